@@ -1,0 +1,1 @@
+//! Durable state and artifacts behind one table of engines.

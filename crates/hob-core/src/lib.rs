@@ -1,0 +1,26 @@
+//! What Hob decides, and the words it uses: values and pure functions.
+//!
+//! **Why.** A decision that reads no clock and opens no socket is tested in microseconds and in
+//! virtual time. So this crate has no async runtime in its manifest, and clippy refuses the clock.
+//!
+//! **How.** [`manifest`] turns a person's text into a [`spec::AppSpec`]; [`route`] says which
+//! function answers a request; [`scale`] says when instances start and stop; [`rollout`] says how
+//! an app moves to a revision and back. [`port`] holds what the plugs below the node implement.
+//!
+//! **Not here:** anything that waits. Waiting is `hob-node`'s and `hob-runtime`'s work.
+
+pub mod code;
+pub mod digest;
+pub mod fault;
+pub mod id;
+pub mod limit;
+pub mod manifest;
+pub mod name;
+pub mod port;
+pub mod rollout;
+pub mod route;
+pub mod scale;
+pub mod spec;
+pub mod trace;
+pub mod unit;
+pub mod wire;

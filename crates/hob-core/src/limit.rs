@@ -1,0 +1,134 @@
+//! Every limit of Hob, in one place, with relations between them checked at compile time.
+//!
+//! **Why.** A queue, body, depth or time without a bound is an outage waiting. Having them all on
+//! one page lets a person see what the platform promises to refuse.
+//!
+//! **How.** Constants, units last in the name. Settings may lower a limit or raise it up to the
+//! matching `_CEILING`.
+//!
+//! **Not here:** limits that belong to one machine (file descriptors, memory), which the node probes.
+
+use std::time::Duration;
+
+/// Longest app or function name, so that `<function>--<app>` is one DNS label (RFC 1035, 2.3.4: 63).
+pub const NAME_BYTES_MAX: usize = 30;
+/// Functions of one app.
+pub const FUNCTIONS_PER_APP_MAX: usize = 256;
+/// Routes of one app.
+pub const ROUTES_PER_APP_MAX: usize = 1024;
+/// Revisions of one app that are kept for rollback and preview.
+pub const REVISIONS_KEPT_MAX: usize = 20;
+/// Size of a manifest.
+pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
+/// Environment variables of one function.
+pub const ENV_VARS_MAX: usize = 256;
+/// One environment variable's name and value.
+pub const ENV_VAR_BYTES_MAX: usize = 32 << 10;
+
+/// One uploaded artifact.
+pub const ARTIFACT_BYTES_MAX: u64 = 512 << 20;
+/// Files of one function's package.
+pub const PACKAGE_FILES_MAX: usize = 20_000;
+/// All files of one function's package together.
+pub const PACKAGE_BYTES_MAX: u64 = 1 << 30;
+/// Body of a control API request other than an artifact.
+pub const CONTROL_BODY_BYTES_MAX: usize = 16 << 20;
+
+/// Request line plus headers of one request.
+pub const HEADER_BYTES_MAX: usize = 64 << 10;
+/// Header fields of one request.
+pub const HEADER_COUNT_MAX: usize = 128;
+/// Path and query of one request.
+pub const URI_BYTES_MAX: usize = 8 << 10;
+/// Time in which a request's headers have to arrive.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest silence inside a request's body.
+pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections at one listener.
+pub const CONNECTIONS_MAX: usize = 16_384;
+/// Connections that the kernel may hold before they are accepted.
+pub const LISTEN_BACKLOG: u32 = 4096;
+/// Concurrent HTTP/2 streams of one connection.
+pub const H2_STREAMS_MAX: u32 = 256;
+
+/// Request body of a function, unless its manifest says otherwise (as AWS Lambda).
+pub const BODY_BYTES_DEFAULT: u64 = 6 << 20;
+/// What a manifest may raise it to.
+pub const BODY_BYTES_CEILING: u64 = 8 << 30;
+/// Time for one call, unless the manifest says otherwise.
+pub const CALL_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// What a manifest may raise it to.
+pub const CALL_TIMEOUT_CEILING: Duration = Duration::from_secs(24 * 3600);
+/// Memory of one instance, unless the manifest says otherwise.
+pub const MEMORY_BYTES_DEFAULT: u64 = 128 << 20;
+/// Memory of one instance of a native program, unless the manifest says otherwise.
+pub const MEMORY_BYTES_DEFAULT_PROCESS: u64 = 512 << 20;
+/// What a manifest may raise it to.
+pub const MEMORY_BYTES_CEILING: u64 = 64 << 30;
+/// Smallest memory that a manifest may ask for.
+pub const MEMORY_BYTES_MIN: u64 = 1 << 20;
+/// Memory of one WASM instance: what a pooled slot can hold.
+pub const WASM_MEMORY_BYTES_CEILING: u64 = 4 << 30;
+/// Time for a program to become ready.
+pub const START_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Time between SIGTERM and SIGKILL.
+pub const GRACE_DEFAULT: Duration = Duration::from_secs(10);
+/// What a manifest may raise it to.
+pub const GRACE_CEILING: Duration = Duration::from_secs(300);
+
+/// Instances of one function, unless the manifest says otherwise.
+pub const INSTANCES_DEFAULT_WASM: u32 = 4096;
+/// Instances of one native function, unless the manifest says otherwise.
+pub const INSTANCES_DEFAULT_PROCESS: u32 = 8;
+/// What a manifest may raise it to.
+pub const INSTANCES_CEILING: u32 = 10_000;
+/// Calls at a time in one instance of an `http` function, unless the manifest says otherwise.
+pub const CONCURRENCY_DEFAULT_HTTP: u32 = 80;
+/// Calls at a time in one WASI 0.3 instance, unless the manifest says otherwise.
+pub const CONCURRENCY_DEFAULT_WASI3: u32 = 16;
+/// What a manifest may raise it to.
+pub const CONCURRENCY_CEILING: u32 = 1000;
+/// Calls that one WASI 0.3 instance serves before it is replaced.
+pub const WASI3_CALLS_PER_INSTANCE: u32 = 128;
+/// Time without a call after which an instance stops, unless the manifest says otherwise.
+pub const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+/// Calls that wait for an instance of one function.
+pub const QUEUE_CALLS_MAX: usize = 10_000;
+/// Longest wait for an instance.
+pub const QUEUE_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Depth of functions that call each other.
+pub const CALL_DEPTH_MAX: u32 = 16;
+
+/// Tables, elements and handles of one WASM instance.
+pub const WASM_TABLE_ELEMENTS_MAX: usize = 100_000;
+/// Host resources (streams, fields, pollables) that one WASM instance may hold.
+pub const WASM_HANDLES_MAX: usize = 4096;
+/// Bytes that a guest may pass to the host in one call.
+pub const WASM_HOSTCALL_BYTES_MAX: usize = 16 << 20;
+/// How often a running guest is made to yield.
+pub const WASM_EPOCH_TICK: Duration = Duration::from_millis(10);
+/// WASM instances of all functions of one node.
+pub const WASM_INSTANCES_MAX: u32 = 4096;
+/// Time for compiling one component.
+pub const COMPILE_TIMEOUT: Duration = Duration::from_secs(180);
+/// Memory for compiling one component.
+pub const COMPILE_MEMORY_BYTES_MAX: u64 = 3 << 30;
+/// Size of a component's machine code.
+pub const COMPILED_BYTES_MAX: u64 = 512 << 20;
+
+/// One log line; what is longer is cut and marked.
+pub const LOG_LINE_BYTES_MAX: usize = 64 << 10;
+/// Log bytes per second and function; what is above is counted and dropped.
+pub const LOG_BYTES_PER_SECOND: u64 = 1 << 20;
+/// Log records that a node keeps in memory.
+pub const LOG_RECORDS_KEPT: usize = 20_000;
+
+/// Time in which a stopping node lets running calls finish.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+const _: () = assert!(2 * NAME_BYTES_MAX + 2 <= 63, "`<function>--<app>` must be one DNS label");
+const _: () = assert!(URI_BYTES_MAX < HEADER_BYTES_MAX);
+const _: () = assert!(BODY_BYTES_DEFAULT <= BODY_BYTES_CEILING);
+const _: () = assert!(MEMORY_BYTES_DEFAULT <= WASM_MEMORY_BYTES_CEILING);
+const _: () = assert!(INSTANCES_DEFAULT_WASM <= INSTANCES_CEILING && WASM_INSTANCES_MAX >= 3000);
+const _: () = assert!(CONCURRENCY_DEFAULT_HTTP <= CONCURRENCY_CEILING);

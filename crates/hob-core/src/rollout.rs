@@ -1,0 +1,1 @@
+//! How an app moves to a revision and back, as pure decisions.

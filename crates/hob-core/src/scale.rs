@@ -1,0 +1,1 @@
+//! When instances of a function start and stop, as pure decisions.

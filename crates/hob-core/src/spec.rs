@@ -1,0 +1,118 @@
+//! The resolved description of an app: every setting present, nothing left to guess.
+//!
+//! **Why.** What is deployed is what was resolved and shown (`hob show --resolved`), not what some
+//! later version of Hob would guess from the same manifest. So the node stores this form.
+//!
+//! **How.** [`crate::manifest`] makes an [`AppSpec`] from a person's text. Its canonical JSON gives
+//! the revision's content digest: equal specs are one revision.
+
+use crate::digest::Digest;
+use crate::name::{AppName, FunctionName};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// One app, ready to be deployed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AppSpec {
+    /// The app's name.
+    pub app: AppName,
+    /// Its functions.
+    pub functions: BTreeMap<FunctionName, FunctionSpec>,
+    /// Which function answers which requests, in the order of the manifest.
+    pub routes: Vec<RouteSpec>,
+}
+
+impl AppSpec {
+    /// The digest of the canonical JSON: the same for the same content, whatever the order it was written in.
+    pub fn digest(&self) -> Digest {
+        let json = serde_json::to_vec(self).expect("an app spec has text keys only");
+        Digest::of(&json)
+    }
+
+    /// Every artifact that the app needs, once each, in order.
+    pub fn artifacts(&self) -> Vec<Digest> {
+        let mut all: Vec<Digest> =
+            self.functions.values().flat_map(|f| f.package.values().map(|file| file.digest)).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+/// One function, with every setting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionSpec {
+    /// Name of the row of `HOSTS` that runs it: `wasm` or `process`.
+    pub host: String,
+    /// Name of the row of `CONTRACTS` that calls it: `wasi-http`, `http` or `stdio`.
+    pub contract: String,
+    /// What to run: for `wasm` one path inside the package, then arguments; for `process` a command
+    /// line whose first word is a path inside the package or a program on the node's `PATH`.
+    pub run: Vec<String>,
+    /// The files, by their path inside the package.
+    pub package: BTreeMap<String, PackageFile>,
+    /// Environment variables.
+    pub env: BTreeMap<String, String>,
+    /// Time for one call, in milliseconds.
+    pub timeout_ms: u64,
+    /// Memory of one instance, in bytes.
+    pub memory_bytes: u64,
+    /// Largest request body, in bytes.
+    pub body_bytes_max: u64,
+    /// How many instances run, and when.
+    pub scale: ScaleSpec,
+    /// `host:port` pairs that may be reached; `None` allows every public address.
+    pub egress: Option<Vec<String>>,
+    /// Reachable only by name from other functions.
+    pub private: bool,
+    /// Settings of the contract, checked by its row. An empty object when there are none.
+    pub settings: serde_json::Map<String, serde_json::Value>,
+}
+
+impl FunctionSpec {
+    /// Time for one call.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+}
+
+/// One file of a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PackageFile {
+    /// Its artifact.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Whether it may be executed.
+    pub executable: bool,
+}
+
+/// How many instances of a function run, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScaleSpec {
+    /// Instances that are kept running.
+    pub min: u32,
+    /// Instances at most.
+    pub max: u32,
+    /// Calls at a time in one instance.
+    pub concurrency: u32,
+    /// Time without a call after which an instance above `min` stops, in milliseconds.
+    pub idle_ms: u64,
+    /// Calls that one instance serves before it is replaced; `None`: any number.
+    pub calls_per_instance: Option<u32>,
+}
+
+/// Which requests a function answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouteSpec {
+    /// `[METHOD[,METHOD]] [host]/path`, as in the manifest.
+    pub route: String,
+    /// The function.
+    pub function: FunctionName,
+}

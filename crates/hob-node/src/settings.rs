@@ -1,0 +1,49 @@
+//! Settings of one node.
+
+use hob_core::name::AppName;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Settings of one node. Flags and environment are the program's to read.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Folder of the store, artifacts and working folders; created when missing.
+    pub data: PathBuf,
+    /// Folder of compiled code; `None`: below `data`.
+    pub cache: Option<PathBuf>,
+    /// Row of `hob_bus::ENGINES`: `file` or `memory`.
+    pub engine: String,
+    /// Where the gateway listens; port 0 picks a free one.
+    pub http: SocketAddr,
+    /// Certificate for the gateway; `None`: plain HTTP (HTTP/1.1 and h2c).
+    pub tls: Option<Tls>,
+    /// Where the control API listens.
+    pub control: Vec<Address>,
+    /// Domain below which apps get addresses; `localhost` by default.
+    pub domain: String,
+    /// The app that answers for hosts which name none; `None`: the only one, if there is just one.
+    pub default_app: Option<AppName>,
+    /// The command that compiles a component in a child process; empty: in this process.
+    pub compiler: Vec<OsString>,
+    /// Pool of reserved WASM slots; `None`: if the machine allows it.
+    pub pooling: Option<bool>,
+}
+
+/// Where the control API listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A unix socket that only its owner may use.
+    Unix(PathBuf),
+    /// A TCP address and the token that every request must bear.
+    Tcp(SocketAddr, String),
+}
+
+/// A certificate chain and its key, as PEM files.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The chain.
+    pub certificate: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+}

@@ -1,0 +1,1 @@
+//! What functions print, as bounded, harmless log records.

@@ -1,0 +1,54 @@
+//! Calls that functions make: to each other by name, and to the world outside.
+//!
+//! **Why.** A call between functions must stay in the node and keep the revision, trace and deadline
+//! of its caller; a call outside must obey the function's egress list. So guests never open sockets
+//! by themselves: WASM calls come through [`Outbound::call`]; children are given an HTTP proxy
+//! address ([`Outbound::enter`]) that leads to the same place.
+
+use crate::body::Body;
+use crate::host::FunctionCode;
+use crate::invocation::{Context, Reply};
+use hob_core::fault::Result;
+use hob_core::port::BoxFuture;
+use std::sync::Arc;
+
+/// Who calls.
+#[derive(Clone)]
+pub struct Caller {
+    /// The function.
+    pub code: Arc<FunctionCode>,
+    /// The invocation in which it calls, where it can be known.
+    pub context: Option<Arc<Context>>,
+}
+
+/// Takes the calls of functions. The node implements it.
+pub trait Outbound: Send + Sync {
+    /// Sends a request with an absolute URI: `http://<function>.<app>.internal/…` goes to that
+    /// function in the caller's revision; anything else goes outside, if the egress list allows it.
+    ///
+    /// # Errors
+    /// `HOB-0507` when the address may not be reached, `HOB-0409` when calls are nested too deeply.
+    fn call(&self, caller: Caller, request: http::Request<Body>) -> BoxFuture<'_, Result<Reply>>;
+
+    /// Gives an instance its own way in through the node's HTTP proxy; `None` when there is none.
+    /// Dropping the entry closes the way.
+    fn enter(&self, code: &Arc<FunctionCode>, instance: u64) -> Option<ProxyEntry>;
+}
+
+/// An instance's way to other functions.
+pub struct ProxyEntry {
+    /// For `http_proxy`: `http://<name>:<secret>@127.0.0.1:<port>`.
+    pub url: String,
+    /// Which invocations run in the instance, so that the proxy can tell the caller.
+    pub running: Arc<dyn Running>,
+    /// Closes the way when dropped.
+    pub guard: Box<dyn std::any::Any + Send + Sync>,
+}
+
+/// Told by a contract which calls run in an instance.
+pub trait Running: Send + Sync {
+    /// A call begins.
+    fn begin(&self, context: &Arc<Context>);
+    /// A call has ended.
+    fn end(&self, context: &Arc<Context>);
+}
