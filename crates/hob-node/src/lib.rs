@@ -5,11 +5,28 @@
 //!
 //! **How.** [`Node::start`] and [`Node::stop`] are each one function, readable top to bottom.
 
+pub mod doctor;
 pub mod settings;
 
+pub use hob_runtime::detect::{Detected, detect};
 pub use settings::{Address, Settings, Tls};
 
 use hob_core::fault::Result;
+use std::process::ExitCode;
+
+/// First argument with which the program starts itself as the compiling child.
+pub const COMPILE_COMMAND: &str = "__compile";
+
+/// What the program does when it was started with [`COMPILE_COMMAND`]: compiles one component under
+/// limits of its own, and ends.
+pub fn compile_child() -> ExitCode {
+    unimplemented!()
+}
+
+/// The OpenAPI document of the control API.
+pub fn openapi() -> serde_json::Value {
+    unimplemented!()
+}
 
 /// A running node.
 #[derive(Debug)]
