@@ -1,1 +1,85 @@
-fn main() {}
+//! Load scenarios against Hob, a bare hyper server and `wasmtime serve`, side by side.
+//!
+//! **Why.** A machine drifts by tens of per cent within minutes, so a number alone says little. Every
+//! figure here is taken in short rounds in which the servers take turns, and is printed beside the
+//! limit of the same rounds: what hyper does when it runs no function at all.
+//!
+//! **How.** One module per scenario ([`load`], [`cold`], [`burst`], [`memory`]); [`server`] starts and
+//! measures a process, [`contestant`] knows the servers, [`client`] sends requests and checks every
+//! reply, [`report`] prints the tables.
+//!
+//! **Not here:** verdicts. A person compares two runs; no test fails because a machine was slow.
+
+mod burst;
+mod client;
+mod cold;
+mod contestant;
+mod control;
+mod histogram;
+mod hyper_server;
+mod load;
+mod memory;
+mod plan;
+mod report;
+mod server;
+
+use clap::{Parser, Subcommand};
+use plan::{Options, Plan, Scenario};
+
+/// Any error: this is a tool for people, and nothing is decided by the kind of an error.
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[derive(Parser)]
+#[command(name = "hob-bench", about, version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve one fixed reply on $PORT with bare hyper: the limit, and the `http` child.
+    Hyper,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Some(Command::Hyper) => runtime()?.block_on(hyper_server::serve()),
+        None => bench(&arguments.options),
+    }
+}
+
+fn bench(options: &Options) -> Result<()> {
+    let plan = Plan::new(options)?;
+    plan.prepare_machine()?;
+    runtime()?.block_on(run(&plan))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+async fn run(plan: &Plan) -> Result<()> {
+    let mut report = report::Report::new(plan);
+    report::line(&report.heading());
+    for skipped in &report.skipped {
+        report::line(&format!("skipped: {skipped}"));
+    }
+    for scenario in &plan.scenarios {
+        match scenario {
+            Scenario::Load => report.load = load::run(plan).await?,
+            Scenario::Cold => report.cold = cold::run(plan).await?,
+            Scenario::Burst => report.burst = burst::run(plan).await?,
+            Scenario::Memory => report.memory = memory::run(plan).await?,
+        }
+        report::line(&report.table(*scenario));
+    }
+    report.write_json(&plan.json)?;
+    if plan.record {
+        report.record()?;
+    }
+    report.complete()
+}

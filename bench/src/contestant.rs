@@ -1,0 +1,198 @@
+//! The servers that are compared, and the guests that they serve.
+
+use crate::client::{Target, once};
+use crate::control::Control;
+use crate::plan::Plan;
+use crate::server::Server;
+use crate::{Result, hyper_server};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The app that the bench deploys.
+const APP: &str = "bench";
+/// The function that is a child process.
+pub(crate) const CHILD: &str = "child";
+
+/// A component; `bench/guests/README.md` says how each was made.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) bytes: &'static [u8],
+    greeting: &'static str,
+    /// Whether the reply repeats the path that was asked for.
+    echoes_path: bool,
+}
+
+pub(crate) static GUESTS: [Guest; 3] = [
+    Guest {
+        name: "wat",
+        what: "hand-written, WASI 0.2, 4 KB",
+        bytes: include_bytes!("../guests/hello-wat.wasm"),
+        greeting: "hello from wat",
+        echoes_path: false,
+    },
+    Guest {
+        name: "rust",
+        what: "Rust, WASI 0.2, 46 KB",
+        bytes: include_bytes!("../guests/hello-rust.wasm"),
+        greeting: "hello from rust",
+        echoes_path: true,
+    },
+    Guest {
+        name: "rust-p3",
+        what: "Rust, WASI 0.3, 69 KB",
+        bytes: include_bytes!("../guests/hello-rust-p3.wasm"),
+        greeting: "hello from rust p3",
+        echoes_path: true,
+    },
+];
+
+impl Guest {
+    fn expect(&self, path: &str) -> String {
+        if self.echoes_path { format!("{} {path}\n", self.greeting) } else { format!("{}\n", self.greeting) }
+    }
+
+    /// A target that asks this guest, wherever it runs.
+    pub(crate) fn target(&self, server: &Server, host: String, path: String) -> Target {
+        Target { address: server.address, host, expect: self.expect(&path), path }
+    }
+}
+
+/// The limit.
+pub(crate) fn hyper(plan: &Plan) -> Result<(Server, Target)> {
+    let mut command = plan.server_command(&std::env::current_exe()?);
+    command.arg("hyper").env_remove("PORT");
+    let server = Server::start(command)?;
+    let target = Target {
+        address: server.address,
+        host: "localhost".to_owned(),
+        path: "/hyper".to_owned(),
+        expect: hyper_server::REPLY.to_owned(),
+    };
+    Ok((server, target))
+}
+
+/// `wasmtime serve` as it comes; `None` when it is skipped.
+pub(crate) fn wasmtime(plan: &Plan, guest: &Guest, folder: &Path) -> Result<Option<(Server, Target)>> {
+    let Some(program) = &plan.wasmtime else { return Ok(None) };
+    let file = folder.join(format!("{}.wasm", guest.name));
+    fs::write(&file, guest.bytes)?;
+    let mut command = plan.server_command(program);
+    command.args(["serve", "--addr", "127.0.0.1:0"]).arg(file);
+    let server = Server::start(command)?;
+    let target = guest.target(&server, "localhost".to_owned(), format!("/{}", guest.name));
+    Ok(Some((server, target)))
+}
+
+/// A Hob node with a data folder of its own.
+#[derive(Debug)]
+pub(crate) struct Hob {
+    pub(crate) server: Server,
+    pub(crate) control: Control,
+    plan: Plan,
+    folder: TempDir,
+}
+
+impl Hob {
+    /// A node without any app.
+    pub(crate) fn start(plan: &Plan) -> Result<Self> {
+        let folder = TempDir::with_prefix("hob-bench-")?;
+        let control = Control::new(folder.path().join("control.sock"));
+        let server = Server::start(serve(plan, folder.path(), &control))?;
+        Ok(Self { server, control, plan: plan.clone(), folder })
+    }
+
+    /// Stops the node and starts it again over the same data.
+    pub(crate) fn restart(self) -> Result<Self> {
+        let Self { server, control, plan, folder } = self;
+        server.stop()?;
+        let server = Server::start(serve(&plan, folder.path(), &control))?;
+        Ok(Self { server, control, plan, folder })
+    }
+
+    /// A new, empty folder for an app's files.
+    pub(crate) fn app_folder(&self, app: &str) -> Result<PathBuf> {
+        let folder = self.folder.path().join("apps").join(app);
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
+    /// Deploys an app's folder with `hob deploy`; returns how long that took.
+    pub(crate) fn deploy(&self, folder: &Path) -> Result<Duration> {
+        let started = Instant::now();
+        let output = std::process::Command::new(&self.plan.hob)
+            .arg("deploy")
+            .arg(folder)
+            .env("HOB_CONTROL", self.control.address())
+            .output()?;
+        if !output.status.success() {
+            return Err(format!("hob deploy failed:\n{}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+        Ok(started.elapsed())
+    }
+
+    /// Deploys every guest and the child; another `mark` makes another revision of the same code.
+    pub(crate) fn deploy_guests(&self, mark: usize, idle: &str) -> Result<()> {
+        let folder = self.app_folder(APP)?;
+        let mut manifest = format!("app = \"{APP}\"\n");
+        for guest in &GUESTS {
+            let file = format!("{}.wasm", guest.name);
+            fs::write(folder.join(&file), guest.bytes)?;
+            let _ = write!(
+                manifest,
+                "\n[functions.{0}]\nrun = \"{file}\"\nroute = \"/{0}\"\nenv = {{ MARK = \"{mark}\" }}\n",
+                guest.name
+            );
+        }
+        let _ = write!(
+            manifest,
+            "\n[functions.{CHILD}]\nrun = [\"{CHILD}\", \"hyper\"]\nhost = \"process\"\ncontract = \"http\"\n\
+             route = \"/{CHILD}\"\nenv = {{ MARK = \"{mark}\" }}\n\
+             scale = {{ max = 1, concurrency = 1000, idle = \"{idle}\" }}\n"
+        );
+        if mark == 0 {
+            fs::copy(std::env::current_exe()?, folder.join(CHILD))?;
+        }
+        fs::write(folder.join("hob.toml"), manifest)?;
+        self.deploy(&folder).map(drop)
+    }
+
+    /// What asks one guest through the gateway.
+    pub(crate) fn guest(&self, guest: &Guest) -> Target {
+        guest.target(&self.server, format!("{APP}.localhost"), format!("/{}", guest.name))
+    }
+
+    /// What asks the child through the gateway.
+    pub(crate) fn child(&self) -> Target {
+        Target {
+            address: self.server.address,
+            host: format!("{APP}.localhost"),
+            path: format!("/{CHILD}"),
+            expect: hyper_server::REPLY.to_owned(),
+        }
+    }
+
+    /// Waits until no instance of the child is left.
+    pub(crate) async fn child_gone(&self) -> Result<()> {
+        self.control.until_idle(APP, CHILD).await
+    }
+}
+
+fn serve(plan: &Plan, folder: &Path, control: &Control) -> std::process::Command {
+    let mut command = plan.server_command(&plan.hob);
+    command
+        .arg("serve")
+        .env("HOB_DATA", folder.join("data"))
+        .env("HOB_HTTP", "127.0.0.1:0")
+        .env("HOB_CONTROL", control.address());
+    command
+}
+
+/// A request that must succeed, outside of any figure.
+pub(crate) async fn warm(target: &Target) -> Result<()> {
+    once(target).await.map(drop).map_err(|error| format!("{}{}: {error}", target.host, target.path).into())
+}

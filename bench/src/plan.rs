@@ -1,0 +1,168 @@
+//! What to run, how long and against whom: the command line, understood.
+
+use crate::Result;
+use clap::{Args, ValueEnum};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// File descriptors that a burst needs besides its connections.
+const SPARE_FILES: u64 = 200;
+/// The processor of the servers under `--pin`; the load generator takes the next one.
+const SERVER_CPU: usize = 0;
+/// The versions that this workspace is built from.
+const LOCK_FILE: &str = include_str!("../../Cargo.lock");
+
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// The program under test; build it with `cargo build --release -p hob`.
+    #[arg(long, value_name = "PATH", default_value = "target/release/hob")]
+    hob: PathBuf,
+    /// `wasmtime` to compare with; skipped when there is none of the workspace's version.
+    #[arg(long, value_name = "PATH", env = "WASMTIME", default_value = "wasmtime")]
+    wasmtime: PathBuf,
+    /// Run only these scenarios.
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    only: Vec<Scenario>,
+    /// Run everything, but tiny: proves that the bench works, measures nothing.
+    #[arg(long)]
+    quick: bool,
+    /// Rounds of the load scenario.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Put every server on processor 0 and the load generator on processor 1.
+    #[arg(long)]
+    pin: bool,
+    /// Where to write the figures.
+    #[arg(long, value_name = "FILE", default_value = "target/hob-bench.json")]
+    json: PathBuf,
+    /// Also write `bench/RESULTS.md`.
+    #[arg(long)]
+    record: bool,
+}
+
+/// One module of this program each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// Requests per second and latency at 1, 32 and 256 connections.
+    Load,
+    /// The first call after a deploy, a restart and scale-to-zero.
+    Cold,
+    /// 3,000 connections at once on a cold function.
+    Burst,
+    /// Memory of an idle node, with and without 1,000 deployed functions.
+    Memory,
+}
+
+/// What will be done.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) hob: PathBuf,
+    pub(crate) wasmtime: Option<PathBuf>,
+    pub(crate) skipped: Vec<String>,
+    pub(crate) scenarios: Vec<Scenario>,
+    pub(crate) rounds: usize,
+    pub(crate) round_time: Duration,
+    pub(crate) connections: Vec<usize>,
+    pub(crate) cold_runs: usize,
+    pub(crate) burst_runs: usize,
+    pub(crate) burst_connections: usize,
+    pub(crate) apps: usize,
+    pub(crate) functions_per_app: usize,
+    pub(crate) pin: bool,
+    pub(crate) json: PathBuf,
+    pub(crate) record: bool,
+}
+
+impl Plan {
+    pub(crate) fn new(options: &Options) -> Result<Self> {
+        let hob = options.hob.canonicalize().map_err(|error| {
+            format!("`{}`: {error}; build it with `cargo build --release -p hob`", options.hob.display())
+        })?;
+        let (wasmtime, skipped) = match same_version(&options.wasmtime) {
+            Ok(()) => (Some(options.wasmtime.clone()), Vec::new()),
+            Err(why) => (None, vec![format!("wasmtime serve: {why}")]),
+        };
+        let quick = options.quick;
+        Ok(Self {
+            hob,
+            wasmtime,
+            skipped,
+            scenarios: match options.only.as_slice() {
+                [] => Scenario::value_variants().to_vec(),
+                only => only.to_vec(),
+            },
+            rounds: if quick { 1 } else { options.rounds.max(1) },
+            round_time: Duration::from_millis(if quick { 100 } else { 1000 }),
+            connections: if quick { vec![1, 4] } else { vec![1, 32, 256] },
+            cold_runs: if quick { 1 } else { 15 },
+            burst_runs: if quick { 1 } else { 3 },
+            burst_connections: if quick { 50 } else { 3000 },
+            apps: if quick { 2 } else { 4 },
+            functions_per_app: if quick { 3 } else { 250 },
+            pin: options.pin,
+            json: options.json.clone(),
+            record: options.record,
+        })
+    }
+
+    /// Lets this process and its children open enough files, and moves it to its processor.
+    pub(crate) fn prepare_machine(&self) -> Result<()> {
+        let limit = getrlimit(Resource::Nofile);
+        let needed = self.burst_connections as u64 + SPARE_FILES;
+        if limit.maximum.is_some_and(|maximum| maximum < needed) {
+            return Err(format!("a burst needs {needed} open files; raise `ulimit -Hn`").into());
+        }
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+        if self.pin {
+            let mut own = CpuSet::new();
+            own.set(SERVER_CPU + 1);
+            sched_setaffinity(None, &own)?;
+        }
+        Ok(())
+    }
+
+    /// A command for a server, on its own processor if asked.
+    pub(crate) fn server_command(&self, program: &Path) -> Command {
+        if !self.pin {
+            return Command::new(program);
+        }
+        let mut command = Command::new("taskset");
+        command.arg("--cpu-list").arg(SERVER_CPU.to_string()).arg(program);
+        command
+    }
+
+    pub(crate) fn functions(&self) -> usize {
+        self.apps * self.functions_per_app
+    }
+}
+
+/// The version of wasmtime that Hob is built with.
+fn locked_wasmtime() -> Option<&'static str> {
+    let package = LOCK_FILE.split("[[package]]").find(|text| text.contains("\nname = \"wasmtime\"\n"))?;
+    package.split_once("version = \"")?.1.split('"').next()
+}
+
+fn same_version(wasmtime: &Path) -> std::result::Result<(), String> {
+    let wanted = locked_wasmtime().ok_or("Cargo.lock names no wasmtime")?;
+    let output = Command::new(wasmtime)
+        .arg("--version")
+        .output()
+        .map_err(|_| format!("no `{}`; set WASMTIME to a wasmtime {wanted}", wasmtime.display()))?;
+    let found = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if found.split_whitespace().any(|word| word == wanted) {
+        return Ok(());
+    }
+    Err(format!("found `{found}`, this workspace is built with {wanted}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_lock_file_names_wasmtime() {
+        let version = super::locked_wasmtime().unwrap();
+        assert!(version.split('.').count() == 3, "{version}");
+    }
+}

@@ -1,0 +1,348 @@
+//! The tables: on the terminal, as JSON, and in `bench/RESULTS.md`.
+
+use crate::Result;
+use crate::plan::{Plan, Scenario};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+/// Everything that was measured, and on what.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    commit: String,
+    date: String,
+    machine: String,
+    /// One-minute load average before the run: above 0 means that others were at work too.
+    load_before: String,
+    profile: &'static str,
+    pinned: bool,
+    rounds: usize,
+    pub(crate) skipped: Vec<String>,
+    pub(crate) load: Vec<LoadRow>,
+    pub(crate) cold: Vec<ColdRow>,
+    pub(crate) burst: Vec<BurstRow>,
+    pub(crate) memory: Vec<MemoryRow>,
+}
+
+/// One server at one number of connections; medians of the rounds.
+#[derive(Debug, Serialize)]
+pub(crate) struct LoadRow {
+    pub(crate) server: String,
+    pub(crate) connections: usize,
+    pub(crate) requests_per_second: f64,
+    pub(crate) share_of_hyper: f64,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
+    /// CPU time of the server and its descendants for one request.
+    pub(crate) cpu_us: f64,
+    pub(crate) cpu_of_hyper: f64,
+    pub(crate) resident_mib: f64,
+    pub(crate) correct: u64,
+    pub(crate) failed: u64,
+    pub(crate) first_failure: Option<String>,
+    /// Fingerprint of the reply that every correct request got.
+    pub(crate) reply: String,
+}
+
+/// One server's first calls after something that made it cold.
+#[derive(Debug, Serialize)]
+pub(crate) struct ColdRow {
+    pub(crate) server: String,
+    pub(crate) after: &'static str,
+    pub(crate) cold_p50_ms: f64,
+    pub(crate) cold_max_ms: f64,
+    pub(crate) warm_p50_ms: f64,
+    pub(crate) added_p50_ms: f64,
+    pub(crate) correct: usize,
+    pub(crate) failed: usize,
+    pub(crate) first_failure: Option<String>,
+}
+
+/// One server under a burst.
+#[derive(Debug, Serialize)]
+pub(crate) struct BurstRow {
+    pub(crate) server: String,
+    pub(crate) connections: usize,
+    pub(crate) runs: usize,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) max_ms: f64,
+    pub(crate) p99_of_hyper: f64,
+    pub(crate) correct: u64,
+    pub(crate) failed: u64,
+    pub(crate) first_failure: Option<String>,
+}
+
+/// One server's memory in one state.
+#[derive(Debug, Serialize)]
+pub(crate) struct MemoryRow {
+    pub(crate) state: String,
+    pub(crate) functions: usize,
+    pub(crate) resident_mib: f64,
+    pub(crate) kib_per_function: Option<f64>,
+    /// From the start of the process to its word that it serves.
+    pub(crate) start_ms: f64,
+    pub(crate) correct: u64,
+    pub(crate) failed: u64,
+}
+
+impl Report {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self {
+            commit: commit(),
+            date: said("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
+            machine: machine(),
+            load_before: first_word("/proc/loadavg"),
+            profile: if cfg!(debug_assertions) { "dev" } else { "release" },
+            pinned: plan.pin,
+            rounds: plan.rounds,
+            skipped: plan.skipped.clone(),
+            load: Vec::new(),
+            cold: Vec::new(),
+            burst: Vec::new(),
+            memory: Vec::new(),
+        }
+    }
+
+    pub(crate) fn heading(&self) -> String {
+        format!(
+            "commit {}, {}, {}; load average before: {}; bench built as {}; {}; {} rounds",
+            self.commit,
+            self.date,
+            self.machine,
+            self.load_before,
+            self.profile,
+            if self.pinned { "servers on processor 0, load on 1" } else { "not pinned" },
+            self.rounds
+        )
+    }
+
+    /// One scenario as a Markdown table, which is also readable as it is.
+    pub(crate) fn table(&self, scenario: Scenario) -> String {
+        match scenario {
+            Scenario::Load => load_table(&self.load),
+            Scenario::Cold => cold_table(&self.cold),
+            Scenario::Burst => burst_table(&self.burst),
+            Scenario::Memory => memory_table(&self.memory),
+        }
+    }
+
+    pub(crate) fn write_json(&self, file: &Path) -> Result<()> {
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(file, serde_json::to_vec_pretty(self)?)?;
+        line(&format!("figures: {}", file.display()));
+        Ok(())
+    }
+
+    /// Writes `bench/RESULTS.md`, from the root of the repository.
+    pub(crate) fn record(&self) -> Result<()> {
+        let mut text = format!(
+            "# Recorded results\n\nWritten by `cargo run --release -p hob-bench -- --record`. Only ratios \
+             within one run carry over to another machine.\n\n{}.\n",
+            self.heading()
+        );
+        for skipped in &self.skipped {
+            let _ = write!(text, "\nSkipped: {skipped}.\n");
+        }
+        for (title, scenario) in [
+            ("Load", Scenario::Load),
+            ("Cold calls", Scenario::Cold),
+            ("Burst", Scenario::Burst),
+            ("Memory", Scenario::Memory),
+        ] {
+            let _ = write!(text, "\n## {title}\n\n{}", self.table(scenario));
+        }
+        fs::write("bench/RESULTS.md", text).map_err(|error| format!("bench/RESULTS.md: {error}"))?;
+        Ok(())
+    }
+
+    /// Fails when any reply was missing or wrong: then the figures mean nothing.
+    pub(crate) fn complete(&self) -> Result<()> {
+        let load = self.load.iter().map(|row| (&row.server, row.failed, &row.first_failure));
+        let burst = self.burst.iter().map(|row| (&row.server, row.failed, &row.first_failure));
+        let cold = self.cold.iter().map(|row| (&row.server, row.failed as u64, &row.first_failure));
+        let memory = self.memory.iter().map(|row| (&row.state, row.failed, &None));
+        let mut all = load.chain(burst).chain(cold).chain(memory);
+        match all.find(|(_, failed, _)| *failed > 0) {
+            None => Ok(()),
+            Some((server, failed, why)) => {
+                Err(format!("{server}: {failed} wrong replies, the first: {}", why.as_deref().unwrap_or("-"))
+                    .into())
+            }
+        }
+    }
+}
+
+fn load_table(rows: &[LoadRow]) -> String {
+    let head = [
+        "server",
+        "conns",
+        "req/s",
+        "÷ hyper",
+        "p50 µs",
+        "p99 µs",
+        "CPU µs/req",
+        "CPU ÷ hyper",
+        "RSS MiB",
+        "correct",
+        "wrong",
+        "reply",
+    ];
+    let cells = rows.iter().map(|row| {
+        vec![
+            row.server.clone(),
+            row.connections.to_string(),
+            format!("{:.0}", row.requests_per_second),
+            format!("{:.3}", row.share_of_hyper),
+            format!("{:.0}", row.p50_us),
+            format!("{:.0}", row.p99_us),
+            format!("{:.1}", row.cpu_us),
+            format!("{:.1}", row.cpu_of_hyper),
+            format!("{:.1}", row.resident_mib),
+            row.correct.to_string(),
+            row.failed.to_string(),
+            row.reply.clone(),
+        ]
+    });
+    markdown(&head, cells.collect())
+}
+
+fn cold_table(rows: &[ColdRow]) -> String {
+    let head =
+        ["server", "first call after", "p50 ms", "max ms", "warm p50 ms", "added ms", "correct", "wrong"];
+    let cells = rows.iter().map(|row| {
+        vec![
+            row.server.clone(),
+            row.after.to_owned(),
+            format!("{:.2}", row.cold_p50_ms),
+            format!("{:.2}", row.cold_max_ms),
+            format!("{:.2}", row.warm_p50_ms),
+            format!("{:.2}", row.added_p50_ms),
+            row.correct.to_string(),
+            row.failed.to_string(),
+        ]
+    });
+    markdown(&head, cells.collect())
+}
+
+fn burst_table(rows: &[BurstRow]) -> String {
+    let head = ["server", "at once", "runs", "p50 ms", "p99 ms", "max ms", "p99 ÷ hyper", "correct", "wrong"];
+    let cells = rows.iter().map(|row| {
+        vec![
+            row.server.clone(),
+            row.connections.to_string(),
+            row.runs.to_string(),
+            format!("{:.0}", row.p50_ms),
+            format!("{:.0}", row.p99_ms),
+            format!("{:.0}", row.max_ms),
+            format!("{:.1}", row.p99_of_hyper),
+            row.correct.to_string(),
+            row.failed.to_string(),
+        ]
+    });
+    markdown(&head, cells.collect())
+}
+
+fn memory_table(rows: &[MemoryRow]) -> String {
+    let head = ["state", "functions", "RSS MiB", "KiB per function", "start ms", "correct", "wrong"];
+    let cells = rows.iter().map(|row| {
+        vec![
+            row.state.clone(),
+            row.functions.to_string(),
+            format!("{:.1}", row.resident_mib),
+            row.kib_per_function.map_or_else(|| "–".to_owned(), |kib| format!("{kib:.1}")),
+            format!("{:.0}", row.start_ms),
+            row.correct.to_string(),
+            row.failed.to_string(),
+        ]
+    });
+    markdown(&head, cells.collect())
+}
+
+fn markdown(head: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut width: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
+    for row in &rows {
+        for (width, cell) in width.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut out = String::new();
+    let mut push = |cells: Vec<String>| {
+        for (cell, width) in cells.iter().zip(&width) {
+            let _ = write!(out, "| {cell:<width$} ");
+        }
+        out.push_str("|\n");
+    };
+    push(head.iter().map(|cell| (*cell).to_owned()).collect());
+    push(width.iter().map(|width| "-".repeat(*width)).collect());
+    rows.into_iter().for_each(push);
+    out
+}
+
+/// The middle value; 0 when there is none.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let half = values.len() / 2;
+    match values.len() {
+        0 => 0.0,
+        len if len % 2 == 1 => values[half],
+        _ => f64::midpoint(values[half - 1], values[half]),
+    }
+}
+
+/// 64-bit FNV-1a in hexadecimal: short enough for a table.
+pub(crate) fn fingerprint(bytes: &[u8]) -> String {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}
+
+/// Prints a line on stdout; a closed pipe is nobody's loss.
+pub(crate) fn line(text: &str) {
+    drop(writeln!(std::io::stdout(), "{text}"));
+}
+
+fn commit() -> String {
+    let dirty = if said("git", &["status", "--porcelain"]).is_empty() { "" } else { " with changes" };
+    format!("{}{dirty}", said("git", &["rev-parse", "--short", "HEAD"]))
+}
+
+fn machine() -> String {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown processor");
+    let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let memory = memory.lines().next().unwrap_or_default().replace("MemTotal:", "");
+    let kernel = said("uname", &["-sr"]);
+    format!("{} × {cores}, {}, {kernel}", model.trim_start_matches([' ', '\t', ':']), memory.trim())
+}
+
+fn first_word(file: &str) -> String {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    text.split_whitespace().next().unwrap_or_default().to_owned()
+}
+
+/// What a command prints; empty when there is no such command.
+fn said(command: &str, arguments: &[&str]) -> String {
+    let output = Command::new(command).args(arguments).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{fingerprint, markdown, median};
+
+    #[test]
+    fn tables_medians_and_fingerprints() {
+        let table = markdown(&["a", "÷"], vec![vec!["long".to_owned(), "1".to_owned()]]);
+        assert_eq!(table, "| a    | ÷ |\n| ---- | - |\n| long | 1 |\n");
+        assert_eq!((median(vec![]), median(vec![3.0, 1.0]), median(vec![9.0, 1.0, 2.0])), (0.0, 2.0, 2.0));
+        assert_eq!(fingerprint(b"a"), "af63dc4c8601ec8c");
+    }
+}

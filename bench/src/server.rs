@@ -1,0 +1,167 @@
+//! A server process: started, waited for, measured from outside, stopped.
+//!
+//! **Why.** CPU time and memory are read from `/proc`, for the process and all its descendants, so
+//! that a server which does its work in a child is charged for it.
+
+use crate::Result;
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// Longest wait for a server to say that it serves, and to end when it is asked to.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Length of a clock tick in `/proc/<pid>/stat`: `USER_HZ` is 100 (proc(5)).
+const TICK: Duration = Duration::from_millis(10);
+/// Where a process's parent, user time and system time stand after its name (proc(5), `stat`).
+const STAT_PARENT: usize = 1;
+const STAT_USER: usize = 11;
+const STAT_SYSTEM: usize = 12;
+
+/// A running server. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    /// From the start of the process to its own word that it serves.
+    pub(crate) start: Duration,
+}
+
+impl Server {
+    /// Starts a command that prints `http://<address>` on stdout or stderr once it serves.
+    pub(crate) fn start(mut command: Command) -> Result<Self> {
+        let started = Instant::now();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("cannot start {command:?}: {error}"))?;
+        let (lines, received) = mpsc::channel();
+        if let Some(stdout) = child.stdout.take() {
+            drain(stdout, lines.clone());
+        }
+        if let Some(stderr) = child.stderr.take() {
+            drain(stderr, lines);
+        }
+        let mut server = Self { child, address: ([127, 0, 0, 1], 0).into(), start: Duration::ZERO };
+        let mut said = Vec::new();
+        while let Ok(line) = received.recv_timeout(PATIENCE.saturating_sub(started.elapsed())) {
+            if let Some(address) = address_in(&line) {
+                server.address = address;
+                server.start = started.elapsed();
+                return Ok(server);
+            }
+            said.push(line);
+        }
+        Err(format!("{command:?} never said that it serves; it said:\n{}", said.join("\n")).into())
+    }
+
+    /// CPU time so far, of the process and its descendants.
+    pub(crate) fn cpu(&self) -> Duration {
+        tree(self.child.id()).values().map(|process| process.cpu).sum()
+    }
+
+    /// Resident memory of the process alone, in bytes.
+    pub(crate) fn resident_bytes(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    }
+
+    /// Asks it to end and waits until it has.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        let pid = i32::try_from(self.child.id())?;
+        kill_process(Pid::from_raw(pid).ok_or("no process id")?, Signal::TERM)?;
+        let asked = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if asked.elapsed() > PATIENCE {
+                return Err("the server did not end when asked to".into());
+            }
+            std::thread::sleep(TICK);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to kill.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Reads a pipe to its end, so that the server never waits for its reader.
+fn drain(pipe: impl Read + Send + 'static, lines: mpsc::Sender<String>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(std::io::Result::ok) {
+            // Nobody listens any more once the server is ready.
+            drop(lines.send(line));
+        }
+    });
+}
+
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let rest = line.split_once("http://")?.1;
+    rest.split(|c: char| c == '/' || c.is_whitespace()).next()?.parse().ok()
+}
+
+#[derive(Debug)]
+struct Process {
+    parent: u32,
+    cpu: Duration,
+}
+
+/// A process and its descendants.
+fn tree(root: u32) -> BTreeMap<u32, Process> {
+    let mut all: BTreeMap<u32, Process> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| Some((pid, stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?)))
+        .collect();
+    let mut family = BTreeSet::from([root]);
+    while let Some((&pid, _)) =
+        all.iter().find(|(pid, process)| family.contains(&process.parent) && !family.contains(pid))
+    {
+        family.insert(pid);
+    }
+    all.retain(|pid, _| family.contains(pid));
+    all
+}
+
+/// The name in parentheses may hold anything, so fields are counted from its last parenthesis.
+fn stat(text: &str) -> Option<Process> {
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: u32 =
+        fields.get(STAT_USER)?.parse::<u32>().ok()? + fields.get(STAT_SYSTEM)?.parse::<u32>().ok()?;
+    Some(Process { parent: fields.get(STAT_PARENT)?.parse().ok()?, cpu: TICK * ticks })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{address_in, stat};
+    use std::time::Duration;
+
+    #[test]
+    fn reads_what_servers_and_the_kernel_say() {
+        for (line, port) in [
+            ("ready http://127.0.0.1:8080", 8080),
+            ("Serving HTTP on http://127.0.0.1:9000/", 9000),
+            ("ready http://127.0.0.1:81 and more", 81),
+        ] {
+            assert_eq!(address_in(line).map(|address| address.port()), Some(port), "{line}");
+        }
+        assert_eq!(address_in("ready soon"), None);
+
+        let line = "42 (a) b) S 7 42 42 0 -1 4194304 100 0 0 0 150 50 0 0 20 0 3 0 1 2 3";
+        let process = stat(line).unwrap();
+        assert_eq!((process.parent, process.cpu), (7, Duration::from_secs(2)));
+    }
+}
