@@ -5,7 +5,9 @@
 //!
 //! **How.** [`Node::start`] and [`Node::stop`] are each one function, readable top to bottom.
 
+pub mod apps;
 pub mod doctor;
+pub mod live;
 pub mod settings;
 
 pub use hob_runtime::detect::{Detected, detect};
