@@ -18,6 +18,15 @@ pub const FUNCTIONS_PER_APP_MAX: usize = 256;
 pub const ROUTES_PER_APP_MAX: usize = 1024;
 /// Revisions of one app that are kept for rollback and preview.
 pub const REVISIONS_KEPT_MAX: usize = 20;
+/// Functions of one deploy that are made ready at a time.
+pub const DEPLOY_CONCURRENCY: usize = 2;
+/// How long an uploaded artifact that no revision needs is kept, so that the deploy for which it came
+/// finds it.
+pub const UPLOAD_KEPT: Duration = Duration::from_secs(3600);
+/// Requests that wait for the thread which keeps the control state.
+pub const STATE_REQUESTS_QUEUED_MAX: usize = 1024;
+/// Commits that share one write to the disk.
+pub const STATE_COMMITS_GROUPED_MAX: usize = 256;
 /// Size of a manifest.
 pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
 /// Environment variables of one function.
