@@ -213,7 +213,8 @@ fn the_same_artifact_may_come_often_and_at_once_and_mends_a_damaged_one() {
         let engine = open(row, settings);
         let bytes = vec![3; 500_000];
         let digest = Digest::of(&bytes);
-        let all = futures((0..8).map(|_| upload(&engine, &[&bytes], digest))).await;
+        let pieces: &[&[u8]] = &[&bytes];
+        let all = futures((0..8).map(|_| upload(&engine, pieces, digest))).await;
         assert!(all.iter().all(|outcome| *outcome == Ok(500_000)), "{}: {all:?}", row.name);
         let path = engine.blobs.path(&digest).await.unwrap();
         std::fs::remove_file(&path).unwrap();
