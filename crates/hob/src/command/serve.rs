@@ -1,0 +1,111 @@
+//! `hob serve`: a node, until it is told to stop.
+
+use super::{Command, DONE};
+use crate::client::Endpoint;
+use crate::local::{self, Interrupt};
+use crate::output::Output;
+use crate::settings::{self, DOMAIN, HTTP};
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::name::AppName;
+use hob_node::{Address, Node, Settings, Tls};
+use std::path::{Path, PathBuf};
+
+/// Start a node. It prints `ready <url>` on stdout once it serves, and stops gracefully on SIGTERM
+/// or Ctrl-C; a second one stops it at once.
+#[derive(clap::Args)]
+pub(super) struct Serve {
+    /// Folder of everything the node stores [default: $XDG_DATA_HOME/hob]
+    #[arg(long, env = "HOB_DATA", value_name = "DIR", hide_env_values = true)]
+    data: Option<PathBuf>,
+    /// Where apps answer; port 0 picks a free one
+    #[arg(long, env = "HOB_HTTP", value_name = "ADDRESS", default_value = HTTP, hide_env_values = true)]
+    http: String,
+    /// Where the control API answers, `unix:PATH` or `HOST:PORT`; repeat for several [default: unix:DATA/control.sock]
+    #[arg(long, env = "HOB_CONTROL", value_name = "ADDRESS", value_delimiter = ',', hide_env_values = true)]
+    control: Vec<String>,
+    /// File that holds the token which a control API on TCP asks for
+    #[arg(long, env = "HOB_TOKEN_FILE", value_name = "FILE", hide_env_values = true)]
+    token_file: Option<PathBuf>,
+    /// Domain below which apps get their addresses
+    #[arg(long, value_name = "DOMAIN", default_value = DOMAIN)]
+    domain: String,
+    /// The app that answers for hosts which name none [default: the only one]
+    #[arg(long, value_name = "APP")]
+    default_app: Option<String>,
+    /// Certificate chain of the gateway, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Where state is kept: `file` (durable) or `memory` (forgotten at the end)
+    #[arg(long, value_name = "ENGINE", default_value = "file")]
+    engine: String,
+}
+
+impl Command for Serve {
+    async fn run(self, output: &Output) -> Result<u8> {
+        local::trace(output);
+        let mut interrupt = Interrupt::listen()?;
+        let settings = self.settings()?;
+        let data = settings.data.display().to_string();
+        let controls: Vec<String> = settings.control.iter().map(shown).collect();
+        let node = Node::start(settings).await?;
+        output.note(&format!("data in {data}, control API at {}", controls.join(", ")));
+        output.line(&format!("ready {}", node.url()));
+        let code = interrupt.wait().await;
+        output.note("stopping; running calls may finish");
+        interrupt.unless_again(node.stop()).await;
+        debug_assert!(code == DONE || code == super::INTERRUPTED);
+        Ok(code)
+    }
+}
+
+impl Serve {
+    fn settings(self) -> Result<Settings> {
+        let data = settings::data_dir(self.data.as_deref())?;
+        let control = self.control_addresses(&data)?;
+        Ok(Settings {
+            cache: None,
+            engine: self.engine,
+            http: settings::listen_address(&self.http)?,
+            tls: self.tls_cert.zip(self.tls_key).map(|(certificate, key)| Tls { certificate, key }),
+            control,
+            domain: self.domain.trim_matches('.').to_ascii_lowercase(),
+            default_app: self.default_app.as_deref().map(AppName::new).transpose()?,
+            compiler: local::compiler(),
+            pooling: None,
+            data,
+        })
+    }
+
+    fn control_addresses(&self, data: &Path) -> Result<Vec<Address>> {
+        if self.control.is_empty() {
+            return Ok(vec![Address::Unix(settings::control_socket(data))]);
+        }
+        let token = self.token_file.as_deref().map(settings::read_token).transpose()?;
+        self.control.iter().map(|text| control_address(text, token.as_deref())).collect()
+    }
+}
+
+fn control_address(text: &str, token: Option<&str>) -> Result<Address> {
+    match (settings::endpoint(text)?, token) {
+        (Endpoint::Unix(path), _) => Ok(Address::Unix(path)),
+        (Endpoint::Tcp(address), Some(token)) => {
+            Ok(Address::Tcp(settings::listen_address(&address)?, token.to_owned()))
+        }
+        (Endpoint::Tcp(address), None) => Err(Fault::new(
+            Code::ControlOpen,
+            format!("the control API at `{address}` would be open to everybody"),
+        )
+        .hint("write a long random text into a file and name it with `--token-file FILE`")),
+    }
+}
+
+fn shown(address: &Address) -> String {
+    match address {
+        Address::Unix(path) => format!("unix:{}", path.display()),
+        Address::Tcp(address, _token) => address.to_string(),
+    }
+}

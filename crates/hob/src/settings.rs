@@ -1,0 +1,156 @@
+//! Where things are by default: the data folder, the addresses, the token; and the flags for them.
+//!
+//! **How.** A flag beats its environment variable (`HOB_DATA`, `HOB_HTTP`, `HOB_CONTROL`,
+//! `HOB_TOKEN_FILE`), which beats the default. clap reads the first two; this file knows the third.
+
+use crate::client::{Client, Endpoint};
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Where the gateway listens by default.
+pub(crate) const HTTP: &str = "127.0.0.1:8080";
+/// Domain below which apps get their addresses by default; browsers resolve it to this machine.
+pub(crate) const DOMAIN: &str = "localhost";
+
+/// How a command reaches a node.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Node")]
+pub(crate) struct Connection {
+    /// Control API of the node: `unix:PATH` or `HOST:PORT` [default: unix:DATA/control.sock]
+    #[arg(long, env = "HOB_CONTROL", value_name = "ADDRESS", hide_env_values = true)]
+    control: Option<String>,
+    /// File that holds the token for a control API on TCP
+    #[arg(long, env = "HOB_TOKEN_FILE", value_name = "FILE", hide_env_values = true)]
+    token_file: Option<PathBuf>,
+    /// Data folder of the node [default: $XDG_DATA_HOME/hob]
+    #[arg(long, env = "HOB_DATA", value_name = "DIR", hide_env_values = true)]
+    data: Option<PathBuf>,
+}
+
+impl Connection {
+    /// What the environment and the defaults say, for commands without these flags.
+    pub(crate) fn from_environment() -> Self {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            control: set("HOB_CONTROL").and_then(|value| value.into_string().ok()),
+            token_file: set("HOB_TOKEN_FILE").map(PathBuf::from),
+            data: set("HOB_DATA").map(PathBuf::from),
+        }
+    }
+
+    /// A client of the node that the flags name.
+    ///
+    /// # Errors
+    /// `HOB-0111` for an address that cannot be understood, `HOB-0108` for a token file that cannot be read.
+    pub(crate) fn client(&self) -> Result<Client> {
+        let endpoint = match &self.control {
+            Some(text) => endpoint(text)?,
+            None => Endpoint::Unix(control_socket(&data_dir(self.data.as_deref())?)),
+        };
+        let token = self.token_file.as_deref().map(read_token).transpose()?;
+        Ok(Client::new(endpoint, token))
+    }
+}
+
+/// The data folder: the flag's, or the user's own.
+///
+/// # Errors
+/// `HOB-0111` when there is neither a flag nor a home folder.
+pub(crate) fn data_dir(flag: Option<&Path>) -> Result<PathBuf> {
+    if let Some(dir) = flag {
+        return Ok(dir.to_owned());
+    }
+    user_dir("XDG_DATA_HOME", ".local/share").ok_or_else(|| {
+        Fault::new(Code::Usage, "there is no home folder to keep data in")
+            .hint("name a folder with `--data DIR`")
+    })
+}
+
+/// Where compiled code is kept between runs, if there is a home folder.
+pub(crate) fn cache_dir() -> Option<PathBuf> {
+    user_dir("XDG_CACHE_HOME", ".cache")
+}
+
+/// The default control socket of a data folder.
+pub(crate) fn control_socket(data: &Path) -> PathBuf {
+    data.join("control.sock")
+}
+
+/// Reads `unix:PATH`, `HOST:PORT` or `http://HOST:PORT`.
+///
+/// # Errors
+/// `HOB-0111`.
+pub(crate) fn endpoint(text: &str) -> Result<Endpoint> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Ok(Endpoint::Unix(path.into()));
+    }
+    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if port.is_none() || address.contains('/') {
+        return Err(Fault::new(Code::Usage, format!("`{text}` is not a control address"))
+            .hint("write `unix:PATH` or `HOST:PORT`"));
+    }
+    Ok(Endpoint::Tcp(address.to_owned()))
+}
+
+/// Reads an address to listen on.
+///
+/// # Errors
+/// `HOB-0111`.
+pub(crate) fn listen_address(text: &str) -> Result<SocketAddr> {
+    let text = text.strip_prefix("http://").unwrap_or(text);
+    let with_host = if text.starts_with(':') {
+        format!("0.0.0.0{text}")
+    } else {
+        text.replace("localhost:", "127.0.0.1:")
+    };
+    with_host.parse().map_err(|_| {
+        Fault::new(Code::Usage, format!("`{text}` is not an address to listen on"))
+            .hint("write an IP address and a port, such as `127.0.0.1:8080`; port 0 picks a free one")
+    })
+}
+
+/// The token in a file: its only line.
+///
+/// # Errors
+/// `HOB-0108` when it cannot be read, `HOB-0705` when it is empty.
+pub(crate) fn read_token(file: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Fault::new(Code::FileMissing, format!("cannot read the token file `{}`: {error}", file.display()))
+    })?;
+    let token = text.trim();
+    if token.is_empty() {
+        return Err(Fault::new(Code::ControlOpen, format!("the token file `{}` is empty", file.display()))
+            .hint("write a long random text into it, for example with `head -c 32 /dev/urandom | base64`"));
+    }
+    Ok(token.to_owned())
+}
+
+fn user_dir(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    set(variable).or_else(|| set("HOME").map(|home| home.join(below_home))).map(|dir| dir.join("hob"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Endpoint, endpoint, listen_address};
+
+    #[test]
+    fn addresses() {
+        assert_eq!(endpoint("unix:/run/hob.sock").unwrap(), Endpoint::Unix("/run/hob.sock".into()));
+        for text in ["node:7000", "http://node:7000/", "[::1]:7000"] {
+            assert!(
+                matches!(endpoint(text).unwrap(), Endpoint::Tcp(address) if !address.contains('/')),
+                "{text}"
+            );
+        }
+        for bad in ["", "node", "node:http", "http://node:1/x"] {
+            assert_eq!(endpoint(bad).unwrap_err().code().text(), "HOB-0111", "{bad}");
+        }
+        assert_eq!(listen_address(":80").unwrap().to_string(), "0.0.0.0:80");
+        assert_eq!(listen_address("localhost:0").unwrap().to_string(), "127.0.0.1:0");
+        assert!(listen_address("8080").is_err());
+    }
+}
