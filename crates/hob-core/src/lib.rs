@@ -16,6 +16,7 @@ pub mod id;
 pub mod limit;
 pub mod manifest;
 pub mod name;
+pub mod near;
 pub mod port;
 pub mod rollout;
 pub mod route;

@@ -16,6 +16,8 @@ pub const NAME_BYTES_MAX: usize = 30;
 pub const FUNCTIONS_PER_APP_MAX: usize = 256;
 /// Routes of one app.
 pub const ROUTES_PER_APP_MAX: usize = 1024;
+/// One route, as it is written.
+pub const ROUTE_BYTES_MAX: usize = 1024;
 /// Revisions of one app that are kept for rollback and preview.
 pub const REVISIONS_KEPT_MAX: usize = 20;
 /// Functions of one deploy that are made ready at a time.
@@ -31,6 +33,8 @@ pub const STATE_COMMITS_GROUPED_MAX: usize = 256;
 pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
 /// Environment variables of one function.
 pub const ENV_VARS_MAX: usize = 256;
+/// Addresses in one function's egress list.
+pub const EGRESS_ENTRIES_MAX: usize = 256;
 /// One environment variable's name and value.
 pub const ENV_VAR_BYTES_MAX: usize = 32 << 10;
 
@@ -40,6 +44,8 @@ pub const ARTIFACT_BYTES_MAX: u64 = 512 << 20;
 pub const PACKAGE_FILES_MAX: usize = 20_000;
 /// All files of one function's package together.
 pub const PACKAGE_BYTES_MAX: u64 = 1 << 30;
+/// Path of one file inside a package.
+pub const PATH_BYTES_MAX: usize = 1024;
 /// Body of a control API request other than an artifact.
 pub const CONTROL_BODY_BYTES_MAX: usize = 16 << 20;
 
@@ -101,6 +107,8 @@ pub const CONCURRENCY_CEILING: u32 = 1000;
 pub const WASI3_CALLS_PER_INSTANCE: u32 = 128;
 /// Time without a call after which an instance stops, unless the manifest says otherwise.
 pub const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+/// What a manifest may raise it to.
+pub const IDLE_TIMEOUT_CEILING: Duration = Duration::from_secs(24 * 3600);
 /// Calls that wait for an instance of one function.
 pub const QUEUE_CALLS_MAX: usize = 10_000;
 /// Longest wait for an instance.

@@ -14,28 +14,31 @@ use std::fmt;
 use std::sync::Arc;
 
 fn check(kind: &str, text: &str) -> Result<()> {
-    let refuse = |why: &str| {
-        Err(Fault::new(Code::NameInvalid, format!("{kind} name `{text}` {why}")).hint(format!(
-            "use 1 to {NAME_BYTES_MAX} lower-case letters, digits and single hyphens, such as `{}`",
-            suggestion(text)
-        )))
-    };
+    let Some(why) = problem(text) else { return Ok(()) };
+    Err(Fault::new(Code::NameInvalid, format!("{kind} name `{text}` {why}")).hint(format!(
+        "use 1 to {NAME_BYTES_MAX} lower-case letters, digits and single hyphens, such as `{}`",
+        suggestion(text)
+    )))
+}
+
+/// What is wrong with a name, if anything.
+fn problem(text: &str) -> Option<String> {
     if text.is_empty() {
-        return refuse("is empty");
+        return Some("is empty".to_owned());
     }
     if text.len() > NAME_BYTES_MAX {
-        return refuse(&format!("has {} characters, the limit is {NAME_BYTES_MAX}", text.len()));
+        return Some(format!("has {} characters, the limit is {NAME_BYTES_MAX}", text.len()));
     }
     if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-        return refuse("has characters other than a-z, 0-9 and `-`");
+        return Some("has characters other than a-z, 0-9 and `-`".to_owned());
     }
     if text.starts_with('-') || text.ends_with('-') || text.contains("--") {
-        return refuse("begins or ends with a hyphen, or has two in a row");
+        return Some("begins or ends with a hyphen, or has two in a row".to_owned());
     }
     if text.strip_prefix("rev-").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit())) {
-        return refuse("reads like a revision's address");
+        return Some("reads like a revision's address".to_owned());
     }
-    Ok(())
+    None
 }
 
 /// The nearest valid name to any text; never empty.
@@ -50,7 +53,7 @@ pub fn suggestion(text: &str) -> String {
     }
     out.truncate(NAME_BYTES_MAX);
     let out = out.trim_matches('-').to_owned();
-    if check("any", &out).is_ok() { out } else { "app".to_owned() }
+    if problem(&out).is_none() { out } else { "app".to_owned() }
 }
 
 macro_rules! name {
