@@ -118,10 +118,20 @@ pub const CALL_DEPTH_MAX: u32 = 16;
 
 /// Tables, elements and handles of one WASM instance.
 pub const WASM_TABLE_ELEMENTS_MAX: usize = 100_000;
+/// Core instances, and tables, of one WASM instance; a component has several.
+pub const WASM_CORE_INSTANCES_MAX: usize = 64;
+/// Linear memories of one WASM instance.
+pub const WASM_MEMORIES_MAX: usize = 16;
 /// Host resources (streams, fields, pollables) that one WASM instance may hold.
-pub const WASM_HANDLES_MAX: usize = 4096;
+pub const WASM_HANDLES_MAX: usize = 1024;
 /// Bytes that a guest may pass to the host in one call.
 pub const WASM_HOSTCALL_BYTES_MAX: usize = 16 << 20;
+/// One set of header fields that a guest builds, as it lies in memory.
+pub const WASM_FIELDS_BYTES_MAX: usize = 64 << 10;
+/// Random bytes that a guest may ask for in one call.
+pub const WASM_RANDOM_BYTES_MAX: u64 = 1 << 20;
+/// Bytes that wait between a guest and whoever reads its output or writes its input.
+pub const WASM_PIPE_BYTES_MAX: usize = 64 << 10;
 /// How often a running guest is made to yield.
 pub const WASM_EPOCH_TICK: Duration = Duration::from_millis(10);
 /// WASM instances of all functions of one node.
@@ -137,6 +147,8 @@ pub const COMPILED_BYTES_MAX: u64 = 512 << 20;
 pub const LOG_LINE_BYTES_MAX: usize = 64 << 10;
 /// Log bytes per second and function; what is above is counted and dropped.
 pub const LOG_BYTES_PER_SECOND: u64 = 1 << 20;
+/// Lines of an instance's output that are kept for the message when it fails.
+pub const LOG_TAIL_LINES: usize = 5;
 /// Log records that a node keeps in memory.
 pub const LOG_RECORDS_KEPT: usize = 20_000;
 
@@ -148,4 +160,8 @@ const _: () = assert!(URI_BYTES_MAX < HEADER_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_DEFAULT <= BODY_BYTES_CEILING);
 const _: () = assert!(MEMORY_BYTES_DEFAULT <= WASM_MEMORY_BYTES_CEILING);
 const _: () = assert!(INSTANCES_DEFAULT_WASM <= INSTANCES_CEILING && WASM_INSTANCES_MAX >= 3000);
+const _: () = assert!(
+    (WASM_HANDLES_MAX * WASM_FIELDS_BYTES_MAX) as u64 <= MEMORY_BYTES_DEFAULT,
+    "what a guest can make the host hold must stay below what it may hold itself"
+);
 const _: () = assert!(CONCURRENCY_DEFAULT_HTTP <= CONCURRENCY_CEILING);

@@ -20,3 +20,5 @@ pub mod log;
 pub mod outbound;
 pub mod pool;
 pub mod runtime;
+
+pub use host::wasm::compile_child;

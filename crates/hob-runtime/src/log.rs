@@ -1,1 +1,308 @@
 //! What functions print, as bounded, harmless log records.
+//!
+//! **Why.** A function's output is written by strangers: it may have no line ends, be no text, hold
+//! terminal escapes, or never stop. A log that passes it on unchanged is an attack on whoever reads it.
+//!
+//! **How.** [`Lines`] cuts bytes into lines and makes each a record: invalid UTF-8 replaced, control
+//! and direction characters escaped, long lines cut and marked. [`limited`] wraps a node's sink with
+//! the rate limit of each function; what it drops is counted, and the exact count is a record itself.
+//!
+//! **Not here:** keeping and showing records (the node's log buffer).
+
+use crate::host::FunctionCode;
+use hob_core::id::InvocationId;
+use hob_core::limit::{LOG_BYTES_PER_SECOND, LOG_LINE_BYTES_MAX, LOG_TAIL_LINES};
+use hob_core::name::{AppName, FunctionName};
+use hob_core::port::{LogRecord, LogSink, Spawn, Stream};
+use std::collections::{HashMap, VecDeque};
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// One stream of one instance, cut into lines. Usable from synchronous and asynchronous code.
+pub struct Lines {
+    sink: Arc<dyn LogSink>,
+    code: Arc<FunctionCode>,
+    instance: u64,
+    stream: Stream,
+    line: Vec<u8>,
+    skipped: u64,
+    tail: Option<Tail>,
+}
+
+impl Lines {
+    /// An empty stream.
+    pub fn new(sink: Arc<dyn LogSink>, code: Arc<FunctionCode>, instance: u64, stream: Stream) -> Self {
+        Self { sink, code, instance, stream, line: Vec::new(), skipped: 0, tail: None }
+    }
+
+    /// Also keeps the newest lines in `tail`.
+    #[must_use]
+    pub fn with_tail(mut self, tail: Tail) -> Self {
+        self.tail = Some(tail);
+        self
+    }
+
+    /// Adds bytes; every line that they end becomes a record, of `invocation` where it is known.
+    pub fn write(&mut self, mut bytes: &[u8], invocation: Option<InvocationId>) {
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            self.extend(&bytes[..end]);
+            self.emit(invocation);
+            bytes = &bytes[end + 1..];
+        }
+        self.extend(bytes);
+    }
+
+    /// Makes what is left a record: at the end of the stream, or of a call.
+    pub fn flush(&mut self, invocation: Option<InvocationId>) {
+        if !self.line.is_empty() {
+            self.emit(invocation);
+        }
+    }
+
+    /// Reads until the end of `reader`.
+    pub async fn pump(mut self, mut reader: impl AsyncRead + Unpin, invocation: Option<InvocationId>) {
+        let mut buffer = vec![0; 8 << 10];
+        while let Ok(read) = reader.read(&mut buffer).await {
+            if read == 0 {
+                break;
+            }
+            self.write(&buffer[..read], invocation);
+        }
+        self.flush(invocation);
+    }
+
+    fn extend(&mut self, bytes: &[u8]) {
+        let kept = bytes.len().min(LOG_LINE_BYTES_MAX - self.line.len());
+        self.line.extend_from_slice(&bytes[..kept]);
+        self.skipped += (bytes.len() - kept) as u64;
+    }
+
+    fn emit(&mut self, invocation: Option<InvocationId>) {
+        let mut text = harmless(self.line.strip_suffix(b"\r").unwrap_or(&self.line));
+        if self.skipped > 0 {
+            let _ = write!(text, " … ({} bytes cut)", self.skipped);
+        }
+        self.line.clear();
+        self.skipped = 0;
+        if let Some(tail) = &self.tail {
+            tail.push(&text);
+        }
+        self.sink.record(record(&self.code, self.instance, invocation, self.stream, text));
+    }
+}
+
+/// A record of Hob's own about a function: started, crashed, stopped.
+pub fn platform(
+    sink: &dyn LogSink,
+    code: &FunctionCode,
+    instance: u64,
+    invocation: Option<InvocationId>,
+    text: impl Into<String>,
+) {
+    sink.record(record(code, instance, invocation, Stream::Platform, text.into()));
+}
+
+fn record(
+    code: &FunctionCode,
+    instance: u64,
+    invocation: Option<InvocationId>,
+    stream: Stream,
+    text: String,
+) -> LogRecord {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    LogRecord {
+        time_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+        app: code.app.clone(),
+        revision: code.revision,
+        function: code.name.clone(),
+        instance,
+        invocation,
+        stream,
+        text,
+    }
+}
+
+/// Valid UTF-8 in which nothing but tabs steers a terminal. Characters that change the direction of
+/// writing are escaped as well: they make a line read otherwise than it is.
+fn harmless(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let steers = |c: char| {
+        (c.is_control() && c != '\t') || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(steers) {
+        return text.into_owned();
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            c if !steers(c) => out.push(c),
+            c if c.is_ascii() => {
+                let _ = write!(out, "\\x{:02x}", u32::from(c));
+            }
+            c => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            }
+        }
+    }
+    out
+}
+
+/// The newest lines that an instance printed, for the message when it fails.
+#[derive(Clone, Debug, Default)]
+pub struct Tail(Arc<Mutex<VecDeque<String>>>);
+
+impl Tail {
+    /// The lines, oldest first.
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    fn push(&self, line: &str) {
+        const SHOWN_CHARS: usize = 200;
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == LOG_TAIL_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line.chars().take(SHOWN_CHARS).collect());
+    }
+}
+
+/// Wraps `sink` with the rate limit of each function: [`LOG_BYTES_PER_SECOND`] of what it prints.
+/// Hob's own records pass. A second in which something was dropped ends with a record that says how much.
+pub fn limited(sink: Arc<dyn LogSink>, spawn: Arc<dyn Spawn>) -> Arc<dyn LogSink> {
+    Arc::new(Limited { shared: Arc::new(Shared { sink, windows: Mutex::default() }), spawn })
+}
+
+struct Limited {
+    shared: Arc<Shared>,
+    spawn: Arc<dyn Spawn>,
+}
+
+struct Shared {
+    sink: Arc<dyn LogSink>,
+    windows: Mutex<HashMap<(AppName, FunctionName), Window>>,
+}
+
+/// One second of one function.
+#[derive(Debug, Default)]
+struct Window {
+    start_ms: u64,
+    bytes: u64,
+    dropped_lines: u64,
+    dropped_bytes: u64,
+}
+
+/// What becomes of a record.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Pass,
+    /// Dropped; the first of its window, so somebody has to report it at the window's end.
+    DropFirst,
+    Drop,
+}
+
+const WINDOW_MS: u64 = 1000;
+/// Windows that are kept before those of the past are thrown away.
+const WINDOWS_MAX: usize = 4096;
+
+impl Window {
+    fn admit(&mut self, now_ms: u64, bytes: u64) -> Verdict {
+        // A window with drops is closed by its report alone, so that no count is ever lost.
+        if self.dropped_lines == 0 && now_ms.saturating_sub(self.start_ms) >= WINDOW_MS {
+            *self = Self { start_ms: now_ms, ..Self::default() };
+        }
+        if self.dropped_lines == 0 && self.bytes + bytes <= LOG_BYTES_PER_SECOND {
+            self.bytes += bytes;
+            return Verdict::Pass;
+        }
+        self.dropped_lines += 1;
+        self.dropped_bytes += bytes;
+        if self.dropped_lines == 1 { Verdict::DropFirst } else { Verdict::Drop }
+    }
+}
+
+impl Shared {
+    fn admit(&self, record: &LogRecord) -> Verdict {
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        if windows.len() >= WINDOWS_MAX {
+            windows.retain(|_, window| {
+                window.dropped_lines > 0 || record.time_ms < window.start_ms.saturating_add(WINDOW_MS)
+            });
+        }
+        let key = (record.app.clone(), record.function.clone());
+        windows.entry(key).or_default().admit(record.time_ms, record.text.len() as u64)
+    }
+
+    /// Closes the window of `last`'s function and says what was dropped in it.
+    fn report(&self, last: LogRecord) {
+        let key = (last.app.clone(), last.function.clone());
+        let closed = self.windows.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        let Some(Window { dropped_lines, dropped_bytes, .. }) = closed else { return };
+        let text = format!(
+            "dropped {dropped_lines} lines ({dropped_bytes} bytes): the function printed more than {LOG_BYTES_PER_SECOND} bytes in a second"
+        );
+        let time_ms = last.time_ms + WINDOW_MS;
+        self.sink.record(LogRecord { time_ms, stream: Stream::Platform, invocation: None, text, ..last });
+    }
+}
+
+impl LogSink for Limited {
+    fn record(&self, record: LogRecord) {
+        if record.stream == Stream::Platform {
+            return self.shared.sink.record(record);
+        }
+        match self.shared.admit(&record) {
+            Verdict::Pass => self.shared.sink.record(record),
+            Verdict::Drop => {}
+            Verdict::DropFirst => {
+                let shared = Arc::clone(&self.shared);
+                let report = async move {
+                    tokio::time::sleep(Duration::from_millis(WINDOW_MS)).await;
+                    shared.report(record);
+                };
+                self.spawn.spawn("log report", Box::pin(report));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LOG_BYTES_PER_SECOND, Verdict, Window, harmless};
+
+    #[test]
+    fn nothing_steers_the_reader() {
+        for (bytes, expected) in [
+            (&b"plain\ttext"[..], "plain\ttext"),
+            (b"\x1b[31mred\x07", "\\x1b[31mred\\x07"),
+            (b"a\rb", "a\\x0db"),
+            (b"\xff\xfe ok", "\u{fffd}\u{fffd} ok"),
+            ("\u{9b}1m \u{202e}cod".as_bytes(), "\\u{9b}1m \\u{202e}cod"),
+            ("žluť".as_bytes(), "žluť"),
+        ] {
+            assert_eq!(harmless(bytes), expected);
+        }
+    }
+
+    #[test]
+    fn a_window_counts_everything_it_drops() {
+        let mut window = Window::default();
+        let half = LOG_BYTES_PER_SECOND / 2;
+        let story = [
+            (5000, half, Verdict::Pass),
+            (5010, half, Verdict::Pass),
+            (5020, 1, Verdict::DropFirst),
+            (5030, 7, Verdict::Drop),
+            // Late, but the report has not closed the window yet.
+            (6500, 2, Verdict::Drop),
+        ];
+        for (now_ms, bytes, expected) in story {
+            assert_eq!(window.admit(now_ms, bytes), expected, "at {now_ms}");
+        }
+        assert_eq!((window.dropped_lines, window.dropped_bytes), (3, 10));
+        let mut next = Window { start_ms: 5000, bytes: LOG_BYTES_PER_SECOND, ..Window::default() };
+        assert_eq!(next.admit(6000, half), Verdict::Pass, "a new second, a new budget");
+    }
+}

@@ -1,0 +1,85 @@
+//! How a guest failed, as a fault for the caller and lines for the function's log.
+//!
+//! **How.** The caller learns the kind of failure; the trap with its WASM backtrace goes to the
+//! function's log as platform lines and into the fault's detail, which stays in the node.
+
+use crate::host::FunctionCode;
+use crate::invocation::Context;
+use crate::runtime::Environment;
+use hob_core::code::Code;
+use hob_core::fault::Fault;
+use hob_core::limit::LOG_LINE_BYTES_MAX;
+use hob_core::unit::{show_bytes, show_duration};
+use wasmtime::{PoolConcurrencyLimitError, Trap};
+use wasmtime_wasi::I32Exit;
+
+/// The fault of a guest that ended with this error; `refused` when it was denied memory before.
+pub(super) fn fault(code: &FunctionCode, error: &wasmtime::Error, refused: bool) -> Fault {
+    if error.is::<PoolConcurrencyLimitError>() {
+        return Fault::new(Code::QueueFull, "every WASM instance of this node is in use")
+            .retry_after(1)
+            .detail(format!("{error:#}"));
+    }
+    if refused {
+        return memory(code).detail(trap_text(error));
+    }
+    let name = &code.name;
+    let fault = match error.downcast_ref::<I32Exit>() {
+        Some(I32Exit(status)) => Fault::new(
+            Code::Crashed,
+            format!("function `{name}` ended its process with exit code {status} instead of answering"),
+        ),
+        None => Fault::new(Code::Crashed, format!("function `{name}` crashed while it handled the call"))
+            .hint(format!("`hob logs {name}` shows where")),
+    };
+    fault.detail(trap_text(error))
+}
+
+/// The fault of a guest that needed more memory than it may have.
+pub(super) fn memory(code: &FunctionCode) -> Fault {
+    Fault::new(
+        Code::MemoryLimit,
+        format!("function `{}` needed more than its {}", code.name, show_bytes(code.spec.memory_bytes)),
+    )
+    .hint("raise `memory` in the function's section of the manifest")
+}
+
+/// The fault of a call that did not end before its deadline.
+pub(super) fn timeout(code: &FunctionCode) -> Fault {
+    Fault::new(
+        Code::CallTimeout,
+        format!("function `{}` did not answer within {}", code.name, show_duration(code.spec.timeout())),
+    )
+    .hint("raise `timeout` in the function's section of the manifest")
+}
+
+/// The fault of an answer that is none.
+pub(super) fn bad_response(code: &FunctionCode, why: impl std::fmt::Display) -> Fault {
+    Fault::new(Code::BadResponse, format!("function `{}` {why}", code.name))
+}
+
+/// The innermost reason, in one line: `wasm trap: wasm `unreachable` instruction executed`.
+pub(super) fn trap_text(error: &wasmtime::Error) -> String {
+    match error.downcast_ref::<Trap>() {
+        Some(trap) => format!("wasm trap: {trap}"),
+        None => error.root_cause().to_string(),
+    }
+}
+
+/// Writes the trap and its WASM backtrace to the function's log.
+pub(super) fn log(
+    environment: &Environment,
+    code: &FunctionCode,
+    instance: u64,
+    context: Option<&Context>,
+    error: &wasmtime::Error,
+) {
+    let invocation = context.map(|context| context.id);
+    let mut text = format!("{error:?}");
+    if text.len() > LOG_LINE_BYTES_MAX {
+        text.truncate((0..=LOG_LINE_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0));
+    }
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        crate::log::platform(&*environment.logs, code, instance, invocation, line);
+    }
+}

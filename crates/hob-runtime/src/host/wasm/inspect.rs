@@ -1,0 +1,169 @@
+//! What a WASM file is and which of its exports Hob can call, found without compiling it.
+//!
+//! **How.** Only the outermost import and export sections are read; nested modules and components
+//! are skipped. Text (`.wat`) is turned into binary first.
+//!
+//! **Not here:** whether the code is valid; the compiler checks that.
+
+use wasmparser::{Parser, Payload};
+
+/// Whether a file is a component or a plain (core) module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Component,
+    Module,
+}
+
+/// An entry that Hob can call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// `wasi:http/incoming-handler@0.2.x`.
+    Http02,
+    /// `wasi:http/handler@0.3.x`.
+    Http03,
+    /// `wasi:cli/run@0.2.x`.
+    Run02,
+    /// `wasi:cli/run@0.3.x`.
+    Run03,
+    /// `_start` of a preview 1 command.
+    Start,
+}
+
+impl Entry {
+    /// The contract that calls it.
+    pub(super) fn contract(self) -> &'static str {
+        match self {
+            Self::Http02 | Self::Http03 => "wasi-http",
+            Self::Run02 | Self::Run03 | Self::Start => "stdio",
+        }
+    }
+
+    /// What it is, for people.
+    pub(super) fn what(self) -> &'static str {
+        match self {
+            Self::Http02 => "WASI 0.2 HTTP component",
+            Self::Http03 => "WASI 0.3 HTTP component",
+            Self::Run02 => "WASI 0.2 command component",
+            Self::Run03 => "WASI 0.3 command component",
+            Self::Start => "WASI preview 1 command module",
+        }
+    }
+
+    fn of(form: Form, export: &str) -> Option<Self> {
+        if form == Form::Module {
+            return (export == "_start").then_some(Self::Start);
+        }
+        let (interface, version) = export.split_once('@')?;
+        let minor = release(version)?;
+        match (interface, minor) {
+            ("wasi:http/incoming-handler", "0.2") => Some(Self::Http02),
+            ("wasi:http/handler", "0.3") => Some(Self::Http03),
+            ("wasi:cli/run", "0.2") => Some(Self::Run02),
+            ("wasi:cli/run", "0.3") => Some(Self::Run03),
+            _ => None,
+        }
+    }
+}
+
+/// `0.2` of `0.2.12`; `None` for drafts such as `0.2.0-rc-2023-11-10`, which have other types.
+fn release(version: &str) -> Option<&str> {
+    let (minor, patch) = version.rsplit_once('.')?;
+    patch.bytes().all(|byte| byte.is_ascii_digit()).then_some(minor)
+}
+
+/// The outside of a WASM file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Outside {
+    pub(super) form: Form,
+    pub(super) imports: Vec<String>,
+    pub(super) exports: Vec<String>,
+}
+
+impl Outside {
+    /// The entries that Hob can call, handlers first.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let mut entries: Vec<Entry> =
+            self.exports.iter().filter_map(|export| Entry::of(self.form, export)).collect();
+        entries.sort_by_key(|entry| *entry as u8);
+        entries
+    }
+}
+
+/// Whether a file that begins like this, or has this name, is WASM.
+pub(super) fn looks_like_wasm(head: &[u8], name: &str) -> bool {
+    head.starts_with(b"\0asm") || has_extension(name, "wat")
+}
+
+fn has_extension(name: &str, wanted: &str) -> bool {
+    std::path::Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
+}
+
+/// Reads the outside of a file, binary or text.
+///
+/// # Errors
+/// A sentence that says where the file stops being WASM.
+pub(super) fn outside(bytes: &[u8]) -> Result<Outside, String> {
+    let binary = wat::parse_bytes(bytes).map_err(|error| error.to_string())?;
+    read(&binary).map_err(|error| error.to_string())
+}
+
+fn read(bytes: &[u8]) -> Result<Outside, wasmparser::BinaryReaderError> {
+    let form = if Parser::is_component(bytes) { Form::Component } else { Form::Module };
+    let mut found = Outside { form, imports: Vec::new(), exports: Vec::new() };
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    found.imports.push(import?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    found.exports.push(export?.name.name.to_owned());
+                }
+            }
+            Payload::ImportSection(section) if depth == 0 => {
+                for import in section.into_imports() {
+                    let import = import?;
+                    found.imports.push(format!("{}::{}", import.module, import.name));
+                }
+            }
+            Payload::ExportSection(section) if depth == 0 => {
+                for export in section {
+                    found.exports.push(export?.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Entry, Form, outside};
+
+    fn check(text: &str, form: Form, entries: &[Entry]) {
+        let found = outside(text.as_bytes()).unwrap();
+        assert_eq!((found.form, found.entries().as_slice()), (form, entries), "{text}");
+    }
+
+    #[test]
+    fn entries_are_found_by_their_exported_names() {
+        let instance = |name: &str| format!("(component (instance $i) (export \"{name}\" (instance $i)))");
+        check("(module (func (export \"_start\")))", Form::Module, &[Entry::Start]);
+        check("(module (func (export \"main\")))", Form::Module, &[]);
+        check(&instance("wasi:http/incoming-handler@0.2.3"), Form::Component, &[Entry::Http02]);
+        check(&instance("wasi:http/incoming-handler@0.2.0-rc-2023-11-10"), Form::Component, &[]);
+        check(&instance("wasi:http/handler@0.3.0"), Form::Component, &[Entry::Http03]);
+        check(&instance("wasi:http/handler@0.3.0-rc-2026-03-15"), Form::Component, &[]);
+        check(&instance("wasi:cli/run@0.2.12"), Form::Component, &[Entry::Run02]);
+        check(&instance("wasi:cli/run@0.3.1"), Form::Component, &[Entry::Run03]);
+        let nested = "(component (component (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i))))";
+        check(nested, Form::Component, &[]);
+        assert!(outside(b"\0asm\x01\0\0\0\x07").is_err(), "a cut file is an error");
+    }
+}

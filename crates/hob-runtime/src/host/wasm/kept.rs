@@ -1,0 +1,420 @@
+//! WASI 0.3 requests: one instance serves many, several at a time.
+//!
+//! **Why.** `handler.handle` is async: while one request waits, the guest works on others. So the
+//! instance is kept, until it has served its number of calls, idles, is stopped or fails.
+//!
+//! **How.** A background task owns the store and runs its event loop. Calls come to it through a
+//! channel and are answered through one channel each; bodies stream through wasmtime's own. A trap
+//! ends the instance and every call in it, since nothing can be said about a store after a trap.
+//! Outside the event loop a watch looks at the deadlines: wasmtime cannot end one call of several, so
+//! a call that is over its deadline closes the instance to new ones, which then ends with its last
+//! call in time, or at once if the guest is stuck.
+//!
+//! **Invariants.** The fault of the instance is known before its store is dropped, so that a body
+//! which breaks off by it is never taken for one that ended.
+
+use super::calls::Calls;
+use super::store::State;
+use super::{WasmUnit, failure, outgoing};
+use crate::body::Body;
+use crate::contract::Instance;
+use crate::invocation::{Context, Invocation, Reply};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::limit;
+use hob_core::port::BoxFuture;
+use http_body::Frame;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use wasmtime::Store;
+use wasmtime::component::Accessor;
+use wasmtime_wasi_http::p3::Request;
+use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
+use wasmtime_wasi_http::{WasiBody, WasiHttpView};
+
+/// Time in which a guest's event loop has to turn once, or the guest counts as stuck.
+const TURN: Duration = limit::WASM_EPOCH_TICK.saturating_mul(3);
+
+/// An instance that serves many calls.
+pub(super) struct Kept {
+    inbox: Mutex<Option<mpsc::Sender<Call>>>,
+    uses_left: AtomicU32,
+    status: Arc<Status>,
+    code: Arc<crate::host::FunctionCode>,
+}
+
+struct Call {
+    context: Arc<Context>,
+    request: http::Request<WasiBody>,
+    answer: oneshot::Sender<Result<http::Response<WasiBody>>>,
+}
+
+/// What the instance and its task know of each other.
+struct Status {
+    calls: Calls,
+    deadlines: Mutex<Vec<(u64, Instant)>>,
+    next: AtomicU64,
+    /// A call came or went.
+    changed: Notify,
+    /// Makes the event loop turn.
+    turn: Notify,
+    turns: AtomicU64,
+    kill: Notify,
+    fault: OnceLock<Fault>,
+    /// Takes no more calls.
+    closed: watch::Sender<bool>,
+    /// The store is gone.
+    gone: watch::Sender<bool>,
+}
+
+impl Status {
+    fn deadlines(&self) -> std::sync::MutexGuard<'_, Vec<(u64, Instant)>> {
+        self.deadlines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, fault: Option<Fault>) {
+        if let Some(fault) = fault {
+            // The first fault is the cause of all that follow.
+            let _ = self.fault.set(fault);
+        }
+        self.closed.send_replace(true);
+    }
+}
+
+/// A call that runs; gone when its answer's body is gone.
+struct Ticket {
+    status: Arc<Status>,
+    context: Arc<Context>,
+    number: u64,
+}
+
+impl Ticket {
+    fn new(status: &Arc<Status>, context: &Arc<Context>) -> Self {
+        let number = status.next.fetch_add(1, Ordering::Relaxed);
+        status.calls.begin(context);
+        status.deadlines().push((number, context.deadline));
+        status.changed.notify_one();
+        Self { status: Arc::clone(status), context: Arc::clone(context), number }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.status.calls.end(&self.context);
+        self.status.deadlines().retain(|(number, _)| *number != self.number);
+        self.status.changed.notify_one();
+    }
+}
+
+impl Kept {
+    /// Makes the instance and starts its task.
+    pub(super) async fn open(unit: Arc<WasmUnit>, pre: ServicePre<State>, instance: u64) -> Result<Self> {
+        let calls = Calls::many();
+        let place = unit.place().await?;
+        let mut wasi = unit.wasi(instance, &calls);
+        let mut store = unit.component_store(&mut wasi, calls.clone(), place);
+        let begun = tokio::time::timeout(unit.code.spec.timeout(), pre.instantiate_async(&mut store)).await;
+        let service = match begun {
+            Ok(Ok(service)) => service,
+            Ok(Err(error)) => {
+                unit.log_failure(instance, None, &error);
+                return Err(failure::fault(&unit.code, &error, store.data().refused()));
+            }
+            Err(_) => return Err(failure::timeout(&unit.code)),
+        };
+        let status = Arc::new(Status {
+            calls,
+            deadlines: Mutex::default(),
+            next: AtomicU64::new(0),
+            changed: Notify::new(),
+            turn: Notify::new(),
+            turns: AtomicU64::new(0),
+            kill: Notify::new(),
+            fault: OnceLock::new(),
+            closed: watch::Sender::new(false),
+            gone: watch::Sender::new(false),
+        });
+        let (inbox, calls) = mpsc::channel(limit::CONCURRENCY_CEILING as usize);
+        let kept = Self {
+            inbox: Mutex::new(Some(inbox)),
+            uses_left: AtomicU32::new(unit.code.spec.scale.calls_per_instance.unwrap_or(u32::MAX)),
+            status: Arc::clone(&status),
+            code: Arc::clone(&unit.code),
+        };
+        let spawn = Arc::clone(&unit.shared.environment.spawn);
+        spawn.spawn("wasm-instance", Box::pin(live(store, service, calls, status, (unit, instance))));
+        Ok(kept)
+    }
+
+    /// Takes a place for one more call; the last closes the instance to further ones.
+    fn inbox(&self) -> Option<mpsc::Sender<Call>> {
+        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        if *self.status.closed.borrow() {
+            *inbox = None;
+        }
+        if self.uses_left.load(Ordering::Relaxed) == u32::MAX {
+            return inbox.clone();
+        }
+        match self.uses_left.fetch_sub(1, Ordering::Relaxed) {
+            1 => {
+                self.status.end(None);
+                inbox.take()
+            }
+            0 => {
+                self.uses_left.store(0, Ordering::Relaxed);
+                None
+            }
+            _ => inbox.clone(),
+        }
+    }
+
+    async fn handle(&self, invocation: Invocation) -> Result<Reply> {
+        let Invocation { context, request } = invocation;
+        let ended = || {
+            let replaced = || Fault::new(Code::QueueFull, "the instance takes no more calls").retry_after(1);
+            self.status.fault.get().cloned().unwrap_or_else(replaced)
+        };
+        let inbox = self.inbox().ok_or_else(ended)?;
+        let (answer, answered) = oneshot::channel();
+        let request = absolute(request, context.secure)?.map(|body| outgoing::from_body(body, None));
+        let ticket = Ticket::new(&self.status, &context);
+        let call = Call { context: Arc::clone(&context), request, answer };
+        inbox.try_send(call).map_err(|_| ended())?;
+        drop(inbox);
+        match tokio::time::timeout_at(context.deadline.into(), answered).await {
+            Ok(Ok(Ok(answer))) => {
+                let (parts, body) = answer.into_parts();
+                Ok(http::Response::from_parts(parts, Body::new(Streaming { body, ticket })))
+            }
+            Ok(Ok(Err(fault))) => Err(fault),
+            // The event loop is gone, and has said why.
+            Ok(Err(_)) => Err(ended()),
+            Err(_) => {
+                self.status.end(None);
+                Err(failure::timeout(&self.code))
+            }
+        }
+    }
+}
+
+impl Instance for Kept {
+    fn call(&self, invocation: Invocation) -> BoxFuture<'_, Result<Reply>> {
+        Box::pin(self.handle(invocation))
+    }
+
+    fn ended(&self) -> BoxFuture<'_, Option<Fault>> {
+        let mut closed = self.status.closed.subscribe();
+        Box::pin(async move {
+            // The sender lives as long as `self`.
+            let _ = closed.wait_for(|closed| *closed).await;
+            self.status.fault.get().cloned()
+        })
+    }
+
+    fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
+        let mut gone = self.status.gone.subscribe();
+        Box::pin(async move {
+            self.status.end(None);
+            self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if tokio::time::timeout(grace, gone.wait_for(|gone| *gone)).await.is_err() {
+                self.status.kill.notify_one();
+            }
+        })
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.status.kill.notify_one();
+    }
+}
+
+/// `wasi:http` wants scheme and authority, which a request has in its connection and `Host` header.
+fn absolute(request: http::Request<Body>, secure: bool) -> Result<http::Request<Body>> {
+    let (mut parts, body) = request.into_parts();
+    let mut uri = parts.uri.into_parts();
+    uri.scheme = Some(if secure { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP });
+    let malformed = |error: &dyn std::fmt::Display| {
+        Fault::new(Code::RequestMalformed, "the request has no valid `Host` header").detail(error)
+    };
+    if uri.authority.is_none() {
+        let host = parts.headers.get(http::header::HOST).ok_or_else(|| malformed(&"there is none"))?;
+        uri.authority =
+            Some(host.as_bytes().try_into().map_err(|error: http::uri::InvalidUri| malformed(&error))?);
+    }
+    if uri.path_and_query.is_none() {
+        uri.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
+    }
+    parts.uri = http::Uri::from_parts(uri).map_err(|error| malformed(&error))?;
+    Ok(http::Request::from_parts(parts, body))
+}
+
+/// The life of an instance: serves calls until there are no more, or it fails, or it is killed.
+async fn live(
+    mut store: Store<State>,
+    service: Service,
+    mut inbox: mpsc::Receiver<Call>,
+    status: Arc<Status>,
+    (unit, instance): (Arc<WasmUnit>, u64),
+) {
+    let served = {
+        let events = store.run_concurrent(async |accessor: &Accessor<State>| {
+            serve(accessor, &service, &mut inbox, &status, &unit).await
+        });
+        tokio::select! {
+            biased;
+            served = events => served.and_then(|served| served).map_err(Some),
+            () = status.kill.notified() => Err(None),
+            () = overdue(&status) => Err(None),
+        }
+    };
+    let fault = match served {
+        Ok(()) => None,
+        Err(Some(error)) => {
+            unit.log_failure(instance, status.calls.only().as_deref(), &error);
+            Some(failure::fault(&unit.code, &error, store.data().refused()))
+        }
+        Err(None) => Some(failure::timeout(&unit.code)),
+    };
+    status.end(fault);
+    drop(store);
+    status.gone.send_replace(true);
+}
+
+/// Runs in the store's event loop: starts calls as they come.
+async fn serve(
+    accessor: &Accessor<State>,
+    service: &Service,
+    inbox: &mut mpsc::Receiver<Call>,
+    status: &Status,
+    unit: &WasmUnit,
+) -> wasmtime::Result<()> {
+    let mut running = FuturesUnordered::new();
+    let mut open = true;
+    while open || !running.is_empty() {
+        status.turns.fetch_add(1, Ordering::Relaxed);
+        tokio::select! {
+            biased;
+            Some(done) = running.next(), if !running.is_empty() => done?,
+            call = inbox.recv(), if open => match call {
+                Some(call) => running.push(handle(accessor, service, call, unit)),
+                None => open = false,
+            },
+            () = status.turn.notified() => {}
+        }
+    }
+    // Bodies still stream, and the guest may have work left after its answers.
+    std::future::poll_fn(|context| {
+        status.turns.fetch_add(1, Ordering::Relaxed);
+        accessor.poll_no_interesting_tasks(context)
+    })
+    .await;
+    Ok(())
+}
+
+/// One call, until its answer is known. An error is a trap, which ends the instance.
+async fn handle(
+    accessor: &Accessor<State>,
+    service: &Service,
+    call: Call,
+    unit: &WasmUnit,
+) -> wasmtime::Result<()> {
+    let (request, sent) = accessor.with(|mut store| {
+        let (request, sent) = Request::from_http(store.data_mut().http().hooks, call.request);
+        let sent: BoxFuture<'static, _> = Box::pin(sent);
+        (request, sent)
+    });
+    let answer = match service.handle(accessor, request).await? {
+        Ok(response) => accessor.with(|store| response.into_http(store, sent)).map_err(|error| {
+            failure::bad_response(&unit.code, "answered with something that is no valid response")
+                .detail(error)
+        }),
+        Err(error) => {
+            Err(failure::bad_response(&unit.code, format_args!("answered with the error `{error}`")))
+        }
+    };
+    drop(call.context);
+    // A caller that has gone needs no answer.
+    let _ = call.answer.send(answer);
+    Ok(())
+}
+
+/// Resolves when the instance has to die for its deadlines' sake.
+async fn overdue(status: &Status) {
+    loop {
+        let now = Instant::now();
+        let (late, next) = {
+            let deadlines = status.deadlines();
+            let late = deadlines.iter().filter(|(_, deadline)| *deadline <= now).count();
+            let next =
+                deadlines.iter().map(|(_, deadline)| *deadline).filter(|deadline| *deadline > now).min();
+            (late, next)
+        };
+        if late > 0 {
+            status.end(None);
+            if next.is_none() || stuck(status).await {
+                return;
+            }
+        }
+        match next {
+            Some(next) => {
+                tokio::select! {
+                    () = tokio::time::sleep_until(next.into()) => {}
+                    () = status.changed.notified() => {}
+                }
+            }
+            None => status.changed.notified().await,
+        }
+    }
+}
+
+/// Whether the event loop does not turn, although it is asked to.
+async fn stuck(status: &Status) -> bool {
+    let before = status.turns.load(Ordering::Relaxed);
+    status.turn.notify_one();
+    tokio::time::sleep(TURN).await;
+    status.turns.load(Ordering::Relaxed) == before
+}
+
+/// The body of an answer.
+struct Streaming {
+    body: WasiBody,
+    ticket: Ticket,
+}
+
+impl http_body::Body for Streaming {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, Fault>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+        let fault = self.ticket.status.fault.get();
+        Poll::Ready(match (frame, fault) {
+            (Some(Ok(frame)), _) => Some(Ok(frame)),
+            // Wasmtime ends the body in silence when its store goes away.
+            (None | Some(Err(_)), Some(fault)) => Some(Err(fault.clone())),
+            (None, None) => None,
+            (Some(Err(error)), None) => {
+                Some(Err(Fault::new(Code::BadResponse, format!("the body broke off: {error}"))))
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}

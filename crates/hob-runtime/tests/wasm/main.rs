@@ -1,0 +1,10 @@
+//! Host `wasm`: what well-behaved guests answer, and how every kind of bad one fails.
+//!
+//! **How.** Guests are component text with a few lines of core code each (`tests/guests/http02.wat`),
+//! and small components of real toolchains (`tests/guests/built`).
+
+#![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
+
+mod hostile;
+mod serve;
+mod support;

@@ -1,0 +1,254 @@
+//! A host `wasm` without a node around it: what tests give it, and what they get back.
+
+use bytes::Bytes;
+use hob_core::digest::Digest;
+use hob_core::fault::Result;
+use hob_core::id::InvocationId;
+use hob_core::name::{AppName, FunctionName, RevisionNumber};
+use hob_core::port::{BoxFuture, LogRecord, LogSink, Spawn};
+use hob_core::spec::{FunctionSpec, PackageFile, ScaleSpec};
+use hob_core::trace::TraceContext;
+use hob_runtime::body::{Body, empty, full};
+use hob_runtime::contract::{self, Instance, Start};
+use hob_runtime::host::{FunctionCode, HOSTS, Host, Unit};
+use hob_runtime::invocation::{Context, Invocation, Reply, Timing};
+use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
+use hob_runtime::runtime::Environment;
+use http_body_util::BodyExt;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Where the guests lie.
+pub(crate) fn guest_path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests").join(name)
+}
+
+/// A guest of WASI 0.2 with this core code; see `tests/guests/http02.wat`.
+pub(crate) fn guest02(code: &str) -> Vec<u8> {
+    let text = std::fs::read_to_string(guest_path("http02.wat")).unwrap();
+    assert!(text.contains(";;GUEST\n"));
+    text.replace(";;GUEST\n", code).into_bytes()
+}
+
+struct Spawner(tokio::runtime::Handle);
+
+impl Spawn for Spawner {
+    fn spawn(&self, _kind: &'static str, future: BoxFuture<'static, ()>) {
+        self.0.spawn(future);
+    }
+}
+
+/// Keeps log records.
+#[derive(Default)]
+pub(crate) struct Logs(Mutex<Vec<LogRecord>>);
+
+impl LogSink for Logs {
+    fn record(&self, record: LogRecord) {
+        self.0.lock().unwrap().push(record);
+    }
+}
+
+impl Logs {
+    /// All lines so far.
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().unwrap().iter().map(|record| format!("{:?} {}\n", record.stream, record.text)).collect()
+    }
+
+    /// All records so far.
+    pub(crate) fn all(&self) -> Vec<LogRecord> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// Answers outgoing calls as it is told, and keeps who called what.
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) answer: Mutex<Option<Result<u16>>>,
+    pub(crate) seen: Mutex<Vec<(String, Option<InvocationId>)>>,
+}
+
+impl Outbound for World {
+    fn call(&self, caller: Caller, request: http::Request<Body>) -> BoxFuture<'_, Result<Reply>> {
+        let id = caller.context.map(|context| context.id);
+        self.seen.lock().unwrap().push((request.uri().to_string(), id));
+        let answer = self.answer.lock().unwrap().clone().unwrap_or(Ok(200));
+        Box::pin(async move {
+            answer.map(|status| http::Response::builder().status(status).body(full("other")).unwrap())
+        })
+    }
+
+    fn enter(&self, _code: &Arc<FunctionCode>, _instance: u64) -> Option<ProxyEntry> {
+        None
+    }
+}
+
+/// A host with its surroundings.
+pub(crate) struct Bench {
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) environment: Arc<Environment>,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) world: Arc<World>,
+    pub(crate) folder: tempfile::TempDir,
+    next: AtomicU64,
+}
+
+/// What a test may set on a function.
+pub(crate) struct Settings {
+    pub(crate) contract: &'static str,
+    pub(crate) timeout: Duration,
+    pub(crate) memory_bytes: u64,
+    pub(crate) env: &'static [(&'static str, &'static str)],
+    pub(crate) calls_per_instance: Option<u32>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            contract: "wasi-http",
+            timeout: Duration::from_secs(10),
+            memory_bytes: 16 << 20,
+            env: &[],
+            calls_per_instance: None,
+        }
+    }
+}
+
+impl Bench {
+    /// Opens the host on the running runtime, compiling in this process.
+    pub(crate) fn open() -> Self {
+        Self::with(Some(false), Vec::new())
+    }
+
+    pub(crate) fn with(pooling: Option<bool>, compiler: Vec<std::ffi::OsString>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (logs, world) = (Arc::new(Logs::default()), Arc::new(World::default()));
+        let environment = Arc::new(Environment {
+            cache_dir: folder.path().join("cache"),
+            work_dir: folder.path().join("work"),
+            compiler,
+            pooling,
+            spawn: Arc::new(Spawner(tokio::runtime::Handle::current())),
+            logs: Arc::clone(&logs) as Arc<dyn LogSink>,
+            outbound: Arc::clone(&world) as Arc<dyn Outbound>,
+            instances: AtomicU64::new(1),
+        });
+        let row = HOSTS.iter().find(|row| row.name == "wasm").unwrap();
+        let host = (row.open)(&environment).unwrap();
+        Self { host, environment, logs, world, folder, next: AtomicU64::new(1) }
+    }
+
+    /// A function of these bytes; not yet prepared.
+    pub(crate) fn code(&self, wasm: &[u8], settings: &Settings) -> Arc<FunctionCode> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let dir = self.folder.path().join(format!("package-{number}"));
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("guest.wasm"), wasm).unwrap();
+        let file = PackageFile { digest: Digest::of(wasm), size: wasm.len() as u64, executable: false };
+        Arc::new(FunctionCode {
+            app: AppName::new("test").unwrap(),
+            revision: RevisionNumber(1),
+            name: FunctionName::new("guest").unwrap(),
+            spec: FunctionSpec {
+                host: "wasm".to_owned(),
+                contract: settings.contract.to_owned(),
+                run: vec!["guest.wasm".to_owned()],
+                package: BTreeMap::from([("guest.wasm".to_owned(), file)]),
+                env: settings.env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+                timeout_ms: u64::try_from(settings.timeout.as_millis()).unwrap(),
+                memory_bytes: settings.memory_bytes,
+                body_bytes_max: 6 << 20,
+                scale: ScaleSpec {
+                    min: 0,
+                    max: 64,
+                    concurrency: 16,
+                    idle_ms: 60_000,
+                    calls_per_instance: settings.calls_per_instance,
+                },
+                egress: None,
+                private: false,
+                settings: serde_json::Map::new(),
+            },
+            dir,
+        })
+    }
+
+    /// Prepares and loads a function.
+    pub(crate) async fn ready(&self, wasm: &[u8], settings: &Settings) -> Result<Function> {
+        let code = self.code(wasm, settings);
+        self.host.prepare(&code, &|_| {}).await?;
+        let unit = self.host.load(Arc::clone(&code)).await?;
+        Ok(Function { unit, code, environment: Arc::clone(&self.environment) })
+    }
+}
+
+/// A loaded function.
+pub(crate) struct Function {
+    pub(crate) unit: Arc<dyn Unit>,
+    pub(crate) code: Arc<FunctionCode>,
+    environment: Arc<Environment>,
+}
+
+/// Status and body of an answer, or the fault's code.
+pub(crate) type Outcome = std::result::Result<(u16, String), String>;
+
+impl Function {
+    pub(crate) async fn instance(&self) -> Result<Box<dyn Instance>> {
+        let start = Start {
+            code: Arc::clone(&self.code),
+            unit: Arc::clone(&self.unit),
+            instance: self.environment.next_instance(),
+            environment: Arc::clone(&self.environment),
+        };
+        contract::find(&self.code.spec.contract).unwrap().start(start).await
+    }
+
+    /// One call in an instance of its own, read to the end of its body.
+    pub(crate) async fn call(&self, request: http::Request<Body>) -> Outcome {
+        let instance = self.instance().await.map_err(|fault| fault.code().to_string())?;
+        self.call_in(&*instance, request).await
+    }
+
+    pub(crate) async fn call_in(&self, instance: &dyn Instance, request: http::Request<Body>) -> Outcome {
+        let (status, body) = self.reply_in(instance, request).await?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    async fn reply_in(
+        &self,
+        instance: &dyn Instance,
+        request: http::Request<Body>,
+    ) -> std::result::Result<(u16, Bytes), String> {
+        let invocation = self.invocation(request);
+        let reply = instance.call(invocation).await.map_err(|fault| fault.code().to_string())?;
+        let status = reply.status().as_u16();
+        let body = reply.into_body().collect().await.map_err(|fault| fault.code().to_string())?;
+        Ok((status, body.to_bytes()))
+    }
+
+    pub(crate) fn invocation(&self, request: http::Request<Body>) -> Invocation {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let context = Context {
+            id: InvocationId(u128::from(number)),
+            trace: TraceContext { trace_id: 7, span_id: number, flags: 1 },
+            app: self.code.app.clone(),
+            revision: self.code.revision,
+            function: self.code.name.clone(),
+            deadline: Instant::now() + self.code.spec.timeout(),
+            depth: 0,
+            secure: false,
+            peer: None,
+            route: None,
+            timing: Timing::default(),
+        };
+        Invocation { context: Arc::new(context), request }
+    }
+}
+
+/// `GET /` of `localhost`.
+pub(crate) fn get() -> http::Request<Body> {
+    http::Request::builder().uri("/?q=1").header("host", "localhost").body(empty()).unwrap()
+}
