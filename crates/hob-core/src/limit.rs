@@ -51,14 +51,20 @@ pub const CONTROL_BODY_BYTES_MAX: usize = 16 << 20;
 
 /// Request line plus headers of one request.
 pub const HEADER_BYTES_MAX: usize = 64 << 10;
-/// Header fields of one request.
-pub const HEADER_COUNT_MAX: usize = 128;
+/// Header fields of one request: as many as hyper keeps without asking the heap.
+pub const HEADER_COUNT_MAX: usize = 100;
 /// Path and query of one request.
 pub const URI_BYTES_MAX: usize = 8 << 10;
 /// Time in which a request's headers have to arrive.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest silence inside a request's body.
+/// Longest silence inside a request's body, and longest time in which a client takes nothing of a response.
 pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time for which a connection is kept without a request.
+pub const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long a stopping node still takes requests on connections that have none.
+pub const CONNECTION_IDLE_GRACE: Duration = Duration::from_millis(500);
+/// How long a client that was refused may go on sending before its connection is cut.
+pub const LINGER: Duration = Duration::from_secs(1);
 /// Connections at one listener.
 pub const CONNECTIONS_MAX: usize = 16_384;
 /// Connections that the kernel may hold before they are accepted.

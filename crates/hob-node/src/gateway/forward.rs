@@ -1,0 +1,184 @@
+//! The headers of a request on its way in, and of an answer on its way out.
+//!
+//! **Why.** What belongs to one connection (RFC 9110, 7.6.1) must not reach the other side, and what Hob
+//! says about a call (`hob-*`, `Forwarded`, `traceparent`) must not be said by anybody else.
+
+use super::peer::Peer;
+use hob_core::id::InvocationId;
+use hob_core::trace::TraceContext;
+use hob_runtime::invocation::Context;
+use http::header::{
+    self, CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use std::time::Duration;
+
+/// The id of the invocation, in requests to functions and in every answer.
+pub(crate) const INVOCATION_ID: HeaderName = HeaderName::from_static("hob-invocation-id");
+/// W3C Trace Context.
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+/// Headers of Hob's own begin so.
+const OWN: &str = "hob-";
+
+/// The protocol that a request asks to switch to, unless it is one that Hob speaks itself.
+pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let asked = tokens(headers).any(|token| token.eq_ignore_ascii_case("upgrade"));
+    let protocol = headers.get(UPGRADE).filter(|_| asked)?;
+    // A request to speak HTTP/2 (RFC 7540, 3.2) may be ignored, and has gone with RFC 9113.
+    (!protocol.as_bytes().eq_ignore_ascii_case(b"h2c")).then(|| protocol.clone())
+}
+
+fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let texts = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    texts.flat_map(|text| text.split(',')).map(str::trim)
+}
+
+/// Takes out what belongs to one connection.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = tokens(headers).filter_map(|token| token.parse().ok()).collect();
+        for name in named.into_iter().filter(|name| *name != HOST && *name != header::CONTENT_LENGTH) {
+            headers.remove(name);
+        }
+    }
+    for name in [
+        CONNECTION,
+        KEEP_ALIVE,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+        PROXY_CONNECTION,
+        TE,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// Takes out what only Hob may say.
+pub(crate) fn strip_own(headers: &mut HeaderMap) {
+    // Rare, so nothing is collected unless there is one.
+    while let Some(name) = headers.keys().find(|name| name.as_str().starts_with(OWN)).cloned() {
+        headers.remove(name);
+    }
+}
+
+/// The trace that a request brings, if it is valid and unambiguous.
+pub(crate) fn caller_trace(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let (first, None) = (values.next()?, values.next()) else { return None };
+    TraceContext::parse(first.to_str().ok()?)
+}
+
+/// Says that the connection switches to `protocol`, or is asked to.
+pub(crate) fn insert_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocol);
+}
+
+/// Makes the headers of a request from outside into those that the function sees. What proxies in front
+/// said of the caller stays before what this node knows; scheme and host are this node's own.
+pub(super) fn inward(headers: &mut HeaderMap, peer: &Peer) {
+    strip_hop_by_hop(headers);
+    strip_own(headers);
+    headers.append(X_FORWARDED_FOR, peer.forwarded_for().clone());
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(peer.scheme()));
+    let host = headers.get(HOST).cloned();
+    let forwarded = peer.forwarded(host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default());
+    if let Some(host) = host {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+    if let Ok(forwarded) = HeaderValue::try_from(forwarded) {
+        headers.append(FORWARDED, forwarded);
+    }
+}
+
+/// Adds what every call carries, wherever it comes from.
+pub(crate) fn mark(headers: &mut HeaderMap, context: &Context) {
+    if let Ok(trace) = HeaderValue::try_from(context.trace.to_string()) {
+        headers.insert(TRACEPARENT, trace);
+    }
+    headers.insert(INVOCATION_ID, id_value(context.id));
+}
+
+/// An id as a header's value.
+pub(crate) fn id_value(id: InvocationId) -> HeaderValue {
+    HeaderValue::try_from(id.to_string()).expect("hexadecimal digits are a header value")
+}
+
+/// Makes the headers of a function's answer into those that the caller sees.
+pub(crate) fn outward(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+    strip_own(headers);
+}
+
+/// Where the time of a call went (`Server-Timing`, W3C), `took` after it came.
+pub(crate) fn timing(headers: &mut HeaderMap, context: &Context, took: Duration) {
+    let timing = &context.timing;
+    let total_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let (queue_us, start_us) = (timing.queue_us(), timing.start_us());
+    let run_us = total_us.saturating_sub(queue_us).saturating_sub(start_us);
+    let ms = |us: u64| (us / 1000, us % 1000);
+    let (queue, start, run) = (ms(queue_us), ms(start_us), ms(run_us));
+    let text = format!(
+        "queue;dur={}.{:03}, start;dur={}.{:03};desc={}, run;dur={}.{:03}",
+        queue.0,
+        queue.1,
+        start.0,
+        start.1,
+        if timing.cold() { "cold" } else { "warm" },
+        run.0,
+        run.1
+    );
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.append(SERVER_TIMING, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{outward, upgrade};
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    fn headers(text: &str) -> HeaderMap {
+        let pairs = text.split('|').map(|line| line.split_once(':').unwrap());
+        let pair = |(name, value): (&str, &str)| {
+            (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value.trim()).unwrap())
+        };
+        pairs.map(pair).collect()
+    }
+
+    #[test]
+    fn what_belongs_to_one_connection_does_not_travel() {
+        for (before, after) in [
+            ("a: 1|connection: close, a|hob-error: x|hob-x: y", ""),
+            ("host: a|content-length: 1|connection: host, content-length", "content-length host"),
+            ("te: trailers|transfer-encoding: chunked|upgrade: x|keep-alive: 1|b: 2", "b"),
+            ("proxy-authorization: x|proxy-connection: y|trailer: z", "trailer"),
+        ] {
+            let mut headers = headers(before);
+            outward(&mut headers);
+            let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+            names.sort_unstable();
+            assert_eq!(names.join(" "), after, "{before}");
+        }
+    }
+
+    #[test]
+    fn an_upgrade_needs_both_headers() {
+        for (text, expected) in [
+            ("connection: keep-alive, Upgrade|upgrade: websocket", Some("websocket")),
+            ("upgrade: websocket", None),
+            ("connection: upgrade", None),
+            ("connection: upgrade|upgrade: h2c", None),
+        ] {
+            assert_eq!(upgrade(&headers(text)).as_ref().map(|v| v.to_str().unwrap()), expected, "{text}");
+        }
+    }
+}

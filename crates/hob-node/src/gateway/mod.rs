@@ -1,0 +1,238 @@
+//! HTTP in: connections, routing, and the way of one request to a function and back.
+//!
+//! **Why.** Everything that a stranger can send arrives here, so here are the limits, and here is where
+//! each request gets its id, trace, deadline and revision.
+//!
+//! **How.** [`serve`] drives connections (TLS, HTTP/1.1 behind [`strict`], HTTP/2) and calls
+//! [`Gateway::answer`] for each request. A call looks at one immutable table, waits for one pool, and
+//! touches no lock.
+//!
+//! ```text
+//! socket ─▶ serve ─▶ strict ─▶ hyper ─▶ answer ─▶ routing ─▶ pool
+//! ```
+//!
+//! **Not here:** calls between functions ([`crate::dispatcher`]).
+
+pub(crate) mod body;
+mod chunk;
+pub(crate) mod forward;
+mod head;
+mod peer;
+pub(crate) mod routing;
+mod serve;
+mod strict;
+mod upgrade;
+
+pub(crate) use serve::{Server, serve};
+
+use crate::identity;
+use crate::live::{Live, LiveRevision};
+use crate::problem::{self, Form};
+use crate::task::Tasks;
+use body::Answer;
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::id::InvocationId;
+use hob_core::limit::{HEADER_COUNT_MAX, URI_BYTES_MAX};
+use hob_runtime::body::{self as bodies, Body};
+use hob_runtime::invocation::{Context, Invocation, Timing};
+use http::header::{ALLOW, CONNECTION, HOST, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use peer::{Busy, Peer};
+use routing::{Choice, Found, Rules};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use upgrade::Upgrade;
+
+/// What answers requests from outside.
+pub(crate) struct Gateway {
+    live: Arc<Live>,
+    rules: Rules,
+    tasks: Arc<Tasks>,
+    closing: AtomicBool,
+}
+
+/// One request, before anybody is chosen to answer it.
+struct Arrival {
+    id: InvocationId,
+    came: Instant,
+    form: Form,
+    upgrade: Option<Upgrade>,
+}
+
+impl Gateway {
+    pub(crate) fn new(live: Arc<Live>, rules: Rules, tasks: Arc<Tasks>) -> Arc<Self> {
+        Arc::new(Self { live, rules, tasks, closing: AtomicBool::new(false) })
+    }
+
+    /// From now on every answer asks its client to come back on another connection.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Answers one request, whatever it is.
+    async fn answer(&self, peer: &Arc<Peer>, mut request: Request<Incoming>) -> Response<Answer> {
+        let busy = Busy::new(peer);
+        let arrival = Arrival {
+            id: identity::invocation(),
+            came: Instant::now(),
+            form: Form::of(request.headers()),
+            upgrade: Upgrade::asked(&mut request, peer),
+        };
+        let (mut response, revision) = match self.choose(peer, &mut request) {
+            Ok(Choice::Function(found)) => {
+                let response = call(&arrival, peer, &found, request).await;
+                (response, Some(found.revision))
+            }
+            Ok(Choice::Options(allow)) => (options(&allow), None),
+            Err(fault) => (problem::respond(&fault, Some(arrival.id.to_string()), arrival.form), None),
+        };
+        response.headers_mut().insert(forward::INVOCATION_ID, forward::id_value(arrival.id));
+        self.hand_over(arrival.upgrade, peer, response, busy, revision)
+    }
+
+    /// Checks a request and chooses who answers it.
+    fn choose(&self, peer: &Peer, request: &mut Request<Incoming>) -> Result<Choice> {
+        check(peer, request)?;
+        let host = routing::host_name(host_of(request));
+        let (method, path) = (request.method().as_str(), request.uri().path());
+        routing::find(&self.live.load(), &self.rules, method, &host, path)
+    }
+
+    /// Gives the response to the connection, with what has to stay until its body has ended.
+    fn hand_over(
+        &self,
+        upgrade: Option<Upgrade>,
+        peer: &Peer,
+        mut response: Response<Body>,
+        busy: Busy,
+        revision: Option<Arc<LiveRevision>>,
+    ) -> Response<Answer> {
+        if let Some(upgrade) = upgrade {
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                upgrade.accept(&mut response, peer, &self.tasks, (busy, revision));
+                return response.map(|_| Answer::alone(bodies::empty()));
+            }
+            upgrade.refuse(peer);
+        }
+        if self.closing.load(Ordering::Relaxed) && !peer.http2 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response.map(|body| Answer::new(body, busy, revision))
+    }
+}
+
+/// Calls the function that was found.
+async fn call(arrival: &Arrival, peer: &Peer, found: &Found, request: Request<Incoming>) -> Response<Body> {
+    let context = Arc::new(context(arrival, peer, found, &request));
+    let request = inward(arrival, peer, &context, request);
+    let reply = found.pool.call(Invocation { context: Arc::clone(&context), request }).await;
+    let reply = reply.and_then(|reply| outward(arrival, reply));
+    let mut response =
+        reply.unwrap_or_else(|fault| problem::respond(&fault, Some(arrival.id.to_string()), arrival.form));
+    forward::timing(response.headers_mut(), &context, arrival.came.elapsed());
+    response
+}
+
+fn context(arrival: &Arrival, peer: &Peer, found: &Found, request: &Request<Incoming>) -> Context {
+    let code = found.pool.code();
+    Context {
+        id: arrival.id,
+        trace: identity::trace(arrival.id, forward::caller_trace(request.headers())),
+        app: code.app.clone(),
+        revision: code.revision,
+        function: code.name.clone(),
+        deadline: arrival.came + code.spec.timeout(),
+        depth: 0,
+        secure: peer.secure,
+        peer: Some(peer.address),
+        route: found.route.clone(),
+        timing: Timing::default(),
+    }
+}
+
+/// The request as the function sees it.
+fn inward(arrival: &Arrival, peer: &Peer, context: &Context, request: Request<Incoming>) -> Request<Body> {
+    let (mut parts, body) = request.into_parts();
+    forward::inward(&mut parts.headers, peer);
+    forward::mark(&mut parts.headers, context);
+    if let Some(upgrade) = &arrival.upgrade {
+        upgrade.announce(&mut parts);
+    }
+    if parts.uri.authority().is_some() {
+        parts.uri = parts.uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from);
+    }
+    Request::from_parts(parts, body::incoming(body))
+}
+
+/// The function's answer as the caller sees it.
+fn outward(arrival: &Arrival, mut reply: Response<Body>) -> Result<Response<Body>> {
+    let switches = reply.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if reply.status().is_informational() && !(switches && arrival.upgrade.is_some()) {
+        let status = reply.status().as_u16();
+        return Err(Fault::new(Code::BadResponse, format!("the function answered with status {status}"))
+            .hint("answer with a final status from 200 to 599"));
+    }
+    let protocol = reply.headers().get(http::header::UPGRADE).filter(|_| switches).cloned();
+    forward::outward(reply.headers_mut());
+    if let Some(protocol) = protocol {
+        forward::insert_upgrade(reply.headers_mut(), protocol);
+    }
+    Ok(reply)
+}
+
+/// `OPTIONS` for a path that has routes, none of them for `OPTIONS`.
+fn options(allow: &str) -> Response<Body> {
+    let mut response = Response::new(bodies::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    if let Ok(allow) = HeaderValue::try_from(allow) {
+        response.headers_mut().insert(ALLOW, allow);
+    }
+    response
+}
+
+fn host_of(request: &Request<Incoming>) -> &str {
+    request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
+}
+
+/// Refuses what no function should see. Of an HTTP/1.1 head only [`strict`]'s verdict is left to tell;
+/// HTTP/2 heads are judged here, and get the `Host` that functions expect (RFC 9113, 8.3.1).
+fn check(peer: &Peer, request: &mut Request<Incoming>) -> Result<()> {
+    if !peer.http2 {
+        return match peer.exchange.refusal().filter(|_| strict::is_mark(request)) {
+            Some(refusal) => Err(Fault::new(refusal.code, refusal.reason)),
+            None => Ok(()),
+        };
+    }
+    let malformed = |why: &str| Err(Fault::new(Code::RequestMalformed, why));
+    if *request.method() == Method::CONNECT {
+        return malformed(head::NO_PROXY);
+    }
+    if request.headers().len() > HEADER_COUNT_MAX {
+        return Err(Fault::new(head::TOO_MANY.code, head::TOO_MANY.reason));
+    }
+    if request.uri().path_and_query().is_some_and(|path| path.as_str().len() > URI_BYTES_MAX) {
+        return Err(Fault::new(head::URI_TOO_LONG.code, head::URI_TOO_LONG.reason));
+    }
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (_, Some(_)) => return malformed("the request has more than one `Host`"),
+        (host, None) => host.map(HeaderValue::as_bytes),
+    };
+    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let named = match (authority, host) {
+        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+            return malformed("`Host` and `:authority` name two hosts");
+        }
+        (None, None) => return malformed("the request has no `:authority`"),
+        (Some(named), _) | (None, Some(named)) => named,
+    };
+    if !head::is_authority(named) {
+        return malformed("`:authority` is not a host name");
+    }
+    let host = HeaderValue::from_bytes(named).map_err(Fault::internal)?;
+    request.headers_mut().insert(HOST, host);
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! What is known about one connection, made once and used by each of its requests.
+
+use super::strict::Exchange;
+use crate::listener::Place;
+use http::HeaderValue;
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// One connection.
+pub(super) struct Peer {
+    /// The other end.
+    pub(super) address: SocketAddr,
+    /// Whether it uses TLS.
+    pub(super) secure: bool,
+    /// Whether it speaks HTTP/2.
+    pub(super) http2: bool,
+    /// What the service tells the reader of the connection's bytes, and the other way round.
+    pub(super) exchange: Arc<Exchange>,
+    /// The other end for `X-Forwarded-For`.
+    forwarded_for: HeaderValue,
+    began: Instant,
+    /// Requests whose answers have not ended.
+    active: AtomicU32,
+    /// Milliseconds after `began` at which the last one ended.
+    idle_since_ms: AtomicU64,
+    _place: Place,
+}
+
+impl Peer {
+    pub(super) fn new(address: SocketAddr, secure: bool, http2: bool, place: Place) -> Arc<Self> {
+        let forwarded_for = HeaderValue::try_from(address.ip().to_canonical().to_string())
+            .expect("an IP address is a header value");
+        Arc::new(Self {
+            address,
+            secure,
+            http2,
+            exchange: Arc::default(),
+            forwarded_for,
+            began: Instant::now(),
+            active: AtomicU32::new(0),
+            idle_since_ms: AtomicU64::new(0),
+            _place: place,
+        })
+    }
+
+    /// How long the connection has had no request; zero while it has one.
+    pub(super) fn idle(&self) -> Duration {
+        if self.active.load(Ordering::Relaxed) > 0 {
+            return Duration::ZERO;
+        }
+        let since = Duration::from_millis(self.idle_since_ms.load(Ordering::Relaxed));
+        self.began.elapsed().saturating_sub(since)
+    }
+
+    /// The scheme, for `Forwarded` and `X-Forwarded-Proto`.
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
+    }
+
+    /// The other end, for `X-Forwarded-For`.
+    pub(super) fn forwarded_for(&self) -> &HeaderValue {
+        &self.forwarded_for
+    }
+
+    /// The other end, the host it asked for and the scheme, for `Forwarded` (RFC 7239, 4).
+    pub(super) fn forwarded(&self, host: &str) -> String {
+        let mut text = String::with_capacity(64);
+        // Writing to a `String` cannot fail.
+        let _ = match self.address.ip().to_canonical() {
+            IpAddr::V4(ip) => write!(text, "for={ip}"),
+            IpAddr::V6(ip) => write!(text, "for=\"[{ip}]\""),
+        };
+        if !host.is_empty() {
+            let _ = write!(text, ";host=\"{host}\"");
+        }
+        let _ = write!(text, ";proto={}", self.scheme());
+        text
+    }
+}
+
+/// Counts a request until its answer has ended.
+pub(super) struct Busy(Arc<Peer>);
+
+impl Busy {
+    pub(super) fn new(peer: &Arc<Peer>) -> Self {
+        peer.active.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(peer))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let now = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.idle_since_ms.store(now, Ordering::Relaxed);
+        self.0.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,199 @@
+//! Connections: from the socket to hyper, with time limits, until they are told to close.
+//!
+//! **How.** Each connection is one task. It may speak TLS; its first bytes tell HTTP/2 from HTTP/1.1.
+//! A single slow timer per connection finds those that have had no request for long, and those whose
+//! client takes nothing of its answer. When the node stops, HTTP/2 clients are told to go (RFC 9113,
+//! 6.8), HTTP/1.1 clients learn it with their next answer; idle connections wait a moment for a request
+//! that may be on its way.
+
+use super::Gateway;
+use super::peer::Peer;
+use super::strict::Strict;
+use crate::listener::{self, Connection, Listener, Open, Place};
+use crate::task::{StreamExecutor, Tasks};
+use bytes::BytesMut;
+use hob_core::limit::{
+    BODY_IDLE_TIMEOUT, CONNECTION_IDLE_GRACE, CONNECTION_IDLE_TIMEOUT, H2_STREAMS_MAX, HEADER_BYTES_MAX,
+    HEADER_TIMEOUT,
+};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+/// With what an HTTP/2 client begins (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Bytes that hyper may hold of one HTTP/1.1 connection.
+const BUFFER_BYTES_MAX: usize = 2 * HEADER_BYTES_MAX;
+/// How often an HTTP/2 client is asked whether it is still there.
+const PING_INTERVAL: Duration = BODY_IDLE_TIMEOUT;
+
+/// The gateway's listener at work.
+pub(crate) struct Server {
+    gateway: Arc<Gateway>,
+    closing: CancellationToken,
+    open: Open,
+}
+
+/// Begins to serve.
+pub(crate) fn serve(
+    gateway: Arc<Gateway>,
+    listener: Listener,
+    tls: Option<TlsAcceptor>,
+    tasks: &Arc<Tasks>,
+) -> Server {
+    let (closing, open) = (CancellationToken::new(), Open::new());
+    let shared = Arc::new(Shared {
+        gateway: Arc::clone(&gateway),
+        tls,
+        tasks: Arc::clone(tasks),
+        closing: closing.clone(),
+    });
+    let each = move |connection, place| drive(Arc::clone(&shared), connection, place);
+    let accepting = listener::accept(listener, open.clone(), closing.clone(), Arc::clone(tasks), each);
+    tasks.start("gateway", accepting);
+    Server { gateway, closing, open }
+}
+
+impl Server {
+    /// Accepts no more, and resolves when every connection has ended by itself.
+    pub(crate) async fn close(&self) {
+        self.gateway.close();
+        self.closing.cancel();
+        self.open.none().await;
+    }
+}
+
+struct Shared {
+    gateway: Arc<Gateway>,
+    tls: Option<TlsAcceptor>,
+    tasks: Arc<Tasks>,
+    closing: CancellationToken,
+}
+
+async fn drive(shared: Arc<Shared>, connection: Connection, place: Place) {
+    let Connection::Tcp(socket, address) = connection else { return };
+    let ended = match &shared.tls {
+        None => shared.speak(socket, address, false, place).await,
+        Some(tls) => shared.handshake(tls, socket, address, place).await,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%address, %error, "a connection ends");
+    }
+}
+
+type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+impl Shared {
+    async fn handshake(
+        &self,
+        tls: &TlsAcceptor,
+        socket: TcpStream,
+        address: SocketAddr,
+        place: Place,
+    ) -> Ended {
+        let socket = timeout(HEADER_TIMEOUT, tls.accept(socket)).await??;
+        self.speak(socket, address, true, place).await
+    }
+
+    /// Finds out which protocol the client speaks, and speaks it.
+    async fn speak<S>(&self, mut socket: S, address: SocketAddr, secure: bool, place: Place) -> Ended
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let first = timeout(HEADER_TIMEOUT, first_bytes(&mut socket)).await??;
+        if first.is_empty() {
+            return Ok(());
+        }
+        let http2 = first.starts_with(PREFACE);
+        let peer = Peer::new(address, secure, http2, place);
+        let socket = Strict::new(socket, first, http2, Arc::clone(&peer.exchange));
+        let (gateway, each) = (Arc::clone(&self.gateway), Arc::clone(&peer));
+        let service = service_fn(move |request| {
+            let (gateway, peer) = (Arc::clone(&gateway), Arc::clone(&each));
+            async move { Ok::<_, Infallible>(gateway.answer(&peer, request).await) }
+        });
+        if http2 {
+            let connection = self.http2().serve_connection(TokioIo::new(socket), service);
+            self.watch(connection, http2::Connection::graceful_shutdown, &peer).await
+        } else {
+            let connection = http1().serve_connection(TokioIo::new(socket), service).with_upgrades();
+            self.watch(connection, http1::UpgradeableConnection::graceful_shutdown, &peer).await
+        }
+    }
+
+    fn http2(&self) -> http2::Builder<StreamExecutor> {
+        let mut builder = http2::Builder::new(StreamExecutor(Arc::clone(&self.tasks)));
+        let header_bytes = u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX);
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(H2_STREAMS_MAX)
+            .max_header_list_size(header_bytes)
+            .max_local_error_reset_streams(Some(64))
+            .max_pending_accept_reset_streams(Some(32))
+            .keep_alive_interval(Some(PING_INTERVAL))
+            .keep_alive_timeout(HEADER_TIMEOUT);
+        builder
+    }
+
+    /// Polls a connection until it ends; `finish` asks it to.
+    async fn watch<C>(&self, connection: C, finish: fn(Pin<&mut C>), peer: &Peer) -> Ended
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        let mut connection = pin!(connection);
+        let mut tick = pin!(sleep(BODY_IDLE_TIMEOUT));
+        let (mut closing, mut stalled) = (false, false);
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => return ended.map_err(Into::into),
+                () = self.closing.cancelled(), if !closing => {
+                    closing = true;
+                    if peer.http2 {
+                        finish(connection.as_mut());
+                    }
+                    tick.as_mut().reset(Instant::now() + CONNECTION_IDLE_GRACE);
+                }
+                () = tick.as_mut() => {
+                    if closing || peer.idle() >= CONNECTION_IDLE_TIMEOUT {
+                        finish(connection.as_mut());
+                    }
+                    // Twice in a row: the client takes nothing any more.
+                    if std::mem::replace(&mut stalled, peer.exchange.stalled()) && stalled {
+                        return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+                    }
+                    tick.as_mut().reset(Instant::now() + BODY_IDLE_TIMEOUT);
+                }
+            }
+        }
+    }
+}
+
+fn http1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    // `Strict` limits heads and their time.
+    builder.max_buf_size(BUFFER_BYTES_MAX).header_read_timeout(None);
+    builder
+}
+
+/// Reads until it is clear whether the client begins with [`PREFACE`].
+async fn first_bytes<S: AsyncRead + Unpin>(socket: &mut S) -> io::Result<BytesMut> {
+    let mut first = BytesMut::with_capacity(4096);
+    while socket.read_buf(&mut first).await? > 0 {
+        let length = first.len().min(PREFACE.len());
+        if first[..length] != PREFACE[..length] || length == PREFACE.len() {
+            break;
+        }
+    }
+    Ok(first)
+}
