@@ -85,6 +85,11 @@ impl LiveTable {
         self.hosts.get(pattern)
     }
 
+    /// A kept revision of an app.
+    pub fn revision(&self, app: &AppName, number: RevisionNumber) -> Option<Arc<LiveRevision>> {
+        self.apps.get(app)?.kept.get(&number).cloned()
+    }
+
     /// The only app, when there is just one.
     pub fn only(&self) -> Option<&Arc<LiveApp>> {
         self.apps.get(self.only.as_ref()?)

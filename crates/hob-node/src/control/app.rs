@@ -1,0 +1,154 @@
+//! Operations on apps: list, deploy, roll back, remove.
+
+use super::stream::{self, Lines};
+use super::{Ask, Control, Operation, Payload, json, nothing};
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::name::{AppName, RevisionNumber};
+use hob_core::port::BoxFuture;
+use hob_core::spec::AppSpec;
+use hob_core::wire::{AppInfo, DeployEvent, Deployed, Revision, RollbackRequest};
+use hob_runtime::body::Body;
+use http::{Response, StatusCode};
+use std::sync::Arc;
+
+type Handled = BoxFuture<'static, Result<Response<Body>>>;
+
+pub(super) static OPERATIONS: &[Operation] = &[
+    Operation {
+        id: "apps.list",
+        method: Some("GET"),
+        path: "/v1/apps",
+        summary: "Lists every app, by name.",
+        query: None,
+        request: Payload::None,
+        response: Payload::Json(|schemas| schemas.subschema_for::<Vec<AppInfo>>()),
+        status: 200,
+        handle: list,
+    },
+    Operation {
+        id: "apps.get",
+        method: Some("GET"),
+        path: "/v1/apps/{app}",
+        summary: "Shows one app.",
+        query: None,
+        request: Payload::None,
+        response: Payload::Json(|schemas| schemas.subschema_for::<AppInfo>()),
+        status: 200,
+        handle: get,
+    },
+    Operation {
+        id: "apps.remove",
+        method: Some("DELETE"),
+        path: "/v1/apps/{app}",
+        summary: "Removes an app with all its revisions; running calls finish.",
+        query: None,
+        request: Payload::None,
+        response: Payload::None,
+        status: 204,
+        handle: remove,
+    },
+    Operation {
+        id: "apps.deploy",
+        method: Some("POST"),
+        path: "/v1/apps/{app}/revisions",
+        summary: "Makes a revision of the app and switches to it, or changes nothing.",
+        query: None,
+        request: Payload::Json(|schemas| schemas.subschema_for::<AppSpec>()),
+        response: Payload::Lines(|schemas| schemas.subschema_for::<DeployEvent>()),
+        status: 200,
+        handle: deploy,
+    },
+    Operation {
+        id: "apps.revision",
+        method: Some("GET"),
+        path: "/v1/apps/{app}/revisions/{revision}",
+        summary: "Shows one kept revision as it was deployed.",
+        query: None,
+        request: Payload::None,
+        response: Payload::Json(|schemas| schemas.subschema_for::<Revision>()),
+        status: 200,
+        handle: revision,
+    },
+    Operation {
+        id: "apps.rollback",
+        method: Some("POST"),
+        path: "/v1/apps/{app}/rollback",
+        summary: "Switches to the revision before, or to a chosen one.",
+        query: None,
+        request: Payload::Json(|schemas| schemas.subschema_for::<RollbackRequest>()),
+        response: Payload::Lines(|schemas| schemas.subschema_for::<DeployEvent>()),
+        status: 200,
+        handle: rollback,
+    },
+];
+
+fn list(control: Arc<Control>, _ask: Ask) -> Handled {
+    Box::pin(async move { json(StatusCode::OK, &control.apps.list()) })
+}
+
+fn get(control: Arc<Control>, ask: Ask) -> Handled {
+    Box::pin(async move { json(StatusCode::OK, &control.apps.get(&ask.part::<AppName>(0)?)?) })
+}
+
+fn remove(control: Arc<Control>, ask: Ask) -> Handled {
+    Box::pin(async move {
+        control.apps.remove(&ask.part::<AppName>(0)?).await?;
+        Ok(nothing())
+    })
+}
+
+fn revision(control: Arc<Control>, ask: Ask) -> Handled {
+    Box::pin(async move {
+        let number = ask.path.get(1).and_then(|text| text.parse().ok()).map(RevisionNumber);
+        let number = number.ok_or_else(|| {
+            Fault::new(Code::ControlRequest, "a revision is a number").hint("write for example `3`")
+        })?;
+        json(StatusCode::OK, &control.apps.revision(&ask.part::<AppName>(0)?, number)?)
+    })
+}
+
+fn deploy(control: Arc<Control>, ask: Ask) -> Handled {
+    Box::pin(async move {
+        let app = ask.part::<AppName>(0)?;
+        let spec: AppSpec = ask.json().await?;
+        if spec.app != app {
+            let what = format!("the body describes app `{}`, the path names `{app}`", spec.app);
+            return Err(Fault::new(Code::ControlRequest, what).hint("use the same name in both"));
+        }
+        let (lines, response) = stream::lines();
+        let apps = Arc::clone(&control.apps);
+        let report = lines.clone();
+        let report = Arc::new(move |event: DeployEvent| report.offer(&event));
+        control.tasks.start("deploy", async move { finish(lines, apps.deploy(spec, report).await).await });
+        Ok(response)
+    })
+}
+
+fn rollback(control: Arc<Control>, ask: Ask) -> Handled {
+    Box::pin(async move {
+        let app = ask.part::<AppName>(0)?;
+        let RollbackRequest { to } = ask.json().await?;
+        let (lines, response) = stream::lines();
+        let apps = Arc::clone(&control.apps);
+        let report = lines.clone();
+        let report = Arc::new(move |event: DeployEvent| report.offer(&event));
+        control.tasks.start("rollback", async move {
+            finish(lines, apps.rollback(&app, to, report).await).await;
+        });
+        Ok(response)
+    })
+}
+
+/// The last line of a change.
+async fn finish(lines: Lines, result: Result<Deployed>) {
+    let event = match result {
+        Ok(deployed) => DeployEvent::Done(deployed),
+        Err(fault) => {
+            tracing::info!(%fault, "a deploy or rollback is refused");
+            DeployEvent::Failed(fault.to_wire(None))
+        }
+    };
+    // The client may have gone; the change is made or refused all the same.
+    lines.send(&event).await;
+}

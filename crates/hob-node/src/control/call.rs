@@ -1,0 +1,39 @@
+//! The operation that forwards a request to a function, private ones too.
+
+use super::{Ask, Control, Operation, Payload};
+use crate::dispatcher::{self, Cause};
+use crate::gateway::body;
+use hob_core::fault::{Fault, Result};
+use hob_core::name::{AppName, FunctionName};
+use hob_core::port::BoxFuture;
+use hob_runtime::body::Body;
+use http::header::AUTHORIZATION;
+use http::{Response, Uri};
+use std::sync::Arc;
+
+pub(super) static OPERATIONS: &[Operation] = &[Operation {
+    id: "functions.call",
+    method: None,
+    path: "/v1/apps/{app}/functions/{function}/call/{*path}",
+    summary: "Forwards a request to a function of the current revision and answers as it does.",
+    query: None,
+    request: Payload::Any,
+    response: Payload::Any,
+    status: 200,
+    handle: call,
+}];
+
+fn call(control: Arc<Control>, ask: Ask) -> BoxFuture<'static, Result<Response<Body>>> {
+    Box::pin(async move {
+        let (app, function) = (ask.part::<AppName>(0)?, ask.part::<FunctionName>(1)?);
+        let target = control.dispatcher.current(&app, &function)?;
+        let (mut parts, incoming) = ask.request.into_parts();
+        let query = parts.uri.query().map_or_else(String::new, |query| format!("?{query}"));
+        let path = ask.path.get(2).map_or("", String::as_str);
+        parts.uri = Uri::try_from(format!("/{path}{query}")).map_err(Fault::internal)?;
+        // It is the node's, and no function should ever see it.
+        parts.headers.remove(AUTHORIZATION);
+        let request = http::Request::from_parts(parts, body::incoming(incoming));
+        Ok(dispatcher::call(target, Cause::default(), request).await)
+    })
+}

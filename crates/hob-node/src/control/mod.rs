@@ -1,0 +1,224 @@
+//! The control API: one table of operations, from which come routing and the OpenAPI document.
+//!
+//! **Why.** Everything but serving goes through here, the command line included, so it is complete by
+//! construction; and what the document says is what the node does, since both are the same table.
+//!
+//! **How.** Each group of operations is a file with a slice of [`Operation`]s. [`auth`] decides who may
+//! ask. To add an operation: one line in its group's slice.
+//!
+//! **Not here:** the types on the wire ([`hob_core::wire`]), what a deploy does ([`crate::apps`]).
+
+mod app;
+mod artifact;
+mod auth;
+mod call;
+mod log;
+mod node;
+mod openapi;
+mod query;
+mod serve;
+mod stream;
+
+pub(crate) use auth::Guard;
+pub use openapi::openapi;
+pub(crate) use serve::serve;
+
+use crate::apps::Apps;
+use crate::dispatcher::Dispatcher;
+use crate::logs::Logs;
+use crate::task::Tasks;
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::limit::CONTROL_BODY_BYTES_MAX;
+use hob_core::port::BoxFuture;
+use hob_core::wire::NodeInfo;
+use hob_runtime::body::{self, Body};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use schemars::{Schema, SchemaGenerator};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+/// Every operation, by group, in the order in which the documentation shows them.
+static OPERATIONS: &[&[Operation]] =
+    &[node::OPERATIONS, app::OPERATIONS, artifact::OPERATIONS, log::OPERATIONS, call::OPERATIONS];
+
+/// What operations work with.
+pub(crate) struct Control {
+    pub(crate) apps: Arc<Apps>,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) tasks: Arc<Tasks>,
+    pub(crate) node: NodeInfo,
+}
+
+/// One line of [`OPERATIONS`].
+struct Operation {
+    /// A name that clients may be generated from.
+    id: &'static str,
+    /// The method; `None`: any.
+    method: Option<&'static str>,
+    /// Segments; `{name}` takes one, `{*name}` the rest.
+    path: &'static str,
+    /// One sentence.
+    summary: &'static str,
+    /// What may stand behind `?`.
+    query: Option<Shape>,
+    /// What is sent.
+    request: Payload,
+    /// What is answered.
+    response: Payload,
+    /// The status of success.
+    status: u16,
+    /// What it does.
+    handle: fn(Arc<Control>, Ask) -> BoxFuture<'static, Result<Response<Body>>>,
+}
+
+/// Makes a type's schema.
+type Shape = fn(&mut SchemaGenerator) -> Schema;
+
+/// What a body holds.
+enum Payload {
+    /// No body.
+    None,
+    /// JSON of this type.
+    Json(Shape),
+    /// Newline-delimited JSON of this type, as it happens.
+    Lines(Shape),
+    /// Any bytes.
+    Bytes,
+    /// Whatever the function takes or answers.
+    Any,
+}
+
+/// A request to an operation.
+struct Ask {
+    /// The text for each `{name}` of the path, in order.
+    path: Vec<String>,
+    request: Request<Incoming>,
+}
+
+impl Ask {
+    /// Reads the `at`-th part of the path.
+    fn part<T>(&self, at: usize) -> Result<T>
+    where
+        T: TryFrom<String, Error = Fault>,
+    {
+        T::try_from(self.path.get(at).cloned().unwrap_or_default())
+    }
+
+    /// Reads a JSON body.
+    ///
+    /// # Errors
+    /// `HOB-0704`, with the place where it stops making sense.
+    async fn json<T: DeserializeOwned>(self) -> Result<T> {
+        let collected = Limited::new(self.request.into_body(), CONTROL_BODY_BYTES_MAX).collect().await;
+        let bytes = collected.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Fault::new(Code::ControlRequest, format!("the body is above {CONTROL_BODY_BYTES_MAX} bytes"))
+                    .with_status(413)
+            } else {
+                Fault::new(Code::ControlRequest, "the body ended early").detail(error)
+            }
+        })?;
+        let bytes = bytes.to_bytes();
+        serde_json::from_slice(&bytes).map_err(|error| {
+            Fault::new(Code::ControlRequest, format!("the body is not what this operation takes: {error}"))
+                .hint("compare it with `GET /v1/openapi.json`")
+        })
+    }
+}
+
+/// The operation that a request means, with the parts of its path.
+///
+/// # Errors
+/// `HOB-0704` with status 404 or 405.
+fn find(method: &str, path: &str) -> Result<(&'static Operation, Vec<String>)> {
+    let mut allowed = Vec::new();
+    for operation in OPERATIONS.iter().copied().flatten() {
+        let Some(parts) = parts(operation.path, path) else { continue };
+        match operation.method {
+            Some(only) if only != method => allowed.push(only),
+            _ => return Ok((operation, parts)),
+        }
+    }
+    if allowed.is_empty() {
+        return Err(Fault::new(Code::ControlRequest, format!("there is no operation at `{path}`"))
+            .with_status(404)
+            .hint("`GET /v1/openapi.json` lists them"));
+    }
+    Err(Fault::new(Code::ControlRequest, format!("`{path}` does not take method `{method}`"))
+        .with_status(405)
+        .hint(format!("use {}", allowed.join(" or "))))
+}
+
+/// The parts of `path` that `pattern` names; `None` when it does not match.
+fn parts(pattern: &str, path: &str) -> Option<Vec<String>> {
+    let mut parts = Vec::new();
+    let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (pattern.next(), path.next()) {
+            (None, None) => return Some(parts),
+            (Some(name), first) if name.starts_with("{*") => {
+                let rest: Vec<&str> = first.into_iter().chain(path.by_ref()).collect();
+                parts.push(rest.join("/"));
+                return Some(parts);
+            }
+            (Some(name), Some(text)) if name.starts_with('{') && !text.is_empty() => {
+                parts.push(text.to_owned())
+            }
+            (Some(name), Some(text)) if name == text => {}
+            _ => return None,
+        }
+    }
+}
+
+/// A JSON answer.
+fn json(status: StatusCode, value: &impl Serialize) -> Result<Response<Body>> {
+    let text = serde_json::to_vec(value).map_err(Fault::internal)?;
+    let mut response = Response::new(body::full(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+/// An answer without a body.
+fn nothing() -> Response<Body> {
+    let mut response = Response::new(body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{find, parts};
+
+    #[test]
+    fn paths_are_found_in_the_table() {
+        for (method, path, expected) in [
+            ("GET", "/v1/node", "node.get "),
+            ("GET", "/v1/apps", "apps.list "),
+            ("GET", "/v1/apps/desk", "apps.get desk"),
+            ("DELETE", "/v1/apps/desk", "apps.remove desk"),
+            ("POST", "/v1/apps/desk/revisions", "apps.deploy desk"),
+            ("GET", "/v1/apps/desk/revisions/3", "apps.revision desk,3"),
+            ("PATCH", "/v1/apps/desk/functions/a/call/x/y", "functions.call desk,a,x/y"),
+            ("GET", "/v1/apps/desk/functions/a/call/", "functions.call desk,a,"),
+            ("PUT", "/v1/artifacts/sha256:00", "artifacts.put sha256:00"),
+            ("GET", "/v1/artifacts/missing", "HOB-0704 405"),
+            ("POST", "/v1/node", "HOB-0704 405"),
+            ("GET", "/v1/apps/", "HOB-0704 404"),
+            ("GET", "/", "HOB-0704 404"),
+        ] {
+            let found = match find(method, path) {
+                Ok((operation, parts)) => format!("{} {}", operation.id, parts.join(",")),
+                Err(fault) => format!("{} {}", fault.code(), fault.status()),
+            };
+            assert_eq!(found, expected, "{method} {path}");
+        }
+        assert_eq!(parts("/a/{b}", "/a/b/c"), None);
+    }
+}

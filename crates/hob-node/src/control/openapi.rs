@@ -1,0 +1,143 @@
+//! The OpenAPI document (3.1), made from the table of operations.
+
+use super::{OPERATIONS, Operation, Payload};
+use hob_core::fault::FaultWire;
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+/// Methods of operations that take any.
+const ANY: [&str; 6] = ["get", "post", "put", "patch", "delete", "head"];
+
+/// The OpenAPI document of the control API. Always the same for one version of Hob.
+pub fn openapi() -> Value {
+    let mut settings = SchemaSettings::draft2020_12();
+    settings.definitions_path = "/components/schemas".into();
+    let mut schemas = settings.into_generator();
+    let mut paths = Map::new();
+    for operation in OPERATIONS.iter().copied().flatten() {
+        let path = operation.path.replace("{*", "{");
+        let item = paths.entry(path).or_insert_with(|| json!({}));
+        match operation.method {
+            Some(method) => {
+                item[method.to_ascii_lowercase()] = describe(operation, operation.id, &mut schemas)
+            }
+            None => {
+                for method in ANY {
+                    item[method] = describe(operation, &format!("{}.{method}", operation.id), &mut schemas);
+                }
+            }
+        }
+    }
+    let fault = schemas.subschema_for::<FaultWire>();
+    let mut components: Map<String, Value> = schemas.take_definitions(true).into_iter().collect();
+    components.sort_keys();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Hob control API",
+            "version": "1",
+            "description": "Deploys apps, moves them back, and says what happens in a node.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "security": [{ "token": [] }, {}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "On TCP. A unix socket needs none: only its owner may open it.",
+                },
+            },
+            "responses": {
+                "Fault": {
+                    "description": "What went wrong.",
+                    "content": { "application/problem+json": { "schema": fault } },
+                },
+            },
+            "schemas": components,
+        },
+    })
+}
+
+fn describe(operation: &Operation, id: &str, schemas: &mut SchemaGenerator) -> Value {
+    let mut item = json!({ "operationId": id, "summary": operation.summary });
+    let mut parameters: Vec<Value> = operation.path.split('/').filter_map(path_parameter).collect();
+    if let Some(query) = operation.query {
+        parameters.extend(query_parameters(&query(schemas).to_value()));
+    }
+    if !parameters.is_empty() {
+        item["parameters"] = parameters.into();
+    }
+    if let Some(content) = content(&operation.request, schemas) {
+        item["requestBody"] = json!({ "required": true, "content": content });
+    }
+    let mut success = json!({ "description": "Done." });
+    if let Some(content) = content(&operation.response, schemas) {
+        success["content"] = content;
+    }
+    item["responses"] = json!({
+        operation.status.to_string(): success,
+        "default": { "$ref": "#/components/responses/Fault" },
+    });
+    item
+}
+
+fn path_parameter(segment: &str) -> Option<Value> {
+    let name = segment.strip_prefix('{')?.strip_suffix('}')?.trim_start_matches('*');
+    Some(json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+}
+
+fn query_parameters(schema: &Value) -> Vec<Value> {
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    let parameter = |(name, schema): (&String, &Value)| {
+        let mut schema = schema.clone();
+        let description = schema.as_object_mut().and_then(|members| members.remove("description"));
+        json!({ "name": name, "in": "query", "description": description, "schema": schema })
+    };
+    properties.map(parameter).collect()
+}
+
+fn content(payload: &Payload, schemas: &mut SchemaGenerator) -> Option<Value> {
+    let (media_type, schema) = match payload {
+        Payload::None => return None,
+        Payload::Json(shape) => ("application/json", shape(schemas).to_value()),
+        Payload::Lines(shape) => ("application/x-ndjson", shape(schemas).to_value()),
+        Payload::Bytes => ("application/octet-stream", json!({})),
+        Payload::Any => ("*/*", json!({})),
+    };
+    Some(json!({ media_type: { "schema": schema } }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::openapi;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
+
+    /// Every `$ref` in a document.
+    fn references(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                members.values().for_each(|member| references(member, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_in_the_document_leads_somewhere() {
+        let document = openapi();
+        assert_eq!(document, openapi(), "the document is always the same");
+        let mut found = BTreeSet::new();
+        references(&document, &mut found);
+        assert!(found.contains("#/components/schemas/AppSpec"), "{found:?}");
+        for reference in found {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Calls that functions make: by name to other functions, and to the world outside.
+//!
+//! **Why.** A call by name stays in the node. It keeps its caller's revision, so that one request never
+//! meets two revisions of an app; its trace, so that it can be followed; and its deadline, so that
+//! nobody works for a caller who has given up.
+//!
+//! **How.** [`Dispatcher`] is the node's [`Outbound`]. `http://<function>.<app>.internal/…` goes to the
+//! pool of that function: of the caller's own revision within an app, of the current one in another
+//! app. What the called function does wrong is its answer, as it would be through the gateway.
+//!
+//! **Not here:** the way of a child process to this place ([`crate::proxy`]).
+
+use crate::entrance::Entrances;
+use crate::gateway::forward;
+use crate::gateway::routing::host_name;
+use crate::identity;
+use crate::live::{Live, LiveRevision};
+use crate::problem::{self, Form};
+use bytes::Bytes;
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::limit::CALL_DEPTH_MAX;
+use hob_core::name::{AppName, FunctionName};
+use hob_core::port::BoxFuture;
+use hob_runtime::body::Body;
+use hob_runtime::host::FunctionCode;
+use hob_runtime::invocation::{Context, Invocation, Reply, Timing};
+use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
+use hob_runtime::pool::Pool;
+use http::header::{HOST, HeaderValue};
+use http::uri::Authority;
+use http::{Request, Uri};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+use tokio::net::TcpStream;
+
+/// The end of the host names of functions.
+const INTERNAL: &str = ".internal";
+
+/// Takes the calls of functions.
+pub(crate) struct Dispatcher {
+    live: Arc<Live>,
+    entrances: Arc<Entrances>,
+}
+
+/// A function that somebody calls by name.
+pub(crate) struct Target {
+    /// Its revision; held until the answer has ended.
+    pub(crate) revision: Arc<LiveRevision>,
+    /// Its instances.
+    pub(crate) pool: Arc<Pool>,
+}
+
+/// What a call takes over from whoever causes it.
+#[derive(Default)]
+pub(crate) struct Cause {
+    /// The invocation in which it is made.
+    pub(crate) context: Option<Arc<Context>>,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(live: Arc<Live>, entrances: Arc<Entrances>) -> Arc<Self> {
+        Arc::new(Self { live, entrances })
+    }
+
+    /// The current revision's function, private or not.
+    ///
+    /// # Errors
+    /// `HOB-0351` and `HOB-0353`.
+    pub(crate) fn current(&self, app: &AppName, function: &FunctionName) -> Result<Target> {
+        let table = self.live.load();
+        let app = table.app(app.as_str()).ok_or_else(|| no_app(app.as_str()))?;
+        target(&app.current, function.as_str())
+    }
+
+    /// The function that `<function>.<app>.internal` means for a caller.
+    fn named(&self, caller: &FunctionCode, name: &str) -> Result<Target> {
+        let (function, app) = name.split_once('.').ok_or_else(|| {
+            Fault::new(Code::FunctionNotFound, format!("`{name}{INTERNAL}` does not name a function"))
+                .hint("call `http://<function>.<app>.internal/`")
+        })?;
+        let table = self.live.load();
+        if app != caller.app.as_str() {
+            let app = table.app(app).ok_or_else(|| no_app(app))?;
+            return target(&app.current, function);
+        }
+        let revision = table.revision(&caller.app, caller.revision).ok_or_else(|| {
+            let what = format!("revision {} of app `{app}` is gone", caller.revision);
+            Fault::new(Code::RevisionNotFound, what).hint("call again: the app has moved on")
+        })?;
+        target(&revision, function)
+    }
+
+    /// A tunnel to an address outside.
+    ///
+    /// # Errors
+    /// `HOB-0507` when the function may not reach it.
+    pub(crate) async fn connect(&self, _caller: &Caller, to: &Authority) -> Result<TcpStream> {
+        Err(outside(to.as_str()))
+    }
+
+    async fn inside(&self, caller: Caller, name: &str, request: Request<Body>) -> Result<Reply> {
+        let depth = caller.context.as_ref().map_or(0, |context| context.depth) + 1;
+        let target = self.named(&caller.code, name)?;
+        if depth > CALL_DEPTH_MAX {
+            let what = format!(
+                "function `{}` was called through {CALL_DEPTH_MAX} other functions",
+                target.pool.code().name
+            );
+            return Err(Fault::new(Code::LoopTooDeep, what)
+                .hint("look for functions that call each other in a circle"));
+        }
+        Ok(call(target, Cause { context: caller.context }, request).await)
+    }
+}
+
+fn outside(host: &str) -> Fault {
+    Fault::new(Code::EgressDenied, format!("`{host}` is outside of this node"))
+        .hint("call other functions at `http://<function>.<app>.internal/`")
+}
+
+fn target(revision: &Arc<LiveRevision>, function: &str) -> Result<Target> {
+    let pool = revision.functions.get(function).ok_or_else(|| {
+        Fault::new(Code::FunctionNotFound, format!("app `{}` has no function `{function}`", revision.app))
+            .hint(format!("hob ls {}", revision.app))
+    })?;
+    Ok(Target { revision: Arc::clone(revision), pool: Arc::clone(pool) })
+}
+
+fn no_app(app: &str) -> Fault {
+    Fault::new(Code::AppNotFound, format!("there is no app `{app}`")).hint("hob ls")
+}
+
+/// Calls a function by name. What goes wrong in it is its answer.
+pub(crate) async fn call(target: Target, cause: Cause, request: Request<Body>) -> Reply {
+    let Target { revision, pool } = target;
+    let form = Form::of(request.headers());
+    let context = Arc::new(context(pool.code(), cause, &request));
+    let (mut parts, body) = request.into_parts();
+    forward::strip_hop_by_hop(&mut parts.headers);
+    forward::strip_own(&mut parts.headers);
+    forward::mark(&mut parts.headers, &context);
+    if let Some(host) = parts.uri.authority().and_then(|host| HeaderValue::try_from(host.as_str()).ok()) {
+        parts.headers.insert(HOST, host);
+    }
+    parts.uri = parts.uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from);
+    let request = Request::from_parts(parts, body);
+    let reply = pool.call(Invocation { context: Arc::clone(&context), request }).await;
+    let mut reply = match reply {
+        Ok(mut reply) => {
+            forward::outward(reply.headers_mut());
+            reply
+        }
+        Err(fault) => problem::respond(&fault, Some(context.id.to_string()), form),
+    };
+    reply.headers_mut().insert(forward::INVOCATION_ID, forward::id_value(context.id));
+    reply.map(|body| Held { body, _revision: revision }.boxed_unsync())
+}
+
+fn context(code: &FunctionCode, cause: Cause, request: &Request<Body>) -> Context {
+    let (id, own_deadline) = (identity::invocation(), Instant::now() + code.spec.timeout());
+    let caller = cause.context.as_deref();
+    let trace = caller.map(|caller| caller.trace).or_else(|| forward::caller_trace(request.headers()));
+    Context {
+        id,
+        trace: identity::trace(id, trace),
+        app: code.app.clone(),
+        revision: code.revision,
+        function: code.name.clone(),
+        deadline: caller.map_or(own_deadline, |caller| caller.deadline.min(own_deadline)),
+        depth: caller.map_or(0, |caller| caller.depth + 1),
+        secure: false,
+        peer: None,
+        route: None,
+        timing: Timing::default(),
+    }
+}
+
+impl Outbound for Dispatcher {
+    fn call(&self, caller: Caller, request: Request<Body>) -> BoxFuture<'_, Result<Reply>> {
+        Box::pin(async move {
+            let host =
+                host_name(request.uri().authority().map_or("", |authority| authority.as_str())).into_owned();
+            match host.strip_suffix(INTERNAL) {
+                Some(name) => self.inside(caller, name, request).await,
+                None => Err(outside(&host)),
+            }
+        })
+    }
+
+    fn enter(&self, code: &Arc<FunctionCode>, instance: u64) -> Option<ProxyEntry> {
+        self.entrances.open(code, instance)
+    }
+}
+
+/// A body that keeps its revision alive.
+struct Held {
+    body: Body,
+    _revision: Arc<LiveRevision>,
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

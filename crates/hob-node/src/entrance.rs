@@ -1,0 +1,97 @@
+//! The ways of child processes into the node: one secret per instance, and the calls that run in it.
+//!
+//! **Why.** A child calls other functions through an HTTP proxy on loopback, which any local process can
+//! reach. So each instance has a secret of its own, which says which function calls; and the calls that
+//! run in the instance say in which invocation.
+//!
+//! **Not here:** the proxy's listener ([`crate::proxy`]).
+
+use crate::gateway::forward;
+use crate::identity;
+use hob_runtime::host::FunctionCode;
+use hob_runtime::invocation::Context;
+use hob_runtime::outbound::{Caller, ProxyEntry, Running};
+use http::HeaderMap;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Every open way, by the instance's number.
+pub(crate) struct Entrances {
+    port: u16,
+    open: Mutex<HashMap<u64, Arc<Entrance>>>,
+}
+
+/// The way of one instance.
+struct Entrance {
+    secret: String,
+    code: Arc<FunctionCode>,
+    running: Mutex<Vec<Arc<Context>>>,
+}
+
+impl Entrances {
+    /// None yet; the proxy listens on this port of 127.0.0.1.
+    pub(crate) fn new(port: u16) -> Arc<Self> {
+        Arc::new(Self { port, open: Mutex::default() })
+    }
+
+    /// Opens a way for an instance.
+    pub(crate) fn open(self: &Arc<Self>, code: &Arc<FunctionCode>, instance: u64) -> Option<ProxyEntry> {
+        let secret = identity::secret();
+        let url = format!("http://{instance}:{secret}@127.0.0.1:{}", self.port);
+        let entrance = Arc::new(Entrance { secret, code: Arc::clone(code), running: Mutex::default() });
+        lock(&self.open).insert(instance, Arc::clone(&entrance));
+        let guard = Guard { entrances: Arc::clone(self), instance };
+        Some(ProxyEntry { url, running: entrance, guard: Box::new(guard) })
+    }
+
+    /// Who calls, if the secret is right.
+    pub(crate) fn caller(&self, instance: u64, secret: &str, headers: &HeaderMap) -> Option<Caller> {
+        let entrance = lock(&self.open).get(&instance).cloned()?;
+        identity::same_secret(secret.as_bytes(), entrance.secret.as_bytes())
+            .then(|| Caller { code: Arc::clone(&entrance.code), context: entrance.cause(headers) })
+    }
+}
+
+impl Entrance {
+    /// The invocation in which a request is made: the one whose trace it carries, else the only one.
+    fn cause(&self, headers: &HeaderMap) -> Option<Arc<Context>> {
+        let running = lock(&self.running);
+        if let Some(trace) = forward::caller_trace(headers) {
+            let of_span = running.iter().find(|context| context.trace.span_id == trace.span_id);
+            let of_trace = || running.iter().find(|context| context.trace.trace_id == trace.trace_id);
+            if let Some(context) = of_span.or_else(of_trace) {
+                return Some(Arc::clone(context));
+            }
+        }
+        match running.as_slice() {
+            [only] => Some(Arc::clone(only)),
+            _ => None,
+        }
+    }
+}
+
+impl Running for Entrance {
+    fn begin(&self, context: &Arc<Context>) {
+        lock(&self.running).push(Arc::clone(context));
+    }
+
+    fn end(&self, context: &Arc<Context>) {
+        lock(&self.running).retain(|running| running.id != context.id);
+    }
+}
+
+/// Closes a way when the instance has ended.
+struct Guard {
+    entrances: Arc<Entrances>,
+    instance: u64,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        lock(&self.entrances.open).remove(&self.instance);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,177 @@
+//! A node's life: how it starts and how it stops, each one function, readable top to bottom.
+
+use crate::apps::{Addresses, Apps, Parts};
+use crate::control::{self, Control, Guard};
+use crate::dispatcher::Dispatcher;
+use crate::entrance::Entrances;
+use crate::gateway::routing::Rules;
+use crate::gateway::{self, Gateway};
+use crate::identity;
+use crate::listener::Listener;
+use crate::live::Live;
+use crate::logs::Logs;
+use crate::proxy;
+use crate::settings::{Address, Settings};
+use crate::task::Tasks;
+use crate::tls;
+use hob_bus::EngineSettings;
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::limit::DRAIN_TIMEOUT;
+use hob_core::wire::NodeInfo;
+use hob_runtime::runtime::{Environment, Runtime};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// A running node.
+pub struct Node {
+    url: String,
+    control: Vec<Address>,
+    gateway: gateway::Server,
+    control_closing: CancellationToken,
+    apps: Arc<Apps>,
+    tasks: Arc<Tasks>,
+}
+
+impl Node {
+    /// Opens the store, binds every address, restores the deployed apps, then serves.
+    ///
+    /// # Errors
+    /// `HOB-0605` when the data folder is in use, `HOB-0902` when an address is taken, `HOB-06xx`
+    /// when the store cannot be read, `HOB-0705` for a TCP control address without a token, `HOB-0103`
+    /// and `HOB-0108` for a certificate that cannot be used.
+    pub async fn start(settings: Settings) -> Result<Self> {
+        let engine = hob_bus::open(&settings.engine, &EngineSettings::new(&settings.data))?;
+        let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
+        let http = Listener::bind(settings.http)?;
+        let inner = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let control = settings.control.iter().map(bind_control).collect::<Result<Vec<_>>>()?;
+
+        let (tasks, logs, live) = (Tasks::new(), Logs::new(), Arc::new(Live::default()));
+        let addresses =
+            Addresses { secure: tls.is_some(), domain: settings.domain.clone(), port: port(&http)? };
+        let entrances = Entrances::new(port(&inner)?);
+        let dispatcher = Dispatcher::new(Arc::clone(&live), Arc::clone(&entrances));
+        let runtime = Runtime::open(Environment {
+            cache_dir: settings.cache.clone().unwrap_or_else(|| settings.data.join("cache")),
+            work_dir: settings.data.join("work"),
+            compiler: settings.compiler.clone(),
+            pooling: settings.pooling,
+            spawn: Arc::clone(&tasks) as _,
+            logs: Arc::clone(&logs) as _,
+            outbound: Arc::clone(&dispatcher) as _,
+            instances: AtomicU64::new(1),
+        })?;
+        let apps = Apps::new(Parts {
+            state: engine.state,
+            blobs: engine.blobs,
+            runtime: Arc::new(runtime),
+            spawn: Arc::clone(&tasks) as _,
+            live: Arc::clone(&live),
+            packages: settings.data.join("packages"),
+            addresses: addresses.clone(),
+        });
+        proxy::serve(inner, Arc::clone(&dispatcher), entrances, &tasks);
+        apps.restore().await?;
+
+        let url = url(&addresses, settings.http, &http);
+        let rules = Rules { default_app: settings.default_app.clone(), addresses };
+        let gateway = Gateway::new(live, rules, Arc::clone(&tasks));
+        let gateway = gateway::serve(gateway, http, tls, &tasks);
+        let operations = Arc::new(Control {
+            apps: Arc::clone(&apps),
+            logs,
+            dispatcher,
+            tasks: Arc::clone(&tasks),
+            node: info(&url, &settings.domain),
+        });
+        let control_closing = CancellationToken::new();
+        let mut control_addresses = Vec::new();
+        for Bound { listener, guard, address } in control {
+            control_addresses.push(address);
+            control::serve(&operations, listener, guard, control_closing.clone(), &tasks);
+        }
+        Ok(Self { url, control: control_addresses, gateway, control_closing, apps, tasks })
+    }
+
+    /// The gateway's address, such as `http://127.0.0.1:8080`, with the real port.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where the control API listens, in the order of the settings, with real ports.
+    pub fn control(&self) -> &[Address] {
+        &self.control
+    }
+
+    /// Stops accepting, drains within the limit, flushes, closes.
+    pub async fn stop(self) {
+        self.control_closing.cancel();
+        if timeout(DRAIN_TIMEOUT, self.gateway.close()).await.is_err() {
+            tracing::warn!("calls were still running after {} s and are ended", DRAIN_TIMEOUT.as_secs());
+        }
+        self.tasks.stop().await;
+        for address in &self.control {
+            if let Address::Unix(path) = address {
+                // Somebody else may have removed it.
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+}
+
+/// A control address, bound.
+struct Bound {
+    listener: Listener,
+    guard: Guard,
+    address: Address,
+}
+
+fn bind_control(address: &Address) -> Result<Bound> {
+    match address {
+        Address::Unix(path) => {
+            let listener = Listener::bind_unix(path)?;
+            let uid = owner(path)?;
+            Ok(Bound { listener, guard: Guard::Owner { uid }, address: address.clone() })
+        }
+        Address::Tcp(at, token) if token.trim().is_empty() => {
+            let what = format!("the control API at `{at}` has no token");
+            Err(Fault::new(Code::ControlOpen, what).hint("name a file that holds one: `--token-file FILE`"))
+        }
+        Address::Tcp(at, token) => {
+            let listener = Listener::bind(*at)?;
+            let at = listener.local().unwrap_or(*at);
+            let guard = Guard::Token(token.trim().to_owned());
+            Ok(Bound { listener, guard, address: Address::Tcp(at, token.clone()) })
+        }
+    }
+}
+
+/// The user this process runs as: the owner of a socket that it has just made.
+fn owner(socket: &Path) -> Result<u32> {
+    std::fs::metadata(socket).map(|metadata| metadata.uid()).map_err(Fault::internal)
+}
+
+fn port(listener: &Listener) -> Result<u16> {
+    listener.local().map(|address| address.port()).ok_or_else(|| Fault::internal("a TCP socket has no port"))
+}
+
+fn url(addresses: &Addresses, asked: SocketAddr, http: &Listener) -> String {
+    let scheme = if addresses.secure { "https" } else { "http" };
+    format!("{scheme}://{}", http.local().unwrap_or(asked))
+}
+
+fn info(url: &str, domain: &str) -> NodeInfo {
+    NodeInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        url: url.to_owned(),
+        domain: domain.to_owned(),
+        pid: std::process::id(),
+        started_ms: identity::now_ms(),
+    }
+}

@@ -1,0 +1,175 @@
+//! The HTTP proxy through which child processes call other functions and the world (RFC 9110, 7.3.3).
+//!
+//! **Why.** A program needs no library of ours to call another function: it honours `http_proxy`, as
+//! nearly every HTTP client does, and the node does the rest.
+//!
+//! **How.** It listens on loopback and asks for the instance's secret (`Proxy-Authorization`). Requests in
+//! absolute form go to [`Dispatcher`]; `CONNECT` is a tunnel, if the function's egress list allows it.
+
+use crate::dispatcher::Dispatcher;
+use crate::entrance::Entrances;
+use crate::gateway::body;
+use crate::listener::{self, Connection, Listener, Open};
+use crate::problem::{self, Form};
+use crate::task::Tasks;
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_runtime::body::Body;
+use hob_runtime::outbound::{Caller, Outbound};
+use http::header::{HeaderMap, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// The proxy of one node.
+pub(crate) struct Proxy {
+    dispatcher: Arc<Dispatcher>,
+    entrances: Arc<Entrances>,
+    tasks: Arc<Tasks>,
+}
+
+/// Begins to serve; the node ends it with its tasks, after the functions have stopped.
+pub(crate) fn serve(
+    listener: Listener,
+    dispatcher: Arc<Dispatcher>,
+    entrances: Arc<Entrances>,
+    tasks: &Arc<Tasks>,
+) {
+    let proxy = Arc::new(Proxy { dispatcher, entrances, tasks: Arc::clone(tasks) });
+    let each = move |connection, place| {
+        let proxy = Arc::clone(&proxy);
+        async move {
+            proxy.drive(connection).await;
+            drop(place);
+        }
+    };
+    let never = CancellationToken::new();
+    tasks.start("proxy", listener::accept(listener, Open::new(), never, Arc::clone(tasks), each));
+}
+
+impl Proxy {
+    async fn drive(self: Arc<Self>, connection: Connection) {
+        let Connection::Tcp(socket, _) = connection else { return };
+        let service = service_fn(move |request| {
+            let proxy = Arc::clone(&self);
+            async move { Ok::<_, Infallible>(proxy.answer(request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(socket), service)
+            .with_upgrades();
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a function's connection to the proxy ends");
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let form = Form::of(request.headers());
+        let Some(caller) = self.caller(request.headers()) else {
+            let fault = Fault::new(Code::Unauthorized, "the proxy needs the instance's own name and secret")
+                .with_status(407)
+                .hint("use `http_proxy` as the function's environment has it");
+            let mut response = problem::respond(&fault, None, form);
+            response
+                .headers_mut()
+                .insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"hob\""));
+            return response;
+        };
+        let id = caller.context.as_ref().map(|context| context.id.to_string());
+        let answered = if *request.method() == Method::CONNECT {
+            self.tunnel(caller, request).await
+        } else {
+            self.forward(caller, request).await
+        };
+        answered.unwrap_or_else(|fault| problem::respond(&fault, id, form))
+    }
+
+    fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
+        let (instance, secret) = credentials(headers.get(PROXY_AUTHORIZATION)?)?;
+        self.entrances.caller(instance, &secret, headers)
+    }
+
+    async fn forward(&self, caller: Caller, request: Request<Incoming>) -> Result<Response<Body>> {
+        if request.uri().authority().is_none() {
+            return Err(Fault::new(Code::RequestMalformed, "a proxy takes requests for whole URLs only")
+                .hint("use this address as `http_proxy`, not as a server"));
+        }
+        self.dispatcher.call(caller, request.map(body::incoming)).await
+    }
+
+    async fn tunnel(&self, caller: Caller, request: Request<Incoming>) -> Result<Response<Body>> {
+        let to = request
+            .uri()
+            .authority()
+            .cloned()
+            .ok_or_else(|| Fault::new(Code::RequestMalformed, "`CONNECT` needs `host:port`"))?;
+        let mut outside = self.dispatcher.connect(&caller, &to).await?;
+        let upgrade = hyper::upgrade::on(request);
+        self.tasks.start("tunnel", async move {
+            let Ok(inside) = upgrade.await else { return };
+            // Either end may go at any time; neither is a fault of the node.
+            let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(inside), &mut outside).await;
+        });
+        let mut response = Response::new(hob_runtime::body::empty());
+        *response.status_mut() = StatusCode::OK;
+        Ok(response)
+    }
+}
+
+/// Name and secret of `Basic` credentials (RFC 7617, 2).
+fn credentials(value: &HeaderValue) -> Option<(u64, String)> {
+    let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
+    let text =
+        String::from_utf8(base64(encoded.trim())?).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let (name, secret) = text.split_once(':')?;
+    Some((name.parse().ok()?, secret.to_owned()))
+}
+
+/// Reads base64 with or without padding (RFC 4648, 4).
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let (mut bits, mut count) = (0u32, 0u32);
+    for letter in text.trim_end_matches('=').bytes() {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        (bits, count) = ((bits << 6 | u32::from(value)) & 0xff_ffff, count + 6);
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from(bits >> count & 0xff).ok()?);
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::credentials;
+    use http::HeaderValue;
+
+    #[test]
+    fn credentials_are_a_number_and_a_secret() {
+        for (value, expected) in [
+            ("Basic Nzphc2VjcmV0", Some((7, "asecret"))),
+            ("basic NzphOmI=", Some((7, "a:b"))),
+            ("Basic MTI6", Some((12, ""))),
+            ("Bearer Nzphc2VjcmV0", None),
+            ("Basic bmFtZTph", None),
+            ("Basic !!", None),
+            ("Basic", None),
+        ] {
+            let found = credentials(&HeaderValue::from_static(value));
+            assert_eq!(found, expected.map(|(name, secret)| (name, secret.to_owned())), "{value}");
+        }
+    }
+}
