@@ -98,7 +98,7 @@ impl Fault {
     }
     /// The HTTP status with which a request fails.
     pub fn status(&self) -> u16 {
-        self.inner.status.unwrap_or(self.inner.code.status())
+        self.inner.status.unwrap_or_else(|| self.inner.code.status())
     }
     /// What happened, for everybody.
     pub fn message(&self) -> &str {

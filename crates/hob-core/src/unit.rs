@@ -60,17 +60,23 @@ pub fn show_bytes(bytes: u64) -> String {
     format!("{bytes} B")
 }
 
+/// A size and the limit that it is above, for people: in bytes where rounding would make them equal.
+pub fn show_bytes_over(bytes: u64, limit: u64) -> (String, String) {
+    let (size, most) = (show_bytes(bytes), show_bytes(limit));
+    if size == most { (format!("{bytes} B"), format!("{limit} B")) } else { (size, most) }
+}
+
 /// A time for people: `250ms`, `3s`, `1m 30s`.
 pub fn show_duration(time: Duration) -> String {
     let ms = time.as_millis();
     match ms {
         0 if time.as_micros() > 0 => format!("{}us", time.as_micros()),
         0..1000 => format!("{ms}ms"),
-        1000..60_000 if ms % 1000 == 0 => format!("{}s", ms / 1000),
+        1000..60_000 if ms.is_multiple_of(1000) => format!("{}s", ms / 1000),
         1000..60_000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
-        60_000..3_600_000 if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
+        60_000..3_600_000 if ms.is_multiple_of(60_000) => format!("{}m", ms / 60_000),
         60_000..3_600_000 => format!("{}m {}s", ms / 60_000, ms % 60_000 / 1000),
-        _ if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
+        _ if ms.is_multiple_of(3_600_000) => format!("{}h", ms / 3_600_000),
         _ => format!("{}h {}m", ms / 3_600_000, ms % 3_600_000 / 60_000),
     }
 }
@@ -99,7 +105,7 @@ fn scale((numerator, denominator): (u64, u64), factor: u64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_bytes, parse_duration, show_bytes, show_duration};
+    use super::{parse_bytes, parse_duration, show_bytes, show_bytes_over, show_duration};
     use std::time::Duration;
 
     #[test]
@@ -111,6 +117,8 @@ mod tests {
             assert!(parse_bytes(bad).is_err(), "{bad}");
         }
         assert_eq!((show_bytes(512), show_bytes(3 << 19)), ("512 B".into(), "1.5 MiB".into()));
+        assert_eq!(show_bytes_over(2048, 1024), ("2 KiB".into(), "1 KiB".into()));
+        assert_eq!(show_bytes_over(1025, 1024), ("1025 B".into(), "1024 B".into()));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::limit;
 use crate::name::FunctionName;
 use crate::route::Table;
 use crate::spec::{AppSpec, FunctionSpec};
-use crate::unit::{show_bytes, show_duration};
+use crate::unit::{show_bytes, show_bytes_over, show_duration};
 use std::time::Duration;
 
 /// Checks a whole app: its limits, its routes, and every function.
@@ -153,7 +153,7 @@ fn check_package(name: &FunctionName, spec: &FunctionSpec) -> Result<()> {
 }
 
 fn too_large(what: &str, name: &FunctionName, size: u64, limit: u64) -> Fault {
-    let (size, limit) = (show_bytes(size), show_bytes(limit));
+    let (size, limit) = show_bytes_over(size, limit);
     Fault::new(
         Code::ArtifactTooLarge,
         format!("{what} of function `{name}` has {size}, the limit is {limit}"),
@@ -194,7 +194,7 @@ fn check_env(name: &FunctionName, spec: &FunctionSpec) -> Result<()> {
         }
         let size = variable.len() + text.len();
         if size > limit::ENV_VAR_BYTES_MAX {
-            let (size, most) = (show_bytes(size as u64), show_bytes(limit::ENV_VAR_BYTES_MAX as u64));
+            let (size, most) = show_bytes_over(size as u64, limit::ENV_VAR_BYTES_MAX as u64);
             let message = format!("`{variable}` of function `{name}` has {size}, the limit is {most}");
             return Err(Fault::new(Code::SettingOverLimit, message).hint("put large values in a file"));
         }

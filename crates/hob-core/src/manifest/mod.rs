@@ -29,7 +29,7 @@ use crate::code::Code;
 use crate::fault::{Fault, Result};
 use crate::limit::MANIFEST_BYTES_MAX;
 use crate::name::{AppName, FunctionName};
-use crate::unit::show_bytes;
+use crate::unit::show_bytes_over;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use value::Item;
@@ -126,7 +126,7 @@ impl Function {
 /// wrong kind, `HOB-0104` for a bad name, `HOB-0109` when the text is too large. All name the line.
 pub fn parse(text: &str, file: &str) -> Result<Manifest> {
     if text.len() > MANIFEST_BYTES_MAX {
-        let (size, limit) = (show_bytes(text.len() as u64), show_bytes(MANIFEST_BYTES_MAX as u64));
+        let (size, limit) = show_bytes_over(text.len() as u64, MANIFEST_BYTES_MAX as u64);
         return Err(Fault::new(
             Code::SettingOverLimit,
             format!("the manifest has {size}, the limit is {limit}"),

@@ -1,0 +1,64 @@
+//! Triage: says of a webhook what it is about, how urgent it is, and why. A WASI 0.2 component.
+//!
+//! **Not here:** the decision (`verdict`).
+
+mod verdict;
+
+use serde_json::{Value, json};
+use wasip2::http::types::{
+    Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
+};
+
+wasip2::http::proxy::export!(Triage);
+
+struct Triage;
+
+impl wasip2::exports::http::incoming_handler::Guest for Triage {
+    fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
+        let event = header(&request, "x-github-event");
+        match serde_json::from_slice::<Value>(&read(&request)) {
+            Ok(payload) => {
+                let verdict = verdict::of(&event, &payload);
+                let body = json!({
+                    "label": verdict.label,
+                    "priority": verdict.priority,
+                    "reason": verdict.reason,
+                });
+                respond(response_out, 200, &body);
+            }
+            Err(error) => respond(response_out, 400, &json!({ "error": error.to_string() })),
+        }
+    }
+}
+
+/// The first value of a header, or nothing.
+fn header(request: &IncomingRequest, name: &str) -> String {
+    let value = request.headers().get(name).into_iter().next().unwrap_or_default();
+    String::from_utf8_lossy(&value).into_owned()
+}
+
+/// The whole body; what came before a caller broke off, which then is no JSON.
+fn read(request: &IncomingRequest) -> Vec<u8> {
+    let body = request.consume().expect("the body is taken once");
+    let stream = body.stream().expect("the stream is taken once");
+    let mut bytes = Vec::new();
+    while let Ok(chunk) = stream.blocking_read(64 << 10) {
+        bytes.extend_from_slice(&chunk);
+    }
+    bytes
+}
+
+/// Answers with JSON, which is far below the 4096 bytes that one write may carry.
+fn respond(response_out: ResponseOutparam, status: u16, body: &Value) {
+    let headers = Fields::new();
+    headers.append("content-type", b"application/json").expect("the field is allowed");
+    let response = OutgoingResponse::new(headers);
+    response.set_status_code(status).expect("the status is a number of HTTP");
+    let out = response.body().expect("the body is taken once");
+    ResponseOutparam::set(response_out, Ok(response));
+    let stream = out.write().expect("the stream is taken once");
+    // A caller that has gone is no fault of ours.
+    let _ = stream.blocking_write_and_flush(format!("{body}\n").as_bytes());
+    drop(stream);
+    let _ = OutgoingBody::finish(out, None);
+}
