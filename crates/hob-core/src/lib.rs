@@ -11,6 +11,7 @@
 
 pub mod code;
 pub mod digest;
+pub mod egress;
 pub mod fault;
 pub mod id;
 pub mod limit;

@@ -119,6 +119,14 @@ pub const IDLE_TIMEOUT_CEILING: Duration = Duration::from_secs(24 * 3600);
 pub const QUEUE_CALLS_MAX: usize = 10_000;
 /// Longest wait for an instance.
 pub const QUEUE_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Time in which a connection to an outside address has to stand, its name included.
+pub const EGRESS_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Idle time after which a connection to an outside address is closed.
+pub const EGRESS_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Idle connections to one outside address that are kept.
+pub const EGRESS_IDLE_CONNECTIONS_MAX: usize = 8;
+/// Sets of connections that are kept, one for each app and egress list.
+pub const EGRESS_CLIENTS_MAX: usize = 1024;
 /// Depth of functions that call each other.
 pub const CALL_DEPTH_MAX: u32 = 16;
 

@@ -5,6 +5,8 @@
 //! by themselves: WASM calls come through [`Outbound::call`]; children are given an HTTP proxy
 //! address ([`Outbound::enter`]) that leads to the same place.
 
+pub mod external;
+
 use crate::body::Body;
 use crate::host::FunctionCode;
 use crate::invocation::{Context, Reply};

@@ -1,0 +1,200 @@
+//! Which outside addresses a function may reach.
+//!
+//! **Why.** A function that can be talked into fetching a URL must not become a way to the machine's
+//! own services, its neighbours, or a cloud's metadata address (server-side request forgery). A name
+//! says nothing about where it leads, so the decision has two halves: the name and port before it is
+//! resolved, and every address that it resolves to before that is connected.
+//!
+//! **How.** [`Policy::admits`] answers with a [`Reach`]; [`Reach::allows`] judges an address. The
+//! checked address is the one that is connected, so an answer that changes in between (DNS
+//! rebinding) changes nothing.
+//!
+//! | listed as | may lead to |
+//! |---|---|
+//! | no list at all | public addresses |
+//! | `*.example.com:443` | public addresses |
+//! | `db.example.com:5432` | public and private addresses |
+//! | `10.0.0.7:5432`, `[::1]:80`, `localhost:80` | that address |
+//!
+//! **Invariants.** Loopback, link-local (which holds the metadata address), multicast and reserved
+//! ranges are reached only if their very address is listed. A host that is a number in disguise
+//! (`2130706433`, `0x7f.1`, `0177.0.0.1`) is refused.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A function's egress list.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy<'a> {
+    listed: Option<&'a [String]>,
+}
+
+/// To which addresses an admitted name may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Public addresses.
+    Public,
+    /// Public and private ones.
+    Private,
+    /// The machine itself.
+    Loopback,
+    /// This address.
+    Only(IpAddr),
+}
+
+/// Why a name is refused before it is resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is neither a name nor an address in its usual form.
+    Malformed,
+    /// It is not in the list.
+    Unlisted,
+}
+
+impl<'a> Policy<'a> {
+    /// The policy of a function's `egress`; `None` allows every public address.
+    pub fn new(listed: Option<&'a [String]>) -> Self {
+        Self { listed }
+    }
+
+    /// Whether `host` (a name, an IPv4 address, or an IPv6 address with or without brackets) may be
+    /// asked at `port`, and to what it may lead.
+    ///
+    /// # Errors
+    /// The reason for which it may not.
+    pub fn admits(&self, host: &str, port: u16) -> Result<Reach, Refusal> {
+        let host = Host::parse(host).ok_or(Refusal::Malformed)?;
+        let Some(listed) = self.listed else {
+            return Ok(match host {
+                Host::Address(address) if !is_public(address) => return Err(Refusal::Unlisted),
+                Host::Address(address) => Reach::Only(address),
+                Host::Name(_) => Reach::Public,
+            });
+        };
+        // The widest entry that matches counts, whatever the order of the list.
+        let reaches = listed.iter().filter_map(|entry| matches(entry, &host, port));
+        reaches.max_by_key(|reach| matches!(reach, Reach::Private)).ok_or(Refusal::Unlisted)
+    }
+}
+
+impl Reach {
+    /// Whether the name may lead to this address.
+    pub fn allows(self, address: IpAddr) -> bool {
+        match self {
+            Self::Public => is_public(address),
+            Self::Private => is_public(address) || is_private(address),
+            Self::Loopback => canonical(address).is_loopback(),
+            Self::Only(only) => canonical(only) == canonical(address),
+        }
+    }
+}
+
+enum Host {
+    Address(IpAddr),
+    Name(String),
+}
+
+impl Host {
+    fn parse(text: &str) -> Option<Self> {
+        if let Some(inside) = text.strip_prefix('[') {
+            return inside.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(|a| Self::Address(a.into()));
+        }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Some(Self::Address(address));
+        }
+        let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+        let label_ok = |label: &str| {
+            !label.is_empty()
+                && label.len() <= 63
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        let last = name.rsplit('.').next()?;
+        // Resolvers read such names as addresses; public suffixes are never numbers.
+        let number = last.bytes().all(|b| b.is_ascii_digit())
+            || last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+        (name.len() <= 253 && name.split('.').all(label_ok) && !number).then_some(Self::Name(name))
+    }
+}
+
+fn matches(entry: &str, host: &Host, port: u16) -> Option<Reach> {
+    let (listed, listed_port) = entry.rsplit_once(':')?;
+    if listed_port.parse() != Ok(port) {
+        return None;
+    }
+    match (listed.strip_prefix("*."), host) {
+        (Some(parent), Host::Name(name)) => {
+            let below = name.strip_suffix(&parent.to_ascii_lowercase())?.strip_suffix('.')?;
+            (!below.is_empty()).then_some(Reach::Public)
+        }
+        (Some(_), Host::Address(_)) => None,
+        (None, host) => match (Host::parse(listed)?, host) {
+            (Host::Address(listed), Host::Address(asked)) => {
+                (canonical(listed) == canonical(*asked)).then_some(Reach::Only(*asked))
+            }
+            (Host::Name(listed), Host::Name(asked)) if listed == *asked => {
+                Some(if listed == "localhost" { Reach::Loopback } else { Reach::Private })
+            }
+            _ => None,
+        },
+    }
+}
+
+/// IPv4 inside IPv6 is judged as IPv4: mapped (RFC 4291, 2.5.5.2), 6to4 (RFC 3056, 2), NAT64
+/// (RFC 6052, 2.1), and the deprecated compatible form.
+fn canonical(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address else { return address };
+    let [a, b, c, d, e, f, g, h] = v6.segments();
+    let v4 = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+    };
+    match [a, b, c, d, e, f] {
+        [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] => v4(g, h),
+        [0, 0, 0, 0, 0, 0] if g != 0 => v4(g, h),
+        [0x2002, ..] => v4(b, c),
+        _ => address,
+    }
+}
+
+/// Private networks: RFC 1918, shared address space (RFC 6598), unique local (RFC 4193).
+fn is_private(address: IpAddr) -> bool {
+    match canonical(address) {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            v4.is_private() || (a == 100 && (64..128).contains(&b))
+        }
+        IpAddr::V6(v6) => v6.segments()[0] & 0xfe00 == 0xfc00,
+    }
+}
+
+/// Globally reachable, by the IANA registries of special-purpose addresses (RFC 6890).
+fn is_public(address: IpAddr) -> bool {
+    let address = canonical(address);
+    if is_private(address) {
+        return false;
+    }
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            let reserved = a == 0 || a >= 240 || (a, b, c) == (192, 0, 0) || (a, b, c) == (192, 88, 99);
+            let benchmark = a == 198 && (18..20).contains(&b);
+            !(v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_multicast()
+                || v4.is_documentation()
+                || reserved
+                || benchmark)
+        }
+        // Only 2000::/3 is given out; 2001::/23 holds protocols such as Teredo, 2001:db8::/32 and
+        // 3fff::/20 are for documentation.
+        IpAddr::V6(v6) => {
+            let [a, b, ..] = v6.segments();
+            a & 0xe000 == 0x2000
+                && !(a == 0x2001 && b < 0x0200)
+                && (a, b) != (0x2001, 0x0db8)
+                && !(a == 0x3fff && b < 0x1000)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! What functions may reach, as tables.
+
+use super::{Policy, Reach, Refusal};
+use std::net::IpAddr;
+
+/// Each line: a host as a guest writes it, where its name leads (`-`: it is refused before), and
+/// whether that is reached.
+fn check(listed: Option<&[&str]>, table: &str) {
+    let listed: Option<Vec<String>> = listed.map(|l| l.iter().map(|entry| (*entry).to_owned()).collect());
+    let policy = Policy::new(listed.as_deref());
+    for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let [host, leads_to, expected] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+            panic!("not a line of the table: {line}")
+        };
+        let verdict = match (policy.admits(host, 80), leads_to.parse::<IpAddr>()) {
+            (Err(_), _) => "refused",
+            (Ok(reach), Ok(address)) if reach.allows(address) => "reached",
+            (Ok(Reach::Only(own)), Err(_)) if Reach::Only(own).allows(own) => "reached",
+            (Ok(_), _) => "denied",
+        };
+        assert_eq!(verdict, expected, "{line}");
+    }
+}
+
+#[test]
+fn without_a_list_only_public_addresses_are_reached() {
+    check(
+        None,
+        "
+        example.com            93.184.216.34            reached
+        EXAMPLE.com.           2606:2800:220:1::1       reached
+        93.184.216.34          -                        reached
+        [2606:4700::1111]      -                        reached
+        2606:4700::1111        -                        reached
+        127.0.0.1              -                        refused
+        127.8.9.10             -                        refused
+        0.0.0.0                -                        refused
+        0.1.2.3                -                        refused
+        10.1.2.3               -                        refused
+        172.16.0.1             -                        refused
+        172.31.255.255         -                        refused
+        172.32.0.1             -                        reached
+        192.168.1.1            -                        refused
+        100.64.0.1             -                        refused
+        100.127.255.255        -                        refused
+        100.128.0.1            -                        reached
+        169.254.169.254        -                        refused
+        192.0.0.192            -                        refused
+        192.0.2.1              -                        refused
+        198.18.0.1             -                        refused
+        224.0.0.1              -                        refused
+        240.0.0.1              -                        refused
+        255.255.255.255        -                        refused
+        [::1]                  -                        refused
+        ::1                    -                        refused
+        [::]                   -                        refused
+        [fe80::1]              -                        refused
+        [fd00:ec2::254]        -                        refused
+        [fc00::1]              -                        refused
+        [ff02::1]              -                        refused
+        [::ffff:127.0.0.1]     -                        refused
+        [::ffff:10.0.0.1]      -                        refused
+        [::ffff:8.8.8.8]       -                        reached
+        [::127.0.0.1]          -                        refused
+        [64:ff9b::a00:1]       -                        refused
+        [64:ff9b:1::1]         -                        refused
+        [2002:7f00:1::]        -                        refused
+        [2001::1]              -                        refused
+        [2001:db8::1]          -                        refused
+        [::1                   -                        refused
+        2130706433             -                        refused
+        0x7f000001             -                        refused
+        0x7f.1                 -                        refused
+        127.1                  -                        refused
+        0177.0.0.1             -                        refused
+        127.0.0.1.             -                        refused
+        １２７.0.0.1            -                        refused
+        user@example.com       -                        refused
+        a..b                   -                        refused
+        localhost              127.0.0.1                denied
+        rebind.example.com     127.0.0.1                denied
+        rebind.example.com     ::ffff:169.254.169.254   denied
+        metadata.internal.com  169.254.169.254          denied
+        intranet.example.com   10.0.0.8                 denied
+        v6.example.com         fd00::8                  denied
+        ",
+    );
+}
+
+#[test]
+fn a_list_allows_what_it_names_and_nothing_else() {
+    let listed = ["db.corp.example:80", "*.api.example:80", "10.0.0.7:80", "[::1]:80", "other.example:443"];
+    check(
+        Some(&listed),
+        "
+        db.corp.example        10.0.0.8                 reached
+        DB.corp.example        93.184.216.34            reached
+        db.corp.example        127.0.0.1                denied
+        db.corp.example        169.254.169.254          denied
+        xdb.corp.example       10.0.0.8                 refused
+        a.api.example          93.184.216.34            reached
+        a.b.api.example        93.184.216.34            reached
+        a.api.example          10.0.0.8                 denied
+        api.example            93.184.216.34            refused
+        xapi.example           93.184.216.34            refused
+        10.0.0.7               -                        reached
+        [::ffff:10.0.0.7]      -                        reached
+        10.0.0.8               -                        refused
+        [::1]                  -                        reached
+        127.0.0.1              -                        refused
+        other.example          93.184.216.34            refused
+        example.com            93.184.216.34            refused
+        ",
+    );
+    check(Some(&["localhost:80"]), "localhost 127.0.0.1 reached\nlocalhost 10.0.0.1 denied");
+    check(Some(&[]), "example.com 93.184.216.34 refused");
+}
+
+#[test]
+fn a_refusal_says_why() {
+    assert_eq!(Policy::new(None).admits("0x7f.1", 80), Err(Refusal::Malformed));
+    assert_eq!(Policy::new(Some(&[])).admits("example.com", 80), Err(Refusal::Unlisted));
+}

@@ -1,0 +1,270 @@
+//! Requests to the world outside, as far as a function's egress list allows.
+//!
+//! **Why.** See [`hob_core::egress`]: a name may lead anywhere, so the address is judged after it is
+//! resolved, and the judged address is the one that is connected.
+//!
+//! **How.** One HTTP client with a connector of its own, which resolves, judges and connects.
+//! Connections are kept for each app and egress list apart: a connection that one list allowed must
+//! not serve a function whose list does not. Redirects are answers like any other; whoever follows
+//! them is judged again.
+//!
+//! **Not here:** deadlines of calls (the dispatcher knows them); calls between functions.
+
+use crate::body::Body;
+use crate::host::FunctionCode;
+use crate::invocation::Reply;
+use hob_core::code::Code;
+use hob_core::egress::{Policy, Reach, Refusal};
+use hob_core::fault::{Fault, Result};
+use hob_core::limit;
+use hob_core::name::AppName;
+use hob_core::port::{BoxFuture, Spawn};
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, Uri, header};
+use http_body_util::BodyExt;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use tokio::net::TcpStream;
+
+type Listed = Option<Vec<String>>;
+type Outside = Client<HttpsConnector<Connector>, Body>;
+
+/// The way to outside addresses.
+pub struct External {
+    tls: rustls::ClientConfig,
+    spawn: Arc<dyn Spawn>,
+    clients: Mutex<HashMap<(AppName, Listed), Outside>>,
+}
+
+impl External {
+    /// Without any connection. Certificates are judged by the roots of Mozilla.
+    ///
+    /// # Errors
+    /// `HOB-0901` when TLS cannot be set up.
+    pub fn new(spawn: Arc<dyn Spawn>) -> Result<Self> {
+        use hyper_rustls::ConfigBuilderExt;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(Fault::internal)?
+            .with_webpki_roots()
+            .with_no_client_auth();
+        Ok(Self { tls, spawn, clients: Mutex::default() })
+    }
+
+    /// Sends a request with an absolute `http` or `https` URI for a function.
+    ///
+    /// # Errors
+    /// `HOB-0507` when the function may not reach the address, `HOB-0510` when it does not answer
+    /// properly, `HOB-0406` when the URI is not absolute.
+    pub async fn call(&self, code: &FunctionCode, mut request: http::Request<Body>) -> Result<Reply> {
+        let (host, port) = destination(request.uri())?;
+        admit(code, &host, port)?;
+        strip_hop_by_hop(request.headers_mut());
+        let sent = self.client(code).request(request).await;
+        let mut reply = sent.map_err(|error| failure(code, &host, &error))?;
+        strip_hop_by_hop(reply.headers_mut());
+        Ok(reply.map(|body| {
+            let broke_off = |error: hyper::Error| {
+                Fault::new(Code::DependencyFailed, "the answer from outside broke off").detail(error)
+            };
+            body.map_err(broke_off).boxed_unsync()
+        }))
+    }
+
+    /// Connects to `host:port` for a function that speaks for itself (`CONNECT`).
+    ///
+    /// # Errors
+    /// As [`External::call`].
+    pub async fn connect(&self, code: &FunctionCode, to: &Authority) -> Result<TcpStream> {
+        let malformed = || Fault::new(Code::RequestMalformed, format!("`{to}` is not `host:port`"));
+        let port = to.port_u16().ok_or_else(malformed)?;
+        let reach = admit(code, to.host(), port)?;
+        connect(to.host(), port, reach).await.map_err(|fault| blame(code, fault))
+    }
+
+    fn client(&self, code: &FunctionCode) -> Outside {
+        let key = (code.app.clone(), code.spec.egress.clone());
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&key) {
+            return client.clone();
+        }
+        if clients.len() >= limit::EGRESS_CLIENTS_MAX {
+            // Their connections end with the calls that use them.
+            clients.clear();
+        }
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(self.tls.clone())
+            .https_or_http()
+            .enable_http1()
+            .enable_http2()
+            .wrap_connector(Connector { listed: Arc::new(key.1.clone()) });
+        let client = Client::builder(Executor(Arc::clone(&self.spawn)))
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(limit::EGRESS_IDLE_TIMEOUT)
+            .pool_max_idle_per_host(limit::EGRESS_IDLE_CONNECTIONS_MAX)
+            .http1_max_buf_size(limit::HEADER_BYTES_MAX)
+            .http1_max_headers(limit::HEADER_COUNT_MAX)
+            .http2_max_header_list_size(u32::try_from(limit::HEADER_BYTES_MAX).unwrap_or(u32::MAX))
+            .build(connector);
+        clients.entry(key).or_insert(client).clone()
+    }
+}
+
+fn failure(code: &FunctionCode, host: &str, error: &Error) -> Fault {
+    let (mut words, mut cause) = (Vec::new(), error.source());
+    while let Some(error) = cause {
+        if let Some(fault) = error.downcast_ref::<Fault>() {
+            return blame(code, fault.clone());
+        }
+        words.push(error.to_string());
+        cause = error.source();
+    }
+    Fault::new(Code::DependencyFailed, format!("`{host}` did not answer properly")).detail(words.join(": "))
+}
+
+fn blame(code: &FunctionCode, fault: Fault) -> Fault {
+    match fault.code() {
+        Code::EgressDenied => Fault::new(
+            Code::EgressDenied,
+            format!("function `{}` may not reach {}", code.name, fault.message()),
+        )
+        .hint(fault.hint_text().unwrap_or_default().to_owned()),
+        _ => fault,
+    }
+}
+
+fn destination(uri: &Uri) -> Result<(String, u16)> {
+    let malformed = || Fault::new(Code::RequestMalformed, format!("`{uri}` is not an absolute URL"));
+    let port = match uri.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTP => 80,
+        Some(scheme) if *scheme == Scheme::HTTPS => 443,
+        _ => return Err(malformed()),
+    };
+    let host = uri.host().ok_or_else(malformed)?;
+    Ok((host.to_owned(), uri.port_u16().unwrap_or(port)))
+}
+
+fn admit(code: &FunctionCode, host: &str, port: u16) -> Result<Reach> {
+    let refused = |refusal| blame(code, refusal_fault(refusal, host, port));
+    Policy::new(code.spec.egress.as_deref()).admits(host, port).map_err(refused)
+}
+
+/// What may not be reached; [`blame`] makes a sentence of it.
+fn refusal_fault(refusal: Refusal, host: &str, port: u16) -> Fault {
+    match refusal {
+        Refusal::Malformed => Fault::new(
+            Code::EgressDenied,
+            format!("`{host}`, which is neither a name nor an address in its usual form"),
+        )
+        .hint("write the host as a DNS name or a plain address"),
+        Refusal::Unlisted => Fault::new(Code::EgressDenied, format!("`{host}:{port}`"))
+            .hint(format!("add `\"{host}:{port}\"` to `egress` in the function's section of the manifest")),
+    }
+}
+
+async fn connect(host: &str, port: u16, reach: Reach) -> Result<TcpStream> {
+    let unreachable = |detail: &dyn std::fmt::Display| {
+        Fault::new(Code::DependencyFailed, format!("cannot connect to `{host}:{port}`")).detail(detail)
+    };
+    let attempt = async {
+        let name = host.trim_start_matches('[').trim_end_matches(']');
+        let found = tokio::net::lookup_host((name, port)).await.map_err(|error| {
+            Fault::new(Code::DependencyFailed, format!("the name `{host}` was not found")).detail(error)
+        })?;
+        let (allowed, denied): (Vec<SocketAddr>, Vec<SocketAddr>) =
+            found.partition(|address| reach.allows(address.ip()));
+        if let (true, Some(address)) = (allowed.is_empty(), denied.first()) {
+            return Err(Fault::new(
+                Code::EgressDenied,
+                format!("`{host}:{port}`: it leads to the address {}, which is not public", address.ip()),
+            )
+            .hint(format!(
+                "if that is meant, add `\"{host}:{port}\"` or the address itself to `egress` in the manifest"
+            )));
+        }
+        let mut last = unreachable(&"the name has no address");
+        for address in allowed {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    // A socket that cannot be told to hurry is still a socket.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
+                }
+                Err(error) => last = unreachable(&error),
+            }
+        }
+        Err(last)
+    };
+    let in_time = tokio::time::timeout(limit::EGRESS_CONNECT_TIMEOUT, attempt).await;
+    in_time.unwrap_or_else(|_| Err(unreachable(&"it took too long")))
+}
+
+/// Headers of one connection only (RFC 9110, 7.6.1).
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<String> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(|name| name.trim().to_owned()))
+        .collect();
+    for name in named {
+        headers.remove(name.as_str());
+    }
+    for name in [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authorization",
+        "proxy-authenticate",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "http2-settings",
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// Resolves, judges and connects.
+#[derive(Clone)]
+struct Connector {
+    listed: Arc<Listed>,
+}
+
+impl tower_service::Service<Uri> for Connector {
+    type Response = TokioIo<TcpStream>;
+    type Error = Fault;
+    type Future = BoxFuture<'static, Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let listed = Arc::clone(&self.listed);
+        Box::pin(async move {
+            let (host, port) = destination(&uri)?;
+            let reach = Policy::new(listed.as_deref())
+                .admits(&host, port)
+                .map_err(|refusal| refusal_fault(refusal, &host, port))?;
+            connect(&host, port, reach).await.map(TokioIo::new)
+        })
+    }
+}
+
+/// Runs the client's connections as tasks of the node.
+#[derive(Clone)]
+struct Executor(Arc<dyn Spawn>);
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Executor {
+    fn execute(&self, future: F) {
+        self.0.spawn("outbound-connection", Box::pin(future));
+    }
+}
