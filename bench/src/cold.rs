@@ -110,6 +110,6 @@ fn row(server: String, after: &'static str, pairs: &[Pair]) -> ColdRow {
         failed: 2 * pairs.len() - cold.len() - warm.len(),
         first_failure: pairs
             .iter()
-            .find_map(|pair| pair.cold.as_ref().err().or(pair.warm.as_ref().err()).cloned()),
+            .find_map(|pair| pair.cold.as_ref().err().or_else(|| pair.warm.as_ref().err()).cloned()),
     }
 }
