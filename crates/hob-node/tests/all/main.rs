@@ -1,0 +1,12 @@
+//! Whole nodes in this process: what a client on a socket sees.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod control;
+mod malformed;
+mod protocol;
+mod routing;
+mod stop;
+mod support;
+mod switch;
+mod upgrade;
