@@ -25,6 +25,7 @@ use hob_core::port::BoxFuture;
 use hob_runtime::body::Body;
 use hob_runtime::host::FunctionCode;
 use hob_runtime::invocation::{Context, Invocation, Reply, Timing};
+use hob_runtime::outbound::external::External;
 use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
 use hob_runtime::pool::Pool;
 use http::header::{HOST, HeaderValue};
@@ -45,6 +46,7 @@ const INTERNAL: &str = ".internal";
 pub(crate) struct Dispatcher {
     live: Arc<Live>,
     entrances: Arc<Entrances>,
+    external: External,
 }
 
 /// A function that somebody calls by name.
@@ -63,8 +65,8 @@ pub(crate) struct Cause {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(live: Arc<Live>, entrances: Arc<Entrances>) -> Arc<Self> {
-        Arc::new(Self { live, entrances })
+    pub(crate) fn new(live: Arc<Live>, entrances: Arc<Entrances>, external: External) -> Arc<Self> {
+        Arc::new(Self { live, entrances, external })
     }
 
     /// The current revision's function, private or not.
@@ -99,8 +101,12 @@ impl Dispatcher {
     ///
     /// # Errors
     /// `HOB-0507` when the function may not reach it.
-    pub(crate) async fn connect(&self, _caller: &Caller, to: &Authority) -> Result<TcpStream> {
-        Err(outside(to.as_str()))
+    pub(crate) async fn connect(&self, caller: &Caller, to: &Authority) -> Result<TcpStream> {
+        if host_name(to.as_str()).ends_with(INTERNAL) {
+            return Err(Fault::new(Code::EgressDenied, format!("`{to}` is inside of this node"))
+                .hint("calls by name need no TLS: use `http://`"));
+        }
+        self.external.connect(&caller.code, to).await
     }
 
     async fn inside(&self, caller: Caller, name: &str, request: Request<Body>) -> Result<Reply> {
@@ -116,11 +122,6 @@ impl Dispatcher {
         }
         Ok(call(target, Cause { context: caller.context }, request).await)
     }
-}
-
-fn outside(host: &str) -> Fault {
-    Fault::new(Code::EgressDenied, format!("`{host}` is outside of this node"))
-        .hint("call other functions at `http://<function>.<app>.internal/`")
 }
 
 fn target(revision: &Arc<LiveRevision>, function: &str) -> Result<Target> {
@@ -187,7 +188,7 @@ impl Outbound for Dispatcher {
                 host_name(request.uri().authority().map_or("", |authority| authority.as_str())).into_owned();
             match host.strip_suffix(INTERNAL) {
                 Some(name) => self.inside(caller, name, request).await,
-                None => Err(outside(&host)),
+                None => self.external.call(&caller.code, request).await,
             }
         })
     }

@@ -27,13 +27,9 @@ pub use hob_runtime::detect::{Detected, detect};
 pub use node::Node;
 pub use settings::{Address, Settings, Tls};
 
-use std::process::ExitCode;
+/// What the program does when it was started with [`COMPILE_COMMAND`] as its first argument: compiles
+/// one component under limits of its own, and ends.
+pub use hob_runtime::compile_child;
 
 /// First argument with which the program starts itself as the compiling child.
 pub const COMPILE_COMMAND: &str = "__compile";
-
-/// What the program does when it was started with [`COMPILE_COMMAND`]: compiles one component under
-/// limits of its own, and ends.
-pub fn compile_child() -> ExitCode {
-    unimplemented!()
-}

@@ -19,6 +19,7 @@ use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::DRAIN_TIMEOUT;
 use hob_core::wire::NodeInfo;
+use hob_runtime::outbound::external::External;
 use hob_runtime::runtime::{Environment, Runtime};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
@@ -56,7 +57,11 @@ impl Node {
         let addresses =
             Addresses { secure: tls.is_some(), domain: settings.domain.clone(), port: port(&http)? };
         let entrances = Entrances::new(port(&inner)?);
-        let dispatcher = Dispatcher::new(Arc::clone(&live), Arc::clone(&entrances));
+        let dispatcher = Dispatcher::new(
+            Arc::clone(&live),
+            Arc::clone(&entrances),
+            External::new(Arc::clone(&tasks) as _)?,
+        );
         let runtime = Runtime::open(Environment {
             cache_dir: settings.cache.clone().unwrap_or_else(|| settings.data.join("cache")),
             work_dir: settings.data.join("work"),

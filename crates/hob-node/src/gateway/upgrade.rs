@@ -3,7 +3,7 @@
 //! **How.** The request keeps its `Upgrade` header and carries hyper's `OnUpgrade` in its extensions.
 //! The contract does the handshake with the function and answers 101 with the function's `OnUpgrade` in
 //! the reply's extensions. The call goes on until both sides are done: its place in the pool, its
-//! revision and its connection are held so long.
+//! revision and its connection are held so long. Its deadline ends with the handshake.
 
 use super::forward;
 use super::peer::{Busy, Peer};
@@ -58,7 +58,8 @@ impl Upgrade {
     ) {
         peer.exchange.decide(Verdict::Upgraded);
         let function = hyper::upgrade::on(&mut *response);
-        let place = std::mem::replace(response.body_mut(), body::empty());
+        // The pool's place lies in the extensions.
+        let place = (std::mem::take(response.extensions_mut()), std::mem::replace(response.body_mut(), body::empty()));
         tasks.start("upgrade", async move {
             let _hold = (hold, place);
             if let Err(error) = join(self.client, function).await {
