@@ -268,3 +268,6 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Executo
         self.0.spawn("outbound-connection", Box::pin(future));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,204 @@
-//! Guests that do not.
+//! Guests that do not behave: each is one failed call with the right code, and the host goes on.
+
+use crate::support::{Bench, Function, Settings, get, guest_path, guest02, handle};
+use std::time::{Duration, Instant};
+
+const MIB: u64 = 1 << 20;
+
+/// What goes wrong, the guest's handler, and how the call ends: a fault's code, or a status.
+const HOSTILE: &[(&str, &str, &str)] = &[
+    ("trap", "unreachable", "HOB-0502"),
+    ("loop", "(loop $l (br $l))", "HOB-0501"),
+    ("calls the host for ever", "(loop $l (drop (call $now)) (br $l))", "HOB-0501"),
+    (
+        "grows its memory until it is refused, then traps",
+        "(loop $l (br_if $l (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable",
+        "HOB-0505",
+    ),
+    ("overflows its stack", "(call $deep (i64.const 1))", "HOB-0502"),
+    ("divides by zero", "(drop (i32.div_u (i32.const 1) (i32.const 0)))", "HOB-0502"),
+    ("reads outside its memory", "(drop (i32.load (i32.const 0x7fffffff)))", "HOB-0502"),
+    ("never answers", "", "HOB-0506"),
+    (
+        "answers with an error",
+        "(call $set (local.get $out) (i32.const 1) (i32.const 4) (i32.const 0) (i64.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))",
+        "HOB-0506",
+    ),
+    ("takes a million fields", "(loop $l (drop (call $fields)) (br $l))", "HOB-0502"),
+    (
+        "makes a million answers",
+        "(loop $l (call $body (call $response (call $fields)) (i32.const 0)) (br $l))",
+        "HOB-0502",
+    ),
+    ("asks for 1 GiB of random bytes", "(call $random-bytes (i64.const 0x40000000) (i32.const 0))", "HOB-0502"),
+    (
+        "passes a list longer than its memory",
+        "(call $append (call $fields) (i32.const 3072) (i32.const 6) (i32.const 0) (i32.const 0x7fffffff) (i32.const 64))",
+        "HOB-0502",
+    ),
+    (
+        "adds fields without end",
+        "(local $f i32) (local $n i32) (local.set $f (call $fields))
+         (loop $l
+           (call $append (local.get $f) (i32.const 3072) (i32.const 6) (i32.const 1024) (i32.const 8) (i32.const 64))
+           (local.set $n (i32.add (local.get $n) (i32.const 1)))
+           (br_if $l (i32.lt_u (local.get $n) (i32.const 100000))))
+         (call $answer (local.get $out) (call $fields) (i32.const 200))",
+        "HOB-0502",
+    ),
+    (
+        "sets a header value of 128 KiB, is refused and traps",
+        "(call $append (call $fields) (i32.const 3072) (i32.const 6) (i32.const 65536) (i32.const 131072) (i32.const 64))
+         (if (i32.load8_u (i32.const 64)) (then unreachable))",
+        "HOB-0502",
+    ),
+    (
+        "traps while its body streams",
+        "(local $s i32) (local.set $s (call $begin (local.get $out) (call $fields) (i32.const 200)))
+         (call $put (local.get $s) (i32.const 1024) (i32.const 15) (i32.const 32)) unreachable",
+        "HOB-0502",
+    ),
+    (
+        "returns before its body is finished, which ends it",
+        "(drop (call $begin (local.get $out) (call $fields) (i32.const 200)))",
+        "200",
+    ),
+    (
+        "loops after it has answered",
+        "(call $answer (local.get $out) (call $fields) (i32.const 200)) (loop $l (br $l))",
+        "200",
+    ),
+    (
+        "writes a log without end",
+        "(local $e i32) (local.set $e (call $get-stderr))
+         (loop $l (call $put (local.get $e) (i32.const 65536) (i32.const 4096) (i32.const 32)) (br $l))",
+        "HOB-0501",
+    ),
+    (
+        "fills its memory over and over",
+        "(loop $l (memory.fill (i32.const 65536) (i32.const 1) (i32.const 65536)) (br $l))",
+        "HOB-0501",
+    ),
+];
+
+const DEEP: &str = "(func $deep (param i64) (result i64) (i64.add (call $deep (local.get 0)) (local.get 0)))";
+
+fn hostile(handler: &str) -> Vec<u8> {
+    let handler = handler.replace("(call $deep (i64.const 1))", "(drop (call $deep (i64.const 1)))");
+    guest02(&format!("{DEEP} {}", handle(&handler)))
+}
+
+async fn outcome(function: &Function) -> String {
+    match function.call(get()).await {
+        Ok((status, _)) => status.to_string(),
+        Err(code) => code,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_hostile_guest_is_one_failed_call() {
+    let bench = Bench::open();
+    let good = guest02(&handle("(call $answer (local.get $out) (call $fields) (i32.const 200))"));
+    let good = bench.ready(&good, &Settings::default()).await.unwrap();
+    let settings =
+        Settings { timeout: Duration::from_millis(300), memory_bytes: 8 * MIB, ..Settings::default() };
+    let mut wrong = Vec::new();
+    for (what, handler, expected) in HOSTILE {
+        let function =
+            bench.ready(&hostile(handler), &settings).await.unwrap_or_else(|fault| panic!("{what}: {fault}"));
+        let found = outcome(&function).await;
+        if found != *expected {
+            wrong.push(format!("{what}: {found}, expected {expected}"));
+        }
+        assert_eq!(outcome(&good).await, "200", "after the guest that {what}");
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}\n{}", bench.logs.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn loops_end_at_their_deadline_and_hold_nobody_up() {
+    let bench = Bench::open();
+    let timeout = Duration::from_millis(500);
+    let settings = Settings { timeout, ..Settings::default() };
+    let looping = bench.ready(&hostile("(loop $l (br $l))"), &settings).await.unwrap();
+    let good = guest02(&handle("(call $answer (local.get $out) (call $fields) (i32.const 200))"));
+    let good = bench.ready(&good, &Settings::default()).await.unwrap();
+    let begun = Instant::now();
+    let neighbours = async {
+        let mut calls = 0;
+        while begun.elapsed() < timeout / 2 {
+            assert_eq!(outcome(&good).await, "200");
+            calls += 1;
+        }
+        calls
+    };
+    let loops = futures_util::future::join_all((0..8).map(|_| looping.call(get())));
+    let (ends, neighbours) = tokio::join!(loops, neighbours);
+    // Twice the deadline tells "ended by it" from "never ends" on any machine.
+    assert!(begun.elapsed() < timeout * 2, "8 loops took {:?}", begun.elapsed());
+    assert!(ends.iter().all(|end| *end == Err("HOB-0501".to_owned())), "{ends:?}");
+    assert!(neighbours > 1, "neighbours were held up: {neighbours} calls");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_run_is_refused_at_deploy() {
+    let bench = Bench::open();
+    let read = |name: &str| std::fs::read(guest_path(name)).unwrap();
+    let with_import = |import: &str| {
+        format!("(component (import \"{import}\" (instance (export \"f\" (func)))) (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i)))").into_bytes()
+    };
+    let cases: Vec<(&str, Vec<u8>, &str, &[&str])> = vec![
+        ("wasi-http", b"hello".to_vec(), "HOB-0303", &[]),
+        ("wasi-http", b"\0asm\x0d\0\x01\0\x07".to_vec(), "HOB-0303", &[]),
+        ("wasi-http", b"(component (core module (func (result i32) i64.const 1)))".to_vec(), "HOB-0301", &["exports nothing"]),
+        ("wasi-http", b"(component (core module (func (result i32) i64.const 1)) (instance $i) (export \"wasi:http/handler@0.3.0\" (instance $i)))".to_vec(), "HOB-0303", &[]),
+        ("wasi-http", b"(component (instance $i) (export \"acme:shop/cart@1.0.0\" (instance $i)))".to_vec(), "HOB-0301", &["acme:shop/cart@1.0.0", "wasi:http/incoming-handler@0.2"]),
+        ("wasi-http", b"(component (instance $i) (export \"wasi:http/incoming-handler@0.2.0\" (instance $i)))".to_vec(), "HOB-0301", &["another type"]),
+        ("wasi-http", read("built/cgi-c-p1.wasm"), "HOB-0301", &["_start", "contract = \"stdio\""]),
+        ("stdio", read("built/hello-c-p2.wasm"), "HOB-0301", &["contract = \"wasi-http\""]),
+        ("stdio", with_import("wasi:keyvalue/store@0.2.0-draft"), "HOB-0302", &["wasi:keyvalue/store@0.2.0-draft", "wasi:http"]),
+        ("stdio", with_import("wasi:http/types@0.2.0-rc-2023-11-10"), "HOB-0302", &["`wasi:http/types@0.2.12`"]),
+        ("stdio", with_import("wasi:clocks/monotonic-clock@0.4.0"), "HOB-0302", &["0.4.0"]),
+        ("stdio", b"(module (import \"env\" \"magic\" (func)) (func (export \"_start\")))".to_vec(), "HOB-0302", &["env::magic", "wasi_snapshot_preview1"]),
+        ("stdio", b"(module (memory 1024) (func (export \"_start\")))".to_vec(), "HOB-0309", &["64 MiB", "32 MiB"]),
+        ("stdio", b"(module (table 1000000 funcref) (func (export \"_start\")))".to_vec(), "HOB-0309", &["1000000"]),
+    ];
+    for (contract, wasm, expected, words) in cases {
+        let text = String::from_utf8_lossy(&wasm[..wasm.len().min(120)]).into_owned();
+        let fault = match bench.ready(&wasm, &Settings { contract, ..Settings::default() }).await {
+            Err(fault) => fault,
+            Ok(_) => panic!("{text}: was taken"),
+        };
+        assert_eq!(fault.code().text(), expected, "{text}: {fault}");
+        let said = format!("{fault} {}", fault.hint_text().unwrap_or_default());
+        for word in words {
+            assert!(said.contains(word), "{text}: `{word}` is not in: {said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelled_calls_leave_nothing_behind() {
+    let bench = Bench::open();
+    let busy = "(local $n i32)
+        (loop $l (local.set $n (i32.add (local.get $n) (i32.const 1))) (br_if $l (i32.lt_u (local.get $n) (i32.const 9000000))))
+        (call $answer (local.get $out) (call $fields) (i32.const 200))";
+    let slow = "(local $s i32) (local.set $s (call $begin (local.get $out) (call $fields) (i32.const 200)))
+        (loop $l (call $put (local.get $s) (i32.const 1024) (i32.const 15) (i32.const 32)) (br $l))";
+    let settings = Settings { max: 2, ..Settings::default() };
+    for wasm in [hostile(busy), hostile(slow), std::fs::read(guest_path("hello03.wat")).unwrap()] {
+        let function = bench.ready(&wasm, &settings).await.unwrap();
+        for round in 0..300_u32 {
+            let instance = function.instance().await.unwrap();
+            let call = instance.call(function.invocation(get()));
+            // Dropped before its end, or with an answer whose body nobody reads.
+            let _ = tokio::time::timeout(Duration::from_micros(u64::from(round % 7) * 200), call).await;
+        }
+        // Both places that the function has are free again.
+        let (one, two) = tokio::join!(function.instance(), function.instance());
+        let (one, two) = (one.unwrap(), two.unwrap());
+        let (a, b) = (one.call(function.invocation(get())), two.call(function.invocation(get())));
+        let (a, b) = tokio::join!(a, b);
+        assert!(a.is_ok() && b.is_ok(), "a cancelled call kept its place");
+    }
+}

@@ -33,6 +33,11 @@ pub(crate) fn guest02(code: &str) -> Vec<u8> {
     text.replace(";;GUEST\n", code).into_bytes()
 }
 
+/// The export `handle` with these instructions; `$out` is the response-outparam.
+pub(crate) fn handle(instructions: &str) -> String {
+    format!("(func (export \"handle\") (param $req i32) (param $out i32) {instructions})")
+}
+
 struct Spawner(tokio::runtime::Handle);
 
 impl Spawn for Spawner {
@@ -102,6 +107,7 @@ pub(crate) struct Settings {
     pub(crate) memory_bytes: u64,
     pub(crate) env: &'static [(&'static str, &'static str)],
     pub(crate) calls_per_instance: Option<u32>,
+    pub(crate) max: u32,
 }
 
 impl Default for Settings {
@@ -109,9 +115,10 @@ impl Default for Settings {
         Self {
             contract: "wasi-http",
             timeout: Duration::from_secs(10),
-            memory_bytes: 16 << 20,
+            memory_bytes: 32 << 20,
             env: &[],
             calls_per_instance: None,
+            max: 64,
         }
     }
 }
@@ -162,7 +169,7 @@ impl Bench {
                 body_bytes_max: 6 << 20,
                 scale: ScaleSpec {
                     min: 0,
-                    max: 64,
+                    max: settings.max,
                     concurrency: 16,
                     idle_ms: 60_000,
                     calls_per_instance: settings.calls_per_instance,
@@ -173,6 +180,15 @@ impl Bench {
             },
             dir,
         })
+    }
+
+    /// Waits for a condition.
+    pub(crate) async fn eventually(&self, holds: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !holds() {
+            assert!(Instant::now() < deadline, "it never came true; log:\n{}", self.logs.text());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Prepares and loads a function.

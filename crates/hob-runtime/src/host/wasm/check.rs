@@ -147,11 +147,12 @@ fn fits(needed: Option<ResourcesRequired>, code: &FunctionCode, file: &str) -> R
     };
     let memory_bytes = needed.max_initial_memory_size.unwrap_or(0).saturating_mul(PAGE_BYTES);
     if memory_bytes > code.spec.memory_bytes {
-        return too_large(
-            format!("{} of memory to begin with", show_bytes(memory_bytes)),
-            show_bytes(code.spec.memory_bytes),
-        )
-        .map_err(|fault: Fault| fault.hint("raise `memory` in the function's section of the manifest"));
+        let (mut needs, mut may) = (show_bytes(memory_bytes), show_bytes(code.spec.memory_bytes));
+        if needs == may {
+            (needs, may) = (format!("{memory_bytes} B"), format!("{} B", code.spec.memory_bytes));
+        }
+        return too_large(format!("{needs} of memory to begin with"), may)
+            .map_err(|fault: Fault| fault.hint("raise `memory` in the function's section of the manifest"));
     }
     let elements = needed.max_initial_table_size.unwrap_or(0);
     if elements > limit::WASM_TABLE_ELEMENTS_MAX as u64 {

@@ -10,7 +10,7 @@ use hob_core::code::Code;
 use hob_core::fault::Fault;
 use hob_core::limit::LOG_LINE_BYTES_MAX;
 use hob_core::unit::{show_bytes, show_duration};
-use wasmtime::{PoolConcurrencyLimitError, Trap};
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 /// The fault of a guest that ended with this error; `refused` when it was denied memory before.
@@ -61,7 +61,7 @@ pub(super) fn bad_response(code: &FunctionCode, why: impl std::fmt::Display) -> 
 /// The innermost reason, in one line: `wasm trap: wasm `unreachable` instruction executed`.
 pub(super) fn trap_text(error: &wasmtime::Error) -> String {
     match error.downcast_ref::<Trap>() {
-        Some(trap) => format!("wasm trap: {trap}"),
+        Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     }
 }
@@ -75,7 +75,9 @@ pub(super) fn log(
     error: &wasmtime::Error,
 ) {
     let invocation = context.map(|context| context.id);
-    let mut text = format!("{error:?}");
+    // The debug form would show the node's own stack as well.
+    let stack = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
+    let mut text = format!("{}\n{stack}", trap_text(error));
     if text.len() > LOG_LINE_BYTES_MAX {
         text.truncate((0..=LOG_LINE_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0));
     }

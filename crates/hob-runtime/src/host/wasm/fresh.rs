@@ -177,7 +177,8 @@ impl http_body::Body for Streaming {
                 }
                 Poll::Ready(None) => {
                     this.ended = true;
-                    return Poll::Ready(None);
+                    // Wasmtime ends the body in silence when its store goes away.
+                    return Poll::Ready(this.fault.take().map(Err));
                 }
                 Poll::Ready(Some(Err(error))) => {
                     // A guest that crashed broke its body off; its own fault says why.
