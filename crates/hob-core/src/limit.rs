@@ -92,6 +92,12 @@ pub const MEMORY_BYTES_MIN: u64 = 1 << 20;
 pub const WASM_MEMORY_BYTES_CEILING: u64 = 4 << 30;
 /// Time for a program to become ready.
 pub const START_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// What a manifest may raise it to.
+pub const START_TIMEOUT_CEILING: Duration = Duration::from_secs(600);
+/// Idle time after which a connection to a child is not used again: shorter than what servers allow.
+pub const CHILD_CONNECTION_IDLE_MAX: Duration = Duration::from_secs(1);
+/// Idle connections to one child that are kept.
+pub const CHILD_CONNECTIONS_KEPT_MAX: usize = 256;
 /// Time between SIGTERM and SIGKILL.
 pub const GRACE_DEFAULT: Duration = Duration::from_secs(10);
 /// What a manifest may raise it to.

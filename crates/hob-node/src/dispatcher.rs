@@ -142,7 +142,7 @@ pub(crate) async fn call(target: Target, cause: Cause, request: Request<Body>) -
     let form = Form::of(request.headers());
     let context = Arc::new(context(pool.code(), cause, &request));
     let (mut parts, body) = request.into_parts();
-    forward::strip_hop_by_hop(&mut parts.headers);
+    hob_runtime::hop::strip(&mut parts.headers);
     forward::strip_own(&mut parts.headers);
     forward::mark(&mut parts.headers, &context);
     if let Some(host) = parts.uri.authority().and_then(|host| HeaderValue::try_from(host.as_str()).ok()) {

@@ -14,6 +14,7 @@
 pub mod body;
 pub mod contract;
 pub mod detect;
+pub mod hop;
 pub mod host;
 pub mod invocation;
 pub mod log;

@@ -6,11 +6,9 @@
 use super::peer::Peer;
 use hob_core::id::InvocationId;
 use hob_core::trace::TraceContext;
+use hob_runtime::hop;
 use hob_runtime::invocation::Context;
-use http::header::{
-    self, CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use std::time::Duration;
 
 /// The id of the invocation, in requests to functions and in every answer.
@@ -21,44 +19,15 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 /// Headers of Hob's own begin so.
 const OWN: &str = "hob-";
 
 /// The protocol that a request asks to switch to, unless it is one that Hob speaks itself.
 pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
-    let asked = tokens(headers).any(|token| token.eq_ignore_ascii_case("upgrade"));
+    let asked = hop::options(headers).any(|token| token.eq_ignore_ascii_case("upgrade"));
     let protocol = headers.get(UPGRADE).filter(|_| asked)?;
     // A request to speak HTTP/2 (RFC 7540, 3.2) may be ignored, and has gone with RFC 9113.
     (!protocol.as_bytes().eq_ignore_ascii_case(b"h2c")).then(|| protocol.clone())
-}
-
-fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let texts = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    texts.flat_map(|text| text.split(',')).map(str::trim)
-}
-
-/// Takes out what belongs to one connection.
-pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = tokens(headers).filter_map(|token| token.parse().ok()).collect();
-        for name in named.into_iter().filter(|name| *name != HOST && *name != header::CONTENT_LENGTH) {
-            headers.remove(name);
-        }
-    }
-    for name in [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        PROXY_CONNECTION,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
-        headers.remove(name);
-    }
 }
 
 /// Takes out what only Hob may say.
@@ -85,7 +54,7 @@ pub(crate) fn insert_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
 /// Makes the headers of a request from outside into those that the function sees. What proxies in front
 /// said of the caller stays before what this node knows; scheme and host are this node's own.
 pub(super) fn inward(headers: &mut HeaderMap, peer: &Peer) {
-    strip_hop_by_hop(headers);
+    hop::strip(headers);
     strip_own(headers);
     headers.append(X_FORWARDED_FOR, peer.forwarded_for().clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(peer.scheme()));
@@ -114,7 +83,7 @@ pub(crate) fn id_value(id: InvocationId) -> HeaderValue {
 
 /// Makes the headers of a function's answer into those that the caller sees.
 pub(crate) fn outward(headers: &mut HeaderMap) {
-    strip_hop_by_hop(headers);
+    hop::strip(headers);
     strip_own(headers);
 }
 

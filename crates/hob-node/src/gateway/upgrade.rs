@@ -59,7 +59,10 @@ impl Upgrade {
         peer.exchange.decide(Verdict::Upgraded);
         let function = hyper::upgrade::on(&mut *response);
         // The pool's place lies in the extensions.
-        let place = (std::mem::take(response.extensions_mut()), std::mem::replace(response.body_mut(), body::empty()));
+        let place = (
+            std::mem::take(response.extensions_mut()),
+            std::mem::replace(response.body_mut(), body::empty()),
+        );
         tasks.start("upgrade", async move {
             let _hold = (hold, place);
             if let Err(error) = join(self.client, function).await {

@@ -14,7 +14,9 @@ async fn tcp_needs_the_token_and_the_socket_is_its_owners_alone() {
         settings.control.push(Address::Tcp("127.0.0.1:0".parse().unwrap(), TOKEN.into()));
     })
     .await;
-    let Some(Address::Tcp(address, _)) = node.node.control().last().cloned() else { panic!("no TCP address") };
+    let Some(Address::Tcp(address, _)) = node.node.control().last().cloned() else {
+        panic!("no TCP address")
+    };
     let bearer = format!("Bearer {TOKEN}");
     let host = ("host", "127.0.0.1");
     for (path, headers, expected) in [
@@ -82,7 +84,8 @@ async fn a_truncated_upload_leaves_nothing_behind() {
     let node = node(|_| ()).await;
     let digest = Digest::of(b"hello");
     let mut stream = UnixStream::connect(&node.control).await.unwrap();
-    let head = format!("PUT /v1/artifacts/{digest} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nhel");
+    let head =
+        format!("PUT /v1/artifacts/{digest} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nhel");
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answer = String::new();

@@ -75,7 +75,8 @@ async fn what_is_too_large_is_refused_with_its_own_code() {
 async fn requests_in_one_segment_and_in_single_bytes_are_the_same_requests() {
     let node = node(|_| ()).await;
     let one = "POST /a HTTP/1.1\r\nHost: a.localhost\r\nContent-Length: 3\r\n\r\nabc";
-    let two = "POST /b HTTP/1.1\r\nHost: b.localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let two =
+        "POST /b HTTP/1.1\r\nHost: b.localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     let last = "GET /c HTTP/1.1\r\nHost: c.localhost\r\nConnection: close\r\n\r\n";
     let whole = [one, two, last].concat();
     let (got, closed) = raw(node.address, whole.as_bytes(), None).await;
@@ -83,7 +84,10 @@ async fn requests_in_one_segment_and_in_single_bytes_are_the_same_requests() {
         let told = got.lines().filter(|line| line.starts_with("HOB-0408"));
         told.map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect()
     };
-    assert_eq!((hosts(&got), closed), (vec!["`a.localhost`".into(), "`b.localhost`".into(), "`c.localhost`".into()], true));
+    assert_eq!(
+        (hosts(&got), closed),
+        (vec!["`a.localhost`".into(), "`b.localhost`".into(), "`c.localhost`".into()], true)
+    );
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(node.address).await.unwrap();

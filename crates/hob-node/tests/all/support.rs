@@ -201,7 +201,8 @@ impl App {
         routes: &[&str],
     ) -> Self {
         let file = format!("{name}.txt");
-        let package = PackageFile { digest: Digest::of(text.as_bytes()), size: text.len() as u64, executable: false };
+        let package =
+            PackageFile { digest: Digest::of(text.as_bytes()), size: text.len() as u64, executable: false };
         let spec = FunctionSpec {
             host: "process".into(),
             contract: contract.into(),

@@ -8,6 +8,7 @@
 pub mod http;
 pub mod stdio;
 pub mod wasi_http;
+mod way;
 
 use crate::host::{FunctionCode, Unit};
 use crate::invocation::{Invocation, Reply};

@@ -18,6 +18,7 @@ use hob_core::fault::Result;
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
 use hob_core::port::BoxFuture;
 use hob_core::spec::FunctionSpec;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -136,6 +137,15 @@ pub trait Program: Send + Sync {
     fn exit(&self) -> BoxFuture<'_, Exit>;
     /// Asks it to end, and kills it and its descendants after `grace`.
     fn stop(&self, grace: Duration) -> BoxFuture<'_, Exit>;
+    /// The TCP addresses on which it listens, where that can be known; for messages and to tell its
+    /// port from a stranger's.
+    fn listening(&self) -> Vec<SocketAddr> {
+        Vec::new()
+    }
+    /// The last lines that it printed, oldest first, where they are kept; for messages.
+    fn last_lines(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// How a program ended.

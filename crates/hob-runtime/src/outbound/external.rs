@@ -11,6 +11,7 @@
 //! **Not here:** deadlines of calls (the dispatcher knows them); calls between functions.
 
 use crate::body::Body;
+use crate::hop;
 use crate::host::FunctionCode;
 use crate::invocation::Reply;
 use hob_core::code::Code;
@@ -19,8 +20,8 @@ use hob_core::fault::{Fault, Result};
 use hob_core::limit;
 use hob_core::name::AppName;
 use hob_core::port::{BoxFuture, Spawn};
+use http::Uri;
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, Uri, header};
 use http_body_util::BodyExt;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, Error};
@@ -66,10 +67,10 @@ impl External {
     pub async fn call(&self, code: &FunctionCode, mut request: http::Request<Body>) -> Result<Reply> {
         let (host, port) = destination(request.uri())?;
         admit(code, &host, port)?;
-        strip_hop_by_hop(request.headers_mut());
+        hop::strip(request.headers_mut());
         let sent = self.client(code).request(request).await;
         let mut reply = sent.map_err(|error| failure(code, &host, &error))?;
-        strip_hop_by_hop(reply.headers_mut());
+        hop::strip(reply.headers_mut());
         Ok(reply.map(|body| {
             let broke_off = |error: hyper::Error| {
                 Fault::new(Code::DependencyFailed, "the answer from outside broke off").detail(error)
@@ -204,32 +205,6 @@ async fn connect(host: &str, port: u16, reach: Reach) -> Result<TcpStream> {
     };
     let in_time = tokio::time::timeout(limit::EGRESS_CONNECT_TIMEOUT, attempt).await;
     in_time.unwrap_or_else(|_| Err(unreachable(&"it took too long")))
-}
-
-/// Headers of one connection only (RFC 9110, 7.6.1).
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<String> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(',').map(|name| name.trim().to_owned()))
-        .collect();
-    for name in named {
-        headers.remove(name.as_str());
-    }
-    for name in [
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authorization",
-        "proxy-authenticate",
-        "te",
-        "transfer-encoding",
-        "upgrade",
-        "http2-settings",
-    ] {
-        headers.remove(name);
-    }
 }
 
 /// Resolves, judges and connects.

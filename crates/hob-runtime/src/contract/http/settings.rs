@@ -1,0 +1,86 @@
+//! The contract's own settings: `[functions.<name>.http]`.
+
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::limit::{GRACE_CEILING, GRACE_DEFAULT, START_TIMEOUT_CEILING, START_TIMEOUT_DEFAULT};
+use hob_core::near::nearest;
+use hob_core::spec::FunctionSpec;
+use hob_core::unit::{parse_duration, show_duration};
+use serde_json::Value;
+use std::time::Duration;
+
+const KEYS: [&str; 4] = ["ready", "start-timeout", "grace", "protocol"];
+
+/// What a function may say about itself as a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Settings {
+    /// A path that answers 200 to 399 once the server is ready; `None`: it is ready when it listens.
+    pub(super) ready: Option<String>,
+    /// How long it may take to become ready.
+    pub(super) start_timeout: Duration,
+    /// Time between SIGTERM and SIGKILL.
+    pub(super) grace: Duration,
+    /// Whether it speaks cleartext HTTP/2 (Knative: a port named `h2c`).
+    pub(super) h2c: bool,
+}
+
+impl Settings {
+    /// Reads and checks them.
+    ///
+    /// # Errors
+    /// `HOB-0102` for an unknown key, `HOB-0103` for a wrong value, `HOB-0109` above a limit.
+    pub(super) fn read(spec: &FunctionSpec) -> Result<Self> {
+        let mut settings =
+            Self { ready: None, start_timeout: START_TIMEOUT_DEFAULT, grace: GRACE_DEFAULT, h2c: false };
+        for (key, value) in &spec.settings {
+            match key.as_str() {
+                "ready" => settings.ready = Some(path(value)?),
+                "start-timeout" => settings.start_timeout = time(key, value, START_TIMEOUT_CEILING)?,
+                "grace" => settings.grace = time(key, value, GRACE_CEILING)?,
+                "protocol" => settings.h2c = protocol(value)?,
+                _ => return Err(unknown(key)),
+            }
+        }
+        Ok(settings)
+    }
+}
+
+fn unknown(key: &str) -> Fault {
+    let hint = match nearest(key, KEYS) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("its settings are: {}", KEYS.join(", ")),
+    };
+    Fault::new(Code::ManifestUnknownKey, format!("contract `http` has no setting `{key}`")).hint(hint)
+}
+
+fn path(value: &Value) -> Result<String> {
+    match value.as_str() {
+        Some(path) if path.starts_with('/') && path.parse::<http::uri::PathAndQuery>().is_ok() => {
+            Ok(path.to_owned())
+        }
+        _ => Err(wrong("ready", value, "write a path such as `/healthz`")),
+    }
+}
+
+fn protocol(value: &Value) -> Result<bool> {
+    match value.as_str() {
+        Some("http1") => Ok(false),
+        Some("h2c") => Ok(true),
+        _ => Err(wrong("protocol", value, "use `http1` (the default) or `h2c`")),
+    }
+}
+
+fn time(key: &str, value: &Value, ceiling: Duration) -> Result<Duration> {
+    let text = value.as_str().ok_or_else(|| wrong(key, value, "write a time such as `10s`"))?;
+    let time = parse_duration(text).map_err(|why| wrong(key, value, &why))?;
+    if time > ceiling {
+        let (time, most) = (show_duration(time), show_duration(ceiling));
+        let message = format!("`{key}` of contract `http` is `{time}`, the limit is `{most}`");
+        return Err(Fault::new(Code::SettingOverLimit, message).hint(format!("write `{most}` or less")));
+    }
+    Ok(time)
+}
+
+fn wrong(key: &str, value: &Value, hint: &str) -> Fault {
+    Fault::new(Code::ManifestValue, format!("`{key}` of contract `http` cannot be `{value}`")).hint(hint)
+}

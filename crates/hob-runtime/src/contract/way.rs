@@ -1,0 +1,54 @@
+//! The way out for programs: a proxy address in the environment, and who is calling when they use it.
+
+use super::Start;
+use crate::invocation::Context;
+use crate::outbound::{ProxyEntry, Running};
+use std::sync::Arc;
+
+/// An instance's way to other functions, open as long as this value lives.
+pub(super) struct Way(Option<ProxyEntry>);
+
+impl Way {
+    /// Opens it, if the node offers one.
+    pub(super) fn open(start: &Start) -> Self {
+        Self(start.environment.outbound.enter(&start.code, start.instance))
+    }
+
+    /// What a program has to know of it. Programs that take no notice of `http_proxy` reach other
+    /// functions through the gateway.
+    pub(super) fn variables(&self) -> Vec<(String, String)> {
+        let Some(entry) = &self.0 else { return Vec::new() };
+        let direct = "127.0.0.1,localhost,::1";
+        [
+            ("http_proxy", entry.url.as_str()),
+            ("HTTP_PROXY", &entry.url),
+            ("no_proxy", direct),
+            ("NO_PROXY", direct),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    /// Says that a call runs, until the returned value is dropped.
+    pub(super) fn running(&self, context: &Arc<Context>) -> OnTheWay {
+        let entry = self.0.as_ref().map(|entry| Arc::clone(&entry.running));
+        if let Some(running) = &entry {
+            running.begin(context);
+        }
+        OnTheWay { running: entry, context: Arc::clone(context) }
+    }
+}
+
+/// A call that runs.
+pub(super) struct OnTheWay {
+    running: Option<Arc<dyn Running>>,
+    context: Arc<Context>,
+}
+
+impl Drop for OnTheWay {
+    fn drop(&mut self) {
+        if let Some(running) = &self.running {
+            running.end(&self.context);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Headers that belong to one connection, not to the message (RFC 9110, 7.6.1).
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRANSFER_ENCODING, UPGRADE,
+};
+
+const OTHERS: [HeaderName; 3] = [
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
+];
+
+/// Takes out what belongs to one connection, by name and as named by `Connection`. `Host` and
+/// `Content-Length` stay even if named: without them the message would be another one.
+pub fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = options(headers).filter_map(|token| token.parse().ok()).collect();
+        for name in named.into_iter().filter(|name| *name != HOST && *name != CONTENT_LENGTH) {
+            headers.remove(name);
+        }
+    }
+    for name in [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+    for name in OTHERS {
+        headers.remove(name);
+    }
+}
+
+/// The options of `Connection`, such as `close` or the name of a header.
+pub fn options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let texts = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    texts.flat_map(|text| text.split(',')).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::strip;
+    use http::HeaderMap;
+
+    #[test]
+    fn what_belongs_to_the_connection_goes_and_nothing_else() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "keep-alive, X-Hop, host, content-length"),
+            ("x-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("te", "trailers"),
+            ("host", "a"),
+            ("content-length", "3"),
+            ("x-end", "2"),
+        ] {
+            headers.append(name, value.parse().unwrap());
+        }
+        strip(&mut headers);
+        let left: Vec<&str> = headers.keys().map(http::HeaderName::as_str).collect();
+        assert_eq!(left, ["host", "content-length", "x-end"]);
+    }
+}
