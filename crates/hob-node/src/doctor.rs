@@ -1,6 +1,11 @@
-//! What this machine offers to a node, and what Hob does without it.
+//! What this machine offers to a node, and what Hob does with it or without it.
+//!
+//! **How.** One line of [`PROBES`] each: it reads a file of the kernel's or looks along `PATH`, and
+//! changes nothing. A probe says what was seen in words, so that a report can be passed on as it is.
 
 use serde::Serialize;
+use std::fs::read_to_string;
+use std::path::Path;
 
 /// One thing that was looked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -15,7 +20,175 @@ pub struct Finding {
     pub effect: &'static str,
 }
 
+/// One line of the report.
+struct Probe {
+    name: &'static str,
+    look: fn() -> Result<String, String>,
+    /// What Hob does when it is there.
+    with: &'static str,
+    /// What Hob does when it is not.
+    without: &'static str,
+}
+
+/// File descriptors below which a busy node runs out: one per connection and a few per child.
+const FILES_WANTED: u64 = 65_536;
+/// Address space that the pool of WASM slots reserves, which strict overcommit refuses.
+const STRICT_OVERCOMMIT: &str = "2";
+
+static PROBES: &[Probe] = &[
+    Probe {
+        name: "processors",
+        look: processors,
+        with: "the node uses all of them",
+        without: "the node uses one thread",
+    },
+    Probe {
+        name: "memory",
+        look: memory,
+        with: "instances share it, each below its own `memory`",
+        without: "what is free cannot be said",
+    },
+    Probe {
+        name: "open files",
+        look: open_files,
+        with: "enough for as many connections as one listener takes",
+        without: "connections wait when descriptors run out; raise it with `ulimit -n 65536`",
+    },
+    Probe {
+        name: "pooled WASM instances",
+        look: overcommit,
+        with: "WASM instances come from reserved slots",
+        without: "WASM instances are allocated one by one, which is slower",
+    },
+    Probe {
+        name: "/proc",
+        look: || readable("/proc/self/smaps_rollup"),
+        with: "memory and descendants of native functions are watched through it",
+        without: "the memory limit of native functions cannot be kept",
+    },
+    Probe {
+        name: "cgroup v2",
+        look: || readable("/sys/fs/cgroup/cgroup.controllers"),
+        with: "not used in this version: native functions are watched through /proc",
+        without: "nothing is lost: native functions are watched through /proc",
+    },
+    Probe {
+        name: "user namespaces",
+        look: user_namespaces,
+        with: "not used in this version: native functions run as the node's user and see its files",
+        without: "native functions run as the node's user and see its files",
+    },
+    Probe {
+        name: "landlock",
+        look: landlock,
+        with: "not used in this version: native functions see the files of the node's user",
+        without: "native functions see the files of the node's user",
+    },
+    Probe {
+        name: "python3",
+        look: || program("python3"),
+        with: "Python functions can run",
+        without: "functions that start with `python3` cannot run",
+    },
+    Probe {
+        name: "node",
+        look: || program("node"),
+        with: "Node.js functions can run",
+        without: "functions that start with `node` cannot run",
+    },
+];
+
 /// Looks at this machine; changes nothing.
 pub fn examine() -> Vec<Finding> {
-    Vec::new()
+    let finding = |probe: &Probe| {
+        let (found, seen, effect) = match (probe.look)() {
+            Ok(seen) => (true, seen, probe.with),
+            Err(seen) => (false, seen, probe.without),
+        };
+        Finding { name: probe.name, found, seen, effect }
+    };
+    PROBES.iter().map(finding).collect()
+}
+
+fn processors() -> Result<String, String> {
+    std::thread::available_parallelism().map(|count| count.to_string()).map_err(|error| error.to_string())
+}
+
+fn memory() -> Result<String, String> {
+    let text = read("/proc/meminfo")?;
+    let kib = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    };
+    match (kib("MemTotal"), kib("MemAvailable")) {
+        (Some(total), Some(free)) => {
+            let show = |kib: u64| hob_core::unit::show_bytes(kib << 10);
+            Ok(format!("{}, of which {} are free", show(total), show(free)))
+        }
+        _ => Err("/proc/meminfo does not say".into()),
+    }
+}
+
+fn open_files() -> Result<String, String> {
+    let text = read("/proc/self/limits")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft =
+        line.and_then(|line| line.split_whitespace().next()).ok_or("/proc/self/limits does not say")?;
+    match soft.parse::<u64>() {
+        Ok(count) if count < FILES_WANTED => Err(format!("at most {count}")),
+        _ => Ok(format!("at most {soft}")),
+    }
+}
+
+fn overcommit() -> Result<String, String> {
+    match read("/proc/sys/vm/overcommit_memory")?.trim() {
+        STRICT_OVERCOMMIT => Err("vm.overcommit_memory is 2".into()),
+        mode => Ok(format!("vm.overcommit_memory is {mode}")),
+    }
+}
+
+fn user_namespaces() -> Result<String, String> {
+    match read("/proc/sys/user/max_user_namespaces")?.trim() {
+        "0" => Err("user.max_user_namespaces is 0".into()),
+        count => Ok(format!("at most {count}")),
+    }
+}
+
+fn landlock() -> Result<String, String> {
+    let modules = read("/sys/kernel/security/lsm")?;
+    let active = modules.split(',').any(|module| module.trim() == "landlock");
+    if active { Ok("active".into()) } else { Err(format!("active modules are {}", modules.trim())) }
+}
+
+fn readable(path: &str) -> Result<String, String> {
+    read(path).map(|_| format!("`{path}` can be read"))
+}
+
+fn read(path: &str) -> Result<String, String> {
+    read_to_string(path).map_err(|error| format!("`{path}`: {error}"))
+}
+
+fn program(name: &str) -> Result<String, String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| is_program(file));
+    found.map(|file| file.display().to_string()).ok_or_else(|| "not on PATH".into())
+}
+
+fn is_program(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PROBES, examine};
+
+    #[test]
+    fn every_probe_says_something() {
+        let findings = examine();
+        assert_eq!(findings.len(), PROBES.len());
+        for finding in findings {
+            assert!(!finding.seen.is_empty() && !finding.effect.ends_with('.'), "{finding:?}");
+        }
+    }
 }
