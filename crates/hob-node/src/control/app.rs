@@ -1,18 +1,14 @@
 //! Operations on apps: list, deploy, roll back, remove.
 
 use super::stream::{self, Lines};
-use super::{Ask, Control, Operation, Payload, json, nothing};
+use super::{Ask, Control, Handled, Operation, Payload, json, nothing};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::name::{AppName, RevisionNumber};
-use hob_core::port::BoxFuture;
 use hob_core::spec::AppSpec;
 use hob_core::wire::{AppInfo, DeployEvent, Deployed, Revision, RollbackRequest};
-use hob_runtime::body::Body;
-use http::{Response, StatusCode};
+use http::StatusCode;
 use std::sync::Arc;
-
-type Handled = BoxFuture<'static, Result<Response<Body>>>;
 
 pub(super) static OPERATIONS: &[Operation] = &[
     Operation {

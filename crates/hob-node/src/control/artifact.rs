@@ -1,14 +1,12 @@
 //! Operations on artifacts: what is missing, and uploads.
 
-use super::{Ask, Control, Operation, Payload, json, nothing};
+use super::{Ask, Control, Handled, Operation, Payload, json, nothing};
 use hob_core::code::Code;
 use hob_core::digest::Digest;
-use hob_core::fault::{Fault, Result};
+use hob_core::fault::Fault;
 use hob_core::limit::ARTIFACT_BYTES_MAX;
-use hob_core::port::BoxFuture;
 use hob_core::wire::{MissingReply, MissingRequest};
-use hob_runtime::body::Body;
-use http::{Response, StatusCode};
+use http::StatusCode;
 use http_body_util::BodyExt;
 use std::sync::Arc;
 
@@ -37,7 +35,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     },
 ];
 
-fn missing(control: Arc<Control>, ask: Ask) -> BoxFuture<'static, Result<Response<Body>>> {
+fn missing(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
         let MissingRequest { digests } = ask.json().await?;
         let missing = control.apps.missing(&digests).await?;
@@ -45,7 +43,7 @@ fn missing(control: Arc<Control>, ask: Ask) -> BoxFuture<'static, Result<Respons
     })
 }
 
-fn put(control: Arc<Control>, ask: Ask) -> BoxFuture<'static, Result<Response<Body>>> {
+fn put(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
         let digest = ask.part::<Digest>(0)?;
         let mut body = ask.request.into_body();

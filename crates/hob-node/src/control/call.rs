@@ -1,14 +1,12 @@
 //! The operation that forwards a request to a function, private ones too.
 
-use super::{Ask, Control, Operation, Payload};
+use super::{Ask, Control, Handled, Operation, Payload};
 use crate::dispatcher::{self, Cause};
 use crate::gateway::body;
-use hob_core::fault::{Fault, Result};
+use hob_core::fault::Fault;
 use hob_core::name::{AppName, FunctionName};
-use hob_core::port::BoxFuture;
-use hob_runtime::body::Body;
+use http::Uri;
 use http::header::AUTHORIZATION;
-use http::{Response, Uri};
 use std::sync::Arc;
 
 pub(super) static OPERATIONS: &[Operation] = &[Operation {
@@ -23,7 +21,7 @@ pub(super) static OPERATIONS: &[Operation] = &[Operation {
     handle: call,
 }];
 
-fn call(control: Arc<Control>, ask: Ask) -> BoxFuture<'static, Result<Response<Body>>> {
+fn call(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
         let (app, function) = (ask.part::<AppName>(0)?, ask.part::<FunctionName>(1)?);
         let target = control.dispatcher.current(&app, &function)?;

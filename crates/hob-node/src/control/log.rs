@@ -1,13 +1,11 @@
 //! The operation that reads the log.
 
-use super::{Ask, Control, Operation, Payload, query, stream};
+use super::{Ask, Control, Handled, Operation, Payload, query, stream};
 use crate::logs::{Follow, Line};
 use hob_core::fault::Result;
 use hob_core::name::{AppName, FunctionName};
-use hob_core::port::{BoxFuture, LogRecord, Stream};
+use hob_core::port::{LogRecord, Stream};
 use hob_core::wire::LogQuery;
-use hob_runtime::body::Body;
-use http::Response;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -16,14 +14,14 @@ pub(super) static OPERATIONS: &[Operation] = &[Operation {
     method: Some("GET"),
     path: "/v1/logs",
     summary: "Reads the newest log records, and goes on with new ones if asked to.",
-    query: Some(|schemas| <LogQuery as schemars::JsonSchema>::json_schema(schemas)),
+    query: Some(<LogQuery as schemars::JsonSchema>::json_schema),
     request: Payload::None,
     response: Payload::Lines(|schemas| schemas.subschema_for::<LogRecord>()),
     status: 200,
     handle: read,
 }];
 
-fn read(control: Arc<Control>, ask: Ask) -> BoxFuture<'static, Result<Response<Body>>> {
+fn read(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
         let wanted = wanted(ask.request.uri().query().unwrap_or_default())?;
         let follow = wanted.follow;

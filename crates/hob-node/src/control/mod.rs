@@ -74,8 +74,11 @@ struct Operation {
     /// The status of success.
     status: u16,
     /// What it does.
-    handle: fn(Arc<Control>, Ask) -> BoxFuture<'static, Result<Response<Body>>>,
+    handle: fn(Arc<Control>, Ask) -> Handled,
 }
+
+/// An operation at work.
+type Handled = BoxFuture<'static, Result<Response<Body>>>;
 
 /// Makes a type's schema.
 type Shape = fn(&mut SchemaGenerator) -> Schema;

@@ -1,11 +1,8 @@
 //! Operations on the node itself.
 
-use super::{Ask, Control, Operation, Payload, json, openapi::openapi};
-use hob_core::fault::Result;
-use hob_core::port::BoxFuture;
+use super::{Ask, Control, Handled, Operation, Payload, json, openapi::openapi};
 use hob_core::wire::NodeInfo;
-use hob_runtime::body::Body;
-use http::{Response, StatusCode};
+use http::StatusCode;
 use std::sync::Arc;
 
 pub(super) static OPERATIONS: &[Operation] = &[
@@ -33,10 +30,10 @@ pub(super) static OPERATIONS: &[Operation] = &[
     },
 ];
 
-fn get(control: Arc<Control>, _ask: Ask) -> BoxFuture<'static, Result<Response<Body>>> {
+fn get(control: Arc<Control>, _ask: Ask) -> Handled {
     Box::pin(async move { json(StatusCode::OK, &control.node) })
 }
 
-fn describe(_control: Arc<Control>, _ask: Ask) -> BoxFuture<'static, Result<Response<Body>>> {
+fn describe(_control: Arc<Control>, _ask: Ask) -> Handled {
     Box::pin(async move { json(StatusCode::OK, &openapi()) })
 }

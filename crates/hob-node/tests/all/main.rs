@@ -1,6 +1,7 @@
 //! Whole nodes in this process: what a client on a socket sees.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stderr, reason = "a skipped test is named")]
 
 mod control;
 mod malformed;

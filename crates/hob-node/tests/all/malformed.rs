@@ -8,7 +8,7 @@ async fn judge(address: std::net::SocketAddr, request: &str) -> String {
     let (got, closed) = raw(address, bytes.as_bytes(), Some("\r\n\r\nHOB-0408")).await;
     let status = got.split(' ').nth(1).unwrap_or("nothing").to_owned();
     let code = got.lines().find_map(|line| line.strip_prefix("hob-error: ")).unwrap_or("-").to_owned();
-    let answers = got.matches("HTTP/1.1 ").count();
+    let answers = got.lines().filter(|line| line.starts_with("HTTP/1.")).count();
     format!("{status} {code} x{answers} {}", if closed { "closed" } else { "open" })
 }
 
