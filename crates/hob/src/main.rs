@@ -10,7 +10,9 @@ mod client;
 mod command;
 mod local;
 mod output;
+mod project;
 mod settings;
+mod template;
 
 use std::process::ExitCode;
 

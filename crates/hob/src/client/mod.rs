@@ -48,11 +48,6 @@ impl Client {
         Self { endpoint, token }
     }
 
-    /// Where it connects.
-    pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
-    }
-
     /// What the node says about itself.
     pub(crate) async fn node(&self) -> Result<NodeInfo> {
         self.get("/v1/node").await

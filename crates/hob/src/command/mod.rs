@@ -8,16 +8,21 @@
 //! code. Without a command, `hob` says how the node is ([`status`]).
 
 mod call;
+mod check;
 mod completion;
 mod deploy;
+mod dev;
 mod doctor;
 mod logs;
 mod ls;
 mod man;
+mod new;
 mod openapi;
 mod rm;
 mod rollback;
+mod run;
 mod serve;
+mod show;
 mod status;
 
 use crate::output::{Flags, Output};
@@ -34,11 +39,17 @@ pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Every command, in the order in which help shows them.
 pub(crate) static COMMANDS: &[Row] = &[
+    row::<run::Run>("run", "Run a file or a folder, without a node or a manifest"),
+    row::<new::New>("new", "Create a folder with a working function"),
+    row::<dev::Dev>("dev", "Run a folder, and again after each change"),
     row::<serve::Serve>("serve", "Start a node"),
+    row::<deploy::Deploy>("deploy", "Move an app to a new revision, all of it at once"),
     row::<rollback::Rollback>("rollback", "Move an app back to an earlier revision"),
     row::<ls::Ls>("ls", "List the apps of the node"),
+    row::<show::Show>("show", "Show an app, or every setting of a folder"),
     row::<call::Call>("call", "Send a request to a function"),
     row::<logs::Logs>("logs", "Show what functions print"),
+    row::<check::Check>("check", "Check a folder or file without a node"),
     row::<rm::Rm>("rm", "Remove an app"),
     row::<doctor::Doctor>("doctor", "Say what this machine offers, and what Hob does without it"),
     row::<completion::Completion>("completion", "Write a completion script for a shell"),

@@ -183,6 +183,11 @@ impl Output {
         self.stderr.colourful()
     }
 
+    /// Whether only errors are wanted on stderr.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Whether a question can be asked.
     pub(crate) fn interactive(&self) -> bool {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal()

@@ -41,15 +41,6 @@ impl Progress {
             }
         }
     }
-
-    /// Writes a line above the region.
-    pub(crate) fn line(&self, text: &str) {
-        match &self.kind {
-            Kind::Silent => {}
-            Kind::Lines { .. } => super::error_line(text),
-            Kind::Live(bar) => bar.suspend(|| super::error_line(text)),
-        }
-    }
 }
 
 impl Drop for Progress {

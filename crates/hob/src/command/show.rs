@@ -1,0 +1,115 @@
+//! `hob show`: an app of the node, or every setting of a folder and where it came from.
+
+use super::{Command, DONE};
+use crate::output::{Output, Table};
+use crate::project::{Options, Project, Setting, settings};
+use crate::settings::Connection;
+use hob_core::fault::Result;
+use hob_core::name::AppName;
+use hob_core::wire::AppInfo;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Show an app of the node: its functions, routes and revisions. With `--resolved`, show every
+/// setting of a file or folder and where it came from; that needs no node and builds nothing.
+#[derive(clap::Args)]
+pub(super) struct Show {
+    /// The app [default: the only one]; with `--resolved` a path [default: .]
+    #[arg(value_name = "APP|PATH")]
+    what: Option<String>,
+    /// Every setting of a path, and where it came from
+    #[arg(long)]
+    resolved: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Serialize)]
+struct Resolution {
+    app: AppName,
+    settings: Vec<Setting>,
+    spec: hob_core::spec::AppSpec,
+}
+
+impl Command for Show {
+    async fn run(self, output: &Output) -> Result<u8> {
+        if self.resolved {
+            return resolved(&PathBuf::from(self.what.as_deref().unwrap_or(".")), output).await;
+        }
+        let client = self.connection.client()?;
+        let app = match &self.what {
+            Some(name) => AppName::new(name)?,
+            None => super::rollback::only_app(client.apps().await?.into_iter().map(|app| app.app).collect())?,
+        };
+        let info = client.app(&app).await?;
+        let names: Vec<String> =
+            info.functions.iter().map(|function| format!("{app}/{}", function.function)).collect();
+        output.result(&info, &names, |output| text(&info, output));
+        Ok(DONE)
+    }
+}
+
+async fn resolved(path: &Path, output: &Output) -> Result<u8> {
+    let project = Project::load(path, &Options::default(), output).await?;
+    let all: Vec<Setting> =
+        project.functions.iter().flat_map(|function| settings(&project.file, function)).collect();
+    let names: Vec<String> = project.functions.iter().map(|function| function.name.to_string()).collect();
+    let result = Resolution { app: project.spec.app.clone(), settings: all, spec: project.spec };
+    output.result(&result, &names, |output| {
+        let mut table = Table::new(4, &["FUNCTION", "SETTING", "VALUE", "FROM"]);
+        for setting in &result.settings {
+            table.row([
+                setting.function.clone(),
+                setting.setting.to_owned(),
+                setting.value.clone(),
+                setting.from.clone(),
+            ]);
+        }
+        let routes: Vec<String> =
+            result.spec.routes.iter().map(|route| format!("{}  {}", route.function, route.route)).collect();
+        format!("app {}\n{}\nroutes\n{}", result.app, table.text(output.wide()), routes.join("\n"))
+    });
+    Ok(DONE)
+}
+
+fn text(info: &AppInfo, output: &Output) -> String {
+    let mut functions = Table::new(
+        6,
+        &[
+            "FUNCTION",
+            "HOST",
+            "CONTRACT",
+            "INSTANCES",
+            "CALLS",
+            "FAILURES",
+            "RUNNING",
+            "WAITING",
+            "STARTS",
+            "URL",
+        ],
+    );
+    for function in &info.functions {
+        functions.row([
+            function.function.to_string(),
+            function.host.clone(),
+            function.contract.clone(),
+            function.instances.to_string(),
+            function.calls.to_string(),
+            function.failures.to_string(),
+            function.running.to_string(),
+            function.waiting.to_string(),
+            function.starts.to_string(),
+            function.url.clone().unwrap_or_else(|| "private".to_owned()),
+        ]);
+    }
+    let mut routes = Table::new(2, &["ROUTE", "FUNCTION"]);
+    info.routes.iter().for_each(|route| routes.row([route.route.clone(), route.function.to_string()]));
+    let mut revisions = Table::new(3, &["REVISION", "DIGEST", "CURRENT"]);
+    for revision in &info.revisions {
+        let current = if revision.current { "current" } else { "" };
+        revisions.row([revision.revision.to_string(), revision.digest.short(), current.to_owned()]);
+    }
+    let wide = output.wide();
+    let head = format!("{} revision {} at {}", output.strong(info.app.as_str()), info.current, info.url);
+    format!("{head}\n\n{}\n{}\n{}", functions.text(wide), routes.text(wide), revisions.text(wide))
+}

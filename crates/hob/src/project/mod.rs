@@ -1,0 +1,241 @@
+//! A path becomes an app that can be deployed: manifest, build, detection, package.
+//!
+//! **Why.** `run`, `dev`, `deploy`, `check` and `show --resolved` must mean the same by the same
+//! path. Three rungs lead there: a file, a folder without a manifest, a folder with `hob.toml`.
+//!
+//! **How.** [`place`] says what the path is, [`recognise`] knows folders by the files in them,
+//! [`build`] runs what has to be run, [`package`] collects the files; `hob_core::manifest` fills in
+//! the rest. Nothing here talks to a node.
+
+mod build;
+mod diff;
+mod glob;
+mod package;
+mod place;
+mod recognise;
+mod settings;
+
+pub(crate) use diff::diff;
+pub(crate) use package::is_left_out;
+pub(crate) use settings::{Setting, settings};
+
+use crate::output::Output;
+use hob_core::code::Code;
+use hob_core::digest::Digest;
+use hob_core::fault::{Fault, Result};
+use hob_core::manifest::{self, Function, Manifest, Resolved, Written};
+use hob_core::name::{AppName, suggestion};
+use hob_core::spec::AppSpec;
+use package::Package;
+use place::Place;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What to do besides reading.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// Run the builds.
+    pub(crate) build: bool,
+    /// Words after the command line of a lone program.
+    pub(crate) args: Vec<String>,
+    /// Another name for the app.
+    pub(crate) app: Option<AppName>,
+}
+
+/// An app on disk, ready to be deployed.
+#[derive(Debug)]
+pub(crate) struct Project {
+    /// What is deployed.
+    pub(crate) spec: AppSpec,
+    /// The manifest's name for messages; without one, what lies there.
+    pub(crate) file: String,
+    /// Where the bytes of each artifact are.
+    pub(crate) files: BTreeMap<Digest, PathBuf>,
+    /// Every function with the origin of each setting.
+    pub(crate) functions: Vec<Resolved>,
+    /// What each function was recognised as, for people, in the same order.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Project {
+    /// Reads what lies at `path`, and builds it if asked.
+    ///
+    /// # Errors
+    /// `HOB-0107` when nothing there can be run, `HOB-0108` for a missing file, `HOB-0206` for a
+    /// failed build, and those of the manifest.
+    pub(crate) async fn load(path: &Path, options: &Options, output: &Output) -> Result<Self> {
+        let place = Place::of(path)?;
+        let manifest = with_args(manifest_of(&place)?, &options.args, path)?;
+        let alone = manifest.functions.len() == 1;
+        let mut loaded = Vec::new();
+        for function in &manifest.functions {
+            let source = Source { place: &place, file: &manifest.file, function, alone };
+            loaded.push(source.load(options.build, output).await?);
+        }
+        let app = match (&options.app, &manifest.app) {
+            (Some(app), _) => app.clone(),
+            (None, Some(written)) => written.value.clone(),
+            (None, None) => AppName::new(&suggestion(&place.name))?,
+        };
+        let (mut files, mut functions, mut notes) = (BTreeMap::new(), Vec::new(), Vec::new());
+        for function in loaded {
+            files.extend(function.files);
+            functions.push(function.resolved);
+            notes.push(function.note);
+        }
+        let spec = manifest::assemble(&manifest.file, app, functions.clone())?;
+        Ok(Self { file: manifest.file, spec, files, functions, notes })
+    }
+}
+
+fn manifest_of(place: &Place) -> Result<Manifest> {
+    let name = suggestion(&place.name);
+    let mut manifest = match &place.manifest {
+        Some(file) => {
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                Fault::new(Code::FileMissing, format!("cannot read `{}`: {error}", file.display()))
+            })?;
+            manifest::parse(&text, &shown(file))?
+        }
+        None => Manifest { file: place.shown(), ..Manifest::default() },
+    };
+    if manifest.functions.is_empty() {
+        let mut function = Function::new(hob_core::name::FunctionName::new(&name)?);
+        function.run = place.file.clone().map(|file| Written { value: vec![file], line: 0 });
+        manifest.functions.push(function);
+    }
+    Ok(manifest)
+}
+
+/// Appends what stands after `--` to the only function's command line.
+fn with_args(mut manifest: Manifest, args: &[String], path: &Path) -> Result<Manifest> {
+    if args.is_empty() {
+        return Ok(manifest);
+    }
+    match manifest.functions.as_mut_slice() {
+        [Function { run: Some(run), .. }] => run.value.extend_from_slice(args),
+        _ => {
+            return Err(Fault::new(Code::Usage, format!("`{}` is not one program that could take arguments", path.display()))
+                .hint("write them into `run` of the function that is meant"));
+        }
+    }
+    Ok(manifest)
+}
+
+/// A path for messages: relative to where the person is, if it is below.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let relative = here.as_deref().and_then(|here| path.strip_prefix(here).ok());
+    relative.unwrap_or(path).display().to_string()
+}
+
+/// One function on disk.
+struct Source<'a> {
+    place: &'a Place,
+    file: &'a str,
+    function: &'a Function,
+    alone: bool,
+}
+
+struct Loaded {
+    resolved: Resolved,
+    files: BTreeMap<Digest, PathBuf>,
+    note: String,
+}
+
+impl Source<'_> {
+    async fn load(&self, build: bool, output: &Output) -> Result<Loaded> {
+        let dir = self.dir()?;
+        let run = self.built(&dir, build, output).await?;
+        let mut function = self.function.clone();
+        if function.run.is_none() {
+            function.run = Some(Written { value: run.clone(), line: 0 });
+        }
+        let found = self.detect(&dir, &run)?;
+        let detected = found.as_ref().map(|found| manifest::Detected {
+            host: found.host.to_owned(),
+            contract: found.contract.to_owned(),
+            run: found.run.clone(),
+        });
+        let lone = self.place.file.is_some() || found.as_ref().is_some_and(|found| found.host == "wasm");
+        let package = Package::collect(&dir, &self.choice(lone, &run))?;
+        let resolved = manifest::resolve(self.file, &function, detected.as_ref(), package.entries)?;
+        let note = found.map_or_else(|| run.join(" "), |found| found.what);
+        Ok(Loaded { resolved, files: package.files, note })
+    }
+
+    fn dir(&self) -> Result<PathBuf> {
+        let Some(written) = &self.function.dir else { return Ok(self.place.dir.clone()) };
+        let dir = self.place.dir.join(&written.value);
+        if dir.is_dir() {
+            return Ok(dir);
+        }
+        let message = format!("`functions.{}.dir` is `{}`, which is no folder", self.function.name, written.value);
+        Err(Fault::new(Code::FileMissing, message).at(self.at(written.line)))
+    }
+
+    /// Builds, and says what to run.
+    async fn built(&self, dir: &Path, build: bool, output: &Output) -> Result<Vec<String>> {
+        let name = &self.function.name;
+        if let (Some(written), true) = (&self.function.build, build) {
+            output.note(&format!("{name}: {}", written.value));
+            let done = build::shell(dir, &written.value, output).await;
+            done.map_err(|fault| fault.at(self.at(written.line)))?;
+        }
+        if let Some(run) = &self.function.run {
+            return Ok(run.value.clone());
+        }
+        let folder = recognise::recognise(dir, name.as_str())?;
+        output.detail(&format!("{name}: {}", folder.what));
+        folder.remarks.iter().for_each(|remark| output.warn(&format!("{name}: {remark}")));
+        if build && self.function.build.is_none() {
+            for step in &folder.steps {
+                output.note(&format!("{name}: {}", step.shown()));
+                build::step(dir, step, output).await?;
+            }
+        }
+        Ok(folder.run)
+    }
+
+    /// Looks at the file that `run` names first; a bare word that is no file is a program of the node.
+    fn detect(&self, dir: &Path, run: &[String]) -> Result<Option<hob_node::Detected>> {
+        let first = run.first().map_or("", String::as_str);
+        let line = self.function.run.as_ref().map_or(0, |run| run.line);
+        let file = dir.join(first);
+        if first.starts_with('/') || first.is_empty() {
+            return Ok(None);
+        }
+        if file.is_file() {
+            let found = hob_node::detect(&file, first)?;
+            if found.is_none() && self.function.host.is_none() {
+                return Err(recognise::not_runnable(&file).at(self.at(line)));
+            }
+            return Ok(found);
+        }
+        if first.contains('/') || recognise::looks_like_a_file(first) {
+            let hint = match (&self.function.build, recognise::nearest_file(dir, first)) {
+                (Some(build), _) => format!("`{}` should make it", build.value),
+                (None, Some(near)) => format!("did you mean `{near}`?"),
+                (None, None) => "paths in `run` are relative to the function's folder".to_owned(),
+            };
+            let message = format!("function `{}` runs `{first}`, which does not exist", self.function.name);
+            return Err(Fault::new(Code::FileMissing, message).at(self.at(line)).hint(hint));
+        }
+        Ok(None)
+    }
+
+    /// Which files are deployed.
+    fn choice(&self, lone: bool, run: &[String]) -> package::Choice {
+        let all = self.function.dir.is_some() || (self.alone && !lone);
+        let globs = match &self.function.files {
+            Some(globs) => globs.value.clone(),
+            None if all => vec!["**".to_owned()],
+            None => Vec::new(),
+        };
+        package::Choice { globs, run: run.to_vec() }
+    }
+
+    fn at(&self, line: usize) -> String {
+        if line > 0 { format!("{}:{line}", self.file) } else { self.file.to_owned() }
+    }
+}
