@@ -98,7 +98,8 @@ pub(crate) static TEMPLATES: &[Template] = &[
 pub(crate) fn find(name: &str) -> Result<&'static Template> {
     TEMPLATES.iter().find(|template| template.name == name).ok_or_else(|| {
         let names: Vec<&str> = TEMPLATES.iter().map(|template| template.name).collect();
-        Fault::new(Code::Usage, format!("there is no template `{name}`")).hint(format!("use one of: {}", names.join(", ")))
+        Fault::new(Code::Usage, format!("there is no template `{name}`"))
+            .hint(format!("use one of: {}", names.join(", ")))
     })
 }
 

@@ -75,6 +75,15 @@ pub(crate) struct Row {
     run: for<'a> fn(&ArgMatches, &'a Output) -> Result<Running<'a>>,
 }
 
+impl Row {
+    /// The command as clap sees it: the row's sentence in lists, the type's own words in its help.
+    fn command(&self) -> clap::Command {
+        let command = (self.args)(clap::Command::new(self.name).hide(self.hidden));
+        let words = command.get_long_about().or(command.get_about()).cloned().unwrap_or_default();
+        command.about(self.summary).long_about(words)
+    }
+}
+
 type Running<'a> = Pin<Box<dyn Future<Output = Result<u8>> + 'a>>;
 
 const fn row<C: Command>(name: &'static str, summary: &'static str) -> Row {
@@ -92,17 +101,14 @@ fn start<'a, C: Command>(matches: &ArgMatches, output: &'a Output) -> Result<Run
 
 /// The whole command line as clap sees it.
 pub(crate) fn program() -> clap::Command {
-    let root = clap::Command::new("hob")
-        .version(env!("CARGO_PKG_VERSION"))
+    let root = clap::Command::new("hob").version(env!("CARGO_PKG_VERSION"));
+    let root = status::Status::augment_args(Flags::augment_args(root))
+        .bin_name("hob")
         .about("An open, self-hosted serverless platform in one program")
         .after_help("`hob run PATH` runs what you have; `hob` alone says how the node is.")
         .disable_help_subcommand(true)
-        .args_override_self(true);
-    let root = status::Status::augment_args(Flags::augment_args(root));
-    COMMANDS.iter().fold(root, |root, row| {
-        let command = clap::Command::new(row.name).about(row.summary).hide(row.hidden);
-        root.subcommand((row.args)(command))
-    })
+        .max_term_width(100);
+    COMMANDS.iter().fold(root, |root, row| root.subcommand(row.command()))
 }
 
 /// Reads the command line, runs the command, and returns the exit code.

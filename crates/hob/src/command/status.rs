@@ -8,7 +8,7 @@ use hob_core::fault::Result;
 use hob_core::wire::{AppInfo, NodeInfo};
 use serde::Serialize;
 
-/// No command at all.
+/// `hob` without a command.
 #[derive(clap::Args)]
 pub(super) struct Status {}
 

@@ -55,8 +55,11 @@ fn failed(dir: &Path, shown: &str, why: &str) -> Fault {
 fn missing_tool(shown: &str, error: &std::io::Error) -> Fault {
     let tool = shown.split(' ').next().unwrap_or(shown);
     if error.kind() == std::io::ErrorKind::NotFound {
-        return Fault::new(Code::ProgramMissing, format!("the build needs `{tool}`, which is not on the `PATH`"))
-            .hint(format!("install `{tool}`, or write `run` for something that is built already"));
+        return Fault::new(
+            Code::ProgramMissing,
+            format!("the build needs `{tool}`, which is not on the `PATH`"),
+        )
+        .hint(format!("install `{tool}`, or write `run` for something that is built already"));
     }
     Fault::new(Code::BuildFailed, format!("`{tool}` could not be started: {error}"))
 }

@@ -59,10 +59,15 @@ fn collect(value: &Value, path: &str, out: &mut BTreeMap<String, String>) {
             let digest = map["digest"].as_str().unwrap_or_default();
             out.insert(path.to_owned(), digest.chars().take("sha256:".len() + 12).collect());
         }
-        Value::Object(map) => map.iter().for_each(|(key, value)| collect(value, &format!("{path}.{key}"), out)),
+        Value::Object(map) => {
+            map.iter().for_each(|(key, value)| collect(value, &format!("{path}.{key}"), out))
+        }
         // Values of the environment may be secret.
         Value::String(_) if path.contains(".env.") => {
-            out.insert(path.to_owned(), format!("({} bytes, {})", value.as_str().map_or(0, str::len), mark(value)));
+            out.insert(
+                path.to_owned(),
+                format!("({} bytes, {})", value.as_str().map_or(0, str::len), mark(value)),
+            );
         }
         Value::Null => {}
         _ => {
@@ -102,7 +107,8 @@ mod tests {
         assert_eq!(shown(Some(&old), &old), [] as [&str; 0]);
         assert_eq!(
             shown(Some(&old), &new),
-            ["~ functions.f.timeout_ms: 1 -> 2", "- routes./a: \"f\"", "+ routes./b: \"f\""].map(|s| s.replace('"', ""))
+            ["~ functions.f.timeout_ms: 1 -> 2", "- routes./a: \"f\"", "+ routes./b: \"f\""]
+                .map(|s| s.replace('"', ""))
         );
         assert!(!shown(None, &new).join(" ").contains("secret"));
     }

@@ -115,8 +115,11 @@ fn with_args(mut manifest: Manifest, args: &[String], path: &Path) -> Result<Man
     match manifest.functions.as_mut_slice() {
         [Function { run: Some(run), .. }] => run.value.extend_from_slice(args),
         _ => {
-            return Err(Fault::new(Code::Usage, format!("`{}` is not one program that could take arguments", path.display()))
-                .hint("write them into `run` of the function that is meant"));
+            return Err(Fault::new(
+                Code::Usage,
+                format!("`{}` is not one program that could take arguments", path.display()),
+            )
+            .hint("write them into `run` of the function that is meant"));
         }
     }
     Ok(manifest)
@@ -170,7 +173,8 @@ impl Source<'_> {
         if dir.is_dir() {
             return Ok(dir);
         }
-        let message = format!("`functions.{}.dir` is `{}`, which is no folder", self.function.name, written.value);
+        let message =
+            format!("`functions.{}.dir` is `{}`, which is no folder", self.function.name, written.value);
         Err(Fault::new(Code::FileMissing, message).at(self.at(written.line)))
     }
 

@@ -66,9 +66,12 @@ impl Package {
             })?;
         }
         if let Some(pattern) = unused.iter().find(|pattern| **pattern != "**") {
-            return Err(Fault::new(Code::FileMissing, format!("`files` names `{pattern}`, but no file matches"))
-                .at(super::shown(dir))
-                .hint("`*` stands for any name, `**` for any folders below"));
+            return Err(Fault::new(
+                Code::FileMissing,
+                format!("`files` names `{pattern}`, but no file matches"),
+            )
+            .at(super::shown(dir))
+            .hint("`*` stands for any name, `**` for any folders below"));
         }
         for word in &choice.run {
             let file = dir.join(word);
@@ -92,7 +95,11 @@ impl Package {
                 .hint("choose what is deployed with `files = […]`"))
         };
         if size > ARTIFACT_BYTES_MAX {
-            return refuse(format!("the file has {}, the limit is {}", show_bytes(size), show_bytes(ARTIFACT_BYTES_MAX)));
+            return refuse(format!(
+                "the file has {}, the limit is {}",
+                show_bytes(size),
+                show_bytes(ARTIFACT_BYTES_MAX)
+            ));
         }
         if self.bytes > PACKAGE_BYTES_MAX {
             return refuse(format!("the package has more than {}", show_bytes(PACKAGE_BYTES_MAX)));
@@ -116,7 +123,8 @@ fn walk(base: &Path, dir: &Path, take: &mut dyn FnMut(&str, &Path) -> Result<()>
     entries.sort();
     for path in entries {
         let relative = path.strip_prefix(base).unwrap_or(&path).to_str().ok_or_else(|| {
-            Fault::new(Code::PackagePath, format!("`{}` is not valid UTF-8", path.display())).hint("rename the file")
+            Fault::new(Code::PackagePath, format!("`{}` is not valid UTF-8", path.display()))
+                .hint("rename the file")
         })?;
         let name = relative.rsplit('/').next().unwrap_or(relative);
         if is_left_out(name) || relative == FILE_NAME {
@@ -164,7 +172,9 @@ mod tests {
     /// Goal: exactly these paths, for these patterns and this command line.
     fn check(globs: &[&str], run: &[&str], expected: &[&str]) {
         let dir = tempfile::tempdir().unwrap();
-        for path in ["app.py", "lib/a.py", "lib/b.txt", "target/x", ".git/config", "__pycache__/app.pyc", "hob.toml"] {
+        for path in
+            ["app.py", "lib/a.py", "lib/b.txt", "target/x", ".git/config", "__pycache__/app.pyc", "hob.toml"]
+        {
             let file = dir.path().join(path);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, path).unwrap();

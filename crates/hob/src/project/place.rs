@@ -31,7 +31,9 @@ impl Place {
             };
             Fault::new(Code::FileMissing, message).hint("name a file or a folder; `hob new` makes an example")
         })?;
-        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = |path: &Path| {
+            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        };
         if absolute.is_dir() {
             let manifest = Some(absolute.join(FILE_NAME)).filter(|file| file.is_file());
             return Ok(Self { name: name(&absolute), manifest, file: None, dir: absolute });
@@ -41,9 +43,11 @@ impl Place {
             return Ok(Self { name: name(&dir), manifest: Some(absolute), file: None, dir });
         }
         let stem = absolute.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let file = absolute.file_name().and_then(|name| name.to_str()).map(str::to_owned).ok_or_else(|| {
-            Fault::new(Code::PackagePath, format!("`{}` is not valid UTF-8", path.display())).hint("rename the file")
-        })?;
+        let file =
+            absolute.file_name().and_then(|name| name.to_str()).map(str::to_owned).ok_or_else(|| {
+                Fault::new(Code::PackagePath, format!("`{}` is not valid UTF-8", path.display()))
+                    .hint("rename the file")
+            })?;
         Ok(Self { dir, name: stem, manifest: None, file: Some(file) })
     }
 

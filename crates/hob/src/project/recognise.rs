@@ -67,8 +67,11 @@ pub(super) fn recognise(dir: &Path, name: &str) -> Result<Folder> {
         }
     }
     let looked: Vec<&str> = KINDS.iter().map(|(what, _)| *what).collect();
-    Err(Fault::new(Code::NothingToRun, format!("there is nothing that Hob can run in `{}`", super::shown(dir)))
-        .hint(format!("looked for {}; name a file, or write `run = …` into `hob.toml`", looked.join(", "))))
+    Err(Fault::new(
+        Code::NothingToRun,
+        format!("there is nothing that Hob can run in `{}`", super::shown(dir)),
+    )
+    .hint(format!("looked for {}; name a file, or write `run = …` into `hob.toml`", looked.join(", "))))
 }
 
 /// The error for a file that no host knows.
@@ -86,10 +89,12 @@ pub(super) fn looks_like_a_file(word: &str) -> bool {
 
 /// A file of the same name anywhere near, for a hint.
 pub(super) fn nearest_file(dir: &Path, missing: &str) -> Option<String> {
-    let stem = |path: &str| path.rsplit('/').next().and_then(|name| name.split('.').next()).map(str::to_owned);
+    let stem =
+        |path: &str| path.rsplit('/').next().and_then(|name| name.split('.').next()).map(str::to_owned);
     let wanted = stem(missing)?;
     let names = std::fs::read_dir(dir.join(missing).parent()?).ok()?;
-    let mut names: Vec<String> = names.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let mut names: Vec<String> =
+        names.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     let near = names.into_iter().find(|name| stem(name).as_deref() == Some(wanted.as_str()))?;
     let folder = missing.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
@@ -99,15 +104,19 @@ pub(super) fn nearest_file(dir: &Path, missing: &str) -> Option<String> {
 fn cargo(dir: &Path, _name: &str) -> Result<Option<Folder>> {
     let Some(text) = read(dir, "Cargo.toml")? else { return Ok(None) };
     let manifest: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        Fault::new(Code::NothingToRun, format!("`Cargo.toml` cannot be read: {}", error.message())).at(super::shown(dir))
+        Fault::new(Code::NothingToRun, format!("`Cargo.toml` cannot be read: {}", error.message()))
+            .at(super::shown(dir))
     })?;
     let text_at = |table: Option<&toml::Value>, key: &str| {
         table.and_then(|table| table.get(key)).and_then(toml::Value::as_str).map(str::to_owned)
     };
     let Some(package) = text_at(manifest.get("package"), "name") else {
-        return Err(Fault::new(Code::NothingToRun, "`Cargo.toml` is a workspace without a package of its own")
-            .at(super::shown(dir))
-            .hint("name the folder of one of its packages, or write `build` and `run` into `hob.toml`"));
+        return Err(Fault::new(
+            Code::NothingToRun,
+            "`Cargo.toml` is a workspace without a package of its own",
+        )
+        .at(super::shown(dir))
+        .hint("name the folder of one of its packages, or write `build` and `run` into `hob.toml`"));
     };
     let lib = manifest.get("lib");
     let types = lib.and_then(|lib| lib.get("crate-type")).and_then(toml::Value::as_array);
@@ -121,7 +130,8 @@ fn cargo(dir: &Path, _name: &str) -> Result<Option<Folder>> {
             remarks: Vec::new(),
         }));
     }
-    let bin = manifest.get("bin").and_then(toml::Value::as_array).and_then(|bins| text_at(bins.first(), "name"));
+    let bin =
+        manifest.get("bin").and_then(toml::Value::as_array).and_then(|bins| text_at(bins.first(), "name"));
     let file = text_at(manifest.get("package"), "default-run").or(bin).unwrap_or(package);
     Ok(Some(Folder {
         what: "a Cargo package".to_owned(),
@@ -134,7 +144,8 @@ fn cargo(dir: &Path, _name: &str) -> Result<Option<Folder>> {
 fn node(dir: &Path, _name: &str) -> Result<Option<Folder>> {
     let Some(text) = read(dir, "package.json")? else { return Ok(None) };
     let package: Value = serde_json::from_str(&text).map_err(|error| {
-        Fault::new(Code::NothingToRun, format!("`package.json` cannot be read: {error}")).at(super::shown(dir))
+        Fault::new(Code::NothingToRun, format!("`package.json` cannot be read: {error}"))
+            .at(super::shown(dir))
     })?;
     let script = |name: &str| package["scripts"][name].as_str();
     let exists = |file: &&str| dir.join(file).is_file();
@@ -143,14 +154,17 @@ fn node(dir: &Path, _name: &str) -> Result<Option<Folder>> {
         (Some(start), _) if plain_node(start) => words(start),
         (Some(_), _) => words("npm run --silent start"),
         (None, Some(main)) => vec!["node".to_owned(), main.to_owned()],
-        (None, None) => match ["server.js", "index.js", "server.mjs", "index.mjs"].iter().find(|file| exists(file)) {
-            Some(file) => vec!["node".to_owned(), (*file).to_owned()],
-            None => return Ok(None),
-        },
+        (None, None) => {
+            match ["server.js", "index.js", "server.mjs", "index.mjs"].iter().find(|file| exists(file)) {
+                Some(file) => vec!["node".to_owned(), (*file).to_owned()],
+                None => return Ok(None),
+            }
+        }
     };
     let mut steps = Vec::new();
     let depends = package["dependencies"].as_object().is_some_and(|all| !all.is_empty())
-        || (script("build").is_some() && package["devDependencies"].as_object().is_some_and(|all| !all.is_empty()));
+        || (script("build").is_some()
+            && package["devDependencies"].as_object().is_some_and(|all| !all.is_empty()));
     if depends && !dir.join("node_modules").is_dir() {
         let locked = dir.join("package-lock.json").is_file();
         let install = if locked { "npm ci --no-audit --no-fund" } else { "npm install --no-audit --no-fund" };
@@ -168,15 +182,22 @@ fn go(dir: &Path, name: &str) -> Result<Option<Folder>> {
     }
     let file = format!(".hob/{name}");
     let step = Step { makes: Some(file.clone()), ..Step::new(&format!("go build -o {file} .")) };
-    Ok(Some(Folder { what: "a Go module".to_owned(), steps: vec![step], run: vec![file], remarks: Vec::new() }))
+    Ok(Some(Folder {
+        what: "a Go module".to_owned(),
+        steps: vec![step],
+        run: vec![file],
+        remarks: Vec::new(),
+    }))
 }
 
 fn python(dir: &Path, _name: &str) -> Result<Option<Folder>> {
-    let Some(file) = ["main.py", "app.py", "server.py"].into_iter().find(|file| dir.join(file).is_file()) else {
+    let Some(file) = ["main.py", "app.py", "server.py"].into_iter().find(|file| dir.join(file).is_file())
+    else {
         return Ok(None);
     };
     let requirements = dir.join("requirements.txt").is_file();
-    let remark = "`requirements.txt` is not installed by Hob; the node's `python3` has to have those packages";
+    let remark =
+        "`requirements.txt` is not installed by Hob; the node's `python3` has to have those packages";
     Ok(Some(Folder {
         what: format!("a Python program, `{file}`"),
         steps: Vec::new(),
@@ -186,7 +207,8 @@ fn python(dir: &Path, _name: &str) -> Result<Option<Folder>> {
 }
 
 fn wasm(dir: &Path, _name: &str) -> Result<Option<Folder>> {
-    let is_wasm = |name: &String| matches!(Path::new(name).extension().and_then(|e| e.to_str()), Some("wasm" | "wat"));
+    let is_wasm =
+        |name: &String| matches!(Path::new(name).extension().and_then(|e| e.to_str()), Some("wasm" | "wat"));
     let mut found: Vec<String> = names(dir)?.into_iter().filter(is_wasm).collect();
     Ok(found.pop().filter(|_| found.is_empty()).map(|file| just(file, "a WebAssembly file")))
 }
@@ -215,8 +237,9 @@ fn words(line: &str) -> Vec<String> {
 }
 
 fn names(dir: &Path) -> Result<Vec<String>> {
-    let entries = std::fs::read_dir(dir)
-        .map_err(|error| Fault::new(Code::FileMissing, format!("cannot read `{}`: {error}", super::shown(dir))))?;
+    let entries = std::fs::read_dir(dir).map_err(|error| {
+        Fault::new(Code::FileMissing, format!("cannot read `{}`: {error}", super::shown(dir)))
+    })?;
     let files = entries.flatten().filter(|entry| entry.path().is_file());
     let mut names: Vec<String> = files.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
@@ -227,7 +250,9 @@ fn read(dir: &Path, name: &str) -> Result<Option<String>> {
     match std::fs::read_to_string(dir.join(name)) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Fault::new(Code::FileMissing, format!("cannot read `{name}`: {error}")).at(super::shown(dir))),
+        Err(error) => {
+            Err(Fault::new(Code::FileMissing, format!("cannot read `{name}`: {error}")).at(super::shown(dir)))
+        }
     }
 }
 
@@ -255,7 +280,10 @@ mod tests {
     #[test]
     fn folders_are_known_by_their_files() {
         let package = "[package]\nname = \"my-app\"\n";
-        check(&[("Cargo.toml", package)], "cargo build --release --target-dir target && target/release/my-app");
+        check(
+            &[("Cargo.toml", package)],
+            "cargo build --release --target-dir target && target/release/my-app",
+        );
         check(
             &[("Cargo.toml", &format!("{package}[lib]\ncrate-type = [\"cdylib\"]\n"))],
             "cargo build --release --target wasm32-wasip2 --target-dir target && target/wasm32-wasip2/release/my_app.wasm",

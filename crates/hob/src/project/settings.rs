@@ -47,12 +47,16 @@ fn value(spec: &FunctionSpec, key: &str) -> String {
         "private" => spec.private.to_string(),
         // Values of the environment may be secret; names are enough to see what is set.
         "env" => spec.env.keys().cloned().collect::<Vec<_>>().join(", "),
-        "egress" => spec.egress.as_ref().map_or_else(|| "every public address".to_owned(), |list| list.join(", ")),
+        "egress" => {
+            spec.egress.as_ref().map_or_else(|| "every public address".to_owned(), |list| list.join(", "))
+        }
         "scale.min" => spec.scale.min.to_string(),
         "scale.max" => spec.scale.max.to_string(),
         "scale.concurrency" => spec.scale.concurrency.to_string(),
         "scale.idle" => time(spec.scale.idle_ms),
-        "scale.calls" => spec.scale.calls_per_instance.map_or_else(|| "any number".to_owned(), |calls| calls.to_string()),
+        "scale.calls" => {
+            spec.scale.calls_per_instance.map_or_else(|| "any number".to_owned(), |calls| calls.to_string())
+        }
         _ => String::new(),
     }
 }
