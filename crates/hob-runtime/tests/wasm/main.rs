@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
 
+mod compile;
 mod hostile;
 mod serve;
 mod support;

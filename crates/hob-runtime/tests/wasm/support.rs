@@ -106,7 +106,6 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     pub(crate) memory_bytes: u64,
     pub(crate) env: &'static [(&'static str, &'static str)],
-    pub(crate) calls_per_instance: Option<u32>,
     pub(crate) max: u32,
 }
 
@@ -117,7 +116,6 @@ impl Default for Settings {
             timeout: Duration::from_secs(10),
             memory_bytes: 32 << 20,
             env: &[],
-            calls_per_instance: None,
             max: 64,
         }
     }
@@ -172,7 +170,7 @@ impl Bench {
                     max: settings.max,
                     concurrency: 16,
                     idle_ms: 60_000,
-                    calls_per_instance: settings.calls_per_instance,
+                    calls_per_instance: None,
                 },
                 egress: None,
                 private: false,

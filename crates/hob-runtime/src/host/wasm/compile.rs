@@ -219,7 +219,7 @@ fn uuid_like() -> u64 {
 
 fn publish(from: &Path, to: &Path) -> std::io::Result<()> {
     std::fs::rename(from, to)?;
-    let dir = to.parent().unwrap_or(Path::new("."));
+    let dir = to.parent().unwrap_or_else(|| Path::new("."));
     std::fs::File::open(dir)?.sync_all()
 }
 

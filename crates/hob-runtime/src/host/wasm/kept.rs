@@ -1,7 +1,7 @@
 //! WASI 0.3 requests: one instance serves many, several at a time.
 //!
 //! **Why.** `handler.handle` is async: while one request waits, the guest works on others. So the
-//! instance is kept, until it has served its number of calls, idles, is stopped or fails.
+//! instance is kept, until the pool stops it or it fails.
 //!
 //! **How.** A background task owns the store and runs its event loop. Calls come to it through a
 //! channel and are answered through one channel each; bodies stream through wasmtime's own. A trap
@@ -28,7 +28,7 @@ use hob_core::limit;
 use hob_core::port::BoxFuture;
 use http_body::Frame;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -45,13 +45,12 @@ const TURN: Duration = limit::WASM_EPOCH_TICK.saturating_mul(3);
 /// An instance that serves many calls.
 pub(super) struct Kept {
     inbox: Mutex<Option<mpsc::Sender<Call>>>,
-    uses_left: AtomicU32,
     status: Arc<Status>,
     code: Arc<crate::host::FunctionCode>,
 }
 
 struct Call {
-    context: Arc<Context>,
+    ticket: Arc<Ticket>,
     request: http::Request<WasiBody>,
     answer: oneshot::Sender<Result<http::Response<WasiBody>>>,
 }
@@ -88,7 +87,8 @@ impl Status {
     }
 }
 
-/// A call that runs; gone when its answer's body is gone.
+/// A call that runs: held by the guest's task until it has answered, even if its caller has gone, and
+/// by the answer's body.
 struct Ticket {
     status: Arc<Status>,
     context: Arc<Context>,
@@ -96,12 +96,12 @@ struct Ticket {
 }
 
 impl Ticket {
-    fn new(status: &Arc<Status>, context: &Arc<Context>) -> Self {
+    fn new(status: &Arc<Status>, context: &Arc<Context>) -> Arc<Self> {
         let number = status.next.fetch_add(1, Ordering::Relaxed);
         status.calls.begin(context);
         status.deadlines().push((number, context.deadline));
         status.changed.notify_one();
-        Self { status: Arc::clone(status), context: Arc::clone(context), number }
+        Arc::new(Self { status: Arc::clone(status), context: Arc::clone(context), number })
     }
 }
 
@@ -144,7 +144,6 @@ impl Kept {
         let (inbox, calls) = mpsc::channel(limit::CONCURRENCY_CEILING as usize);
         let kept = Self {
             inbox: Mutex::new(Some(inbox)),
-            uses_left: AtomicU32::new(unit.code.spec.scale.calls_per_instance.unwrap_or(u32::MAX)),
             status: Arc::clone(&status),
             code: Arc::clone(&unit.code),
         };
@@ -153,39 +152,17 @@ impl Kept {
         Ok(kept)
     }
 
-    /// Takes a place for one more call; the last closes the instance to further ones.
-    fn inbox(&self) -> Option<mpsc::Sender<Call>> {
-        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        if *self.status.closed.borrow() {
-            *inbox = None;
-        }
-        if self.uses_left.load(Ordering::Relaxed) == u32::MAX {
-            return inbox.clone();
-        }
-        match self.uses_left.fetch_sub(1, Ordering::Relaxed) {
-            1 => {
-                self.status.end(None);
-                inbox.take()
-            }
-            0 => {
-                self.uses_left.store(0, Ordering::Relaxed);
-                None
-            }
-            _ => inbox.clone(),
-        }
-    }
-
     async fn handle(&self, invocation: Invocation) -> Result<Reply> {
         let Invocation { context, request } = invocation;
         let ended = || {
-            let replaced = || Fault::new(Code::QueueFull, "the instance takes no more calls").retry_after(1);
-            self.status.fault.get().cloned().unwrap_or_else(replaced)
+            let closed = || Fault::new(Code::QueueFull, "the instance takes no more calls").retry_after(1);
+            self.status.fault.get().cloned().unwrap_or_else(closed)
         };
-        let inbox = self.inbox().ok_or_else(ended)?;
+        let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(ended)?;
         let (answer, answered) = oneshot::channel();
         let request = absolute(request, context.secure)?.map(|body| outgoing::from_body(body, None));
         let ticket = Ticket::new(&self.status, &context);
-        let call = Call { context: Arc::clone(&context), request, answer };
+        let call = Call { ticket: Arc::clone(&ticket), request, answer };
         inbox.try_send(call).map_err(|_| ended())?;
         drop(inbox);
         match tokio::time::timeout_at(context.deadline.into(), answered).await {
@@ -194,8 +171,12 @@ impl Kept {
                 Ok(http::Response::from_parts(parts, Body::new(Streaming { body, ticket })))
             }
             Ok(Ok(Err(fault))) => Err(fault),
-            // The event loop is gone, and has said why.
-            Ok(Err(_)) => Err(ended()),
+            Ok(Err(_)) => {
+                // The event loop is gone, and will have said why when the store is gone too.
+                let mut gone = self.status.gone.subscribe();
+                let _ = tokio::time::timeout_at(context.deadline.into(), gone.wait_for(|gone| *gone)).await;
+                Err(ended())
+            }
             Err(_) => {
                 self.status.end(None);
                 Err(failure::timeout(&self.code))
@@ -220,6 +201,8 @@ impl Instance for Kept {
 
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
         let mut gone = self.status.gone.subscribe();
+        // What a guest still does after its last answer has the time of one call.
+        let grace = grace.min(self.code.spec.timeout());
         Box::pin(async move {
             self.status.end(None);
             self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -272,7 +255,7 @@ async fn live(
             biased;
             served = events => served.and_then(|served| served).map_err(Some),
             () = status.kill.notified() => Err(None),
-            () = overdue(&status) => Err(None),
+            () = overdue(&status, unit.code.spec.timeout()) => Err(None),
         }
     };
     let fault = match served {
@@ -340,14 +323,14 @@ async fn handle(
             Err(failure::bad_response(&unit.code, format_args!("answered with the error `{error}`")))
         }
     };
-    drop(call.context);
     // A caller that has gone needs no answer.
     let _ = call.answer.send(answer);
+    drop(call.ticket);
     Ok(())
 }
 
 /// Resolves when the instance has to die for its deadlines' sake.
-async fn overdue(status: &Status) {
+async fn overdue(status: &Status, patience: Duration) {
     loop {
         let now = Instant::now();
         let (late, next) = {
@@ -370,7 +353,12 @@ async fn overdue(status: &Status) {
                     () = status.changed.notified() => {}
                 }
             }
-            None => status.changed.notified().await,
+            // Without a call the guest may still work, but not for ever on the processor.
+            None => match tokio::time::timeout(patience, status.changed.notified()).await {
+                Ok(()) => {}
+                Err(_) if stuck(status).await => return,
+                Err(_) => {}
+            },
         }
     }
 }
@@ -386,7 +374,7 @@ async fn stuck(status: &Status) -> bool {
 /// The body of an answer.
 struct Streaming {
     body: WasiBody,
-    ticket: Ticket,
+    ticket: Arc<Ticket>,
 }
 
 impl http_body::Body for Streaming {
