@@ -133,10 +133,7 @@ fn rollback(
         }
     };
     if !kept.contains_key(&target) {
-        let numbers: Vec<String> = kept.keys().map(ToString::to_string).collect();
-        let message = format!("app `{app}` has no revision {target}");
-        let hint = format!("these are kept: {}", numbers.join(", "));
-        return Err(Fault::new(Code::RevisionNotFound, message).hint(hint));
+        return Err(revision_not_found(app, target, kept.keys().copied()));
     }
     if target == record.current {
         return Ok(Plan::Unchanged(target));
@@ -151,12 +148,23 @@ fn rollback(
 }
 
 fn existing<'a>(app: &AppName, record: Option<&'a Record>) -> Result<&'a Record> {
-    record.ok_or_else(|| not_found(app))
+    record.ok_or_else(|| app_not_found(app))
 }
 
 /// The error for an app that does not exist.
-pub fn not_found(app: &AppName) -> Fault {
+pub fn app_not_found(app: &AppName) -> Fault {
     Fault::new(Code::AppNotFound, format!("there is no app `{app}`")).hint("list the apps with `hob ls`")
+}
+
+/// The error for a revision that an app does not keep.
+pub fn revision_not_found(
+    app: &AppName,
+    number: RevisionNumber,
+    kept: impl Iterator<Item = RevisionNumber>,
+) -> Fault {
+    let kept: Vec<String> = kept.map(|number| number.to_string()).collect();
+    Fault::new(Code::RevisionNotFound, format!("app `{app}` has no revision {number}"))
+        .hint(format!("these are kept: {}", kept.join(", ")))
 }
 
 #[cfg(test)]

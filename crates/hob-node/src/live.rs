@@ -107,6 +107,14 @@ pub struct LiveApp {
     pub kept: BTreeMap<RevisionNumber, Arc<LiveRevision>>,
 }
 
+impl LiveApp {
+    /// Its revisions, the current one too.
+    pub(crate) fn into_revisions(self) -> Vec<Arc<LiveRevision>> {
+        drop(self.current);
+        self.kept.into_values().collect()
+    }
+}
+
 /// One revision with the pools of its functions.
 pub struct LiveRevision {
     /// The app.

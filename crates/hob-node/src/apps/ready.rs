@@ -1,0 +1,142 @@
+//! Making a revision ready to serve, without touching what serves.
+
+use super::{Apps, Report, Step};
+use crate::live::LiveRevision;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::limit::DEPLOY_CONCURRENCY;
+use hob_core::name::{FunctionName, RevisionNumber};
+use hob_core::spec::AppSpec;
+use hob_core::wire::DeployEvent;
+use hob_runtime::host::{FunctionCode, Progress};
+use hob_runtime::pool::Pool;
+use std::sync::Arc;
+
+/// What a revision is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It takes new requests and keeps its minimum of instances.
+    Current,
+    /// It is kept for rollback and preview, and keeps none.
+    Resting,
+}
+
+/// A revision with empty pools. Costs nothing until its first call.
+///
+/// # Errors
+/// `HOB-0103` for an unknown host or contract, `HOB-0105` and `HOB-0106` for its routes.
+pub(super) fn assemble(
+    apps: &Apps,
+    number: RevisionNumber,
+    created_ms: u64,
+    spec: Arc<AppSpec>,
+    role: Role,
+) -> Result<LiveRevision> {
+    let pool = |name: &FunctionName| -> Result<Arc<Pool>> {
+        let mut function = spec.functions[name].clone();
+        if role == Role::Resting {
+            function.scale.min = 0;
+        }
+        let (app, name, dir) = (spec.app.clone(), name.clone(), apps.packages.folder(&function));
+        apps.runtime.pool(Arc::new(FunctionCode { app, revision: number, name, spec: function, dir }))
+    };
+    let pools = spec.functions.keys().map(|name| Ok((name.clone(), pool(name)?)));
+    let pools = pools.collect::<Result<_>>()?;
+    LiveRevision::new(number, created_ms, spec, pools)
+}
+
+/// Whether a revision differs by its role, and so needs new pools when that changes.
+pub(super) fn has_minimum(spec: &AppSpec) -> bool {
+    spec.functions.values().any(|function| function.scale.min > 0)
+}
+
+/// Makes packages and compiled code, and starts an instance of every function, a few at a time.
+///
+/// # Errors
+/// Why the first function that failed did; the others may have instances then.
+pub(super) async fn make_ready(apps: &Apps, revision: &LiveRevision, report: &Report) -> Result<()> {
+    let functions = revision.spec.functions.keys();
+    let work = functions.map(|name| {
+        let pool = revision.functions.get(name);
+        async move {
+            let pool = pool.ok_or_else(|| Fault::internal(format!("function `{name}` has no pool")))?;
+            start(apps, pool, report).await.map_err(|fault| of_function(fault, name))
+        }
+    });
+    // Collected, since the compiler cannot see through a borrowing iterator that the future is `Send`.
+    let work: Vec<_> = work.collect();
+    stream::iter(work).buffer_unordered(DEPLOY_CONCURRENCY).try_collect::<()>().await
+}
+
+async fn start(apps: &Apps, pool: &Pool, report: &Report) -> Result<()> {
+    let say = |progress: Progress| say(report, &pool.code().name, progress);
+    unpack_and_prepare(apps, pool.code(), &say).await?;
+    say(Progress { step: "starting".to_owned(), percent: None });
+    pool.first_instance().await?;
+    (apps.observe)(Step::Started);
+    Ok(())
+}
+
+/// Makes the package and compiled code of one function, if they are missing.
+///
+/// # Errors
+/// `HOB-02xx` and `HOB-03xx`.
+pub(super) async fn unpack_and_prepare(
+    apps: &Apps,
+    code: &FunctionCode,
+    say: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<()> {
+    apps.packages.make(&code.spec, &*apps.blobs).await?;
+    (apps.observe)(Step::Unpacked);
+    apps.runtime.prepare(code, say).await
+}
+
+fn say(report: &Report, function: &FunctionName, progress: Progress) {
+    let Progress { step, percent } = progress;
+    report(DeployEvent::Progress { function: function.clone(), step, percent });
+}
+
+fn of_function(fault: Fault, name: &FunctionName) -> Fault {
+    let place = match fault.place() {
+        Some(place) => format!("functions.{name}: {place}"),
+        None => format!("functions.{name}"),
+    };
+    fault.at(place)
+}
+
+/// Checks that every artifact is stored.
+///
+/// # Errors
+/// `HOB-0204`, which names the first file that lacks its artifact.
+pub(super) async fn check_artifacts(apps: &Apps, spec: &AppSpec) -> Result<()> {
+    let missing = apps.blobs.missing(&spec.artifacts()).await?;
+    let Some(digest) = missing.first() else { return Ok(()) };
+    let files = spec.functions.iter().flat_map(|(name, function)| {
+        function.package.iter().map(move |(path, file)| (name, path, file.digest))
+    });
+    let named = files.into_iter().find(|(_, _, of)| of == digest);
+    let (name, path, _) = named.ok_or_else(|| Fault::internal(format!("no file has the digest `{digest}`")))?;
+    let others = missing.len() - 1;
+    let more = if others > 0 { format!(" (and {others} more)") } else { String::new() };
+    let message = format!("file `{path}` of function `{name}` was never uploaded{more}");
+    Err(Fault::new(Code::ArtifactMissing, message)
+        .at(format!("functions.{name}"))
+        .hint("deploy again: what is missing is uploaded first"))
+}
+
+/// Checks that no other app has one of the revision's own hosts.
+///
+/// # Errors
+/// `HOB-0106`, which names the host and the other app.
+pub(super) fn check_hosts(apps: &Apps, revision: &LiveRevision) -> Result<()> {
+    let table = apps.live.load();
+    for host in revision.routes.hosts() {
+        if let Some(owner) = table.owner_of(host).filter(|owner| **owner != revision.app) {
+            let message = format!("host `{host}` belongs to app `{owner}`");
+            return Err(Fault::new(Code::RouteConflict, message)
+                .hint(format!("take it out of the routes of `{owner}` and deploy that app first")));
+        }
+    }
+    Ok(())
+}

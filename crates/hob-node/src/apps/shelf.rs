@@ -1,0 +1,97 @@
+//! Which artifacts and packages are kept, and the sweep that removes the others.
+//!
+//! **Why.** Artifacts come before the deploy that needs them, and several revisions share them, so
+//! nobody can remove one at the moment when it is no longer needed. A sweep looks at everything.
+//!
+//! **How.** Whoever makes something that is not recorded yet holds the shelf meanwhile; a sweep needs
+//! it alone, and does not wait for it: the next change sweeps. Artifacts of clients that are still
+//! uploading are kept for [`UPLOAD_KEPT`].
+
+use super::{Apps, Step, record};
+use hob_core::digest::Digest;
+use hob_core::fault::Result;
+use hob_core::limit::UPLOAD_KEPT;
+use hob_core::spec::AppSpec;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::sync::{RwLock, RwLockReadGuard};
+
+/// Who keeps what.
+#[derive(Default)]
+pub(super) struct Shelf {
+    lock: RwLock<()>,
+    /// Artifacts that a client has or was told to have, and when that was.
+    uploads: Mutex<HashMap<Digest, Instant>>,
+    /// Whether there may be something to sweep.
+    dusty: AtomicBool,
+}
+
+/// While it is there, nothing is swept.
+pub(super) struct Held<'a> {
+    shelf: &'a Shelf,
+    _guard: RwLockReadGuard<'a, ()>,
+}
+
+impl Shelf {
+    /// Waits for a sweep that runs, and keeps the next one away.
+    pub(super) async fn hold(&self) -> Held<'_> {
+        Held { shelf: self, _guard: self.lock.read().await }
+    }
+
+    /// Something may no longer be needed.
+    pub(super) fn soil(&self) {
+        self.dusty.store(true, Ordering::Release);
+    }
+
+    fn recent_uploads(&self) -> Vec<Digest> {
+        let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        uploads.retain(|_, since| since.elapsed() < UPLOAD_KEPT);
+        uploads.keys().copied().collect()
+    }
+}
+
+impl Held<'_> {
+    /// Keeps these artifacts for the deploy that will need them.
+    pub(super) fn keep(&self, digests: &[Digest]) {
+        let now = Instant::now();
+        let mut uploads = self.shelf.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        uploads.extend(digests.iter().map(|digest| (*digest, now)));
+    }
+}
+
+/// Removes every artifact and package that no revision needs, if there may be any and nobody is
+/// making new ones. A failure is logged; the next sweep tries again.
+pub(super) async fn sweep(apps: &Apps) {
+    if !apps.shelf.dusty.load(Ordering::Acquire) {
+        return;
+    }
+    let Ok(_alone) = apps.shelf.lock.try_write() else { return };
+    apps.shelf.dusty.store(false, Ordering::Release);
+    match remove_unneeded(apps).await {
+        Ok((0, 0)) => {}
+        Ok((artifacts, packages)) => tracing::info!(artifacts, packages, "removed what no revision needs"),
+        Err(fault) => {
+            apps.shelf.soil();
+            tracing::warn!(%fault, "what no revision needs could not be removed");
+        }
+    }
+    (apps.observe)(Step::Swept);
+}
+
+/// What is stored counts, not what is shown: they differ after a commit whose outcome is unknown.
+async fn remove_unneeded(apps: &Apps) -> Result<(u64, u64)> {
+    let stored = record::load_all(&*apps.state).await?;
+    let stored = stored.into_values().flat_map(|app| app.revisions.into_values());
+    let mut needed: Vec<Arc<AppSpec>> = stored.map(|revision| Arc::new(revision.spec)).collect();
+    for app in apps.live.load().apps().values() {
+        needed.extend(app.kept.values().map(|revision| Arc::clone(&revision.spec)));
+    }
+    let mut artifacts = apps.shelf.recent_uploads();
+    artifacts.extend(needed.iter().flat_map(|spec| spec.artifacts()));
+    let gone = apps.blobs.retain(&artifacts).await?;
+    needed.extend(apps.retired.specs());
+    let functions = needed.iter().flat_map(|spec| spec.functions.values());
+    Ok((gone, apps.packages.retain(functions).await?))
+}
