@@ -28,7 +28,8 @@ fn write(text: &str) -> Write {
         Some((change, version)) => (change, Expect::Version(version.parse().unwrap())),
         None => text.strip_suffix('?').map_or((text, Expect::Any), |change| (change, Expect::Absent)),
     };
-    let (key, value) = change.split_once('=').map_or_else(|| (&change[1..], None), |(k, v)| (k, Some(v.into())));
+    let (key, value) =
+        change.split_once('=').map_or_else(|| (&change[1..], None), |(k, v)| (k, Some(v.into())));
     Write { key: key.into(), expect, value }
 }
 

@@ -16,6 +16,7 @@ mod listener;
 pub mod live;
 pub mod logs;
 mod node;
+mod package;
 mod problem;
 mod proxy;
 pub mod settings;

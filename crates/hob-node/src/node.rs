@@ -17,7 +17,7 @@ use crate::tls;
 use hob_bus::EngineSettings;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::DRAIN_TIMEOUT;
+use hob_core::limit::{DRAIN_TIMEOUT, GRACE_DEFAULT};
 use hob_core::wire::NodeInfo;
 use hob_runtime::outbound::external::External;
 use hob_runtime::runtime::{Environment, Runtime};
@@ -80,7 +80,7 @@ impl Node {
             live: Arc::clone(&live),
             packages: settings.data.join("packages"),
             addresses: addresses.clone(),
-        });
+        })?;
         proxy::serve(inner, Arc::clone(&dispatcher), entrances, &tasks);
         apps.restore().await?;
 
@@ -120,6 +120,7 @@ impl Node {
         if timeout(DRAIN_TIMEOUT, self.gateway.close()).await.is_err() {
             tracing::warn!("calls were still running after {} s and are ended", DRAIN_TIMEOUT.as_secs());
         }
+        self.apps.stop(GRACE_DEFAULT).await;
         self.tasks.stop().await;
         for address in &self.control {
             if let Address::Unix(path) = address {

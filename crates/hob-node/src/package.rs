@@ -222,9 +222,7 @@ fn publish(new: &Path, target: &Path) -> Result<()> {
 /// Takes the name away first, so that a kill leaves no half package under it.
 fn take_away(folder: &Path, away: &Path) -> Result<()> {
     set_mode(folder, 0o700)?;
-    fs::rename(folder, away)
-        .and_then(|()| remove(away))
-        .map_err(|error| fault("remove", folder, &error))
+    fs::rename(folder, away).and_then(|()| remove(away)).map_err(|error| fault("remove", folder, &error))
 }
 
 /// Removes a folder with all that is in it, read-only folders too; none is no error.

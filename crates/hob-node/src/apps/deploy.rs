@@ -195,7 +195,8 @@ fn kept(
     if let Some(shown) = shown.filter(|shown| !ready::has_minimum(&shown.spec)) {
         return Ok((shown, Origin::Shown));
     }
-    let revision = stored.revisions.get(&number).ok_or_else(|| Fault::internal("a planned revision is gone"))?;
+    let revision =
+        stored.revisions.get(&number).ok_or_else(|| Fault::internal("a planned revision is gone"))?;
     let spec = Arc::new(revision.spec.clone());
     let renewed = ready::assemble(apps, number, revision.created_ms, spec, Role::Current)?;
     Ok((Arc::new(renewed), Origin::Renewed))

@@ -208,9 +208,10 @@ impl Apps {
     /// `HOB-0351`, `HOB-0352`.
     pub fn revision(&self, app: &AppName, number: RevisionNumber) -> Result<Revision> {
         let live = self.live_app(app)?;
-        let revision = live.kept.get(&number).ok_or_else(|| {
-            rollout::revision_not_found(app, number, live.kept.keys().copied())
-        })?;
+        let revision = live
+            .kept
+            .get(&number)
+            .ok_or_else(|| rollout::revision_not_found(app, number, live.kept.keys().copied()))?;
         Ok(record::stored_form(revision))
     }
 
@@ -256,13 +257,20 @@ impl Apps {
             app: name.clone(),
             current: current.number,
             url: self.addresses.app(name),
-            functions: functions.map(|(function, spec)| self.function_info(current, function, spec)).collect(),
+            functions: functions
+                .map(|(function, spec)| self.function_info(current, function, spec))
+                .collect(),
             routes: current.spec.routes.clone(),
             revisions: app.kept.values().rev().map(|kept| revision_info(kept, current.number)).collect(),
         }
     }
 
-    fn function_info(&self, revision: &LiveRevision, name: &FunctionName, spec: &FunctionSpec) -> FunctionInfo {
+    fn function_info(
+        &self,
+        revision: &LiveRevision,
+        name: &FunctionName,
+        spec: &FunctionSpec,
+    ) -> FunctionInfo {
         let stats = revision.functions.get(name).map(|pool| pool.stats()).unwrap_or_default();
         FunctionInfo {
             function: name.clone(),

@@ -116,7 +116,8 @@ pub(super) async fn check_artifacts(apps: &Apps, spec: &AppSpec) -> Result<()> {
         function.package.iter().map(move |(path, file)| (name, path, file.digest))
     });
     let named = files.into_iter().find(|(_, _, of)| of == digest);
-    let (name, path, _) = named.ok_or_else(|| Fault::internal(format!("no file has the digest `{digest}`")))?;
+    let (name, path, _) =
+        named.ok_or_else(|| Fault::internal(format!("no file has the digest `{digest}`")))?;
     let others = missing.len() - 1;
     let more = if others > 0 { format!(" (and {others} more)") } else { String::new() };
     let message = format!("file `{path}` of function `{name}` was never uploaded{more}");

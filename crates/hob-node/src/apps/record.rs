@@ -70,7 +70,7 @@ pub(super) async fn load_all(state: &dyn State) -> Result<BTreeMap<AppName, Stor
                 let revision: Revision = read(&key, &entry)?;
                 all.entry(name(&key, app)?).or_default().revisions.insert(revision.revision, revision);
             }
-            _ => return Err(damaged(&key, "no such key is ever written")),
+            _ => return Err(damaged(&key, &"no such key is ever written")),
         }
     }
     Ok(all)
