@@ -234,3 +234,29 @@ async fn cancelled_calls_leave_nothing_behind() {
         assert!(a.is_ok() && b.is_ok(), "a cancelled call kept its place");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_guest_sees_what_another_left_in_its_memory() {
+    // With a pool, if the machine has one: that is where slots are used again.
+    let bench = Bench::with(None, Vec::new());
+    let grow = "(drop (memory.grow (i32.const 64)))";
+    let size = "(i32.mul (memory.size) (i32.const 65536))";
+    let writer = format!(
+        "{grow} (memory.fill (i32.const 65536) (i32.const 0xab) (i32.sub {size} (i32.const 65536)))
+         (call $answer (local.get $out) (call $fields) (i32.const 200))"
+    );
+    let reader = format!(
+        "(local $at i32) {grow} (local.set $at (i32.const 65536))
+         (loop $l
+           (if (i32.eq (i32.load (local.get $at)) (i32.const 0xabababab)) (then unreachable))
+           (local.set $at (i32.add (local.get $at) (i32.const 4)))
+           (br_if $l (i32.lt_u (local.get $at) {size})))
+         (call $answer (local.get $out) (call $fields) (i32.const 200))"
+    );
+    let writer = bench.ready(&hostile(&writer), &Settings::default()).await.unwrap();
+    let reader = bench.ready(&hostile(&reader), &Settings::default()).await.unwrap();
+    for _ in 0..200 {
+        assert_eq!(outcome(&writer).await, "200");
+        assert_eq!(outcome(&reader).await, "200", "a canary of another guest was found");
+    }
+}
