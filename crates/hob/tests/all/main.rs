@@ -1,0 +1,13 @@
+//! The program as people use it: the real binary, real nodes, real functions.
+//!
+//! One test binary, so that it is linked once; a module for each subject.
+
+#![expect(clippy::unwrap_used, reason = "clippy lets test functions unwrap, but not their helpers")]
+
+mod bad_input;
+mod cli;
+mod dev;
+mod guides;
+mod restart;
+mod support;
+mod templates;
