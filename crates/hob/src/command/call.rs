@@ -24,8 +24,8 @@ pub(super) struct Call {
     #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = header_line)]
     headers: Vec<(HeaderName, HeaderValue)>,
     /// The body: text, `@FILE`, or `-` for standard input
-    #[arg(short, long, value_name = "BODY", allow_hyphen_values = true)]
-    data: Option<String>,
+    #[arg(short = 'd', long = "body", value_name = "BODY", allow_hyphen_values = true)]
+    body: Option<String>,
     /// Write status and headers of the answer to stderr
     #[arg(short, long)]
     include: bool,
@@ -66,7 +66,7 @@ impl Command for Call {
 
 impl Call {
     fn request(&self, path: &str) -> Result<Request<Payload>> {
-        let body = self.data.as_deref().map(read_body).transpose()?;
+        let body = self.body.as_deref().map(read_body).transpose()?;
         let default = if body.is_some() { Method::POST } else { Method::GET };
         let mut request = Request::builder()
             .method(self.method.clone().unwrap_or(default))
