@@ -133,8 +133,19 @@ pub const EGRESS_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const EGRESS_IDLE_CONNECTIONS_MAX: usize = 8;
 /// Sets of connections that are kept, one for each app and egress list.
 pub const EGRESS_CLIENTS_MAX: usize = 1024;
+/// Pause after a start that failed; doubles with each further failure.
+pub const START_BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// Longest pause between starts that fail.
+pub const START_BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// Depth of functions that call each other.
 pub const CALL_DEPTH_MAX: u32 = 16;
+
+/// Files, sockets and pipes that one process of a native function may have open.
+pub const PROCESS_FILES_MAX: u64 = 8192;
+/// Processes and threads of the node's user, which bounds a fork bomb where the node is not root.
+pub const PROCESS_TASKS_MAX: u64 = 4096;
+/// Output of a `stdio` program that is held back until its exit code is known.
+pub const STDIO_HELD_BYTES_MAX: usize = 64 << 10;
 
 /// Tables, elements and handles of one WASM instance.
 pub const WASM_TABLE_ELEMENTS_MAX: usize = 100_000;
@@ -184,4 +195,5 @@ const _: () = assert!(
     (WASM_HANDLES_MAX * WASM_FIELDS_BYTES_MAX) as u64 <= MEMORY_BYTES_DEFAULT,
     "what a guest can make the host hold must stay below what it may hold itself"
 );
+const _: () = assert!(START_BACKOFF_MIN.as_millis() < START_BACKOFF_MAX.as_millis());
 const _: () = assert!(CONCURRENCY_DEFAULT_HTTP <= CONCURRENCY_CEILING);

@@ -1,12 +1,36 @@
 //! The pool of one function: instances start because calls wait, and stop because none come.
+//!
+//! **Why.** Every contract needs the same things around a call: a place to run, a bounded line in
+//! front of it, a deadline, a body limit, exact counts. They are here once.
+//!
+//! **How.** [`hob_core::scale`] decides; this module carries out. Its state is behind a mutex that is
+//! never held across an `await` nor while an effect runs. A call's right to run is a [`Place`]: when
+//! the last copy is dropped (reply's body over, caller gone, deadline passed) the place is free again.
+//!
+//! **Invariants.** `calls`, `failures` and `starts` are exact. A pool without calls has no task.
 
-use crate::contract::Contract;
-use crate::host::{FunctionCode, Host};
+mod body;
+mod place;
+
+pub use place::Place;
+
+use crate::contract::{Contract, Instance, Lifetime, Start};
+use crate::host::{FunctionCode, Host, Unit};
 use crate::invocation::{Invocation, Reply};
+use crate::log;
 use crate::runtime::Environment;
-use hob_core::fault::Result;
-use std::sync::Arc;
-use std::time::Duration;
+use futures_util::FutureExt as _;
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::limit::{GRACE_CEILING, QUEUE_CALLS_MAX, QUEUE_WAIT_MAX};
+use hob_core::scale::{CallId, Effect, Event, InstanceId, Scale, Sharing};
+use hob_core::unit::show_duration;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, OnceCell, oneshot};
+use tokio::time::{sleep_until, timeout_at};
 
 /// What happens in a pool now, and what has happened since the node started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,49 +50,493 @@ pub struct Stats {
 }
 
 /// The instances of one function of one revision.
-pub struct Pool;
+pub struct Pool {
+    shared: Arc<Shared>,
+}
 
 impl Pool {
     /// An empty pool.
     pub fn new(
-        _code: Arc<FunctionCode>,
-        _host: Arc<dyn Host>,
-        _contract: &'static dyn Contract,
-        _environment: Arc<Environment>,
+        code: Arc<FunctionCode>,
+        host: Arc<dyn Host>,
+        contract: &'static dyn Contract,
+        environment: Arc<Environment>,
     ) -> Arc<Self> {
-        Arc::new(Self)
+        let shared = Shared {
+            code,
+            host,
+            contract,
+            environment,
+            live: OnceCell::new(),
+            epoch: Instant::now(),
+            stopped: AtomicBool::new(false),
+            drained: Notify::new(),
+            next_call: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            starts: AtomicU64::new(0),
+        };
+        Arc::new(Self { shared: Arc::new(shared) })
     }
 
     /// The function.
     pub fn code(&self) -> &Arc<FunctionCode> {
-        unimplemented!()
+        &self.shared.code
     }
 
     /// Handles one call: waits for an instance, or starts one because it waits. The call's place is
-    /// held until the reply's body has ended or is dropped; dropping this future gives it up.
+    /// held until the reply's body has ended or is dropped; dropping this future gives it up. A reply
+    /// that switches protocols carries its [`Place`] in its extensions: whoever keeps the connection
+    /// keeps the place with it. The deadline ends a body that still streams, but no such connection.
     ///
     /// # Errors
     /// `HOB-0501` at the deadline, `HOB-0503` when the queue is full, `HOB-0504` when it waited too
     /// long, `HOB-0405` for a body above the limit, and whatever the instance answers with.
-    pub async fn call(&self, _invocation: Invocation) -> Result<Reply> {
-        unimplemented!()
+    pub async fn call(&self, invocation: Invocation) -> Result<Reply> {
+        self.shared.calls.fetch_add(1, Ordering::Relaxed);
+        let reply = self.shared.handle(invocation).await;
+        if reply.is_err() {
+            self.shared.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        reply
     }
 
-    /// Loads the code and starts one instance, to prove at deploy that it can.
+    /// Loads the code and starts one instance, to prove at deploy that it can; instances that are kept
+    /// running (`min`) start as well.
     ///
     /// # Errors
-    /// What stands against it.
+    /// What stands against it, with what the program printed last.
     pub async fn first_instance(&self) -> Result<()> {
-        unimplemented!()
+        let until = tokio::time::Instant::now() + QUEUE_WAIT_MAX.max(self.shared.code.spec.timeout());
+        let place = self.shared.acquire(until).await?;
+        self.shared.instance_of(&place).await?;
+        Ok(())
     }
 
     /// A snapshot of its numbers.
     pub fn stats(&self) -> Stats {
-        unimplemented!()
+        let shared = &self.shared;
+        let mut stats = Stats {
+            calls: shared.calls.load(Ordering::Relaxed),
+            failures: shared.failures.load(Ordering::Relaxed),
+            starts: shared.starts.load(Ordering::Relaxed),
+            ..Stats::default()
+        };
+        if let Some(live) = shared.live.get() {
+            let scale = &live.lock().scale;
+            (stats.instances, stats.running, stats.waiting) =
+                (scale.instances(), scale.running(), scale.waiting());
+        }
+        stats
     }
 
     /// Lets running calls finish for `grace`, then ends every instance. New calls fail with `HOB-0509`.
-    pub async fn stop(&self, _grace: Duration) {
-        unimplemented!()
+    /// A call that has an instance of its own and outlasts `grace` ends when its caller drops it.
+    pub async fn stop(&self, grace: Duration) {
+        self.shared.stop(grace).await;
+    }
+}
+
+struct Shared {
+    code: Arc<FunctionCode>,
+    host: Arc<dyn Host>,
+    contract: &'static dyn Contract,
+    environment: Arc<Environment>,
+    live: OnceCell<Live>,
+    epoch: Instant,
+    stopped: AtomicBool,
+    /// Told when a call ends in a stopped pool.
+    drained: Notify,
+    next_call: AtomicU64,
+    calls: AtomicU64,
+    failures: AtomicU64,
+    starts: AtomicU64,
+}
+
+/// What exists once the code is loaded.
+struct Live {
+    unit: Arc<dyn Unit>,
+    lifetime: Lifetime,
+    state: Mutex<State>,
+}
+
+struct State {
+    scale: Scale,
+    waiters: HashMap<CallId, Grant>,
+    instances: HashMap<InstanceId, Running>,
+    /// Why the newest start failed or the newest instance ended.
+    last_fault: Option<Fault>,
+    /// Kept between steps, so that a step allocates nothing.
+    effects: Vec<Effect>,
+}
+
+type Grant = oneshot::Sender<Result<Place>>;
+
+struct Running {
+    instance: Arc<dyn Instance>,
+    /// How long it took to start, for the calls that waited for it.
+    started_in: Duration,
+    /// Its end tells the watching task that nobody is interested any more.
+    _watched: oneshot::Sender<()>,
+}
+
+/// An effect with what it needs, to be carried out after the state's lock is released.
+enum Action {
+    /// To nobody if the call has left: the answer's place is given back then.
+    Answer(Option<Grant>, Result<Place>),
+    Start,
+    Stop(Arc<dyn Instance>),
+    WakeAt(u64),
+}
+
+/// A call that waits. Dropping it gives its turn up.
+struct Ticket {
+    shared: Arc<Shared>,
+    call: CallId,
+    granted: oneshot::Receiver<Result<Place>>,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.shared.step(Event::Left(self.call), |state| {
+            state.waiters.remove(&self.call);
+        });
+    }
+}
+
+impl Live {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    async fn handle(self: &Arc<Self>, invocation: Invocation) -> Result<Reply> {
+        let Invocation { context, request } = invocation;
+        let deadline = tokio::time::Instant::from_std(context.deadline);
+        let (request, body_fault) = body::limit(request, self.code.spec.body_bytes_max)?;
+
+        let arrived = Instant::now();
+        let place = self.acquire(deadline).await.map_err(for_callers)?;
+        let waited = arrived.elapsed();
+        context.timing.queued(waited.saturating_sub(place.started_in().unwrap_or_default()));
+        if let Some(started_in) = place.started_in() {
+            context.timing.started(started_in.min(waited));
+        }
+
+        let answer = async {
+            let starting = Instant::now();
+            let (instance, fresh) = self.instance_of(&place).await.map_err(for_callers)?;
+            if fresh {
+                context.timing.started(starting.elapsed());
+            }
+            instance.call(Invocation { context: Arc::clone(&context), request }).await
+        };
+        match timeout_at(deadline, answer).await {
+            Ok(Ok(reply)) => Ok(body::guard(reply, place, deadline)),
+            Ok(Err(fault)) => {
+                self.notice_end(&place);
+                Err(body_fault.get().cloned().unwrap_or(fault))
+            }
+            Err(_) => Err(self.call_timeout()),
+        }
+    }
+
+    /// Waits for a place, until the deadline or as long as a call may wait.
+    async fn acquire(self: &Arc<Self>, deadline: tokio::time::Instant) -> Result<Place> {
+        let longest = tokio::time::Instant::now() + QUEUE_WAIT_MAX;
+        let waiting = async {
+            self.load().await?;
+            match self.arrive()? {
+                Ok(place) => Ok(place),
+                Err(mut ticket) => (&mut ticket.granted).await.unwrap_or_else(|_| Err(stopping())),
+            }
+        };
+        timeout_at(deadline.min(longest), waiting).await.unwrap_or_else(|_| {
+            Err(if deadline <= longest { self.call_timeout() } else { self.queue_timeout() })
+        })
+    }
+
+    /// Loads the code; callers that come meanwhile wait for the same load.
+    async fn load(&self) -> Result<&Live> {
+        let load = || async {
+            let unit = self.host.load(Arc::clone(&self.code)).await?;
+            let lifetime = self.contract.lifetime(unit.as_ref())?;
+            let sharing = match lifetime {
+                Lifetime::PerCall => Sharing::PerCall,
+                Lifetime::Kept => Sharing::Kept,
+            };
+            let state = State {
+                scale: Scale::new(self.code.spec.scale, sharing),
+                waiters: HashMap::new(),
+                instances: HashMap::new(),
+                last_fault: None,
+                effects: Vec::new(),
+            };
+            Ok(Live { unit, lifetime, state: Mutex::new(state) })
+        };
+        self.live.get_or_try_init(load).await
+    }
+
+    /// A place at once, or a ticket to wait with.
+    fn arrive(self: &Arc<Self>) -> Result<std::result::Result<Place, Ticket>> {
+        let live =
+            self.live.get().ok_or_else(|| Fault::internal("a call came before the code was loaded"))?;
+        let call = self.next_call.fetch_add(1, Ordering::Relaxed);
+        let mut state = live.lock();
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(stopping());
+        }
+        let mut effects = std::mem::take(&mut state.effects);
+        state.scale.step(Event::Arrived(call), self.now_ms(), &mut effects);
+        let outcome = if let Some(Effect::Hand(_, instance)) = effects.first().copied() {
+            effects.remove(0);
+            Ok(self.place(&state, instance, false))
+        } else {
+            let (grant, granted) = oneshot::channel();
+            state.waiters.insert(call, grant);
+            Err(Ticket { shared: Arc::clone(self), call, granted })
+        };
+        let actions = self.plan(&mut state, effects);
+        drop(state);
+        self.carry_out(actions);
+        Ok(outcome)
+    }
+
+    /// Changes the state, applies an event and carries out what follows. Does nothing before the code
+    /// is loaded.
+    fn step(self: &Arc<Self>, event: Event, change: impl FnOnce(&mut State)) {
+        let Some(live) = self.live.get() else { return };
+        let mut state = live.lock();
+        change(&mut state);
+        let mut effects = std::mem::take(&mut state.effects);
+        state.scale.step(event, self.now_ms(), &mut effects);
+        let actions = self.plan(&mut state, effects);
+        drop(state);
+        self.carry_out(actions);
+        if self.stopped.load(Ordering::Acquire) {
+            self.drained.notify_waiters();
+        }
+    }
+
+    fn plan(self: &Arc<Self>, state: &mut State, mut effects: Vec<Effect>) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for effect in effects.drain(..) {
+            let (call, answer) = match effect {
+                Effect::Hand(call, instance) => (call, Ok(self.place(state, instance, true))),
+                Effect::RefuseFull(call) => (call, Err(self.queue_full())),
+                Effect::RefuseFailing(call) => (call, Err(failing(state.last_fault.as_ref()))),
+                Effect::Start if self.stopped.load(Ordering::Acquire) => continue,
+                Effect::Start => {
+                    actions.push(Action::Start);
+                    continue;
+                }
+                Effect::Stop(instance) => {
+                    let running = state.instances.remove(&instance);
+                    actions.extend(running.map(|running| Action::Stop(running.instance)));
+                    continue;
+                }
+                Effect::WakeAt(at_ms) => {
+                    actions.push(Action::WakeAt(at_ms));
+                    continue;
+                }
+            };
+            actions.push(Action::Answer(state.waiters.remove(&call), answer));
+        }
+        state.effects = effects;
+        actions
+    }
+
+    fn carry_out(self: &Arc<Self>, actions: Vec<Action>) {
+        for action in actions {
+            let spawn = &self.environment.spawn;
+            match action {
+                Action::Answer(Some(grant), answer) => drop(grant.send(answer)),
+                Action::Answer(None, answer) => drop(answer),
+                Action::Start => spawn.spawn("instance", Box::pin(Arc::clone(self).start_one())),
+                Action::Stop(instance) => {
+                    spawn.spawn("instance stop", Box::pin(async move { instance.stop(GRACE_CEILING).await }));
+                }
+                Action::WakeAt(at_ms) => {
+                    let at = tokio::time::Instant::from_std(self.epoch + Duration::from_millis(at_ms));
+                    let pool = Arc::downgrade(self);
+                    let wake = async move {
+                        sleep_until(at).await;
+                        if let Some(pool) = pool.upgrade() {
+                            pool.step(Event::Tick, |_| ());
+                        }
+                    };
+                    spawn.spawn("pool timer", Box::pin(wake));
+                }
+            }
+        }
+    }
+
+    /// Starts one kept instance and watches over it until it ends.
+    async fn start_one(self: Arc<Self>) {
+        let Some(live) = self.live.get() else { return };
+        let began = Instant::now();
+        let id = self.environment.next_instance();
+        let instance: Arc<dyn Instance> = match self.start(live, id).await {
+            Ok(instance) => Arc::from(instance),
+            Err(fault) => {
+                self.report(id, &format!("start failed: {fault}"));
+                return self.step(Event::StartFailed, |state| state.last_fault = Some(fault));
+            }
+        };
+        let (watched, unwatched) = oneshot::channel();
+        if self.stopped.load(Ordering::Acquire) {
+            return instance.stop(Duration::ZERO).await;
+        }
+        let running =
+            Running { instance: Arc::clone(&instance), started_in: began.elapsed(), _watched: watched };
+        self.step(Event::Ready(id), |state| {
+            state.instances.insert(id, running);
+        });
+        let pool = Arc::downgrade(&self);
+        drop(self);
+        tokio::select! {
+            fault = instance.ended() => if let Some(pool) = pool.upgrade() { pool.ended(id, fault) },
+            _ = unwatched => {}
+        }
+    }
+
+    async fn start(&self, live: &Live, instance: InstanceId) -> Result<Box<dyn Instance>> {
+        let start = Start {
+            code: Arc::clone(&self.code),
+            unit: Arc::clone(&live.unit),
+            instance,
+            environment: Arc::clone(&self.environment),
+        };
+        let started = self.contract.start(start).await?;
+        self.starts.fetch_add(1, Ordering::Relaxed);
+        Ok(started)
+    }
+
+    /// The instance that a place stands for, started now where each call has its own; and whether it was.
+    async fn instance_of<'a>(&self, place: &'a Place) -> Result<(&'a Arc<dyn Instance>, bool)> {
+        if let Some(instance) = place.instance() {
+            return Ok((instance, false));
+        }
+        let live =
+            self.live.get().ok_or_else(|| Fault::internal("a place exists before the code is loaded"))?;
+        debug_assert_eq!(live.lifetime, Lifetime::PerCall);
+        let started = self.start(live, self.environment.next_instance()).await?;
+        Ok((place.set(Arc::from(started)), true))
+    }
+
+    fn place(self: &Arc<Self>, state: &State, instance: InstanceId, waited: bool) -> Place {
+        let running = state.instances.get(&instance);
+        let started_in = running.filter(|_| waited).map(|running| running.started_in);
+        Place::new(
+            Arc::clone(self),
+            instance,
+            running.map(|running| Arc::clone(&running.instance)),
+            started_in,
+        )
+    }
+
+    /// After a failed call: an instance that has ended gets no other call.
+    fn notice_end(self: &Arc<Self>, place: &Place) {
+        if let (Some(id), Some(instance)) = (place.kept_id(), place.instance())
+            && let Some(fault) = instance.ended().now_or_never()
+        {
+            self.ended(id, fault);
+        }
+    }
+
+    fn ended(self: &Arc<Self>, id: InstanceId, fault: Option<Fault>) {
+        let mut known = false;
+        self.step(Event::Ended(id), |state| {
+            known = state.instances.remove(&id).is_some();
+            if known && fault.is_some() {
+                state.last_fault.clone_from(&fault);
+            }
+        });
+        if let (true, Some(fault)) = (known, fault) {
+            self.report(id, &format!("instance ended: {fault}"));
+        }
+    }
+
+    async fn stop(self: &Arc<Self>, grace: Duration) {
+        let until = tokio::time::Instant::now() + grace;
+        self.stopped.store(true, Ordering::Release);
+        let Some(live) = self.live.get() else { return };
+        let waiters = std::mem::take(&mut live.lock().waiters);
+        waiters.into_values().for_each(|grant| drop(grant.send(Err(stopping()))));
+        let drained = async {
+            loop {
+                let mut changed = std::pin::pin!(self.drained.notified());
+                changed.as_mut().enable();
+                if live.lock().scale.running() == 0 {
+                    break;
+                }
+                changed.await;
+            }
+        };
+        let _ = timeout_at(until, drained).await;
+        let instances = std::mem::take(&mut live.lock().instances);
+        let rest = until.saturating_duration_since(tokio::time::Instant::now());
+        let stops = instances.into_values().map(|running| async move { running.instance.stop(rest).await });
+        futures_util::future::join_all(stops).await;
+    }
+
+    fn report(&self, instance: InstanceId, text: &str) {
+        log::platform(self.environment.logs.as_ref(), &self.code, instance, None, text);
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn call_timeout(&self) -> Fault {
+        call_timeout(&self.code)
+    }
+
+    fn queue_timeout(&self) -> Fault {
+        let name = &self.code.name;
+        Fault::new(
+            Code::QueueTimeout,
+            format!("the call waited {} for an instance of `{name}`", show_duration(QUEUE_WAIT_MAX)),
+        )
+        .hint(format!("raise `scale.max` or `scale.concurrency` of `{name}`"))
+        .retry_after(1)
+    }
+
+    fn queue_full(&self) -> Fault {
+        let name = &self.code.name;
+        Fault::new(
+            Code::QueueFull,
+            format!("{QUEUE_CALLS_MAX} calls wait for `{name}` already, which is the limit"),
+        )
+        .hint(format!("raise `scale.max` or `scale.concurrency` of `{name}`"))
+        .retry_after(1)
+    }
+}
+
+/// The deadline has passed.
+fn call_timeout(code: &FunctionCode) -> Fault {
+    let (name, timeout) = (&code.name, show_duration(code.spec.timeout()));
+    Fault::new(
+        Code::CallTimeout,
+        format!("`{name}` did not answer before its deadline (timeout `{timeout}`)"),
+    )
+    .hint(format!("raise `timeout` of `{name}`, or see where it waits with `hob logs`"))
+}
+
+fn stopping() -> Fault {
+    Fault::new(Code::Stopping, "the function is being stopped").retry_after(1)
+}
+
+fn failing(last: Option<&Fault>) -> Fault {
+    let fault = last.cloned().unwrap_or_else(|| Fault::internal("a start failed without a reason"));
+    fault.retry_after(1)
+}
+
+/// What a program printed before it failed is its owner's to see, not its callers'.
+fn for_callers(fault: Fault) -> Fault {
+    match fault.code() {
+        Code::StartTimeout | Code::StartExit => fault.hint("see `hob logs` for what it printed"),
+        _ => fault,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::contract::{self, Contract};
 use crate::host::{FunctionCode, HOSTS, Host, Progress};
+use crate::log;
 use crate::outbound::Outbound;
 use crate::pool::Pool;
 use hob_core::code::Code;
@@ -52,7 +53,8 @@ impl Runtime {
     ///
     /// # Errors
     /// When a host cannot work on this machine at all.
-    pub fn open(environment: Environment) -> Result<Self> {
+    pub fn open(mut environment: Environment) -> Result<Self> {
+        environment.logs = log::limited(environment.logs, Arc::clone(&environment.spawn));
         let environment = Arc::new(environment);
         let mut hosts = BTreeMap::new();
         for row in HOSTS {

@@ -1,5 +1,0 @@
-//! Host `process`.
-use super::HostRow;
-
-pub(super) const ROW: HostRow =
-    HostRow { name: "process", summary: "", example: "", detect: |_| None, open: |_| unimplemented!() };

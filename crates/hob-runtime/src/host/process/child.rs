@@ -1,0 +1,268 @@
+//! A started program and the task that watches over it until nothing of it is left.
+//!
+//! **How.** The task waits for the end of the child, its deadline, or too much memory, whichever comes
+//! first. While the child is not reaped its number cannot be given to another process, so the whole
+//! session is killed before. Then come descendants that left the session, and the working folder.
+//!
+//! **Memory.** The resident memory of the child is read every [`MEMORY_CHECK`], that of its session
+//! every [`SESSION_CHECKS`] times that. A program can exceed its limit for that long.
+
+use super::fork::{Born, Folder};
+use super::procfs;
+use crate::host::{Exit, FunctionCode, Launch, Program};
+use crate::log::{Lines, Tail};
+use crate::runtime::Environment;
+use hob_core::fault::{Fault, Result};
+use hob_core::port::{BoxFuture, Stream};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval_at, sleep_until, timeout};
+
+/// How often the child's memory is read.
+const MEMORY_CHECK: Duration = Duration::from_millis(50);
+/// Every how many of these the whole session is read, which costs a walk through `/proc`.
+const SESSION_CHECKS: u32 = 10;
+/// How long the end of a program waits for the last lines that it printed.
+const LAST_LINES: Duration = Duration::from_millis(20);
+/// A child that lived longer may have descendants with lower numbers than its own.
+const NUMBERS_WRAP: Duration = Duration::from_secs(10);
+
+/// A started program. Dropping it kills its session.
+pub(super) struct Child {
+    session: Arc<Session>,
+    exit: watch::Receiver<Option<Exit>>,
+    stdin: Option<ChildStdin>,
+    stdout: Option<ChildStdout>,
+    tail: Tail,
+}
+
+/// The processes of a program, as long as its number is its own.
+struct Session {
+    leader: Pid,
+    reaped: Mutex<bool>,
+}
+
+impl Session {
+    fn signal(&self, signal: Signal) {
+        let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*reaped {
+            let _ = kill_process_group(self.leader, signal);
+        }
+    }
+}
+
+/// Starts watching over a child that was just born.
+pub(super) fn watch(
+    mut born: Born,
+    code: &Arc<FunctionCode>,
+    launch: &Launch,
+    environment: &Arc<Environment>,
+) -> Result<Child> {
+    let session = Arc::new(Session { leader: born.pid, reaped: Mutex::new(false) });
+    let streams = || -> std::io::Result<(Option<ChildStdin>, ChildStdout, ChildStderr)> {
+        let missing = || std::io::Error::other("a standard stream is missing");
+        Ok((
+            born.child.stdin.take().map(ChildStdin::from_std).transpose()?,
+            ChildStdout::from_std(born.child.stdout.take().ok_or_else(missing)?)?,
+            ChildStderr::from_std(born.child.stderr.take().ok_or_else(missing)?)?,
+        ))
+    };
+    let (stdin, stdout, stderr) = match { streams }() {
+        Ok(streams) => streams,
+        Err(error) => {
+            session.signal(Signal::KILL);
+            return Err(Fault::internal(format!("cannot read a child's output: {error}")));
+        }
+    };
+    let logs = Logs { code, launch, environment, tail: Tail::default() };
+    let mut pumped = vec![logs.pump(stderr, Stream::Stderr)];
+    let mut stdout = Some(stdout);
+    if !launch.stdout {
+        pumped.extend(stdout.take().map(|stdout| logs.pump(stdout, Stream::Stdout)));
+    }
+    let (exited, exit) = watch::channel(None);
+    let watcher = Watcher {
+        session: Arc::clone(&session),
+        born,
+        began: Instant::now(),
+        deadline: launch.context.as_ref().map(|context| context.deadline),
+        memory_bytes_max: code.spec.memory_bytes,
+        pumped,
+        exited,
+    };
+    environment.spawn.spawn("process", Box::pin(watcher.run()));
+    Ok(Child { session, exit, stdin, stdout, tail: logs.tail })
+}
+
+struct Logs<'a> {
+    code: &'a Arc<FunctionCode>,
+    launch: &'a Launch,
+    environment: &'a Arc<Environment>,
+    tail: Tail,
+}
+
+impl Logs<'_> {
+    /// Makes a stream's lines log records in the background; tells when it has ended.
+    fn pump(&self, reader: impl AsyncRead + Send + Unpin + 'static, stream: Stream) -> oneshot::Receiver<()> {
+        let sink = Arc::clone(&self.environment.logs);
+        let lines = Lines::new(sink, Arc::clone(self.code), self.launch.instance, stream)
+            .with_tail(self.tail.clone());
+        let invocation = self.launch.context.as_ref().map(|context| context.id);
+        let (done, ended) = oneshot::channel();
+        let pump = async move {
+            lines.pump(reader, invocation).await;
+            let _ = done.send(());
+        };
+        self.environment.spawn.spawn("process output", Box::pin(pump));
+        ended
+    }
+}
+
+struct Watcher {
+    session: Arc<Session>,
+    born: Born,
+    began: Instant,
+    deadline: Option<Instant>,
+    memory_bytes_max: u64,
+    pumped: Vec<oneshot::Receiver<()>>,
+    exited: watch::Sender<Option<Exit>>,
+}
+
+impl Watcher {
+    async fn run(mut self) {
+        let verdict = self.watch().await;
+        self.session.signal(Signal::KILL);
+        let exit = self.reap();
+        for pumped in std::mem::take(&mut self.pumped) {
+            let _ = timeout(LAST_LINES, pumped).await;
+        }
+        self.exited.send_replace(Some(verdict.unwrap_or(exit)));
+        let (began, leader, folder) = (self.began, self.session.leader, self.born.folder);
+        let _ = tokio::task::spawn_blocking(move || sweep(began, leader, folder)).await;
+    }
+
+    /// Waits for the end, and says why if it was not the program's own.
+    async fn watch(&self) -> Option<Exit> {
+        let ended = async {
+            // SAFETY: the descriptor is borrowed from `self`, so it stays open and its own as long as
+            // the registration lives.
+            match unsafe { AsyncFd::register(self.born.pidfd.as_fd()) } {
+                Ok(fd) => drop(fd.readable().await),
+                Err(error) => tracing::error!(%error, "cannot wait for a child"),
+            }
+        };
+        let late = async {
+            match self.deadline {
+                Some(deadline) => sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = ended => None,
+            () = late => Some(Exit::Deadline),
+            () = self.memory_exceeded() => Some(Exit::MemoryLimit),
+        }
+    }
+
+    async fn memory_exceeded(&self) {
+        let leader = self.session.leader.as_raw_nonzero().get();
+        let mut ticks = interval_at(tokio::time::Instant::now() + MEMORY_CHECK, MEMORY_CHECK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for check in 1_u32.. {
+            ticks.tick().await;
+            if procfs::resident_bytes(leader) > self.memory_bytes_max {
+                return;
+            }
+            if check % SESSION_CHECKS == 0 && self.session_exceeds() {
+                return;
+            }
+        }
+    }
+
+    fn session_exceeds(&self) -> bool {
+        let processes = procfs::session(self.session.leader);
+        let total = |bytes: fn(i32) -> u64| processes.iter().map(|pid| bytes(*pid)).sum::<u64>();
+        // Pages that a parent shares with its forked workers count once, which costs more to find out.
+        total(procfs::resident_bytes) > self.memory_bytes_max
+            && total(procfs::proportional_bytes) > self.memory_bytes_max
+    }
+
+    /// Takes the child's exit status; from here on its number may be another's.
+    fn reap(&mut self) -> Exit {
+        let mut reaped = self.session.reaped.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = self.born.child.wait();
+        *reaped = true;
+        match status {
+            Ok(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => Exit::Code(code),
+                (None, Some(signal)) => Exit::Signal(signal),
+                (None, None) => Exit::Code(-1),
+            },
+            Err(error) => {
+                tracing::error!(%error, "cannot read a child's exit status");
+                Exit::Code(-1)
+            }
+        }
+    }
+}
+
+/// Ends descendants that left the session, and removes the working folder.
+fn sweep(began: Instant, leader: Pid, folder: Folder) {
+    let mark = folder.path().display().to_string();
+    let pid_min = if began.elapsed() < NUMBERS_WRAP { leader.as_raw_nonzero().get() } else { 0 };
+    procfs::kill_marked(|value| value == mark, pid_min);
+    drop(folder);
+}
+
+impl Program for Child {
+    fn take_stdin(&mut self) -> Option<Box<dyn AsyncWrite + Send + Unpin>> {
+        self.stdin.take().map(|stdin| Box::new(stdin) as _)
+    }
+
+    fn take_stdout(&mut self) -> Option<Box<dyn AsyncRead + Send + Unpin>> {
+        self.stdout.take().map(|stdout| Box::new(stdout) as _)
+    }
+
+    fn exit(&self) -> BoxFuture<'_, Exit> {
+        let mut exit = self.exit.clone();
+        Box::pin(async move {
+            let ended = exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone());
+            // Without a watching task the node itself is ending, and the child with it.
+            ended.unwrap_or(Exit::Signal(Signal::KILL.as_raw()))
+        })
+    }
+
+    fn stop(&self, grace: Duration) -> BoxFuture<'_, Exit> {
+        Box::pin(async move {
+            self.session.signal(Signal::TERM);
+            if let Ok(exit) = timeout(grace, self.exit()).await {
+                return exit;
+            }
+            self.session.signal(Signal::KILL);
+            self.exit().await
+        })
+    }
+
+    fn listening(&self) -> Vec<SocketAddr> {
+        procfs::listening(self.session.leader)
+    }
+
+    fn last_lines(&self) -> Vec<String> {
+        self.tail.lines()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.session.signal(Signal::KILL);
+    }
+}

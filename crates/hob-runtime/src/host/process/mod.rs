@@ -1,0 +1,167 @@
+//! Host `process`: any program of this machine as a supervised child.
+//!
+//! **Why.** Most code that exists is a program with arguments, environment and standard streams. It
+//! runs unchanged here; what differs from a terminal is that it cannot outlive, crowd out or spy on
+//! the node by accident.
+//!
+//! **How.** Each start gets a working folder, an environment built from the manifest alone, a session
+//! of its own, `no_new_privs`, resource limits, and a [`child::Child`] that watches over its memory
+//! and ends it with all its descendants. A descendant that left the session is found by the variable
+//! `HOB_INSTANCE` in its environment, also by the next node after one was killed.
+//!
+//! **Detection.** Native programs and `.py`, `.js`, `.mjs`, `.cjs` files serve HTTP on `$PORT` (contract
+//! `http`); `.sh` files and scripts whose first line names a shell answer one call each (`stdio`).
+//!
+//! **Not here:** namespaces and system call filters; a program sees the machine's files as the node does.
+
+mod child;
+mod find;
+mod fork;
+mod procfs;
+
+use super::{Command, FunctionCode, Host, HostRow, Launch, Program, Progress, Unit};
+use crate::runtime::Environment;
+use fork::{Forker, Job};
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::port::BoxFuture;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub(super) const ROW: HostRow = HostRow {
+    name: "process",
+    summary: "Any program of this machine, as a supervised child process",
+    example: "run = [\"python3\", \"server.py\"]\ncontract = \"http\"\n",
+    detect: find::detect,
+    open: |environment| Ok(Arc::new(Process::open(environment)?)),
+};
+
+struct Process {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    environment: Arc<Environment>,
+    /// Working folders of started programs.
+    work_dir: PathBuf,
+    /// The node's `PATH`.
+    path: String,
+    forker: Forker,
+}
+
+impl Process {
+    /// Ends what a killed node left behind, and empties its working folders.
+    fn open(environment: &Arc<Environment>) -> Result<Self> {
+        let work_dir = environment.work_dir.join("process");
+        procfs::kill_marked(|value| Path::new(value).starts_with(&work_dir), 0);
+        let renewed = || -> std::io::Result<PathBuf> {
+            if work_dir.exists() {
+                std::fs::remove_dir_all(&work_dir)?;
+            }
+            std::fs::create_dir_all(&work_dir)?;
+            work_dir.canonicalize()
+        };
+        let machine = |error: std::io::Error| {
+            let folder = work_dir.display();
+            Fault::new(Code::MachineLacks, format!("the working folder `{folder}` cannot be used"))
+                .detail(error)
+        };
+        let work_dir = renewed().map_err(machine)?;
+        let forker = Forker::start().map_err(machine)?;
+        let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
+        Ok(Self { shared: Arc::new(Shared { environment: Arc::clone(environment), work_dir, path, forker }) })
+    }
+}
+
+impl Host for Process {
+    fn prepare<'a>(
+        &'a self,
+        code: &'a FunctionCode,
+        _progress: &'a (dyn Fn(Progress) + Send + Sync),
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { find::check(code, &find::program(code, &self.shared.path)?) })
+    }
+
+    fn load(&self, code: Arc<FunctionCode>) -> BoxFuture<'_, Result<Arc<dyn Unit>>> {
+        Box::pin(async move {
+            let program = find::program(&code, &self.shared.path)?;
+            let unit: Arc<dyn Unit> = Arc::new(Native { code, program, shared: Arc::clone(&self.shared) });
+            Ok(unit)
+        })
+    }
+}
+
+/// A program that was found.
+struct Native {
+    code: Arc<FunctionCode>,
+    program: PathBuf,
+    shared: Arc<Shared>,
+}
+
+impl Unit for Native {
+    fn command(&self) -> Option<&dyn Command> {
+        Some(self)
+    }
+}
+
+impl Command for Native {
+    fn start(&self, launch: Launch) -> BoxFuture<'_, Result<Box<dyn Program>>> {
+        Box::pin(async move {
+            let shared = &self.shared;
+            let folder = shared.work_dir.join(shared.forker.next_number().to_string());
+            let job = Job {
+                program: self.program.clone(),
+                args: self.code.spec.run.iter().skip(1).chain(&launch.args).cloned().collect(),
+                env: variables(&shared.path, &folder, &self.code.spec.env, &launch.env),
+                package: self.code.dir.clone(),
+                folder,
+                stdin: launch.stdin,
+            };
+            let born = shared.forker.spawn(job).await.map_err(|error| self.refused(&error))?;
+            let child = child::watch(born, &self.code, &launch, &shared.environment)?;
+            Ok(Box::new(child) as Box<dyn Program>)
+        })
+    }
+}
+
+impl Native {
+    fn refused(&self, error: &std::io::Error) -> Fault {
+        // What was wrong already at deploy has the better words; the machine may have changed since.
+        if let Err(fault) = find::check(&self.code, &self.program) {
+            return fault;
+        }
+        let program = self.program.display();
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Fault::new(
+                Code::ProgramMissing,
+                format!("`{program}` needs a loader that this machine lacks"),
+            )
+            .hint("link the program statically, or build it for this machine's C library")
+            .detail(error),
+            std::io::ErrorKind::PermissionDenied => {
+                Fault::new(Code::ProgramMissing, format!("`{program}` may not be executed")).detail(error)
+            }
+            _ => Fault::internal(format!("cannot start `{program}`: {error}")),
+        }
+    }
+}
+
+/// The whole environment of a program: defaults, then the manifest's, then the contract's. Nothing of
+/// the node's own environment but `PATH` gets in.
+fn variables(
+    path: &str,
+    folder: &Path,
+    manifest: &BTreeMap<String, String>,
+    contract: &[(String, String)],
+) -> BTreeMap<String, String> {
+    let own_tmp = folder.join(fork::TMP).display().to_string();
+    let mut variables: BTreeMap<String, String> =
+        [("PATH", path), ("HOME", &own_tmp), ("TMPDIR", &own_tmp), ("LANG", "C.UTF-8")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+    variables.extend(manifest.clone());
+    variables.extend(contract.iter().cloned());
+    variables.insert(procfs::MARK.to_owned(), folder.display().to_string());
+    variables
+}

@@ -1,0 +1,133 @@
+//! What `/proc` says about processes: who belongs to an instance, how much memory, which ports.
+//!
+//! **Why.** Without a cgroup of its own, an instance is known by its session, and a descendant that
+//! left the session by a variable that it inherited. Neither needs a privilege.
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The variable that marks every process of an instance; its value is the instance's working folder.
+pub(super) const MARK: &str = "HOB_INSTANCE";
+
+fn pids() -> impl Iterator<Item = i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Kills every process above `pid_min` whose mark `belongs`. Repeats, since processes may be born
+/// meanwhile.
+pub(super) fn kill_marked(belongs: impl Fn(&str) -> bool, pid_min: i32) {
+    const ROUNDS: usize = 10;
+    for _ in 0..ROUNDS {
+        let mut found = false;
+        for pid in pids().filter(|pid| *pid > pid_min).filter_map(Pid::from_raw) {
+            if mark(pid).is_some_and(|value| belongs(&value)) {
+                found |= kill_process(pid, Signal::KILL).is_ok();
+            }
+        }
+        if !found {
+            return;
+        }
+    }
+}
+
+fn mark(pid: Pid) -> Option<String> {
+    let environ = std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).ok()?;
+    let entry = environ.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(MARK.as_bytes()))?;
+    String::from_utf8(entry.strip_prefix(b"=")?.to_vec()).ok()
+}
+
+/// The living processes of a session.
+pub(super) fn session(leader: Pid) -> Vec<i32> {
+    let leader = leader.as_raw_nonzero().get();
+    pids().filter(|pid| *pid == leader || session_of(*pid) == Some(leader)).collect()
+}
+
+/// Fields of `/proc/<pid>/stat` after the name, which may itself hold spaces and brackets:
+/// state, parent, group, session.
+fn session_of(pid: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(3)?.parse().ok()
+}
+
+/// Resident memory of one process in bytes; 0 once it has ended.
+pub(super) fn resident_bytes(pid: i32) -> u64 {
+    kib_field(&format!("/proc/{pid}/status"), "VmRSS:").unwrap_or_default()
+}
+
+/// Resident memory in which a page shared by n processes counts 1/n for each; [`resident_bytes`] where
+/// the kernel does not tell.
+pub(super) fn proportional_bytes(pid: i32) -> u64 {
+    kib_field(&format!("/proc/{pid}/smaps_rollup"), "Pss:").unwrap_or_else(|| resident_bytes(pid))
+}
+
+fn kib_field(file: &str, field: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field))?;
+    Some(value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// The TCP addresses on which processes of a session listen.
+pub(super) fn listening(leader: Pid) -> Vec<SocketAddr> {
+    let sockets: HashSet<u64> = session(leader).into_iter().flat_map(sockets).collect();
+    let tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(|file| std::fs::read_to_string(file).unwrap_or_default());
+    let rows = tables.iter().flat_map(|table| table.lines());
+    rows.filter_map(listener)
+        .filter(|(_, inode)| sockets.contains(inode))
+        .map(|(address, _)| address)
+        .collect()
+}
+
+fn sockets(pid: i32) -> Vec<u64> {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let links = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+    links
+        .filter_map(|link| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
+        .collect()
+}
+
+/// A row of `/proc/net/tcp` in state LISTEN (`0A`): its local address and its socket's inode.
+fn listener(row: &str) -> Option<(SocketAddr, u64)> {
+    let mut words = row.split_ascii_whitespace();
+    let (local, state, inode) = (words.nth(1)?, words.nth(1)?, words.nth(5)?);
+    let (address, port) = local.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    // Addresses are written as 32-bit words in the machine's byte order.
+    let word =
+        |at: usize| Some(u32::from_str_radix(address.get(at * 8..at * 8 + 8)?, 16).ok()?.to_ne_bytes());
+    let address = if address.len() == 8 {
+        IpAddr::from(Ipv4Addr::from(word(0)?))
+    } else {
+        let mut bytes = [0; 16];
+        for at in 0..4 {
+            bytes[at * 4..at * 4 + 4].copy_from_slice(&word(at)?);
+        }
+        IpAddr::from(Ipv6Addr::from(bytes))
+    };
+    (state == "0A").then_some((SocketAddr::new(address, port), inode.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listener;
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn reads_the_kernels_table_of_sockets() {
+        let rest = "00000000:0000 00000000 0 0 4242 1 0 100 0 0 10 0";
+        for (row, expected) in [
+            (format!("0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 {rest}"), Some("127.0.0.1:8080")),
+            (format!("1: 0100007F:1F90 00000000:0000 01 00000000:00000000 {rest}"), None),
+            (
+                format!("2: 00000000000000000000000001000000:0050 0:0 0A 00000000:00000000 {rest}"),
+                Some("[::1]:80"),
+            ),
+            ("  sl  local_address rem_address   st".to_owned(), None),
+        ] {
+            let found = listener(&row).map(|(address, inode)| (address.to_string(), inode));
+            assert_eq!(found, expected.map(|address| (address.to_owned(), 4242)), "{row}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! A call's right to run, which ends when its last copy is dropped.
+
+use super::Shared;
+use crate::contract::Instance;
+use hob_core::fault::Fault;
+use hob_core::scale::{Event, InstanceId};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// A call's right to run. A reply that switches protocols carries it in its extensions; whoever keeps
+/// the connection keeps it. Where each call has an instance of its own, that instance ends with it.
+#[derive(Clone)]
+pub struct Place(Arc<Held>);
+
+struct Held {
+    shared: Arc<Shared>,
+    id: InstanceId,
+    kept: bool,
+    instance: OnceLock<Arc<dyn Instance>>,
+    started_in: Option<Duration>,
+}
+
+impl Place {
+    /// A place in `instance`; `None`: in one that the call starts itself.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        id: InstanceId,
+        instance: Option<Arc<dyn Instance>>,
+        started_in: Option<Duration>,
+    ) -> Self {
+        let kept = instance.is_some();
+        let instance = instance.map_or_else(OnceLock::new, OnceLock::from);
+        Self(Arc::new(Held { shared, id, kept, instance, started_in }))
+    }
+
+    /// The instance, once there is one.
+    pub(super) fn instance(&self) -> Option<&Arc<dyn Instance>> {
+        self.0.instance.get()
+    }
+
+    /// Puts the call's own instance in.
+    pub(super) fn set(&self, instance: Arc<dyn Instance>) -> &Arc<dyn Instance> {
+        self.0.instance.get_or_init(|| instance)
+    }
+
+    /// The number of a kept instance.
+    pub(super) fn kept_id(&self) -> Option<InstanceId> {
+        self.0.kept.then_some(self.0.id)
+    }
+
+    /// How long the instance took to start, if the call waited for that.
+    pub(super) fn started_in(&self) -> Option<Duration> {
+        self.0.started_in
+    }
+
+    /// The call failed after its reply had begun.
+    pub(super) fn failed(&self) {
+        self.0.shared.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The fault of a call whose deadline has passed.
+    pub(super) fn call_timeout(&self) -> Fault {
+        self.0.shared.call_timeout()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.instance.take());
+        self.shared.step(Event::Finished(self.id), |_| ());
+    }
+}
