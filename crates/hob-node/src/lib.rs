@@ -19,6 +19,7 @@ mod node;
 mod package;
 mod problem;
 mod proxy;
+pub mod reference;
 pub mod settings;
 pub mod task;
 mod tls;

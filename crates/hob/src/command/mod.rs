@@ -18,6 +18,7 @@ mod ls;
 mod man;
 mod new;
 mod openapi;
+mod reference;
 mod rm;
 mod rollback;
 mod run;
@@ -54,6 +55,7 @@ pub(crate) static COMMANDS: &[Row] = &[
     row::<doctor::Doctor>("doctor", "Say what this machine offers, and what Hob does without it"),
     row::<completion::Completion>("completion", "Write a completion script for a shell"),
     row::<man::Man>("man", "Write the manual pages into a folder"),
+    hidden::<reference::Reference>("__reference", "Write one page of the reference"),
     hidden::<openapi::OpenApi>("__openapi", "Write the OpenAPI document of the control API"),
 ];
 
