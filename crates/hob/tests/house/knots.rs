@@ -7,6 +7,10 @@ use crate::source::{code, without_tests};
 use crate::{read, report, sources};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Modules that used each other when the rule came. The list may only shrink.
+const KNOTS: &[(&str, &[&str])] =
+    &[("crates/hob-runtime", &["contract", "detect", "host", "log", "outbound", "pool", "runtime"])];
+
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
@@ -24,8 +28,12 @@ fn modules_of_a_crate_form_no_cycle() {
     assert!(crates.len() >= 5, "found {} crates", crates.len());
     for (folder, files) in &crates {
         let knot = peel(arrows(files));
-        if !knot.is_empty() {
+        let known = KNOTS.iter().find(|(known, _)| known == folder).map_or(&[][..], |(_, modules)| modules);
+        if knot.keys().any(|module| !known.contains(&module.as_str())) {
             problems.push(format!("{folder}: these modules use each other: {}", show(&knot)));
+        }
+        if let Some(free) = known.iter().find(|module| !knot.contains_key(**module)) {
+            problems.push(format!("{folder}: `{free}` is in no knot any more; take it out of the list"));
         }
     }
     report(&problems);
@@ -147,7 +155,6 @@ fn a_planted_knot_is_found() {
     }
     let mut files = straight;
     files[3].1 = "use crate::d::D;".to_owned();
-    files.to_vec().push(file("d.rs", "use crate::Thing;"));
     let with_reexport = [&files[..], &[file("d.rs", "use crate::Thing;")]].concat();
     assert!(peel(arrows(&with_reexport)).contains_key("d"), "a re-export is seen through");
 }

@@ -19,7 +19,7 @@ fn every_file_opens_with_a_sentence() {
             text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim).collect();
         let paragraph = header.split(|line| line.is_empty()).next().unwrap_or_default().join(" ");
         let begins = paragraph.starts_with(|c: char| c.is_uppercase() || c == '`');
-        if !begins || !paragraph.contains(['.', ':']) || !paragraph.ends_with(['.', ':', '`', ')']) {
+        if !begins || !paragraph.ends_with(['.', ':', '?']) {
             problems
                 .push(format!("{path}: the first line is `//!` and one sentence that says what the file is"));
         }
@@ -104,7 +104,8 @@ const SOURCES: &[&str] = &[
 #[test]
 fn nothing_of_a_build_machine_is_in_the_repository() {
     let mut problems = Vec::new();
-    for path in files() {
+    // The script that keeps these out of guests has to name them.
+    for path in files().into_iter().filter(|path| path != "examples/build-guests") {
         let bytes = std::fs::read(root().join(&path)).unwrap_or_else(|error| panic!("{path}: {error}"));
         for needle in MACHINE_PATHS {
             if bytes.windows(needle.len()).any(|window| window == needle.as_bytes()) {
