@@ -19,6 +19,21 @@ fn examples_and_templates_have_good_manifests() {
     report(&problems);
 }
 
+#[test]
+fn examples_of_the_reference_are_good_manifests() {
+    let mut problems = Vec::new();
+    for path in ["docs/reference/hosts.md", "docs/reference/contracts.md"] {
+        let page = read(path);
+        let examples: Vec<&str> =
+            page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(examples.len() > 1, "{path} has examples");
+        problems.extend(
+            examples.iter().filter_map(|text| check(text, path).err()).map(|fault| fault.to_string()),
+        );
+    }
+    report(&problems);
+}
+
 /// As the program does, with a package that holds what `run` names.
 fn check(text: &str, path: &str) -> Result<()> {
     // Templates have two places to fill.

@@ -32,7 +32,7 @@ use std::sync::Arc;
 pub(super) const ROW: HostRow = HostRow {
     name: "process",
     summary: "Any program of this machine, as a supervised child process",
-    example: "run = [\"python3\", \"server.py\"]\ncontract = \"http\"\n",
+    example: "[functions.hello]\nrun = [\"python3\", \"server.py\"]\ncontract = \"http\"\n",
     detect: find::detect,
     open: |environment| Ok(Arc::new(Process::open(environment)?)),
 };
