@@ -332,3 +332,6 @@ fn revision_info(revision: &LiveRevision, current: RevisionNumber) -> RevisionIn
         current: revision.number == current,
     }
 }
+
+#[cfg(test)]
+mod tests;
