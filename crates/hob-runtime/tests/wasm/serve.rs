@@ -133,6 +133,8 @@ async fn programs_have_streams_arguments_and_an_exit_code() {
         (b"(module (func (export \"_start\")))".to_vec(), Exit::Code(0)),
         (b"(module (func (export \"_start\") unreachable))".to_vec(), Exit::Trap("wasm trap: wasm `unreachable` instruction executed".to_owned())),
         (b"(module (func (export \"_start\") (loop $l (br $l))))".to_vec(), Exit::Deadline),
+        // What a module's own declaration forbids is not counted against it.
+        (b"(module (memory 1 2) (func (export \"_start\") (local $n i32) (loop $l (local.set $n (i32.add (local.get $n) (i32.const 1))) (if (i32.ne (memory.grow (i32.const 60)) (i32.const -1)) (then unreachable)) (br_if $l (i32.lt_u (local.get $n) (i32.const 100)))) (if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))))".to_vec(), Exit::Code(0)),
         (b"(module (memory 1) (func (export \"_start\") (if (i32.eq (memory.grow (i32.const 4096)) (i32.const -1)) (then unreachable))))".to_vec(), Exit::MemoryLimit),
     ];
     let settings = Settings { contract: "stdio", timeout: Duration::from_millis(300), ..Settings::default() };

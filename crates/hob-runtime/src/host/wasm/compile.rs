@@ -37,6 +37,8 @@ use wasmtime::Engine;
 const BYTES_PER_SECOND: u64 = 700 << 10;
 /// From this size on, people are told how far it is.
 const ESTIMATE_FROM_BYTES: u64 = 1 << 20;
+/// Age from which files of another version are removed.
+const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Bytes of a child's words that are kept.
 const CHILD_WORDS_MAX: u64 = 16 << 10;
 
@@ -73,7 +75,9 @@ impl Compiler {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|error| {
             Fault::new(Code::StoreIo, format!("cannot make the folder `{}`", dir.display())).detail(error)
         })?;
-        Ok(Self { dir, command: command.to_vec(), fingerprint: engine::fingerprint(engine) })
+        let fingerprint = engine::fingerprint(engine);
+        sweep(&dir, &fingerprint);
+        Ok(Self { dir, command: command.to_vec(), fingerprint })
     }
 
     /// Where the compiled form of a file lies, or will lie.
@@ -199,7 +203,7 @@ struct Output(PathBuf);
 
 impl Output {
     fn new(dir: &Path, digest: Digest) -> Result<Self> {
-        let unique = uuid_like();
+        let unique = random();
         Ok(Self(dir.join(format!(".{}-{}-{unique:x}", digest.short(), std::process::id()))))
     }
 }
@@ -211,10 +215,24 @@ impl Drop for Output {
     }
 }
 
-fn uuid_like() -> u64 {
+fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     // The standard library's only source of randomness; enough to keep two compilers apart.
     std::hash::RandomState::new().build_hasher().finish()
+}
+
+/// Removes what an interrupted compiler or another version of Hob left behind. What is young may still
+/// be in use by another node with the same folder.
+fn sweep(dir: &Path, fingerprint: &str) {
+    let ours = format!("-{fingerprint}.cwasm");
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed());
+        let old = age.is_ok_and(|age| age.is_ok_and(|age| age > LEFT_BEHIND_AFTER));
+        if old && !entry.file_name().to_string_lossy().ends_with(&ours) {
+            // What cannot be removed does no harm but take space.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn publish(from: &Path, to: &Path) -> std::io::Result<()> {
@@ -314,4 +332,29 @@ fn compile_file(fingerprint: &str, input: &Path, output: &Path) -> std::result::
     let mut file =
         std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(output).map_err(io)?;
     file.write_all(&compiled).and_then(|()| file.sync_all()).map_err(io)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LEFT_BEHIND_AFTER, sweep};
+    use std::time::SystemTime;
+
+    #[test]
+    fn only_old_files_of_other_versions_are_swept_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = SystemTime::now() - LEFT_BEHIND_AFTER * 2;
+        for (name, modified) in [
+            ("a-now.cwasm", old),
+            ("b-then.cwasm", old),
+            (".c-1-2", old),
+            ("d-then.cwasm", SystemTime::now()),
+        ] {
+            std::fs::File::create(dir.path().join(name)).unwrap().set_modified(modified).unwrap();
+        }
+        sweep(dir.path(), "now");
+        let left = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut left: Vec<String> = left.map(|name| name.into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, ["a-now.cwasm", "d-then.cwasm"]);
+    }
 }

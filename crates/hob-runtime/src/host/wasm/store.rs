@@ -143,13 +143,21 @@ impl Limits {
     }
 }
 
+/// Growth that the guest's own declaration forbids fails anyway, and must not be counted.
+fn beyond(desired: usize, maximum: Option<usize>) -> bool {
+    maximum.is_some_and(|maximum| desired > maximum)
+}
+
 impl ResourceLimiter for Limits {
     fn memory_growing(
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        if beyond(desired, maximum) {
+            return Ok(false);
+        }
         let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
         if total > self.memory_bytes_max {
             self.refused = true;
@@ -163,8 +171,11 @@ impl ResourceLimiter for Limits {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        if beyond(desired, maximum) {
+            return Ok(false);
+        }
         let total = self.table_elements.saturating_add(desired.saturating_sub(current));
         if total > limit::WASM_TABLE_ELEMENTS_MAX {
             self.refused = true;
