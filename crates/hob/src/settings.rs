@@ -54,13 +54,17 @@ impl Connection {
     }
 }
 
-/// The data folder: the flag's, or the user's own.
+/// The data folder: the flag's, or the user's own; absolute, since functions have working folders of
+/// their own.
 ///
 /// # Errors
 /// `HOB-0111` when there is neither a flag nor a home folder.
 pub(crate) fn data_dir(flag: Option<&Path>) -> Result<PathBuf> {
     if let Some(dir) = flag {
-        return Ok(dir.to_owned());
+        return std::path::absolute(dir).map_err(|error| {
+            Fault::new(Code::Usage, format!("`{}` is not a data folder: {error}", dir.display()))
+                .hint("name a folder with `--data DIR`")
+        });
     }
     user_dir("XDG_DATA_HOME", ".local/share").ok_or_else(|| {
         Fault::new(Code::Usage, "there is no home folder to keep data in")
