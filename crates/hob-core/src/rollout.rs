@@ -124,7 +124,7 @@ fn rollback(
     kept: &BTreeMap<RevisionNumber, Digest>,
     to: Option<RevisionNumber>,
 ) -> Result<Plan> {
-    let target = match to.or(record.path.last().copied()) {
+    let target = match to.or_else(|| record.path.last().copied()) {
         Some(target) => target,
         None => {
             let message = format!("app `{app}` has no revision before {}", record.current);
