@@ -1,5 +1,7 @@
 //! What every engine promises, run for each row of `ENGINES`.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use hob_bus::{ENGINES, Engine, EngineRow, EngineSettings};
 use hob_core::code::Code;
 use hob_core::digest::Digest;

@@ -1,5 +1,7 @@
 //! Engine `file` under kills and damaged files: nothing acknowledged is lost, nothing wrong is read.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use hob_bus::{Engine, EngineSettings, open};
 use hob_core::code::Code;
 use hob_core::port::{Expect, State, Write};

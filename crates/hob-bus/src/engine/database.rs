@@ -354,3 +354,42 @@ fn signed(number: u64) -> i64 {
 fn unsigned(number: i64) -> u64 {
     number.cast_unsigned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Database;
+    use hob_core::port::{Expect, Write};
+
+    fn put(database: &mut Database, key: &str, size: usize) -> String {
+        let write = Write { key: key.into(), expect: Expect::Absent, value: Some(vec![1; size]) };
+        let result = database.commit(&[vec![write]]).remove(0);
+        result.map_or_else(|fault| fault.code().to_string(), |()| "ok".to_owned())
+    }
+
+    #[test]
+    fn a_full_disk_refuses_a_commit_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut database = Database::open(folder.path()).unwrap();
+        assert_eq!(put(&mut database, "a", 10), "ok");
+        // What SQLite says then is what it says of a full disk.
+        database.connection.execute_batch("PRAGMA max_page_count = 10").unwrap();
+        assert_eq!(put(&mut database, "b", 100_000), "HOB-0604");
+        assert_eq!(database.scan("").unwrap().len(), 1);
+        assert_eq!(put(&mut database, "c", 10), "ok");
+        drop(database);
+        let keys: Vec<_> = Database::open(folder.path()).unwrap().index.into_keys().collect();
+        assert_eq!(keys, ["a", "c"]);
+    }
+
+    #[test]
+    fn after_any_other_failure_nothing_is_written_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut database = Database::open(folder.path()).unwrap();
+        assert_eq!(put(&mut database, "a", 10), "ok");
+        database.connection.execute_batch("ALTER TABLE seal RENAME TO broken").unwrap();
+        assert_eq!(put(&mut database, "b", 10), "HOB-0602");
+        database.connection.execute_batch("ALTER TABLE broken RENAME TO seal").unwrap();
+        assert_eq!(put(&mut database, "c", 10), "HOB-0601");
+        assert_eq!(database.get("a").unwrap().map(|entry| entry.version), Some(1));
+    }
+}

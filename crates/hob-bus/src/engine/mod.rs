@@ -82,7 +82,8 @@ fn check_expectation(write: &Write, version: Option<u64>) -> Result<()> {
     if holds {
         return Ok(());
     }
-    let shown = |version: Option<u64>| version.map_or("absent".to_owned(), |v| format!("version {v}"));
+    let shown =
+        |version: Option<u64>| version.map_or_else(|| "absent".to_owned(), |v| format!("version {v}"));
     let expected = match write.expect {
         Expect::Version(version) => shown(Some(version)),
         _ => shown(None),

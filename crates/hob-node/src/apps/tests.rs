@@ -265,7 +265,7 @@ fn gone() -> Deployed {
 }
 
 fn summary(deployed: &Deployed) -> String {
-    let from = deployed.previous.map_or("-".to_owned(), |previous| previous.to_string());
+    let from = deployed.previous.map_or_else(|| "-".to_owned(), |previous| previous.to_string());
     match deployed {
         Deployed { changed: false, revision, .. } => format!("{revision} unchanged"),
         Deployed { revision: RevisionNumber(0), .. } => "done".to_owned(),
