@@ -230,6 +230,7 @@ impl File {
                 Code::ComponentInvalid,
                 format!("`{}` is not a WASM component or module: {why}", self.name),
             )
+            .hint("build it again; `hob check --build` runs the manifest's `build`")
         })?;
         check::entry(&outside, code, &self.name).map(drop)
     }
