@@ -330,7 +330,8 @@ impl WasmUnit {
         place: Place,
     ) -> wasmtime::Store<State> {
         let outbound = Arc::clone(&self.shared.environment.outbound);
-        let hooks = Hooks { outbound, code: Arc::clone(&self.code), calls };
+        let spawn = Arc::clone(&self.shared.environment.spawn);
+        let hooks = Hooks { outbound, code: Arc::clone(&self.code), calls, spawn };
         store::component(&self.shared.engine, wasi, hooks, self.memory_bytes(), place)
     }
 

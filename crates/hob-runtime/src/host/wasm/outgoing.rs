@@ -2,31 +2,40 @@
 //!
 //! **How.** Wasmtime calls [`Hooks::send_request`] for `wasi:http` of both versions. The node's answer
 //! streams back; a refusal becomes the nearest `error-code` of `wasi:http`.
+//!
+//! **Invariant.** A call runs in a task of its own ([`apart`]): the one who answers may be another
+//! guest, and Wasmtime does not let one store run inside another's.
 
 use super::calls::Calls;
 use crate::body::Body;
 use crate::host::FunctionCode;
+use crate::invocation::Reply;
 use crate::outbound::{Caller, Outbound};
 use bytes::Bytes;
 use hob_core::code::Code;
-use hob_core::fault::Fault;
+use hob_core::fault::{Fault, Result as Outcome};
+use hob_core::port::Spawn;
 use http_body::Frame;
 use http_body_util::BodyExt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 /// Bytes that wait between a guest's body and whoever reads it, per write.
 const BODY_CHUNK_BYTES: usize = 64 << 10;
+/// Frames of an answer that wait for the guest that asked.
+const ANSWER_FRAMES_MAX: usize = 4;
 
 /// Sends a guest's requests to the node.
 pub(super) struct Hooks {
     pub(super) outbound: Arc<dyn Outbound>,
     pub(super) code: Arc<FunctionCode>,
     pub(super) calls: Calls,
+    pub(super) spawn: Arc<dyn Spawn>,
 }
 
 type Finished = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -39,14 +48,14 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _guest_done: Finished,
     ) -> Box<dyn Future<Output = Answer> + Send> {
-        let outbound = Arc::clone(&self.outbound);
+        let (outbound, spawn) = (Arc::clone(&self.outbound), Arc::clone(&self.spawn));
         let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
         let caller = Caller { code: Arc::clone(&self.code), context: self.calls.caused(traceparent) };
         Box::new(async move {
             let options = options.unwrap_or_default();
             let patience =
                 options.first_byte_timeout.map(|first| first + options.connect_timeout.unwrap_or_default());
-            let sent = outbound.call(caller, request.map(to_body));
+            let sent = apart(&spawn, outbound, caller, request.map(to_body));
             let reply = match patience {
                 Some(patience) => timeout(patience, sent).await.map_err(|_| Error::ConnectionReadTimeout)?,
                 None => sent.await,
@@ -64,6 +73,64 @@ impl WasiHttpHooks for Hooks {
 
     fn p3_outgoing_body_chunk_size(&mut self) -> usize {
         BODY_CHUNK_BYTES
+    }
+}
+
+/// Sends a request in a task of its own, which ends when nobody waits for the answer or its body.
+async fn apart(
+    spawn: &Arc<dyn Spawn>,
+    outbound: Arc<dyn Outbound>,
+    caller: Caller,
+    request: http::Request<Body>,
+) -> Outcome<Reply> {
+    let (mut answer, answered) = oneshot::channel();
+    let call = async move {
+        let reply = tokio::select! {
+            reply = outbound.call(caller, request) => reply,
+            () = answer.closed() => return,
+        };
+        match reply {
+            Err(fault) => drop(answer.send(Err(fault))),
+            Ok(reply) => {
+                let (frames, arriving) = mpsc::channel(ANSWER_FRAMES_MAX);
+                let (parts, body) = reply.into_parts();
+                let arriving = Arriving { frames: arriving };
+                drop(answer.send(Ok(http::Response::from_parts(parts, Body::new(arriving)))));
+                tokio::select! {
+                    () = pass_on(body, &frames) => {}
+                    () = frames.closed() => {}
+                }
+            }
+        }
+    };
+    spawn.spawn("wasm-call", Box::pin(call));
+    answered.await.unwrap_or_else(|_| Err(Fault::new(Code::Stopping, "the node stops")))
+}
+
+/// Passes a body on, frame by frame, until its end or its first fault.
+async fn pass_on(mut body: Body, frames: &mpsc::Sender<Outcome<Frame<Bytes>>>) {
+    while let Some(frame) = body.frame().await {
+        let broke_off = frame.is_err();
+        if frames.send(frame).await.is_err() || broke_off {
+            return;
+        }
+    }
+}
+
+/// A body that another task passes on.
+struct Arriving {
+    frames: mpsc::Receiver<Outcome<Frame<Bytes>>>,
+}
+
+impl http_body::Body for Arriving {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Outcome<Frame<Bytes>>>> {
+        self.frames.poll_recv(context)
     }
 }
 
