@@ -477,7 +477,10 @@ impl Shared {
         let _ = timeout_at(until, drained).await;
         let instances = std::mem::take(&mut live.lock().instances);
         let rest = until.saturating_duration_since(tokio::time::Instant::now());
-        let stops = instances.into_values().map(|running| async move { running.instance.stop(rest).await });
+        let stops = instances.into_iter().map(|(id, running)| async move {
+            running.instance.stop(rest).await;
+            self.step(Event::Ended(id), |_| ());
+        });
         futures_util::future::join_all(stops).await;
     }
 

@@ -11,6 +11,7 @@
 
 mod answer;
 mod environment;
+mod feed;
 
 use super::way::Way;
 use super::{Contract, Instance, Lifetime, Start};
@@ -19,11 +20,12 @@ use crate::host::{Exit, FunctionCode, Launch, Program, Unit};
 use crate::invocation::{Context, Invocation, Reply};
 use answer::Answer;
 use bytes::Bytes;
+use feed::Feed;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::STDIO_HELD_BYTES_MAX;
 use hob_core::near::nearest;
-use hob_core::port::{BoxFuture, Spawn};
+use hob_core::port::BoxFuture;
 use hob_core::spec::FunctionSpec;
 use hob_core::unit::show_duration;
 use http::header::HeaderValue;
@@ -34,7 +36,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// The contract.
 #[derive(Debug)]
@@ -157,13 +159,13 @@ impl Run {
             context: Some(Arc::clone(&context)),
         };
         let mut program = self.start.unit.command().ok_or_else(no_program)?.start(launch).await?;
-        if let Some(stdin) = program.take_stdin() {
-            feed(self.start.environment.spawn.as_ref(), body, stdin);
-        }
+        let stdin = program.take_stdin().ok_or_else(|| Fault::internal("a program without an input"))?;
+        let feed = Feed::start(self.start.environment.spawn.as_ref(), body, stdin);
         let stdout = program.take_stdout().ok_or_else(|| Fault::internal("a program without an output"))?;
         let mut output = Output {
             stdout,
             program,
+            feed,
             code: Arc::clone(&self.start.code),
             context,
             hold: Some((way, on_the_way)),
@@ -184,27 +186,12 @@ impl Run {
     }
 }
 
-/// Writes the request's body to the program in the background: it may answer before it has read all,
-/// or read nothing at all.
-fn feed(spawn: &dyn Spawn, mut body: Body, mut stdin: Box<dyn AsyncWrite + Send + Unpin>) {
-    spawn.spawn(
-        "standard input",
-        Box::pin(async move {
-            while let Some(Ok(frame)) = body.frame().await {
-                let Ok(data) = frame.into_data() else { continue };
-                if stdin.write_all(&data).await.is_err() {
-                    return;
-                }
-            }
-            let _ = stdin.shutdown().await;
-        }),
-    );
-}
-
 /// What a program prints, and the program itself: it runs as long as this lives.
 struct Output {
     stdout: Box<dyn AsyncRead + Send + Unpin>,
     program: Box<dyn Program>,
+    /// After the program, so that the program is gone before its input is.
+    feed: Feed,
     code: Arc<FunctionCode>,
     context: Arc<Context>,
     hold: Option<(Way, super::way::OnTheWay)>,
@@ -216,32 +203,42 @@ impl Output {
     async fn hold_back(&mut self) -> Result<(Vec<u8>, bool)> {
         let mut held = Vec::new();
         while held.len() < STDIO_HELD_BYTES_MAX {
-            let room = (STDIO_HELD_BYTES_MAX - held.len()) as u64;
-            let read = (&mut self.stdout).take(room).read_to_end(&mut held).await;
-            if matches!(read, Err(_) | Ok(0)) || held.len() < STDIO_HELD_BYTES_MAX {
-                self.end().await?;
-                return Ok((held, true));
+            match self.next().await? {
+                Some(chunk) => held.extend_from_slice(&chunk),
+                None => return Ok((held, true)),
             }
         }
         Ok((held, false))
     }
 
-    /// Waits for the program's end.
-    async fn end(&mut self) -> Result<()> {
-        let exit = self.program.exit().await;
-        self.hold = None;
-        failure(&self.code, &self.context, &exit).map_or(Ok(()), Err)
-    }
-
+    /// What is printed next, or `None` once the program has ended well.
+    ///
+    /// # Errors
+    /// Why its input broke off, or how it failed.
     async fn next(&mut self) -> Result<Option<Bytes>> {
         let mut chunk = vec![0; 16 << 10];
-        match self.stdout.read(&mut chunk).await {
-            Ok(read) if read > 0 => {
-                chunk.truncate(read);
-                Ok(Some(chunk.into()))
-            }
-            _ => self.end().await.map(|()| None),
+        tokio::select! {
+            biased;
+            fault = self.feed.broken() => Err(fault),
+            read = self.stdout.read(&mut chunk) => match read {
+                Ok(read) if read > 0 => {
+                    chunk.truncate(read);
+                    Ok(Some(chunk.into()))
+                }
+                _ => self.end().await.map(|()| None),
+            },
         }
+    }
+
+    /// Waits for the program's end.
+    async fn end(&mut self) -> Result<()> {
+        let exit = tokio::select! {
+            biased;
+            fault = self.feed.broken() => return Err(fault),
+            exit = self.program.exit() => exit,
+        };
+        self.hold = None;
+        failure(&self.code, &self.context, &exit).map_or(Ok(()), Err)
     }
 }
 

@@ -1,0 +1,11 @@
+//! Native functions through their pools: what every contract promises, and what processes get up to.
+//!
+//! **How.** Guests are a few lines of `sh` or Python, run by a [`support::Bench`] as a node would. What
+//! needs `python3` says so and is skipped where there is none.
+
+#![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
+
+mod contract;
+mod pool;
+mod program;
+mod support;

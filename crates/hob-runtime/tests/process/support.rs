@@ -1,0 +1,217 @@
+//! A runtime without a node around it: functions of a few lines, and what they answer.
+
+use hob_core::digest::Digest;
+use hob_core::fault::{Fault, Result};
+use hob_core::id::InvocationId;
+use hob_core::name::{AppName, FunctionName, RevisionNumber};
+use hob_core::port::{BoxFuture, LogRecord, LogSink, Spawn};
+use hob_core::spec::{FunctionSpec, PackageFile, ScaleSpec};
+use hob_core::trace::TraceContext;
+use hob_runtime::body::{Body, empty, full};
+use hob_runtime::host::FunctionCode;
+use hob_runtime::invocation::{Context, Invocation, Reply, Timing};
+use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
+use hob_runtime::pool::Pool;
+use hob_runtime::runtime::{Environment, Runtime};
+use http_body_util::BodyExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+struct Spawner(tokio::runtime::Handle);
+
+impl Spawn for Spawner {
+    fn spawn(&self, _kind: &'static str, future: BoxFuture<'static, ()>) {
+        self.0.spawn(future);
+    }
+}
+
+/// Keeps log records.
+#[derive(Default)]
+pub(crate) struct Logs(Mutex<Vec<LogRecord>>);
+
+impl LogSink for Logs {
+    fn record(&self, record: LogRecord) {
+        self.0.lock().unwrap().push(record);
+    }
+}
+
+impl Logs {
+    /// All records so far.
+    pub(crate) fn all(&self) -> Vec<LogRecord> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+struct Nowhere;
+
+impl Outbound for Nowhere {
+    fn call(&self, _caller: Caller, _request: http::Request<Body>) -> BoxFuture<'_, Result<Reply>> {
+        Box::pin(async { Err(Fault::internal("these tests call nobody")) })
+    }
+
+    fn enter(&self, _code: &Arc<FunctionCode>, _instance: u64) -> Option<ProxyEntry> {
+        None
+    }
+}
+
+/// A runtime and its surroundings.
+pub(crate) struct Bench {
+    pub(crate) runtime: Runtime,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) folder: tempfile::TempDir,
+    next: AtomicU64,
+}
+
+/// A file of a function's package, executable.
+pub(crate) type File<'a> = (&'a str, &'a [u8]);
+
+impl Bench {
+    pub(crate) fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Arc::new(Logs::default());
+        let environment = Environment {
+            cache_dir: folder.path().join("cache"),
+            work_dir: folder.path().join("work"),
+            compiler: Vec::new(),
+            pooling: Some(false),
+            spawn: Arc::new(Spawner(tokio::runtime::Handle::current())),
+            logs: Arc::clone(&logs) as Arc<dyn LogSink>,
+            outbound: Arc::new(Nowhere),
+            instances: AtomicU64::new(1),
+        };
+        Self { runtime: Runtime::open(environment).unwrap(), logs, folder, next: AtomicU64::new(1) }
+    }
+
+    /// A function that runs `run`, with settings changed by `change`; neither checked nor prepared.
+    pub(crate) fn code(
+        &self,
+        contract: &str,
+        run: &[&str],
+        files: &[File<'_>],
+        change: impl FnOnce(&mut FunctionSpec),
+    ) -> Arc<FunctionCode> {
+        let dir = self.folder.path().join(format!("package-{}", self.next.fetch_add(1, Ordering::Relaxed)));
+        std::fs::create_dir_all(&dir).unwrap();
+        let mut spec = FunctionSpec {
+            host: "process".to_owned(),
+            contract: contract.to_owned(),
+            run: run.iter().map(|word| (*word).to_owned()).collect(),
+            package: [].into(),
+            env: [].into(),
+            timeout_ms: 20_000,
+            memory_bytes: 256 << 20,
+            body_bytes_max: 16 << 20,
+            scale: ScaleSpec { min: 0, max: 4, concurrency: 4, idle_ms: 60_000, calls_per_instance: None },
+            egress: None,
+            private: false,
+            settings: serde_json::Map::new(),
+        };
+        for (name, bytes) in files {
+            std::fs::write(dir.join(name), bytes).unwrap();
+            std::fs::set_permissions(dir.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+            let file = PackageFile { digest: Digest::of(bytes), size: bytes.len() as u64, executable: true };
+            spec.package.insert((*name).to_owned(), file);
+        }
+        change(&mut spec);
+        let (app, name) = (AppName::new("test").unwrap(), FunctionName::new("guest").unwrap());
+        Arc::new(FunctionCode { app, revision: RevisionNumber(1), name, spec, dir })
+    }
+
+    /// The pool of a function that has been prepared.
+    pub(crate) async fn pool(&self, code: Arc<FunctionCode>) -> Result<Arc<Pool>> {
+        self.runtime.prepare(&code, &|_| {}).await?;
+        self.runtime.pool(code)
+    }
+
+    /// The pool of a shell script that runs once per call.
+    pub(crate) async fn script(&self, text: &str, change: impl FnOnce(&mut FunctionSpec)) -> Arc<Pool> {
+        let code = self.code("stdio", &["sh", "guest.sh"], &[("guest.sh", text.as_bytes())], change);
+        self.pool(code).await.unwrap()
+    }
+
+    /// The pool of a Python server.
+    pub(crate) async fn server(&self, text: &str, change: impl FnOnce(&mut FunctionSpec)) -> Arc<Pool> {
+        let code = self.code("http", &["python3", "guest.py"], &[("guest.py", text.as_bytes())], change);
+        self.pool(code).await.unwrap()
+    }
+}
+
+/// Whether `python3` is there; says that the test is skipped when not.
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
+pub(crate) fn python() -> bool {
+    let found = std::process::Command::new("python3").arg("--version").output().is_ok();
+    if !found {
+        println!("skipped: this test needs `python3`, which this machine lacks");
+    }
+    found
+}
+
+/// Waits until a condition holds.
+pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "it never came true: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Whether a process runs; one that ended but was not reaped does not.
+pub(crate) fn runs(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .ok()
+        .and_then(|stat| Some(!stat.rsplit_once(')')?.1.trim_start().starts_with('Z')))
+        .unwrap_or(false)
+}
+
+/// Status and body of an answer, or the fault's code.
+pub(crate) type Outcome = std::result::Result<(u16, String), String>;
+
+/// An invocation of a pool's function.
+pub(crate) fn invocation(pool: &Pool, request: http::Request<Body>) -> Invocation {
+    let code = pool.code();
+    let context = Context {
+        id: InvocationId(0x42),
+        trace: TraceContext { trace_id: 7, span_id: 1, flags: 1 },
+        app: code.app.clone(),
+        revision: code.revision,
+        function: code.name.clone(),
+        deadline: Instant::now() + code.spec.timeout(),
+        depth: 0,
+        secure: false,
+        peer: None,
+        route: None,
+        timing: Timing::default(),
+    };
+    Invocation { context: Arc::new(context), request }
+}
+
+/// One call, read to the end of its answer.
+pub(crate) async fn send(pool: &Pool, request: http::Request<Body>) -> Outcome {
+    let code = |fault: Fault| fault.code().to_string();
+    let reply = pool.call(invocation(pool, request)).await.map_err(code)?;
+    let status = reply.status().as_u16();
+    let body = reply.into_body().collect().await.map_err(code)?.to_bytes();
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}
+
+/// `GET <path>`.
+pub(crate) async fn get(pool: &Pool, path: &str) -> Outcome {
+    let request = http::Request::get(path).header("host", "localhost").body(empty()).unwrap();
+    send(pool, request).await
+}
+
+/// `POST <path>` with a body.
+pub(crate) async fn post(pool: &Pool, path: &str, body: Vec<u8>) -> Outcome {
+    let request = http::Request::post(path).header("host", "localhost").header("content-length", body.len());
+    send(pool, request.body(full(body)).unwrap()).await
+}
+
+/// An outcome in one line: `200 text` or the fault's code.
+pub(crate) fn shown(outcome: &Outcome) -> String {
+    match outcome {
+        Ok((status, body)) => format!("{status} {}", body.trim_end()),
+        Err(code) => code.clone(),
+    }
+}
