@@ -2,14 +2,16 @@
 
 use crate::support::{App, PATIENCE, TestNode, has, node, python};
 
-const SAY: &str = "cat >/dev/null; echo";
+/// A function that says a word.
+fn say(word: &str) -> String {
+    python(&format!("def handle(request): return 200, [], '{word}'"))
+}
 
 fn desk() -> App {
-    let say = |name: &str| format!("{SAY} {name}\n");
     App::new("desk")
-        .function("front", "stdio", "sh", &say("front"), &["/*", "GET /users/{id}"])
-        .function("write", "stdio", "sh", &say("write"), &["POST,PUT /notes/*", "desk.example.com/"])
-        .function("back", "stdio", "sh", &say("back"), &[])
+        .function("front", "http", "python3", &say("front"), &["/*", "GET /users/{id}"])
+        .function("write", "http", "python3", &say("write"), &["POST,PUT /notes/*", "desk.example.com/"])
+        .function("back", "http", "python3", &say("back"), &[])
         .change("back", |back| back.private = true)
 }
 
@@ -24,6 +26,9 @@ async fn check(node: &TestNode, table: &[(&str, &str, &str)]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hosts_paths_and_methods_choose_the_function() {
+    if !has("python3", "hosts_paths_and_methods_choose_the_function") {
+        return;
+    }
     let node = node(|_| ()).await;
     node.deployed(&desk()).await;
     check(
@@ -51,13 +56,8 @@ async fn hosts_paths_and_methods_choose_the_function() {
     .await;
 
     // A second app ends the time of the only one.
-    let shop = App::new("shop").function(
-        "buy",
-        "stdio",
-        "sh",
-        &format!("{SAY} buy\n"),
-        &["POST /buy", "GET /basket"],
-    );
+    let shop =
+        App::new("shop").function("buy", "http", "python3", &say("buy"), &["POST /buy", "GET /basket"]);
     node.deployed(&shop).await;
     check(
         &node,
@@ -82,6 +82,9 @@ async fn hosts_paths_and_methods_choose_the_function() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_in_one_process_know_nothing_of_each_other() {
+    if !has("python3", "two_nodes_in_one_process_know_nothing_of_each_other") {
+        return;
+    }
     let (one, two) = tokio::join!(node(|_| ()), node(|_| ()));
     one.deployed(&desk()).await;
     assert_eq!(
