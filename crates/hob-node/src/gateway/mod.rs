@@ -62,6 +62,13 @@ struct Arrival {
     upgrade: Option<Upgrade>,
 }
 
+impl Arrival {
+    /// The answer when it ends in a fault.
+    fn refuse(&self, fault: &Fault) -> Response<Body> {
+        problem::respond(fault, Some(self.id.to_string()), self.form)
+    }
+}
+
 impl Gateway {
     pub(crate) fn new(live: Arc<Live>, rules: Rules, tasks: Arc<Tasks>) -> Arc<Self> {
         Arc::new(Self { live, rules, tasks, closing: AtomicBool::new(false) })
@@ -86,8 +93,9 @@ impl Gateway {
                 let response = call(&arrival, peer, &found, request).await;
                 (response, Some(found.revision))
             }
-            Ok(Choice::Options(allow)) => (options(&allow), None),
-            Err(fault) => (problem::respond(&fault, Some(arrival.id.to_string()), arrival.form), None),
+            Ok(Choice::Options(allow)) => (allowing(no_content(), &allow), None),
+            Ok(Choice::NotAllowed(fault, allow)) => (allowing(arrival.refuse(&fault), &allow), None),
+            Err(fault) => (arrival.refuse(&fault), None),
         };
         response.headers_mut().insert(forward::INVOCATION_ID, forward::id_value(arrival.id));
         self.hand_over(arrival.upgrade, peer, response, busy, revision)
@@ -130,8 +138,7 @@ async fn call(arrival: &Arrival, peer: &Peer, found: &Found, request: Request<In
     let request = inward(arrival, peer, &context, request);
     let reply = found.pool.call(Invocation { context: Arc::clone(&context), request }).await;
     let reply = reply.and_then(|reply| outward(arrival, reply));
-    let mut response =
-        reply.unwrap_or_else(|fault| problem::respond(&fault, Some(arrival.id.to_string()), arrival.form));
+    let mut response = reply.unwrap_or_else(|fault| arrival.refuse(&fault));
     forward::timing(response.headers_mut(), &context, arrival.came.elapsed());
     response
 }
@@ -183,13 +190,17 @@ fn outward(arrival: &Arrival, mut reply: Response<Body>) -> Result<Response<Body
     Ok(reply)
 }
 
-/// `OPTIONS` for a path that has routes, none of them for `OPTIONS`.
-fn options(allow: &str) -> Response<Body> {
-    let mut response = Response::new(bodies::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
+/// Says which methods there are.
+fn allowing(mut response: Response<Body>, allow: &str) -> Response<Body> {
     if let Ok(allow) = HeaderValue::try_from(allow) {
         response.headers_mut().insert(ALLOW, allow);
     }
+    response
+}
+
+fn no_content() -> Response<Body> {
+    let mut response = Response::new(bodies::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
     response
 }
 

@@ -39,8 +39,10 @@ pub(crate) struct Found {
 pub(crate) enum Choice {
     /// This function answers.
     Function(Found),
-    /// Nobody is asked: `OPTIONS` on a path that has no route for it (RFC 9110, 9.3.7).
+    /// Nobody is asked: `OPTIONS` on a path that has no route for it (RFC 9110, 9.3.7). These are allowed.
     Options(String),
+    /// The path is not answered for the method: `HOB-0402`, and what is allowed (RFC 9110, 15.5.6).
+    NotAllowed(Fault, String),
 }
 
 /// The host of `authority` as it is compared: lower case, without port and final dot.
@@ -60,7 +62,7 @@ pub(crate) fn host_name(authority: &str) -> Cow<'_, str> {
 /// Chooses who answers. `host` is as [`host_name`] gives it.
 ///
 /// # Errors
-/// `HOB-0401`, `HOB-0402`, `HOB-0408`, `HOB-0352` or `HOB-0353`: what is missing, and what there is.
+/// `HOB-0401`, `HOB-0408`, `HOB-0352` or `HOB-0353`: what is missing, and what there is.
 pub(crate) fn find(table: &LiveTable, rules: &Rules, method: &str, host: &str, path: &str) -> Result<Choice> {
     match route::address(host, &rules.addresses.domain) {
         Address::App(app) => {
@@ -120,8 +122,9 @@ fn by_route(
         }
         Match::Method { allowed } if method == "OPTIONS" => Ok(Choice::Options(allow(&allowed))),
         Match::Method { allowed } => {
-            Err(Fault::new(Code::MethodNotAllowed, format!("`{path}` is not answered for method `{method}`"))
-                .hint(format!("use {}", allow(&allowed))))
+            let (what, allow) = (format!("`{path}` is not answered for method `{method}`"), allow(&allowed));
+            let fault = Fault::new(Code::MethodNotAllowed, what).hint(format!("use {allow}"));
+            Ok(Choice::NotAllowed(fault, allow))
         }
         Match::Nothing { nearest } => {
             let fault = Fault::new(
