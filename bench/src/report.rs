@@ -17,7 +17,8 @@ pub(crate) struct Report {
     machine: String,
     /// One-minute load average before the run: above 0 means that others were at work too.
     load_before: String,
-    profile: &'static str,
+    /// Which build of Hob: the name of the folder that it lies in, `release` or `debug`.
+    build: String,
     pinned: bool,
     rounds: usize,
     pub(crate) skipped: Vec<String>,
@@ -96,7 +97,7 @@ impl Report {
             date: said("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
             machine: machine(),
             load_before: first_word("/proc/loadavg"),
-            profile: if cfg!(debug_assertions) { "dev" } else { "release" },
+            build: folder_of(&plan.hob),
             pinned: plan.pin,
             rounds: plan.rounds,
             skipped: plan.skipped.clone(),
@@ -109,12 +110,12 @@ impl Report {
 
     pub(crate) fn heading(&self) -> String {
         format!(
-            "commit {}, {}, {}; load average before: {}; bench built as {}; {}; {} rounds",
+            "commit {}, {}, {}; load average before: {}; hob of the {} build; {}; {} rounds",
             self.commit,
             self.date,
             self.machine,
             self.load_before,
-            self.profile,
+            self.build,
             if self.pinned { "servers on processor 0, load on 1" } else { "not pinned" },
             self.rounds
         )
@@ -321,6 +322,11 @@ fn machine() -> String {
     let memory = memory.lines().next().unwrap_or_default().replace("MemTotal:", "");
     let kernel = said("uname", &["-sr"]);
     format!("{} × {cores}, {}, {kernel}", model.trim_start_matches([' ', '\t', ':']), memory.trim())
+}
+
+fn folder_of(program: &Path) -> String {
+    let folder = program.parent().and_then(Path::file_name).unwrap_or_default();
+    folder.to_string_lossy().into_owned()
 }
 
 fn first_word(file: &str) -> String {
