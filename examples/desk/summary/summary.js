@@ -118,7 +118,7 @@ export const handler = {
 };
 
 async function read(request) {
-  const done = wit.Future.from({ tag: "ok", val: null }, wit.Future.RESULT_OTHER_ERROR_CODE).readable;
+  const done = wit.Future.from({ tag: "ok", val: null }, wit.Future.RESULT_VOID_ERROR_CODE).readable;
   const [stream] = Request.consumeBody(request, done);
   const chunks = [];
   for await (const chunk of stream) chunks.push(chunk);

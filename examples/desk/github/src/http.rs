@@ -78,7 +78,9 @@ pub async fn post(
             .map_err(|error| format!("`{function}` cannot be sent `{name}`: {error:?}"))?;
     }
     let (mut body, contents) = wit_stream::new();
-    let (_none, trailers) = wit_future::new(|| Ok(None));
+    let (none, trailers) = wit_future::new(|| Ok(None));
+    // Only with its trailers does a body end; dropped, this end says that there are none.
+    drop(none);
     let (request, _sent) = Request::new(headers, Some(contents), trailers, None);
     let authority = format!("{function}.{APP}.internal");
     request.set_method(&Method::Post).expect("POST is a method");
