@@ -23,7 +23,7 @@ use hob_core::limit::CALL_DEPTH_MAX;
 use hob_core::name::{AppName, FunctionName};
 use hob_core::port::BoxFuture;
 use hob_runtime::body::Body;
-use hob_runtime::host::FunctionCode;
+use hob_runtime::code::FunctionCode;
 use hob_runtime::invocation::{Context, Invocation, Reply, Timing};
 use hob_runtime::outbound::external::External;
 use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};

@@ -8,7 +8,7 @@
 
 use crate::gateway::forward;
 use crate::identity;
-use hob_runtime::host::FunctionCode;
+use hob_runtime::code::FunctionCode;
 use hob_runtime::invocation::Context;
 use hob_runtime::outbound::{Caller, ProxyEntry, Running};
 use http::HeaderMap;

@@ -25,7 +25,7 @@ pub mod task;
 mod tls;
 
 pub use control::openapi;
-pub use hob_runtime::detect::{Detected, detect};
+pub use hob_runtime::host::{Detected, detect};
 pub use node::Node;
 pub use settings::{Address, Settings, Tls};
 

@@ -4,16 +4,17 @@
 //! reaches it (an exported handler, HTTP on `$PORT`, standard input) are independent. Two tables,
 //! [`host::HOSTS`] and [`contract::CONTRACTS`], keep N + M files instead of N × M.
 //!
-//! **How.** A host makes a function's package into a [`host::Unit`]. A contract starts
-//! [`contract::Instance`]s of it. A [`pool::Pool`] decides, by `hob-core`'s rules, when instances
+//! **How.** A host makes a function's package into a [`unit::Unit`]. A contract starts
+//! [`unit::Instance`]s of it. A [`pool::Pool`] decides, by `hob-core`'s rules, when instances
 //! start and stop, and hands calls to them. [`runtime::Runtime`] holds the tables' opened rows.
 //!
 //! **Invariants.** The only crate with `unsafe`, with wasmtime and with kernel calls. Nothing here
 //! calls `tokio::spawn`: background work goes through [`hob_core::port::Spawn`].
 
 pub mod body;
+pub mod code;
 pub mod contract;
-pub mod detect;
+pub mod environment;
 pub mod hop;
 pub mod host;
 pub mod invocation;
@@ -21,5 +22,6 @@ pub mod log;
 pub mod outbound;
 pub mod pool;
 pub mod runtime;
+pub mod unit;
 
 pub use host::wasm::compile_child;

@@ -9,7 +9,7 @@
 //!
 //! **Not here:** keeping and showing records (the node's log buffer).
 
-use crate::host::FunctionCode;
+use crate::code::FunctionCode;
 use hob_core::id::InvocationId;
 use hob_core::limit::{LOG_BYTES_PER_SECOND, LOG_LINE_BYTES_MAX, LOG_TAIL_LINES};
 use hob_core::name::{AppName, FunctionName};

@@ -14,11 +14,14 @@ mod place;
 
 pub use place::Place;
 
-use crate::contract::{Contract, Instance, Lifetime, Start};
-use crate::host::{FunctionCode, Host, Unit};
+use crate::code::FunctionCode;
+use crate::contract::{Contract, Lifetime};
+use crate::environment::Environment;
+use crate::host::Host;
 use crate::invocation::{Invocation, Reply};
 use crate::log;
-use crate::runtime::Environment;
+use crate::unit::Unit;
+use crate::unit::{Instance, Start};
 use futures_util::FutureExt as _;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};

@@ -1,46 +1,15 @@
 //! The opened tables of one node: hosts and contracts, and what they share.
 
+use crate::code::FunctionCode;
 use crate::contract::{self, Contract};
-use crate::host::{FunctionCode, HOSTS, Host, Progress};
+use crate::environment::Environment;
+use crate::host::{HOSTS, Host, Progress};
 use crate::log;
-use crate::outbound::Outbound;
 use crate::pool::Pool;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_core::port::{LogSink, Spawn};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// What the node gives to hosts and contracts.
-pub struct Environment {
-    /// Compiled code, kept between starts; private to the node's user.
-    pub cache_dir: PathBuf,
-    /// Working folders of instances; emptied at start.
-    pub work_dir: PathBuf,
-    /// The command that compiles a component in a child process (program, then leading arguments);
-    /// empty: in this process, as tests and embedders may.
-    pub compiler: Vec<OsString>,
-    /// Whether WASM instances come from a pool of reserved slots; `None`: if the machine allows it.
-    pub pooling: Option<bool>,
-    /// Starts background tasks.
-    pub spawn: Arc<dyn Spawn>,
-    /// Takes log records.
-    pub logs: Arc<dyn LogSink>,
-    /// Takes the calls that functions make.
-    pub outbound: Arc<dyn Outbound>,
-    /// The next instance's number.
-    pub instances: AtomicU64,
-}
-
-impl Environment {
-    /// A number that no other instance of this node has.
-    pub fn next_instance(&self) -> u64 {
-        self.instances.fetch_add(1, Ordering::Relaxed)
-    }
-}
 
 /// The hosts and contracts of one node.
 pub struct Runtime {

@@ -9,7 +9,8 @@ use hob_core::limit::DEPLOY_CONCURRENCY;
 use hob_core::name::{FunctionName, RevisionNumber};
 use hob_core::spec::AppSpec;
 use hob_core::wire::DeployEvent;
-use hob_runtime::host::{FunctionCode, Progress};
+use hob_runtime::code::FunctionCode;
+use hob_runtime::host::Progress;
 use hob_runtime::pool::Pool;
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Contracts: how a call reaches a function's code. One row of [`CONTRACTS`] each.
 //!
 //! **How.** A contract makes [`Instance`]s from a [`Unit`]'s abilities and translates an
-//! [`Invocation`] into what the code expects, and its answer into a [`Reply`].
+//! [`Invocation`](crate::invocation::Invocation) into what the code expects, and its answer into a [`Reply`].
 //!
 //! To add a contract: one file here and one line in [`CONTRACTS`].
 
@@ -10,14 +10,10 @@ pub mod stdio;
 pub mod wasi_http;
 mod way;
 
-use crate::host::{FunctionCode, Unit};
-use crate::invocation::{Invocation, Reply};
-use crate::runtime::Environment;
-use hob_core::fault::{Fault, Result};
+use crate::unit::{Instance, Start, Unit};
+use hob_core::fault::Result;
 use hob_core::port::BoxFuture;
 use hob_core::spec::FunctionSpec;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// Every contract, in the order in which the documentation shows them.
 pub static CONTRACTS: &[&dyn Contract] = &[&wasi_http::WasiHttp, &http::Http, &stdio::Stdio];
@@ -51,30 +47,6 @@ pub enum Lifetime {
     PerCall,
     /// Many calls, until it is idle, used up, or ends.
     Kept,
-}
-
-/// What a contract needs to start an instance.
-#[derive(Clone)]
-pub struct Start {
-    /// The function.
-    pub code: Arc<FunctionCode>,
-    /// Its loaded code.
-    pub unit: Arc<dyn Unit>,
-    /// Number of the instance, unique in a node's life.
-    pub instance: u64,
-    /// The node's ports and settings.
-    pub environment: Arc<Environment>,
-}
-
-/// A running copy of a function. Dropping it ends it at once.
-pub trait Instance: Send + Sync {
-    /// Handles one call. The returned body may still be streaming. The pool holds the call's place
-    /// until the body has ended, and drops this future when the caller has gone or the deadline passed.
-    fn call(&self, invocation: Invocation) -> BoxFuture<'_, Result<Reply>>;
-    /// Resolves when the instance can serve no more calls, with the reason if it is a fault.
-    fn ended(&self) -> BoxFuture<'_, Option<Fault>>;
-    /// Ends it, letting it finish for `grace`.
-    fn stop(&self, grace: Duration) -> BoxFuture<'_, ()>;
 }
 
 /// The contract with that name.

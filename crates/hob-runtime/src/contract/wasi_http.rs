@@ -1,11 +1,12 @@
 //! Contract `wasi-http`: a component's exported handler takes the request, in process.
 //!
 //! **How.** WASI 0.2 exports `wasi:http/incoming-handler`, 0.3 exports `wasi:http/handler`. The host
-//! does the work behind [`crate::host::Handler`]; this row says only how long an instance lives: one
+//! does the work behind [`crate::unit::Handler`]; this row says only how long an instance lives: one
 //! call for 0.2, whose guests expect to be alone, many for 0.3, which is made for it.
 
-use super::{Contract, Instance, Lifetime, Start};
-use crate::host::Unit;
+use super::{Contract, Lifetime};
+use crate::unit::Unit;
+use crate::unit::{Instance, Start};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::port::BoxFuture;

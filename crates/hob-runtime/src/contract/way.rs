@@ -1,8 +1,8 @@
 //! The way out for programs: a proxy address in the environment, and who is calling when they use it.
 
-use super::Start;
 use crate::invocation::Context;
 use crate::outbound::{ProxyEntry, Running};
+use crate::unit::Start;
 use std::sync::Arc;
 
 /// An instance's way to other functions, open as long as this value lives.

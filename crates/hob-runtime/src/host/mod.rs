@@ -1,28 +1,23 @@
 //! Hosts: what runs a function. One row of [`HOSTS`] each.
 //!
 //! **Why.** A host knows nothing of HTTP, `$PORT` or CGI. It makes a package ready ([`Host::prepare`],
-//! at deploy), loads it ([`Host::load`], at the first instance after a start of the node) and offers
-//! one or both of two abilities: to start a program ([`Command`]), or to take a request in process
-//! ([`Handler`]). Contracts are built on these two.
+//! at deploy), loads it ([`Host::load`], at the first instance after a start of the node) and makes
+//! it a [`Unit`]. [`detect()`] asks each what it would make of a file.
 //!
 //! To add a host: one file (or folder) here and one line in [`HOSTS`].
 
 pub mod process;
 pub mod wasm;
 
-use crate::contract::{Instance, Start};
-use crate::detect::{Candidate, Detected};
-use crate::invocation::Context;
-use crate::runtime::Environment;
-use hob_core::fault::Result;
-use hob_core::name::{AppName, FunctionName, RevisionNumber};
+use crate::code::FunctionCode;
+use crate::environment::Environment;
+use crate::unit::Unit;
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
 use hob_core::port::BoxFuture;
-use hob_core::spec::FunctionSpec;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Every host, in the order in which detection asks them and the documentation shows them.
 pub static HOSTS: &[HostRow] = &[wasm::ROW, process::ROW];
@@ -41,19 +36,28 @@ pub struct HostRow {
     pub open: fn(&Arc<Environment>) -> Result<Arc<dyn Host>>,
 }
 
-/// A function's code and settings, as the node hands them over.
+/// A file that somebody wants to run.
 #[derive(Debug)]
-pub struct FunctionCode {
-    /// The app.
-    pub app: AppName,
-    /// The revision.
-    pub revision: RevisionNumber,
-    /// The function.
-    pub name: FunctionName,
-    /// Its settings.
-    pub spec: FunctionSpec,
-    /// The folder that holds its package; shared by its instances, read-only.
-    pub dir: PathBuf,
+pub struct Candidate<'a> {
+    /// Where it is.
+    pub file: &'a Path,
+    /// Its path inside the package.
+    pub name: &'a str,
+    /// Its first 4 KiB.
+    pub head: &'a [u8],
+}
+
+/// How a file would run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detected {
+    /// Row of `HOSTS`.
+    pub host: &'static str,
+    /// Row of `CONTRACTS`.
+    pub contract: &'static str,
+    /// Command line: the file itself, or an interpreter and the file.
+    pub run: Vec<String>,
+    /// What was recognised, for people: `WASI 0.2 HTTP component`.
+    pub what: String,
 }
 
 /// A step of making a function ready.
@@ -82,83 +86,18 @@ pub trait Host: Send + Sync {
     fn load(&self, code: Arc<FunctionCode>) -> BoxFuture<'_, Result<Arc<dyn Unit>>>;
 }
 
-/// Loaded code, from which instances are made.
-pub trait Unit: Send + Sync {
-    /// The ability to run as a program with arguments, environment and standard streams.
-    fn command(&self) -> Option<&dyn Command> {
-        None
-    }
-    /// The ability to take requests through an exported handler.
-    fn handler(&self) -> Option<&dyn Handler> {
-        None
-    }
-}
-
-/// Code with an exported request handler.
-pub trait Handler: Send + Sync {
-    /// True when each call gets a fresh instance (WASI 0.2), false when an instance is kept (0.3).
-    fn per_call(&self) -> bool;
-    /// An instance, ready for calls.
-    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Instance>>>;
-}
-
-/// Code that can be started as a program.
-pub trait Command: Send + Sync {
-    /// Starts it.
-    ///
-    /// # Errors
-    /// `HOB-0306` when the program is missing, `HOB-0305` when it is for another machine.
-    fn start(&self, launch: Launch) -> BoxFuture<'_, Result<Box<dyn Program>>>;
-}
-
-/// How to start a program.
-pub struct Launch {
-    /// The instance that it is or belongs to.
-    pub instance: u64,
-    /// Arguments after those of the function's `run`.
-    pub args: Vec<String>,
-    /// Environment besides the function's own; these win.
-    pub env: Vec<(String, String)>,
-    /// Whether standard input is a pipe (else it is at its end).
-    pub stdin: bool,
-    /// Whether standard output is a pipe (else its lines become log records).
-    pub stdout: bool,
-    /// The call it serves, when it serves just one: named in log records, ended at its deadline.
-    pub context: Option<Arc<Context>>,
-}
-
-/// A started program. Dropping it kills it and its descendants at once.
-pub trait Program: Send + Sync {
-    /// The writing end of its standard input; once.
-    fn take_stdin(&mut self) -> Option<Box<dyn AsyncWrite + Send + Unpin>>;
-    /// The reading end of its standard output; once.
-    fn take_stdout(&mut self) -> Option<Box<dyn AsyncRead + Send + Unpin>>;
-    /// Waits for its end. May be called often and cancelled freely.
-    fn exit(&self) -> BoxFuture<'_, Exit>;
-    /// Asks it to end, and kills it and its descendants after `grace`.
-    fn stop(&self, grace: Duration) -> BoxFuture<'_, Exit>;
-    /// The TCP addresses on which it listens, where that can be known; for messages and to tell its
-    /// port from a stranger's.
-    fn listening(&self) -> Vec<SocketAddr> {
-        Vec::new()
-    }
-    /// The last lines that it printed, oldest first, where they are kept; for messages.
-    fn last_lines(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
-
-/// How a program ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// With this exit code; 0 is success.
-    Code(i32),
-    /// By this signal.
-    Signal(i32),
-    /// It needed more memory than it may have.
-    MemoryLimit,
-    /// It did not end before its deadline.
-    Deadline,
-    /// A WASM trap, in words.
-    Trap(String),
+/// Looks at one file; `None` when no host knows it. `name` is its path inside the package.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn detect(file: &Path, name: &str) -> Result<Option<Detected>> {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut head = Vec::new();
+        std::fs::File::open(file)?.take(4096).read_to_end(&mut head)?;
+        Ok(head)
+    };
+    let head = read().map_err(|error| {
+        Fault::new(Code::FileMissing, format!("cannot read `{}`", file.display())).detail(error)
+    })?;
+    Ok(HOSTS.iter().find_map(|row| (row.detect)(&Candidate { file, name, head: &head })))
 }

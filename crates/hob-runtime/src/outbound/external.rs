@@ -11,8 +11,8 @@
 //! **Not here:** deadlines of calls (the dispatcher knows them); calls between functions.
 
 use crate::body::Body;
+use crate::code::FunctionCode;
 use crate::hop;
-use crate::host::FunctionCode;
 use crate::invocation::Reply;
 use hob_core::code::Code;
 use hob_core::egress::{Policy, Reach, Refusal};

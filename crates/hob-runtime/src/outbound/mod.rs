@@ -8,7 +8,7 @@
 pub mod external;
 
 use crate::body::Body;
-use crate::host::FunctionCode;
+use crate::code::FunctionCode;
 use crate::invocation::{Context, Reply};
 use hob_core::fault::Result;
 use hob_core::port::BoxFuture;

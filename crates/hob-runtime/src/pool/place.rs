@@ -1,7 +1,7 @@
 //! A call's right to run, which ends when its last copy is dropped.
 
 use super::Shared;
-use crate::contract::Instance;
+use crate::unit::Instance;
 use hob_core::fault::Fault;
 use hob_core::scale::{Event, InstanceId};
 use std::sync::atomic::Ordering;

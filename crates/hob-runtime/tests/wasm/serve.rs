@@ -5,7 +5,7 @@ use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::Fault;
 use hob_runtime::body::full;
-use hob_runtime::host::{Exit, Launch};
+use hob_runtime::unit::{Exit, Launch};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -8,8 +8,7 @@ use crate::{read, report, sources};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Modules that used each other when the rule came. The list may only shrink.
-const KNOTS: &[(&str, &[&str])] =
-    &[("crates/hob-runtime", &["contract", "detect", "host", "log", "outbound", "pool", "runtime"])];
+const KNOTS: &[(&str, &[&str])] = &[];
 
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 

@@ -13,11 +13,13 @@ mod ready;
 mod settings;
 
 use super::way::Way;
-use super::{Contract, Instance, Lifetime, Start};
+use super::{Contract, Lifetime};
 use crate::body::Body;
+use crate::code::FunctionCode;
 use crate::hop;
-use crate::host::{Exit, FunctionCode, Launch, Program, Unit};
 use crate::invocation::{Invocation, Reply};
+use crate::unit::{Exit, Launch, Program, Unit};
+use crate::unit::{Instance, Start};
 use connection::{Connections, Error};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};

@@ -6,7 +6,8 @@
 
 use super::connection::{self, Connections};
 use super::settings::Settings;
-use crate::host::{Exit, FunctionCode, Program};
+use crate::code::FunctionCode;
+use crate::unit::{Exit, Program};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::unit::show_duration;

@@ -14,10 +14,12 @@ mod environment;
 mod feed;
 
 use super::way::Way;
-use super::{Contract, Instance, Lifetime, Start};
+use super::{Contract, Lifetime};
 use crate::body::Body;
-use crate::host::{Exit, FunctionCode, Launch, Program, Unit};
+use crate::code::FunctionCode;
 use crate::invocation::{Context, Invocation, Reply};
+use crate::unit::{Exit, Launch, Program, Unit};
+use crate::unit::{Instance, Start};
 use answer::Answer;
 use bytes::Bytes;
 use feed::Feed;

@@ -9,9 +9,10 @@
 
 use super::fork::{Born, Folder};
 use super::procfs;
-use crate::host::{Exit, FunctionCode, Launch, Program};
+use crate::code::FunctionCode;
+use crate::environment::Environment;
 use crate::log::{Lines, Tail};
-use crate::runtime::Environment;
+use crate::unit::{Exit, Launch, Program};
 use hob_core::fault::{Fault, Result};
 use hob_core::port::{BoxFuture, Stream};
 use rustix::process::{Pid, Signal, kill_process_group};

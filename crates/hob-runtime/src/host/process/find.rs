@@ -1,7 +1,7 @@
 //! Which program a function is, and whether this machine can run it.
 
-use crate::detect::{Candidate, Detected};
-use crate::host::FunctionCode;
+use crate::code::FunctionCode;
+use crate::host::{Candidate, Detected};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use std::io::Read as _;
@@ -212,7 +212,7 @@ impl std::fmt::Display for Binary {
 #[cfg(test)]
 mod tests {
     use super::{Binary, binary, detect};
-    use crate::detect::Candidate;
+    use crate::host::Candidate;
     use std::path::Path;
 
     fn elf(machine: u16) -> Vec<u8> {

@@ -19,8 +19,10 @@ mod find;
 mod fork;
 mod procfs;
 
-use super::{Command, FunctionCode, Host, HostRow, Launch, Program, Progress, Unit};
-use crate::runtime::Environment;
+use super::{Host, HostRow, Progress};
+use crate::code::FunctionCode;
+use crate::environment::Environment;
+use crate::unit::{Command, Launch, Program, Unit};
 use fork::{Forker, Job};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};

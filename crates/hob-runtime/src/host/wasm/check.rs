@@ -7,7 +7,7 @@ use super::inspect::{Entry, Form, Outside};
 use super::linker::{OFFERED, PACKAGES};
 use super::store::{ModuleState, State};
 use super::{Machine, Shared};
-use crate::host::FunctionCode;
+use crate::code::FunctionCode;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit;

@@ -3,9 +3,9 @@
 //! **How.** The caller learns the kind of failure; the trap with its WASM backtrace goes to the
 //! function's log as platform lines and into the fault's detail, which stays in the node.
 
-use crate::host::FunctionCode;
+use crate::code::FunctionCode;
+use crate::environment::Environment;
 use crate::invocation::Context;
-use crate::runtime::Environment;
 use hob_core::code::Code;
 use hob_core::fault::Fault;
 use hob_core::limit::LOG_LINE_BYTES_MAX;

@@ -17,8 +17,8 @@ use super::calls::Calls;
 use super::store::State;
 use super::{WasmUnit, failure, outgoing};
 use crate::body::Body;
-use crate::contract::Instance;
 use crate::invocation::{Context, Invocation, Reply};
+use crate::unit::Instance;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -46,7 +46,7 @@ const TURN: Duration = limit::WASM_EPOCH_TICK.saturating_mul(3);
 pub(super) struct Kept {
     inbox: Mutex<Option<mpsc::Sender<Call>>>,
     status: Arc<Status>,
-    code: Arc<crate::host::FunctionCode>,
+    code: Arc<crate::code::FunctionCode>,
 }
 
 struct Call {

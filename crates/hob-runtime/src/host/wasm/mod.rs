@@ -27,12 +27,14 @@ mod store;
 
 pub use compile::compile_child;
 
-use super::{Command, FunctionCode, Handler, Host, HostRow, Progress, Unit};
-use crate::contract::{Instance, Start};
-use crate::detect::{Candidate, Detected};
+use super::{Host, HostRow, Progress};
+use crate::code::FunctionCode;
+use crate::environment::Environment;
+use crate::host::{Candidate, Detected};
 use crate::invocation::Context;
 use crate::log::Lines;
-use crate::runtime::Environment;
+use crate::unit::{Command, Handler, Launch, Program, Unit};
+use crate::unit::{Instance, Start};
 use calls::Calls;
 use check::Runnable;
 use compile::{Compiler, Source};
@@ -293,11 +295,11 @@ impl Handler for Loaded {
 }
 
 impl Command for Loaded {
-    fn start(&self, launch: super::Launch) -> BoxFuture<'_, Result<Box<dyn super::Program>>> {
+    fn start(&self, launch: Launch) -> BoxFuture<'_, Result<Box<dyn Program>>> {
         let unit = Arc::clone(&self.0);
-        Box::pin(async move {
-            Ok(Box::new(program::Running::start(unit, launch).await?) as Box<dyn super::Program>)
-        })
+        Box::pin(
+            async move { Ok(Box::new(program::Running::start(unit, launch).await?) as Box<dyn Program>) },
+        )
     }
 }
 

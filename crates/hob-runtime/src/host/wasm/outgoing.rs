@@ -8,7 +8,7 @@
 
 use super::calls::Calls;
 use crate::body::Body;
-use crate::host::FunctionCode;
+use crate::code::FunctionCode;
 use crate::invocation::Reply;
 use crate::outbound::{Caller, Outbound};
 use bytes::Bytes;

@@ -2,7 +2,7 @@
 
 use super::External;
 use crate::body::empty;
-use crate::host::FunctionCode;
+use crate::code::FunctionCode;
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
 use hob_core::port::{BoxFuture, Spawn};
 use hob_core::spec::{FunctionSpec, ScaleSpec};

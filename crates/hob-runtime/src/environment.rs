@@ -1,0 +1,36 @@
+//! What the node gives to hosts and contracts: folders, ports, and numbers for instances.
+
+use crate::outbound::Outbound;
+use hob_core::port::{LogSink, Spawn};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What the node gives to hosts and contracts.
+pub struct Environment {
+    /// Compiled code, kept between starts; private to the node's user.
+    pub cache_dir: PathBuf,
+    /// Working folders of instances; emptied at start.
+    pub work_dir: PathBuf,
+    /// The command that compiles a component in a child process (program, then leading arguments);
+    /// empty: in this process, as tests and embedders may.
+    pub compiler: Vec<OsString>,
+    /// Whether WASM instances come from a pool of reserved slots; `None`: if the machine allows it.
+    pub pooling: Option<bool>,
+    /// Starts background tasks.
+    pub spawn: Arc<dyn Spawn>,
+    /// Takes log records.
+    pub logs: Arc<dyn LogSink>,
+    /// Takes the calls that functions make.
+    pub outbound: Arc<dyn Outbound>,
+    /// The next instance's number.
+    pub instances: AtomicU64,
+}
+
+impl Environment {
+    /// A number that no other instance of this node has.
+    pub fn next_instance(&self) -> u64 {
+        self.instances.fetch_add(1, Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,120 @@
+//! What hosts offer and contracts build on: loaded code, programs, instances.
+//!
+//! **Why.** A host knows nothing of HTTP, `$PORT` or CGI, a contract nothing of engines and processes.
+//! They meet here: a host makes a [`Unit`], which can start a [`Program`] ([`Command`]) or take requests
+//! in process ([`Handler`]); a contract makes [`Instance`]s of it.
+
+use crate::code::FunctionCode;
+use crate::environment::Environment;
+use crate::invocation::{Context, Invocation, Reply};
+use hob_core::fault::{Fault, Result};
+use hob_core::port::BoxFuture;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Loaded code, from which instances are made.
+pub trait Unit: Send + Sync {
+    /// The ability to run as a program with arguments, environment and standard streams.
+    fn command(&self) -> Option<&dyn Command> {
+        None
+    }
+    /// The ability to take requests through an exported handler.
+    fn handler(&self) -> Option<&dyn Handler> {
+        None
+    }
+}
+
+/// Code with an exported request handler.
+pub trait Handler: Send + Sync {
+    /// True when each call gets a fresh instance (WASI 0.2), false when an instance is kept (0.3).
+    fn per_call(&self) -> bool;
+    /// An instance, ready for calls.
+    fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Instance>>>;
+}
+
+/// Code that can be started as a program.
+pub trait Command: Send + Sync {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// `HOB-0306` when the program is missing, `HOB-0305` when it is for another machine.
+    fn start(&self, launch: Launch) -> BoxFuture<'_, Result<Box<dyn Program>>>;
+}
+
+/// How to start a program.
+pub struct Launch {
+    /// The instance that it is or belongs to.
+    pub instance: u64,
+    /// Arguments after those of the function's `run`.
+    pub args: Vec<String>,
+    /// Environment besides the function's own; these win.
+    pub env: Vec<(String, String)>,
+    /// Whether standard input is a pipe (else it is at its end).
+    pub stdin: bool,
+    /// Whether standard output is a pipe (else its lines become log records).
+    pub stdout: bool,
+    /// The call it serves, when it serves just one: named in log records, ended at its deadline.
+    pub context: Option<Arc<Context>>,
+}
+
+/// A started program. Dropping it kills it and its descendants at once.
+pub trait Program: Send + Sync {
+    /// The writing end of its standard input; once.
+    fn take_stdin(&mut self) -> Option<Box<dyn AsyncWrite + Send + Unpin>>;
+    /// The reading end of its standard output; once.
+    fn take_stdout(&mut self) -> Option<Box<dyn AsyncRead + Send + Unpin>>;
+    /// Waits for its end. May be called often and cancelled freely.
+    fn exit(&self) -> BoxFuture<'_, Exit>;
+    /// Asks it to end, and kills it and its descendants after `grace`.
+    fn stop(&self, grace: Duration) -> BoxFuture<'_, Exit>;
+    /// The TCP addresses on which it listens, where that can be known; for messages and to tell its
+    /// port from a stranger's.
+    fn listening(&self) -> Vec<SocketAddr> {
+        Vec::new()
+    }
+    /// The last lines that it printed, oldest first, where they are kept; for messages.
+    fn last_lines(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// How a program ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// With this exit code; 0 is success.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// It needed more memory than it may have.
+    MemoryLimit,
+    /// It did not end before its deadline.
+    Deadline,
+    /// A WASM trap, in words.
+    Trap(String),
+}
+
+/// What a contract needs to start an instance.
+#[derive(Clone)]
+pub struct Start {
+    /// The function.
+    pub code: Arc<FunctionCode>,
+    /// Its loaded code.
+    pub unit: Arc<dyn Unit>,
+    /// Number of the instance, unique in a node's life.
+    pub instance: u64,
+    /// The node's ports and settings.
+    pub environment: Arc<Environment>,
+}
+
+/// A running copy of a function. Dropping it ends it at once.
+pub trait Instance: Send + Sync {
+    /// Handles one call. The returned body may still be streaming. The pool holds the call's place
+    /// until the body has ended, and drops this future when the caller has gone or the deadline passed.
+    fn call(&self, invocation: Invocation) -> BoxFuture<'_, Result<Reply>>;
+    /// Resolves when the instance can serve no more calls, with the reason if it is a fault.
+    fn ended(&self) -> BoxFuture<'_, Option<Fault>>;
+    /// Ends it, letting it finish for `grace`.
+    fn stop(&self, grace: Duration) -> BoxFuture<'_, ()>;
+}
