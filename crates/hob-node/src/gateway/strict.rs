@@ -17,6 +17,7 @@
 use super::chunk::{Chunked, Step};
 use super::head::{self, Framing, Refusal};
 use bytes::{Buf, BytesMut};
+use futures_util::task::AtomicWaker;
 use hob_core::limit::{HEADER_BYTES_MAX, HEADER_TIMEOUT, LINGER};
 use std::future::Future;
 use std::io;
@@ -37,6 +38,8 @@ pub(super) struct Exchange {
     refusal: OnceLock<Refusal>,
     /// See [`Verdict`].
     verdict: AtomicU8,
+    /// Whoever waits for the verdict with bytes that are held back: no socket will wake him.
+    waiting: AtomicWaker,
     /// Whether the socket took none of the bytes last written to it.
     stalled: AtomicBool,
 }
@@ -60,6 +63,7 @@ impl Exchange {
     /// Says how a request was answered.
     pub(super) fn decide(&self, verdict: Verdict) {
         self.verdict.store(verdict as u8, Ordering::Release);
+        self.waiting.wake();
     }
     /// Whether the client takes no more bytes.
     pub(super) fn stalled(&self) -> bool {
@@ -288,6 +292,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
                 this.held.advance(length);
                 this.passed -= length;
                 break;
+            }
+            if this.phase == Phase::Upgrade {
+                this.exchange.waiting.register(cx.waker());
             }
             match this.phase() {
                 Phase::Broken => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
