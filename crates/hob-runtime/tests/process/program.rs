@@ -43,6 +43,25 @@ async fn nothing_outlives_a_program() {
     }
 }
 
+/// A node that was killed leaves descendants of its programs; the next one ends them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_node_ends_what_a_killed_one_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = folder.path().join("work/process/7");
+    std::fs::create_dir_all(&left).unwrap();
+    let start = |mark: &std::path::Path| {
+        std::process::Command::new("sleep").arg("1000").env("HOB_INSTANCE", mark).spawn().unwrap()
+    };
+    let (mut ours, mut strangers) = (start(&left), start(&folder.path().join("work/process-of-others/7")));
+    let _bench = Bench::in_folder(folder);
+    eventually("it is gone", || !runs(&ours.id().to_string())).await;
+    assert!(runs(&strangers.id().to_string()), "another node's process is left alone");
+    assert!(!left.exists(), "its working folder is gone");
+    ours.wait().unwrap();
+    strangers.kill().unwrap();
+    strangers.wait().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_much_memory_ends_a_program_and_its_children() {
     if !python() {

@@ -70,7 +70,11 @@ pub(crate) type File<'a> = (&'a str, &'a [u8]);
 
 impl Bench {
     pub(crate) fn open() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::in_folder(tempfile::tempdir().unwrap())
+    }
+
+    /// With a folder in which something may be left of an earlier node.
+    pub(crate) fn in_folder(folder: tempfile::TempDir) -> Self {
         let logs = Arc::new(Logs::default());
         let environment = Environment {
             cache_dir: folder.path().join("cache"),

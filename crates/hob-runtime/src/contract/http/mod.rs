@@ -1,7 +1,7 @@
 //! Contract `http`: a server on `$PORT`, as Cloud Run and Knative run it.
 //!
-//! **How.** An instance is a child that is told a free loopback port, is awaited ([`ready`]), and
-//! takes requests over kept connections ([`connection`]). The environment follows the container
+//! **How.** An instance is a child that is told a free loopback port, is awaited (`ready`), and
+//! takes requests over kept connections (`connection`). The environment follows the container
 //! contract (Knative runtime contract, "Environment"; Cloud Run container contract): `PORT`,
 //! `K_SERVICE`, `K_REVISION`, `K_CONFIGURATION`. It ends by SIGTERM, then SIGKILL after `grace`.
 //!

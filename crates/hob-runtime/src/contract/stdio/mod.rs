@@ -2,8 +2,8 @@
 //!
 //! **How.** The request's body is standard input, what the program prints is the answer, its exit code
 //! says whether it worked. The environment is that of CGI (RFC 3875, 4.1), with WAGI's additions, and
-//! that of the classic OpenFaaS watchdog ([`environment`]). Output that begins with CGI headers
-//! (RFC 3875, 6.3) is an answer with these headers; other output is the body as it is ([`answer`]).
+//! that of the classic OpenFaaS watchdog (`environment`). Output that begins with CGI headers
+//! (RFC 3875, 6.3) is an answer with these headers; other output is the body as it is (`answer`).
 //!
 //! **Invariants.** The first [`STDIO_HELD_BYTES_MAX`] bytes of output wait for the exit code, so that a
 //! program which fails without saying much is a failed call and not half an answer. What is longer is

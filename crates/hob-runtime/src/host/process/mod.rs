@@ -5,7 +5,7 @@
 //! the node by accident.
 //!
 //! **How.** Each start gets a working folder, an environment built from the manifest alone, a session
-//! of its own, `no_new_privs`, resource limits, and a [`child::Child`] that watches over its memory
+//! of its own, `no_new_privs`, resource limits, and a `child::Child` that watches over its memory
 //! and ends it with all its descendants. A descendant that left the session is found by the variable
 //! `HOB_INSTANCE` in its environment, also by the next node after one was killed.
 //!

@@ -3,9 +3,9 @@
 //! **Why.** Taking an instance from a pool and calling into it costs microseconds, so every call of a
 //! WASI 0.2 function can have an instance of its own.
 //!
-//! **How.** At deploy [`compile`] makes machine code, which is then loaded once to see that it
+//! **How.** At deploy `compile` makes machine code, which is then loaded once to see that it
 //! exports something callable and imports nothing that is missing. Later [`Host::load`] maps the
-//! file. [`fresh`] serves WASI 0.2 requests, [`kept`] those of 0.3, [`program`] runs commands.
+//! file. `fresh` serves WASI 0.2 requests, `kept` those of 0.3, `program` runs commands.
 //!
 //! **Invariants.** Nothing is compiled on the way of a call unless the compiled file is gone, which
 //! is then logged. A guest that fails takes its store with it: no store is used after a trap, a
