@@ -6,7 +6,9 @@
 
 mod bad_input;
 mod cli;
+mod desk;
 mod dev;
+mod examples;
 mod guides;
 mod restart;
 mod support;
