@@ -9,6 +9,7 @@
 use crate::digest::Digest;
 use crate::name::{AppName, FunctionName};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -27,8 +28,8 @@ pub struct AppSpec {
 impl AppSpec {
     /// The digest of the canonical JSON: the same for the same content, whatever the order it was written in.
     pub fn digest(&self) -> Digest {
-        let json = serde_json::to_vec(self).expect("an app spec has text keys only");
-        Digest::of(&json)
+        let json = serde_json::to_value(self).expect("an app spec has text keys only");
+        Digest::of(sorted(json).to_string().as_bytes())
     }
 
     /// Every artifact that the app needs, once each, in order.
@@ -38,6 +39,19 @@ impl AppSpec {
         all.sort_unstable();
         all.dedup();
         all
+    }
+}
+
+/// The same value with the keys of every object in order: contracts' settings come as they were written.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<(String, Value)> = map.into_iter().collect();
+            entries.sort_by(|left, right| left.0.cmp(&right.0));
+            Value::Object(entries.into_iter().map(|(key, value)| (key, sorted(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
     }
 }
 
@@ -115,4 +129,16 @@ pub struct RouteSpec {
     pub route: String,
     /// The function.
     pub function: FunctionName,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sorted;
+
+    #[test]
+    fn the_order_of_settings_is_no_content() {
+        let read = |text: &str| sorted(serde_json::from_str(text).unwrap()).to_string();
+        assert_eq!(read(r#"{"b":[{"d":1,"c":2}],"a":null}"#), r#"{"a":null,"b":[{"c":2,"d":1}]}"#);
+        assert_ne!(read("[1,2]"), read("[2,1]"), "the order of a list is content");
+    }
 }
