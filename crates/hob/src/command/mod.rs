@@ -81,7 +81,7 @@ impl Row {
     /// The command as clap sees it: the row's sentence in lists, the type's own words in its help.
     fn command(&self) -> clap::Command {
         let command = (self.args)(clap::Command::new(self.name).hide(self.hidden));
-        let words = command.get_long_about().or(command.get_about()).cloned().unwrap_or_default();
+        let words = command.get_long_about().or_else(|| command.get_about()).cloned().unwrap_or_default();
         command.about(self.summary).long_about(words)
     }
 }

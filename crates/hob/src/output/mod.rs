@@ -67,7 +67,7 @@ impl Output {
     /// The output that the flags and the terminal ask for.
     pub(crate) fn new(flags: &Flags) -> Self {
         Self {
-            format: flags.format.or(flags.json.then_some(Format::Json)),
+            format: flags.format.or_else(|| flags.json.then_some(Format::Json)),
             quiet: flags.quiet,
             verbose: flags.verbose,
             stdout: Style::of(std::io::stdout().is_terminal()),

@@ -38,7 +38,7 @@ impl Place {
             let manifest = Some(absolute.join(FILE_NAME)).filter(|file| file.is_file());
             return Ok(Self { name: name(&absolute), manifest, file: None, dir: absolute });
         }
-        let dir = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+        let dir = absolute.parent().unwrap_or_else(|| Path::new("/")).to_owned();
         if name(&absolute) == FILE_NAME {
             return Ok(Self { name: name(&dir), manifest: Some(absolute), file: None, dir });
         }

@@ -44,12 +44,14 @@ impl Step {
 type Look = fn(&Path, &str) -> Result<Option<Folder>>;
 
 /// Every kind of folder: what is looked for, and how.
+///
+/// A component that lies there ready comes before its sources: it needs no tool.
 const KINDS: &[(&str, Look)] = &[
+    ("one `.wasm` or `.wat` file", wasm),
     ("`Cargo.toml`", cargo),
     ("`package.json` with a `start` script or `main`", node),
     ("`go.mod`", go),
     ("`main.py`, `app.py` or `server.py`", python),
-    ("one `.wasm` or `.wat` file", wasm),
     ("one executable or script", single),
 ];
 
@@ -288,6 +290,7 @@ mod tests {
             &[("Cargo.toml", &format!("{package}[lib]\ncrate-type = [\"cdylib\"]\n"))],
             "cargo build --release --target wasm32-wasip2 --target-dir target && target/wasm32-wasip2/release/my_app.wasm",
         );
+        check(&[("Cargo.toml", package), ("built.wasm", "")], "built.wasm");
         check(&[("Cargo.toml", "[workspace]\n")], "HOB-0107");
         check(&[("package.json", r#"{"scripts":{"start":"node s.js --x"}}"#)], "node s.js --x");
         check(&[("package.json", r#"{"scripts":{"start":"next start"}}"#)], "npm run --silent start");
