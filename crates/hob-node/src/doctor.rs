@@ -1,6 +1,6 @@
 //! What this machine offers to a node, and what Hob does with it or without it.
 //!
-//! **How.** One line of [`PROBES`] each: it reads a file of the kernel's or looks along `PATH`, and
+//! **How.** One line of `PROBES` each: it reads a file of the kernel's or looks along `PATH`, and
 //! changes nothing. A probe says what was seen in words, so that a report can be passed on as it is.
 
 use serde::Serialize;

@@ -1,7 +1,7 @@
 //! Contracts: how a call reaches a function's code. One row of [`CONTRACTS`] each.
 //!
-//! **How.** A contract makes [`Instance`]s from a [`Unit`]'s abilities and translates an
-//! [`Invocation`](crate::invocation::Invocation) into what the code expects, and its answer into a [`Reply`].
+//! **How.** A contract makes [`Instance`]s from a [`Unit`]'s abilities and translates a call into what
+//! the code expects, and its answer into a reply.
 //!
 //! To add a contract: one file here and one line in [`CONTRACTS`].
 
