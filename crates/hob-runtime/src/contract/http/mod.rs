@@ -38,6 +38,9 @@ use std::time::Duration;
 /// How long a failed connection waits for the news that the child has ended.
 const EXIT_NEWS_TIMEOUT: Duration = Duration::from_millis(200);
 
+/// Ports that are tried when somebody else takes them between the choice and the program's `bind`.
+const PORT_ATTEMPTS: u32 = 3;
+
 /// The contract.
 #[derive(Debug)]
 pub struct Http;
@@ -86,21 +89,17 @@ impl Server {
     async fn start(start: Start) -> Result<Self> {
         let settings = Settings::read(&start.code.spec)?;
         let way = Way::open(&start);
-        let port = free_port()?;
-        let mut env = way.variables();
-        env.extend(variables(&start.code, port));
-        let launch = Launch {
-            instance: start.instance,
-            args: Vec::new(),
-            env,
-            stdin: false,
-            stdout: false,
-            context: None,
-        };
-        let program = start.unit.command().ok_or_else(no_program)?.start(launch).await?;
-        let connections = Connections::new(port, settings.h2c, Arc::clone(&start.environment.spawn));
-        ready::wait(&start.code, program.as_ref(), port, &settings, &connections).await?;
-        Ok(Self { code: start.code, program, connections, way, h2c: settings.h2c, grace: settings.grace })
+        for attempt in 1.. {
+            let port = free_port()?;
+            let (program, connections) = match launch(&start, &settings, &way, port).await {
+                Ok(launched) => launched,
+                Err(fault) if attempt < PORT_ATTEMPTS && lost(&fault, port).await => continue,
+                Err(fault) => return Err(fault),
+            };
+            let (code, h2c, grace) = (start.code, settings.h2c, settings.grace);
+            return Ok(Self { code, program, connections, way, h2c, grace });
+        }
+        unreachable!("the last attempt returns")
     }
 
     async fn exchange(&self, invocation: Invocation) -> Result<Reply> {
@@ -163,6 +162,34 @@ impl Instance for Server {
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move { drop(self.program.stop(self.grace.min(grace)).await) })
     }
+}
+
+/// Starts the program with its port and waits until it serves there.
+async fn launch(
+    start: &Start,
+    settings: &Settings,
+    way: &Way,
+    port: u16,
+) -> Result<(Box<dyn Program>, Connections)> {
+    let mut env = way.variables();
+    env.extend(variables(&start.code, port));
+    let launch = Launch {
+        instance: start.instance,
+        args: Vec::new(),
+        env,
+        stdin: false,
+        stdout: false,
+        context: None,
+    };
+    let program = start.unit.command().ok_or_else(no_program)?.start(launch).await?;
+    let connections = Connections::new(port, settings.h2c, Arc::clone(&start.environment.spawn));
+    ready::wait(&start.code, program.as_ref(), port, settings, &connections).await?;
+    Ok((program, connections))
+}
+
+/// Whether a program ended because somebody else took its port first: it is gone, and the port is not.
+async fn lost(fault: &Fault, port: u16) -> bool {
+    fault.code() == Code::StartExit && connection::connect(port).await.is_ok()
 }
 
 /// The request as the child gets it, and whether it asks to switch protocols.
