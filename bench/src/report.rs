@@ -144,7 +144,8 @@ impl Report {
     pub(crate) fn record(&self) -> Result<()> {
         let mut text = format!(
             "# Recorded results\n\nWritten by `cargo run --release -p hob-bench -- --record`. Only ratios \
-             within one run carry over to another machine.\n\n{}.\n",
+             within one run carry over to another machine, and where the load average is not near 0 others \
+             were at work on this one too.\n\n{}.\n",
             self.heading()
         );
         for skipped in &self.skipped {
@@ -310,7 +311,11 @@ pub(crate) fn line(text: &str) {
 }
 
 fn commit() -> String {
-    let dirty = if said("git", &["status", "--porcelain"]).is_empty() { "" } else { " with changes" };
+    let dirty = if said("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty() {
+        ""
+    } else {
+        " with changes"
+    };
     format!("{}{dirty}", said("git", &["rev-parse", "--short", "HEAD"]))
 }
 
