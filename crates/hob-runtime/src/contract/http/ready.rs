@@ -15,7 +15,7 @@ use http::{Request, StatusCode};
 use std::time::Duration;
 
 const PAUSE_MIN: Duration = Duration::from_millis(1);
-const PAUSE_MAX: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_millis(5);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Waits.
