@@ -39,17 +39,22 @@ pub(super) async fn wait(
 
 async fn serving(program: &dyn Program, port: u16, path: Option<&str>, connections: &Connections) {
     let mut pause = PAUSE_MIN;
-    while !(accepts(program, port).await && answers(path, connections).await) {
+    let mut was_free = false;
+    loop {
+        match connection::connect(port).await {
+            Ok(_) if (was_free || is_own(program, port)) && answers(path, connections).await => return,
+            Ok(_) => {}
+            Err(_) => was_free = true,
+        }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
-/// Somebody accepts, and it is not known to be a stranger who took the port first.
-async fn accepts(program: &dyn Program, port: u16) -> bool {
-    if connection::connect(port).await.is_err() {
-        return false;
-    }
+/// Whether it is not known to be a stranger who accepts. Asked only when somebody did so before the
+/// program can have: reading the kernel's table of sockets takes tens of milliseconds. Who comes later
+/// than that takes the port from the program, which then ends.
+fn is_own(program: &dyn Program, port: u16) -> bool {
     let listening = program.listening();
     listening.is_empty() || listening.iter().any(|address| address.port() == port)
 }
