@@ -15,6 +15,7 @@ pub mod body;
 pub mod code;
 pub mod contract;
 pub mod environment;
+mod executor;
 pub mod hop;
 pub mod host;
 pub mod invocation;

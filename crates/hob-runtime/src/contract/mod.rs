@@ -6,6 +6,7 @@
 //! To add a contract: one file here and one line in [`CONTRACTS`].
 
 pub mod http;
+mod setting;
 pub mod stdio;
 pub mod wasi_http;
 mod way;

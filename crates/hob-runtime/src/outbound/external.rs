@@ -12,6 +12,7 @@
 
 use crate::body::Body;
 use crate::code::FunctionCode;
+use crate::executor::Executor;
 use crate::hop;
 use crate::invocation::Reply;
 use hob_core::code::Code;
@@ -106,7 +107,7 @@ impl External {
             .enable_http1()
             .enable_http2()
             .wrap_connector(Connector { listed: Arc::new(key.1.clone()) });
-        let client = Client::builder(Executor(Arc::clone(&self.spawn)))
+        let client = Client::builder(Executor::new(&self.spawn, "outbound-connection"))
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(limit::EGRESS_IDLE_TIMEOUT)
             .pool_max_idle_per_host(limit::EGRESS_IDLE_CONNECTIONS_MAX)
@@ -231,16 +232,6 @@ impl tower_service::Service<Uri> for Connector {
                 .map_err(|refusal| refusal_fault(refusal, &host, port))?;
             connect(&host, port, reach).await.map(TokioIo::new)
         })
-    }
-}
-
-/// Runs the client's connections as tasks of the node.
-#[derive(Clone)]
-struct Executor(Arc<dyn Spawn>);
-
-impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Executor {
-    fn execute(&self, future: F) {
-        self.0.spawn("outbound-connection", Box::pin(future));
     }
 }
 

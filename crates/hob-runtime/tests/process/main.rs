@@ -7,5 +7,7 @@
 
 mod contract;
 mod pool;
+#[path = "../shared/ports.rs"]
+mod ports;
 mod program;
 mod support;

@@ -1,10 +1,11 @@
 //! A runtime without a node around it: functions of a few lines, and what they answer.
 
+use crate::ports::{Logs, Spawner};
 use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
-use hob_core::port::{BoxFuture, LogRecord, LogSink, Spawn};
+use hob_core::port::{BoxFuture, LogSink};
 use hob_core::spec::{FunctionSpec, PackageFile, ScaleSpec};
 use hob_core::trace::TraceContext;
 use hob_runtime::body::{Body, empty, full};
@@ -16,34 +17,9 @@ use hob_runtime::pool::Pool;
 use hob_runtime::runtime::Runtime;
 use http_body_util::BodyExt as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-struct Spawner(tokio::runtime::Handle);
-
-impl Spawn for Spawner {
-    fn spawn(&self, _kind: &'static str, future: BoxFuture<'static, ()>) {
-        self.0.spawn(future);
-    }
-}
-
-/// Keeps log records.
-#[derive(Default)]
-pub(crate) struct Logs(Mutex<Vec<LogRecord>>);
-
-impl LogSink for Logs {
-    fn record(&self, record: LogRecord) {
-        self.0.lock().unwrap().push(record);
-    }
-}
-
-impl Logs {
-    /// All records so far.
-    pub(crate) fn all(&self) -> Vec<LogRecord> {
-        self.0.lock().unwrap().clone()
-    }
-}
 
 struct Nowhere;
 

@@ -7,5 +7,7 @@
 
 mod compile;
 mod hostile;
+#[path = "../shared/ports.rs"]
+mod ports;
 mod serve;
 mod support;

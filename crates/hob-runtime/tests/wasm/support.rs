@@ -1,11 +1,12 @@
 //! A host `wasm` without a node around it: what tests give it, and what they get back.
 
+use crate::ports::{Logs, Spawner};
 use bytes::Bytes;
 use hob_core::digest::Digest;
 use hob_core::fault::Result;
 use hob_core::id::InvocationId;
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
-use hob_core::port::{BoxFuture, LogRecord, LogSink, Spawn};
+use hob_core::port::{BoxFuture, LogSink};
 use hob_core::spec::{FunctionSpec, PackageFile, ScaleSpec};
 use hob_core::trace::TraceContext;
 use hob_runtime::body::{Body, empty, full};
@@ -15,8 +16,7 @@ use hob_runtime::environment::Environment;
 use hob_runtime::host::{HOSTS, Host};
 use hob_runtime::invocation::{Context, Invocation, Reply, Timing};
 use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
-use hob_runtime::unit::Unit;
-use hob_runtime::unit::{Instance, Start};
+use hob_runtime::unit::{Instance, Start, Unit};
 use http_body_util::BodyExt;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,33 +41,10 @@ pub(crate) fn handle(instructions: &str) -> String {
     format!("(func (export \"handle\") (param $req i32) (param $out i32) {instructions})")
 }
 
-struct Spawner(tokio::runtime::Handle);
-
-impl Spawn for Spawner {
-    fn spawn(&self, _kind: &'static str, future: BoxFuture<'static, ()>) {
-        self.0.spawn(future);
-    }
-}
-
-/// Keeps log records.
-#[derive(Default)]
-pub(crate) struct Logs(Mutex<Vec<LogRecord>>);
-
-impl LogSink for Logs {
-    fn record(&self, record: LogRecord) {
-        self.0.lock().unwrap().push(record);
-    }
-}
-
 impl Logs {
     /// All lines so far.
     pub(crate) fn text(&self) -> String {
-        self.0.lock().unwrap().iter().map(|record| format!("{:?} {}\n", record.stream, record.text)).collect()
-    }
-
-    /// All records so far.
-    pub(crate) fn all(&self) -> Vec<LogRecord> {
-        self.0.lock().unwrap().clone()
+        self.all().iter().map(|record| format!("{:?} {}\n", record.stream, record.text)).collect()
     }
 }
 

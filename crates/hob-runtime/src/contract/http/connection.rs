@@ -7,6 +7,7 @@
 //! [`CHILD_CONNECTION_IDLE_MAX`].
 
 use crate::body::Body;
+use crate::executor::Executor;
 use bytes::Bytes;
 use hob_core::fault::Fault;
 use hob_core::limit::{CHILD_CONNECTION_IDLE_MAX, CHILD_CONNECTIONS_KEPT_MAX, HEADER_BYTES_MAX};
@@ -138,7 +139,7 @@ impl Shared {
             }
         }
         let stream = connect(self.port).await.map_err(Error::Connect)?;
-        let executor = Executor(Arc::clone(&self.spawn));
+        let executor = Executor::new(&self.spawn, "child stream");
         let handshake = http2::Builder::new(executor)
             .timer(TokioTimer::new())
             .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX))
@@ -159,20 +160,6 @@ pub(super) async fn connect(port: u16) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
-}
-
-struct Executor(Arc<dyn Spawn>);
-
-impl Clone for Executor {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Executor {
-    fn execute(&self, future: F) {
-        self.0.spawn("child stream", Box::pin(future));
-    }
 }
 
 fn broke_off(error: hyper::Error) -> Fault {

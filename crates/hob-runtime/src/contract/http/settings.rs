@@ -1,9 +1,9 @@
 //! The contract's own settings: `[functions.<name>.http]`.
 
+use super::super::setting;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{GRACE_CEILING, GRACE_DEFAULT, START_TIMEOUT_CEILING, START_TIMEOUT_DEFAULT};
-use hob_core::near::nearest;
 use hob_core::spec::FunctionSpec;
 use hob_core::unit::{parse_duration, show_duration};
 use serde_json::Value;
@@ -38,19 +38,11 @@ impl Settings {
                 "start-timeout" => settings.start_timeout = time(key, value, START_TIMEOUT_CEILING)?,
                 "grace" => settings.grace = time(key, value, GRACE_CEILING)?,
                 "protocol" => settings.h2c = protocol(value)?,
-                _ => return Err(unknown(key)),
+                _ => return Err(setting::unknown("http", key, &KEYS)),
             }
         }
         Ok(settings)
     }
-}
-
-fn unknown(key: &str) -> Fault {
-    let hint = match nearest(key, KEYS) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("its settings are: {}", KEYS.join(", ")),
-    };
-    Fault::new(Code::ManifestUnknownKey, format!("contract `http` has no setting `{key}`")).hint(hint)
 }
 
 fn path(value: &Value) -> Result<String> {
@@ -82,5 +74,5 @@ fn time(key: &str, value: &Value, ceiling: Duration) -> Result<Duration> {
 }
 
 fn wrong(key: &str, value: &Value, hint: &str) -> Fault {
-    Fault::new(Code::ManifestValue, format!("`{key}` of contract `http` cannot be `{value}`")).hint(hint)
+    setting::wrong("http", key, value, hint)
 }

@@ -14,7 +14,7 @@ mod environment;
 mod feed;
 
 use super::way::Way;
-use super::{Contract, Lifetime};
+use super::{Contract, Lifetime, setting};
 use crate::body::Body;
 use crate::code::FunctionCode;
 use crate::invocation::{Context, Invocation, Reply};
@@ -26,7 +26,6 @@ use feed::Feed;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::STDIO_HELD_BYTES_MAX;
-use hob_core::near::nearest;
 use hob_core::port::BoxFuture;
 use hob_core::spec::FunctionSpec;
 use hob_core::unit::show_duration;
@@ -78,6 +77,8 @@ fn no_program() -> Fault {
         .hint("use `contract = \"wasi-http\"` for a component that exports a handler")
 }
 
+const KEYS: [&str; 2] = ["content-type", "output"];
+
 /// `[functions.<name>.stdio]`.
 struct Settings {
     /// Type of an answer without headers; `None`: the request's own, as the classic watchdog does.
@@ -90,10 +91,7 @@ impl Settings {
     fn read(spec: &FunctionSpec) -> Result<Self> {
         let mut settings = Self { content_type: None, cgi: true };
         for (key, value) in &spec.settings {
-            let wrong = |hint: &str| {
-                let message = format!("`{key}` of contract `stdio` cannot be `{value}`");
-                Fault::new(Code::ManifestValue, message).hint(hint)
-            };
+            let wrong = |hint: &str| setting::wrong("stdio", key, value, hint);
             match key.as_str() {
                 "content-type" => {
                     let given = value.as_str().and_then(|text| HeaderValue::from_str(text).ok());
@@ -107,20 +105,11 @@ impl Settings {
                         _ => return Err(wrong("use `cgi` (the default: headers if there are any) or `raw`")),
                     }
                 }
-                _ => return Err(unknown(key)),
+                _ => return Err(setting::unknown("stdio", key, &KEYS)),
             }
         }
         Ok(settings)
     }
-}
-
-fn unknown(key: &str) -> Fault {
-    let keys = ["content-type", "output"];
-    let hint = match nearest(key, keys) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("its settings are: {}", keys.join(", ")),
-    };
-    Fault::new(Code::ManifestUnknownKey, format!("contract `stdio` has no setting `{key}`")).hint(hint)
 }
 
 /// One run, which begins with its call.

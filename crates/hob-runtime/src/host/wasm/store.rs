@@ -143,9 +143,29 @@ impl Limits {
     }
 }
 
-/// Growth that the guest's own declaration forbids fails anyway, and must not be counted.
-fn beyond(desired: usize, maximum: Option<usize>) -> bool {
-    maximum.is_some_and(|maximum| desired > maximum)
+/// Growth of one kind, as the runtime asks for it.
+struct Growth {
+    current: usize,
+    desired: usize,
+    /// What the guest's own declaration allows.
+    maximum: Option<usize>,
+}
+
+impl Growth {
+    /// Adds it to `sum`, if `limit` allows that; notes what the limit refuses.
+    fn grant(&self, sum: &mut usize, limit: usize, refused: &mut bool) -> bool {
+        // Growth that the guest's own declaration forbids fails anyway, and must not be counted.
+        if self.maximum.is_some_and(|maximum| self.desired > maximum) {
+            return false;
+        }
+        let total = sum.saturating_add(self.desired.saturating_sub(self.current));
+        if total > limit {
+            *refused = true;
+            return false;
+        }
+        *sum = total;
+        true
+    }
 }
 
 impl ResourceLimiter for Limits {
@@ -155,16 +175,8 @@ impl ResourceLimiter for Limits {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if beyond(desired, maximum) {
-            return Ok(false);
-        }
-        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
-        if total > self.memory_bytes_max {
-            self.refused = true;
-            return Ok(false);
-        }
-        self.memory_bytes = total;
-        Ok(true)
+        let growth = Growth { current, desired, maximum };
+        Ok(growth.grant(&mut self.memory_bytes, self.memory_bytes_max, &mut self.refused))
     }
 
     fn table_growing(
@@ -173,16 +185,8 @@ impl ResourceLimiter for Limits {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if beyond(desired, maximum) {
-            return Ok(false);
-        }
-        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
-        if total > limit::WASM_TABLE_ELEMENTS_MAX {
-            self.refused = true;
-            return Ok(false);
-        }
-        self.table_elements = total;
-        Ok(true)
+        let growth = Growth { current, desired, maximum };
+        Ok(growth.grant(&mut self.table_elements, limit::WASM_TABLE_ELEMENTS_MAX, &mut self.refused))
     }
 
     fn instances(&self) -> usize {
