@@ -137,6 +137,23 @@ codes! {
     NodeUnreachable     = "HOB-0703", 502, Caller, PLATFORM, "no node answers there";
     ControlRequest      = "HOB-0704", 400, Caller, USAGE, "the request to the control API cannot be understood";
     ControlOpen         = "HOB-0705", 400, Caller, REFUSED, "the control API is never opened on TCP without a token";
+    // Events.
+    EventMalformed      = "HOB-0801", 400, Caller, USAGE, "what was sent is not a valid CloudEvent";
+    EventTooLarge       = "HOB-0802", 413, Caller, USAGE, "an event is larger than the limit";
+    TopicNotFound       = "HOB-0803", 404, Caller, NOT_FOUND, "there is no such topic";
+    TopicFull           = "HOB-0804", 507, Limit, PLATFORM, "the topic holds as much as it may";
+    TopicReserved       = "HOB-0805", 403, Caller, REFUSED, "the topic is one of the node's own";
+    EventLoop           = "HOB-0806", 508, Code, FUNCTION, "events caused each other too many times in a row";
+    SubscriptionNotFound = "HOB-0807", 404, Caller, NOT_FOUND, "there is no such subscription";
+    ScheduleNotFound    = "HOB-0808", 404, Caller, NOT_FOUND, "there is no such schedule";
+    FilterInvalid       = "HOB-0809", 400, Caller, USAGE, "a filter cannot be understood";
+    ScheduleInvalid     = "HOB-0810", 400, Caller, USAGE, "a schedule cannot be understood";
+    DeadLetterNotFound  = "HOB-0811", 404, Caller, NOT_FOUND, "there is no such dead letter";
+    AsyncCallNotFound   = "HOB-0812", 404, Caller, NOT_FOUND, "there is no such asynchronous call, or its result has expired";
+    LogReadOnly         = "HOB-0813", 503, Platform, PLATFORM, "nothing more is written to the log after a failed write";
+    LogDamaged          = "HOB-0814", 500, Platform, PLATFORM, "stored events are damaged";
+    TriggerConflict     = "HOB-0815", 409, Caller, CONFLICT, "two triggers of an app have the same name";
+    EventExpired        = "HOB-0816", 410, Caller, TIMEOUT, "the event expired before it could be delivered";
     // Platform.
     Internal            = "HOB-0901", 500, Platform, PLATFORM, "a fault in Hob itself";
     AddressInUse        = "HOB-0902", 500, Caller, CONFLICT, "the address to listen on is taken or not allowed";

@@ -186,6 +186,101 @@ pub const LOG_RECORDS_KEPT: usize = 20_000;
 /// Time in which a stopping node lets running calls finish.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Name of a subscription or schedule: a function's and a topic's joined, as far as they fit.
+pub const TRIGGER_NAME_BYTES_MAX: usize = 63;
+/// Name of a topic, without the `.dead` that may be added to it.
+pub const TOPIC_NAME_BYTES_MAX: usize = 120;
+/// Subscriptions, schedules and event routes of one app.
+pub const TRIGGERS_PER_APP_MAX: usize = 256;
+/// Topics of one node.
+pub const TOPICS_MAX: usize = 10_000;
+/// One event: its attributes and data as they are stored (CloudEvents 1.0 asks for at least 64 KiB).
+pub const EVENT_BYTES_MAX: usize = 1 << 20;
+/// Attributes of one event, with the required ones.
+pub const EVENT_ATTRIBUTES_MAX: usize = 64;
+/// Name of one attribute; the specification advises 20.
+pub const EVENT_ATTRIBUTE_NAME_BYTES_MAX: usize = 64;
+/// Value of one attribute.
+pub const EVENT_ATTRIBUTE_BYTES_MAX: usize = 32 << 10;
+/// Events of one batch, and all of it together.
+pub const EVENT_BATCH_MAX: usize = 1000;
+/// One batch of events on the wire.
+pub const EVENT_BATCH_BYTES_MAX: usize = 8 << 20;
+/// Filters of one subscription, nested ones included.
+pub const FILTERS_MAX: usize = 64;
+/// How deep filters and CESQL expressions may be nested.
+pub const FILTER_DEPTH_MAX: usize = 32;
+/// One CESQL expression.
+pub const CESQL_BYTES_MAX: usize = 8 << 10;
+/// Publications that chain: an event caused by a call that was caused by an event … (as AWS Lambda).
+pub const EVENT_HOPS_MAX: u32 = 16;
+/// How long a topic keeps events that every subscription has settled, unless it says otherwise.
+pub const TOPIC_AGE_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// What a topic may raise it to.
+pub const TOPIC_AGE_CEILING: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// Settled events of one topic that are kept, in bytes on disk, unless it says otherwise.
+pub const TOPIC_BYTES_DEFAULT: u64 = 1 << 30;
+/// All events of one topic, unsettled ones too: publishing is refused above.
+pub const TOPIC_BYTES_CEILING: u64 = 64 << 30;
+/// How long `(source, id)` of an event is remembered to drop a second one, unless the topic says otherwise.
+pub const DEDUP_WINDOW_DEFAULT: Duration = Duration::from_secs(600);
+/// What a topic may raise it to.
+pub const DEDUP_WINDOW_CEILING: Duration = Duration::from_secs(24 * 3600);
+/// Events of one topic that are remembered for that, at most: the newest.
+pub const DEDUP_EVENTS_MAX: usize = 1 << 18;
+/// Publications that wait for the thread which writes the log.
+pub const LOG_REQUESTS_QUEUED_MAX: usize = 4096;
+/// Bytes of publications that share one write to the disk.
+pub const LOG_GROUP_BYTES_MAX: usize = 16 << 20;
+/// One file of a topic.
+pub const LOG_SEGMENT_BYTES: u64 = 64 << 20;
+/// Topics whose files are kept open.
+pub const LOG_TOPICS_OPEN_MAX: usize = 512;
+/// Events that a subscription has read and not settled: those that run, wait for a retry or for their key.
+pub const SUBSCRIPTION_WINDOW_MAX: usize = 10_000;
+/// Deliveries of one subscription at a time, unless it says otherwise.
+pub const SUBSCRIPTION_CONCURRENCY_DEFAULT: u32 = 16;
+/// What a subscription may raise it to.
+pub const SUBSCRIPTION_CONCURRENCY_CEILING: u32 = 1000;
+/// Events per second of one subscription at most.
+pub const SUBSCRIPTION_RATE_CEILING: u32 = 1_000_000;
+/// Attempts to deliver one event, unless the subscription says otherwise.
+pub const DELIVERY_ATTEMPTS_DEFAULT: u32 = 5;
+/// What a subscription may raise it to.
+pub const DELIVERY_ATTEMPTS_CEILING: u32 = 100;
+/// Attempts of an asynchronous call, unless the function says otherwise (as AWS Lambda).
+pub const CALL_ATTEMPTS_DEFAULT: u32 = 3;
+/// Pause after the first failed attempt, unless the subscription says otherwise; doubles with each further one.
+pub const DELIVERY_BACKOFF_MIN_DEFAULT: Duration = Duration::from_secs(1);
+/// Longest pause between attempts, unless the subscription says otherwise.
+pub const DELIVERY_BACKOFF_MAX_DEFAULT: Duration = Duration::from_secs(300);
+/// What a subscription may raise it to, and the longest `Retry-After` that is honoured.
+pub const DELIVERY_BACKOFF_CEILING: Duration = Duration::from_secs(24 * 3600);
+/// Largest answer to a delivery that is looked at: it may be an event.
+pub const DELIVERY_ANSWER_BYTES_MAX: usize = EVENT_BYTES_MAX;
+/// What a dead letter keeps of the last answer.
+pub const DEAD_LETTER_ANSWER_BYTES_MAX: usize = 1024;
+/// Request body of an asynchronous call.
+pub const ASYNC_BODY_BYTES_MAX: usize = 1000 << 10;
+/// Result of an asynchronous call that is kept; what is longer is cut and marked.
+pub const ASYNC_RESULT_BYTES_MAX: usize = 1000 << 10;
+/// How long the result of an asynchronous call can be read.
+pub const ASYNC_RESULT_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Results of asynchronous calls that can be found, at most: the newest.
+pub const ASYNC_RESULTS_MAX: usize = 100_000;
+/// Runs of one schedule that are made up for after a pause, with the policy `all`.
+pub const MISSED_RUNS_MAX: usize = 1000;
+/// How late a run may begin before it counts as missed.
+pub const SCHEDULE_LATE_MAX: Duration = Duration::from_secs(60);
+/// Random delay of a schedule's runs at most.
+pub const SCHEDULE_JITTER_CEILING: Duration = Duration::from_secs(3600);
+/// One schedule expression.
+pub const SCHEDULE_BYTES_MAX: usize = 256;
+
+const _: () = assert!(ASYNC_BODY_BYTES_MAX < EVENT_BYTES_MAX && ASYNC_RESULT_BYTES_MAX < EVENT_BYTES_MAX);
+const _: () = assert!(EVENT_BYTES_MAX <= EVENT_BATCH_BYTES_MAX && EVENT_BATCH_BYTES_MAX <= LOG_GROUP_BYTES_MAX);
+const _: () = assert!((LOG_GROUP_BYTES_MAX as u64) < LOG_SEGMENT_BYTES);
+const _: () = assert!(DELIVERY_BACKOFF_MIN_DEFAULT.as_millis() <= DELIVERY_BACKOFF_MAX_DEFAULT.as_millis());
 const _: () = assert!(2 * NAME_BYTES_MAX + 2 <= 63, "`<function>--<app>` must be one DNS label");
 const _: () = assert!(URI_BYTES_MAX < HEADER_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_DEFAULT <= BODY_BYTES_CEILING);

@@ -1,4 +1,4 @@
-//! Names of apps and functions, and the numbers of revisions.
+//! Names of apps, functions, triggers and topics, and the numbers of revisions.
 //!
 //! **Why.** A name becomes a DNS label, a folder and a log field. Checking it once, on entry, means
 //! that nothing further in has to.
@@ -8,26 +8,26 @@
 
 use crate::code::Code;
 use crate::fault::{Fault, Result};
-use crate::limit::NAME_BYTES_MAX;
+use crate::limit::{NAME_BYTES_MAX, TOPIC_NAME_BYTES_MAX, TRIGGER_NAME_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
-fn check(kind: &str, text: &str) -> Result<()> {
-    let Some(why) = problem(text) else { return Ok(()) };
+fn check(kind: &str, text: &str, most: usize) -> Result<()> {
+    let Some(why) = problem(text, most) else { return Ok(()) };
     Err(Fault::new(Code::NameInvalid, format!("{kind} name `{text}` {why}")).hint(format!(
-        "use 1 to {NAME_BYTES_MAX} lower-case letters, digits and single hyphens, such as `{}`",
+        "use 1 to {most} lower-case letters, digits and single hyphens, such as `{}`",
         suggestion(text)
     )))
 }
 
 /// What is wrong with a name, if anything.
-fn problem(text: &str) -> Option<String> {
+fn problem(text: &str, most: usize) -> Option<String> {
     if text.is_empty() {
         return Some("is empty".to_owned());
     }
-    if text.len() > NAME_BYTES_MAX {
-        return Some(format!("has {} characters, the limit is {NAME_BYTES_MAX}", text.len()));
+    if text.len() > most {
+        return Some(format!("has {} characters, the limit is {most}", text.len()));
     }
     if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
         return Some("has characters other than a-z, 0-9 and `-`".to_owned());
@@ -41,8 +41,13 @@ fn problem(text: &str) -> Option<String> {
     None
 }
 
-/// The nearest valid name to any text; never empty.
+/// The nearest valid name of an app or function to any text; never empty.
 pub fn suggestion(text: &str) -> String {
+    suggestion_within(text, NAME_BYTES_MAX)
+}
+
+/// The nearest valid name of at most `most` characters to any text; never empty.
+pub fn suggestion_within(text: &str, most: usize) -> String {
     let mut out = String::new();
     for c in text.chars().map(|c| c.to_ascii_lowercase()) {
         if c.is_ascii_lowercase() || c.is_ascii_digit() {
@@ -51,13 +56,13 @@ pub fn suggestion(text: &str) -> String {
             out.push('-');
         }
     }
-    out.truncate(NAME_BYTES_MAX);
+    out.truncate(most);
     let out = out.trim_matches('-').to_owned();
-    if problem(&out).is_none() { out } else { "app".to_owned() }
+    if problem(&out, most).is_none() { out } else { "app".to_owned() }
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $type:ident, $kind:literal) => {
+    ($(#[$doc:meta])* $type:ident, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
         #[serde(try_from = "String", into = "String")]
@@ -68,9 +73,10 @@ macro_rules! name {
             /// A checked name.
             ///
             /// # Errors
-            /// `HOB-0104` when the text is not a short DNS label.
+            /// `HOB-0104` when the text is no such name.
             pub fn new(text: &str) -> Result<Self> {
-                check($kind, text)?;
+                let check: fn(&str) -> Result<()> = $check;
+                check(text)?;
                 Ok(Self(text.into()))
             }
             /// The name as text.
@@ -104,12 +110,59 @@ macro_rules! name {
 
 name!(
     /// The name of an app: unique in a node.
-    AppName, "app"
+    AppName, |text| check("app", text, NAME_BYTES_MAX)
 );
 name!(
     /// The name of a function: unique in its app.
-    FunctionName, "function"
+    FunctionName, |text| check("function", text, NAME_BYTES_MAX)
 );
+name!(
+    /// The name of a subscription or schedule: unique in its app.
+    TriggerName, |text| check("trigger", text, TRIGGER_NAME_BYTES_MAX)
+);
+name!(
+    /// The name of a topic, such as `policy.bought`: labels with dots between them, unique in a node.
+    /// Those that begin with `hob.` are the node's own.
+    TopicName, check_topic
+);
+
+/// What the names of the node's own topics begin with.
+const OWN_TOPICS: &str = "hob.";
+
+impl TopicName {
+    /// Whether it is one of the node's own, into which nobody else publishes.
+    pub fn is_own(&self) -> bool {
+        self.as_str().starts_with(OWN_TOPICS)
+    }
+
+    /// A topic of the node's own, for one app.
+    pub fn own(kind: &str, app: &AppName) -> Self {
+        Self(format!("{OWN_TOPICS}{kind}.{app}").into())
+    }
+
+    /// The topic for what is given up in this one, unless a trigger names another.
+    pub fn dead(&self) -> Self {
+        Self(format!("{self}{DEAD}").into())
+    }
+}
+
+/// What a topic's name is followed by to name its dead-letter topic.
+const DEAD: &str = ".dead";
+
+fn check_topic(text: &str) -> Result<()> {
+    let hint = "use labels of lower-case letters, digits and hyphens with dots between them, such as `policy.bought`";
+    let refuse = |why: String| {
+        Err(Fault::new(Code::NameInvalid, format!("topic name `{text}` {why}")).hint(hint))
+    };
+    if text.len() > TOPIC_NAME_BYTES_MAX {
+        return refuse(format!("has {} characters, the limit is {TOPIC_NAME_BYTES_MAX}", text.len()));
+    }
+    match text.split('.').find_map(|label| problem(label, TOPIC_NAME_BYTES_MAX)) {
+        None => Ok(()),
+        Some(_) if text.is_empty() => refuse("is empty".to_owned()),
+        Some(why) => refuse(format!("has a label that {why}")),
+    }
+}
 
 /// The number of an app's revision: 1, 2, 3 …, never used twice.
 #[derive(
@@ -126,7 +179,20 @@ impl fmt::Display for RevisionNumber {
 
 #[cfg(test)]
 mod tests {
-    use super::{FunctionName, suggestion};
+    use super::{AppName, FunctionName, TopicName, suggestion};
+
+    #[test]
+    fn topics_are_labels_with_dots() {
+        for good in ["orders", "policy.bought", "a.b-c.d2", "hob.calls.desk", "orders.dead"] {
+            assert!(TopicName::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "a.", ".a", "a..b", "A", "a_b", "a/b", "..", &"x".repeat(121), "a.-b"] {
+            let fault = TopicName::new(bad).unwrap_err();
+            assert_eq!(fault.code().text(), "HOB-0104", "{bad}");
+        }
+        let own = TopicName::own("calls", &AppName::new("desk").unwrap());
+        assert_eq!((own.as_str(), own.is_own(), own.dead().as_str()), ("hob.calls.desk", true, "hob.calls.desk.dead"));
+    }
 
     #[test]
     fn names_are_short_dns_labels() {

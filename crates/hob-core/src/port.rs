@@ -9,7 +9,8 @@
 use crate::digest::Digest;
 use crate::fault::Result;
 use crate::id::InvocationId;
-use crate::name::{AppName, FunctionName, RevisionNumber};
+use crate::name::{AppName, FunctionName, RevisionNumber, TopicName};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::path::PathBuf;
@@ -97,6 +98,159 @@ pub trait Upload: Send {
     /// # Errors
     /// `HOB-0202` when the bytes have another digest.
     fn finish(self: Box<Self>, expected: Digest) -> BoxFuture<'static, Result<u64>>;
+}
+
+/// Topics: named streams of records, numbered from 1 without gaps as they are appended, never changed.
+///
+/// A topic exists from its first record or [`Log::configure`] on. Records are opaque here; what is
+/// returned has been checked against its checksum.
+pub trait Log: Send + Sync {
+    /// Appends records, all or none, in this order and without others between them.
+    ///
+    /// Returns once they are as safe as `durability` asks. A record whose `key` was appended within
+    /// the topic's window is accepted and dropped: it gets the first one's sequence.
+    ///
+    /// # Errors
+    /// `HOB-0802` for a record above the limit, `HOB-0804` when the topic or the table of topics is full,
+    /// `HOB-0604` when the disk is full, `HOB-0813` after a write that failed otherwise. Nothing was
+    /// appended then, or at least nothing acknowledged.
+    fn append<'a>(
+        &'a self,
+        topic: &'a TopicName,
+        records: Vec<NewRecord>,
+        durability: Durability,
+    ) -> BoxFuture<'a, Result<Vec<Appended>>>;
+
+    /// Records from sequence `from` on, at least one if there is any, at most what `limit` allows.
+    /// A topic that does not exist is empty.
+    ///
+    /// # Errors
+    /// `HOB-0601` when the file cannot be read. Damage is no error: see [`Page::missing`].
+    fn read<'a>(&'a self, topic: &'a TopicName, from: u64, limit: ReadLimit) -> BoxFuture<'a, Result<Page>>;
+
+    /// The first sequence whose record was appended at or after `time_ms`; [`TopicState::next`] if none was.
+    fn seek<'a>(&'a self, topic: &'a TopicName, time_ms: u64) -> BoxFuture<'a, Result<u64>>;
+
+    /// One topic; `None` when it does not exist.
+    fn topic<'a>(&'a self, topic: &'a TopicName) -> BoxFuture<'a, Result<Option<TopicState>>>;
+
+    /// Every topic, by name.
+    fn topics(&self) -> BoxFuture<'_, Result<Vec<(TopicName, TopicState)>>>;
+
+    /// Sets what a topic keeps; forgotten when the engine is closed.
+    fn configure<'a>(&'a self, topic: &'a TopicName, settings: TopicSettings) -> BoxFuture<'a, Result<()>>;
+
+    /// Nobody waits for records before `sequence` any more: retention may remove them. It never
+    /// removes others. Forgotten when the engine is closed; until it is told, nothing is removed.
+    fn settle<'a>(&'a self, topic: &'a TopicName, sequence: u64) -> BoxFuture<'a, Result<()>>;
+
+    /// Removes the records before `sequence` now, settled or not; returns how many went. Sequences are
+    /// never used again.
+    fn trim<'a>(&'a self, topic: &'a TopicName, sequence: u64) -> BoxFuture<'a, Result<u64>>;
+}
+
+/// A record to be appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRecord {
+    /// What it says.
+    pub payload: Bytes,
+    /// Of two records with one key within the topic's window the second is dropped; `None`: never.
+    pub key: Option<Bytes>,
+}
+
+/// What became of a [`NewRecord`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Its number.
+    pub sequence: u64,
+    /// True when it was dropped for one that has this number.
+    pub duplicate: bool,
+}
+
+/// How safe a record is when it is acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// On disk: it survives a power failure.
+    #[default]
+    Disk,
+    /// Handed to the system: it survives a kill of the node, and is on disk within a second.
+    Memory,
+}
+
+/// How much is read at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimit {
+    /// Records at most; at least 1.
+    pub records: usize,
+    /// Bytes of payload after which no further record is added.
+    pub bytes: usize,
+}
+
+/// A stored record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its number.
+    pub sequence: u64,
+    /// When it was appended, milliseconds since the Unix epoch; never less than the one before.
+    pub time_ms: u64,
+    /// What it says.
+    pub payload: Bytes,
+}
+
+/// What a read has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// In order.
+    pub records: Vec<Record>,
+    /// Where the next read goes on: after the last record, or after what is missing.
+    pub next: u64,
+    /// Sequences in the range read that are gone, each first and last: removed by retention or
+    /// trimmed (then only in front), or lost to damage.
+    pub missing: Vec<(u64, u64)>,
+}
+
+/// What is known of a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicState {
+    /// The first kept sequence; equal to `next` when it is empty.
+    pub first: u64,
+    /// The sequence that the next record gets.
+    pub next: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// When the first kept record was appended.
+    pub oldest_ms: Option<u64>,
+    /// When the last one was.
+    pub newest_ms: Option<u64>,
+    /// Damage that was found: which sequences are lost, and where the damaged file is kept.
+    pub damage: Vec<Damage>,
+}
+
+/// Records that cannot be read any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Damage {
+    /// The first lost sequence.
+    pub first: u64,
+    /// The last lost sequence; less than `first` when only bytes between records were damaged.
+    pub last: u64,
+    /// Where the damaged file was put.
+    pub file: PathBuf,
+}
+
+/// What a topic keeps. Only settled records are ever removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicSettings {
+    /// Records older than this are removed, in milliseconds.
+    pub age_ms: u64,
+    /// The oldest are removed above this size on disk.
+    pub bytes: u64,
+    /// The oldest are removed above this number.
+    pub records: u64,
+    /// How long keys are remembered, in milliseconds; 0: not at all.
+    pub dedup_ms: u64,
+    /// Nothing is appended above this size on disk, settled or not.
+    pub bytes_max: u64,
 }
 
 /// Starts background tasks. The node gives it out, so that it alone decides how tasks end.
