@@ -28,5 +28,6 @@ pub mod schedule;
 pub mod spec;
 pub mod subscription;
 pub mod trace;
+pub mod trigger;
 pub mod unit;
 pub mod wire;

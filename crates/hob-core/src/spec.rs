@@ -7,7 +7,9 @@
 //! the revision's content digest: equal specs are one revision.
 
 use crate::digest::Digest;
-use crate::name::{AppName, FunctionName};
+use crate::limit::CALL_ATTEMPTS_DEFAULT;
+use crate::name::{AppName, FunctionName, TopicName};
+use crate::trigger::{RetrySpec, Triggers};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -23,6 +25,9 @@ pub struct AppSpec {
     pub functions: BTreeMap<FunctionName, FunctionSpec>,
     /// Which function answers which requests, in the order of the manifest.
     pub routes: Vec<RouteSpec>,
+    /// What else causes calls.
+    #[serde(default, skip_serializing_if = "Triggers::is_empty")]
+    pub triggers: Triggers,
 }
 
 impl AppSpec {
@@ -82,6 +87,9 @@ pub struct FunctionSpec {
     pub egress: Option<Vec<String>>,
     /// Reachable only by name from other functions.
     pub private: bool,
+    /// What becomes of its asynchronous calls.
+    #[serde(default, skip_serializing_if = "AsyncSpec::is_default")]
+    pub asynchronous: AsyncSpec,
     /// Settings of the contract, checked by its row. An empty object when there are none.
     pub settings: serde_json::Map<String, serde_json::Value>,
 }
@@ -90,6 +98,32 @@ impl FunctionSpec {
     /// Time for one call.
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
+    }
+}
+
+/// What becomes of a function's asynchronous calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AsyncSpec {
+    /// What happens after a failure.
+    pub retry: RetrySpec,
+    /// Where a record of each success goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_success: Option<TopicName>,
+    /// Where a record of each call that is given up goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<TopicName>,
+}
+
+impl Default for AsyncSpec {
+    fn default() -> Self {
+        Self { retry: RetrySpec::of(CALL_ATTEMPTS_DEFAULT), on_success: None, on_failure: None }
+    }
+}
+
+impl AsyncSpec {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -47,6 +47,33 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("`{text}` is not a time; write for example `30s` or `250ms`"))
 }
 
+/// Reads a rate such as `100/s`, `10/m` or `5/2s`: so many, and in how many milliseconds.
+///
+/// # Errors
+/// A sentence that names the accepted form.
+pub fn parse_rate(text: &str) -> Result<(u32, u64), String> {
+    let wrong = || format!("`{text}` is not a rate; write for example `100/s` or `10/m`");
+    let (count, time) = text.split_once('/').ok_or_else(wrong)?;
+    let time = time.trim();
+    let time =
+        if time.starts_with(|c: char| c.is_ascii_digit()) { time.to_owned() } else { format!("1{time}") };
+    let per = parse_duration(&time).map_err(|_| wrong())?;
+    let per_ms = u64::try_from(per.as_millis()).map_err(|_| wrong())?;
+    Ok((count.trim().parse().map_err(|_| wrong())?, per_ms))
+}
+
+/// Reads two times such as `1s..5m`, or one that stands for both.
+///
+/// # Errors
+/// A sentence that names the accepted form.
+pub fn parse_duration_range(text: &str) -> Result<(Duration, Duration), String> {
+    let (least, most) = text.split_once("..").unwrap_or((text, text));
+    match (parse_duration(least), parse_duration(most)) {
+        (Ok(least), Ok(most)) if least <= most => Ok((least, most)),
+        _ => Err(format!("`{text}` is not a range of times; write for example `1s..5m`")),
+    }
+}
+
 /// A size for people: `1.5 MiB`.
 pub fn show_bytes(bytes: u64) -> String {
     const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
@@ -105,7 +132,10 @@ fn scale((numerator, denominator): (u64, u64), factor: u64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_bytes, parse_duration, show_bytes, show_bytes_over, show_duration};
+    use super::{
+        parse_bytes, parse_duration, parse_duration_range, parse_rate, show_bytes, show_bytes_over,
+        show_duration,
+    };
     use std::time::Duration;
 
     #[test]
@@ -119,6 +149,21 @@ mod tests {
         assert_eq!((show_bytes(512), show_bytes(3 << 19)), ("512 B".into(), "1.5 MiB".into()));
         assert_eq!(show_bytes_over(2048, 1024), ("2 KiB".into(), "1 KiB".into()));
         assert_eq!(show_bytes_over(1025, 1024), ("1025 B".into(), "1024 B".into()));
+    }
+
+    #[test]
+    fn rates_and_ranges() {
+        for (text, rate) in [("100/s", (100, 1000)), ("10 / m", (10, 60_000)), ("5/2s", (5, 2000))] {
+            assert_eq!(parse_rate(text), Ok(rate), "{text}");
+        }
+        for bad in ["", "100", "/s", "x/s", "1/", "-1/s", "1/x"] {
+            assert!(parse_rate(bad).is_err(), "{bad}");
+        }
+        let ms = |text| parse_duration_range(text).map(|(a, b)| (a.as_millis(), b.as_millis()));
+        assert_eq!((ms("1s..5m"), ms("250ms")), (Ok((1000, 300_000)), Ok((250, 250))));
+        for bad in ["", "..", "5m..1s", "1s..", "1s..2x"] {
+            assert!(ms(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

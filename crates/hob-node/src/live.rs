@@ -146,7 +146,7 @@ impl LiveRevision {
         spec: Arc<AppSpec>,
         functions: HashMap<FunctionName, Arc<Pool>>,
     ) -> Result<Self> {
-        let routes = Table::new(&spec.routes)?;
+        let routes = Table::new(&spec.routes, &spec.triggers.event_routes)?;
         let (app, digest) = (spec.app.clone(), spec.digest());
         Ok(Self { app, number, digest, created_ms, spec, routes, functions, alive: watch::Sender::new(()) })
     }

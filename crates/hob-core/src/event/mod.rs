@@ -48,3 +48,8 @@ pub enum Attribute {
     /// Text.
     String(String),
 }
+
+/// Stub until merged.
+pub fn timestamp_ms(_text: &str) -> Option<u64> {
+    None
+}

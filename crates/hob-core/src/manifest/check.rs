@@ -3,6 +3,7 @@
 //! **Why.** The control API takes an [`AppSpec`] from any client, so the node asks the same questions
 //! as the program did: limits, names, routes, paths. After that nobody further in has to.
 
+use super::trigger;
 use crate::code::Code;
 use crate::fault::{Fault, Result};
 use crate::limit;
@@ -43,7 +44,8 @@ pub fn check(app: &AppSpec) -> Result<()> {
             return Err(Fault::new(Code::FunctionNotFound, message).with_status(400));
         }
     }
-    Table::new(&app.routes).map(|_| ())
+    trigger::check(app)?;
+    Table::new(&app.routes, &app.triggers.event_routes).map(|_| ())
 }
 
 /// A refused setting, by its key, so that its line can be found.

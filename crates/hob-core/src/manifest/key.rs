@@ -5,12 +5,15 @@
 //!
 //! To add a key: one line here, a field in [`Function`], and its place in the resolved form.
 
+use super::trigger::{self, Asynchronous, On, Retry, Topic};
 use super::value::Item;
 use super::{Function, Manifest, Scale, Written, read_functions, read_scale};
 use crate::code::Code;
 use crate::fault::{Fault, Result};
-use crate::name::AppName;
+use crate::name::{AppName, FunctionName, TriggerName};
 use crate::near::nearest;
+use crate::schedule::{Missed, Overlap};
+use crate::trigger::DeliveryMode;
 
 /// What people are told about a key.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +54,12 @@ pub static APP: &[Key<Manifest>] = keys! {
     "functions", "tables", "one function, when the folder is one",
         "The functions, each `[functions.<name>]`; names follow the same rule as the app's.",
         read_functions;
+    "on", "tables", "none",
+        "What else causes calls: one `[[on]]` for each topic, schedule or event route.",
+        |m, item| trigger::read_all(&mut m.triggers, item);
+    "topics", "tables", "see below",
+        "What topics keep: `[topics.\"<name>\"]`.",
+        |m, item| trigger::read_topics(&mut m.topics, item);
 };
 
 /// Keys of `[functions.<name>]`.
@@ -97,6 +106,9 @@ pub static FUNCTION: &[Key<Function>] = keys! {
     "scale", "table", "see below",
         "How many instances run, and when.",
         read_scale;
+    "async", "table", "see below",
+        "What becomes of its asynchronous calls (`Prefer: respond-async`).",
+        |f, item| trigger::read_async(&mut f.asynchronous, item);
 };
 
 /// Keys of `scale`.
@@ -118,12 +130,148 @@ pub static SCALE: &[Key<Scale>] = keys! {
         |s, item| { s.calls = Some(item.number()?); Ok(()) };
 };
 
+/// Keys of `[[on]]`.
+pub static ON: &[Key<On>] = keys! {
+    "name", "text", "made of `call` and `topic`",
+        "The trigger's name: the position in the topic, or the last run, is kept under it.",
+        |on, item| { on.name = Some(item.named(TriggerName::new)?); Ok(()) };
+    "topic", "`\"policy.bought\"`", "one of `topic`, `schedule`, `route` is needed",
+        "A subscription: the function gets this topic's events.",
+        |on, item| { on.topic = Some(item.topic()?); Ok(()) };
+    "schedule", "`\"0 3 * * *\"`, `\"@every 5m\"`, `\"at(2026-12-01T08:00:00)\"`", "none",
+        "A schedule: the function is called at these times. Five fields, or six with seconds first.",
+        |on, item| { on.schedule = Some(item.text()?); Ok(()) };
+    "route", "`\"/events\"` or a list", "none",
+        "An event route: requests here bring CloudEvents, which are published to `publish`.",
+        |on, item| { on.route = Some(item.list()?); Ok(()) };
+    "call", "a function's name", "needed by `topic` and `schedule`",
+        "The function that is called.",
+        |on, item| { on.call = Some(item.named(FunctionName::new)?); Ok(()) };
+    "path", "`\"/events\"`", "`/`",
+        "Path of the request with which it is called.",
+        |on, item| { on.path = Some(item.text()?); Ok(()) };
+    "mode", "`\"binary\"` or `\"structured\"`", "binary",
+        "Form of the event in that request.",
+        |on, item| {
+            let words = [("binary", DeliveryMode::Binary), ("structured", DeliveryMode::Structured)];
+            on.mode = Some(item.word(&words)?);
+            Ok(())
+        };
+    "where", "`{ exact = { type = \"x\" } }`, a CESQL text, or a list", "every event",
+        "Which events: `exact`, `prefix`, `suffix`, `all`, `any`, `not`, `sql`; all that are written have to match.",
+        |on, item| { on.filters = Some(item.filters()?); Ok(()) };
+    "order-by", "an attribute's name, such as `\"partitionkey\"`", "no order",
+        "Events with one value of it are delivered one after the other, in order; others go on meanwhile.",
+        |on, item| { on.order_by = Some(item.text()?); Ok(()) };
+    "concurrency", "number", "16; 1 for a schedule",
+        "Deliveries at a time.",
+        |on, item| { on.concurrency = Some(item.number()?); Ok(()) };
+    "rate", "`\"100/s\"`, `\"10/m\"`", "no bound",
+        "Deliveries in that time at most.",
+        |on, item| { on.rate = Some(item.rate()?); Ok(()) };
+    "start", "`\"now\"`, `\"beginning\"`, a sequence or a time", "now",
+        "The first event of a new subscription.",
+        |on, item| { on.start = Some(item.start()?); Ok(()) };
+    "publish", "a topic", "the topic that the event came from",
+        "Where an event goes that the function answers with; for a route, where its events go.",
+        |on, item| { on.publish = Some(item.topic()?); Ok(()) };
+    "on-success", "a topic", "none",
+        "Where a record of each success goes.",
+        |on, item| { on.on_success = Some(item.topic()?); Ok(()) };
+    "on-failure", "a topic", "none",
+        "Where a record of each event that is given up goes, besides the dead letter.",
+        |on, item| { on.on_failure = Some(item.topic()?); Ok(()) };
+    "retry", "table", "see below",
+        "What happens after a failure.",
+        |on, item| trigger::read_retry(&mut on.retry, item);
+    "zone", "`\"Europe/London\"`", "UTC",
+        "Time zone in which the schedule is read.",
+        |on, item| { on.zone = Some(item.text()?); Ok(()) };
+    "missed", "`\"skip\"`, `\"once\"` or `\"all\"`", "once",
+        "What becomes of runs that were due while the node was down.",
+        |on, item| {
+            on.missed = Some(item.word(&[("skip", Missed::Skip), ("once", Missed::Once), ("all", Missed::All)])?);
+            Ok(())
+        };
+    "overlap", "`\"skip\"`, `\"queue\"` or `\"allow\"`", "skip",
+        "What becomes of a run while the one before is not over.",
+        |on, item| {
+            let words = [("skip", Overlap::Skip), ("queue", Overlap::Queue), ("allow", Overlap::Allow)];
+            on.overlap = Some(item.word(&words)?);
+            Ok(())
+        };
+    "jitter", "`\"30s\"`", "0s, at most 1h",
+        "Random delay of each run at most, so that many schedules do not run at once.",
+        |on, item| { on.jitter = Some(item.duration()?); Ok(()) };
+    "data", "any value", "none",
+        "Data of the schedule's event.",
+        |on, item| { on.data = Some(item.any()); Ok(()) };
+    "origins", "`[\"*.example.com\"]`", "`*`",
+        "Senders that may deliver to an event route by web hook.",
+        |on, item| { on.origins = Some(item.list()?); Ok(()) };
+};
+
+/// Keys of `retry`.
+pub static RETRY: &[Key<Retry>] = keys! {
+    "attempts", "number", "5; 3 for `async`",
+        "Attempts at most, the first one included.",
+        |r, item| { r.attempts = Some(item.number()?); Ok(()) };
+    "backoff", "`\"1s..5m\"`", "1s..5m",
+        "Pause after the first failure, which doubles with each further one, and the longest; with jitter.",
+        |r, item| { r.backoff = Some(item.times()?); Ok(()) };
+    "age", "`\"6h\"`", "any age",
+        "An event older than this is given up when an attempt fails.",
+        |r, item| { r.age = Some(item.duration()?); Ok(()) };
+    "dead-letter", "a topic", "the topic's name with `.dead`",
+        "Where events go that are given up.",
+        |r, item| { r.dead_letter = Some(item.topic()?); Ok(()) };
+};
+
+/// Keys of `async`.
+pub static ASYNC: &[Key<Asynchronous>] = keys! {
+    "attempts", "number", "3",
+        "Attempts at most, the first one included.",
+        |a, item| { a.retry.attempts = Some(item.number()?); Ok(()) };
+    "backoff", "`\"1s..5m\"`", "1s..5m",
+        "Pause after the first failure, which doubles with each further one, and the longest; with jitter.",
+        |a, item| { a.retry.backoff = Some(item.times()?); Ok(()) };
+    "age", "`\"6h\"`", "any age",
+        "A call older than this is given up when an attempt fails.",
+        |a, item| { a.retry.age = Some(item.duration()?); Ok(()) };
+    "on-success", "a topic", "none",
+        "Where a record of each success goes.",
+        |a, item| { a.on_success = Some(item.topic()?); Ok(()) };
+    "on-failure", "a topic", "none",
+        "Where a record of each call that is given up goes.",
+        |a, item| { a.on_failure = Some(item.topic()?); Ok(()) };
+};
+
+/// Keys of `[topics."<name>"]`.
+pub static TOPIC: &[Key<Topic>] = keys! {
+    "age", "`\"7d\"`", "7d",
+        "How long events are kept that every subscription has settled.",
+        |t, item| { t.age = Some(item.duration()?); Ok(()) };
+    "size", "`\"1 GiB\"`", "1 GiB, at most 64 GiB",
+        "Settled events that are kept, on disk.",
+        |t, item| { t.size = Some(item.bytes()?); Ok(()) };
+    "count", "number", "any number",
+        "Settled events that are kept.",
+        |t, item| { t.count = Some(item.number()?); Ok(()) };
+    "dedup", "`\"10m\"`", "10m, at most 24h",
+        "How long an event's `(source, id)` is remembered, to drop a second one.",
+        |t, item| { t.dedup = Some(item.duration()?); Ok(()) };
+};
+
 /// Every table of the manifest with its keys, for the reference.
 pub fn tables() -> Vec<(&'static str, Vec<Doc>)> {
     vec![
         ("Top", APP.iter().map(|key| key.doc).collect()),
         ("`[functions.<name>]`", FUNCTION.iter().map(|key| key.doc).collect()),
         ("`scale`", SCALE.iter().map(|key| key.doc).collect()),
+        ("`[[on]]`", ON.iter().map(|key| key.doc).collect()),
+        ("`retry`", RETRY.iter().map(|key| key.doc).collect()),
+        ("`async`", ASYNC.iter().map(|key| key.doc).collect()),
+        ("`[topics.\"<name>\"]`", TOPIC.iter().map(|key| key.doc).collect()),
     ]
 }
 

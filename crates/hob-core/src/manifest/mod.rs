@@ -19,11 +19,13 @@
 mod check;
 pub mod key;
 mod resolve;
+mod trigger;
 mod value;
 mod words;
 
 pub use check::check;
 pub use resolve::{Detected, Origin, Resolved, assemble, resolve};
+pub use trigger::{Asynchronous, On, Retry, Topic};
 
 use crate::code::Code;
 use crate::fault::{Fault, Result};
@@ -46,6 +48,10 @@ pub struct Manifest {
     pub app: Option<Written<AppName>>,
     /// The functions, in the order of the file.
     pub functions: Vec<Function>,
+    /// What else causes calls, in the order of the file.
+    pub triggers: Vec<On>,
+    /// What topics keep.
+    pub topics: Vec<Topic>,
 }
 
 /// A value and the line on which it was written (1 is the first; 0: not in a file).
@@ -79,6 +85,7 @@ pub struct Function {
     pub env: Option<Written<BTreeMap<String, String>>>,
     pub egress: Option<Written<Vec<String>>>,
     pub scale: Scale,
+    pub asynchronous: Asynchronous,
     /// Sub-tables that are not keys: settings of a contract, by its name.
     pub settings: BTreeMap<String, Written<serde_json::Map<String, serde_json::Value>>>,
 }
@@ -114,6 +121,7 @@ impl Function {
             env: None,
             egress: None,
             scale: Scale::default(),
+            asynchronous: Asynchronous::default(),
             settings: BTreeMap::new(),
         }
     }

@@ -2,13 +2,13 @@
 
 use super::check::{check, check_function};
 use super::key::{self, unknown};
-use super::{Function, Written};
+use super::{Function, Manifest, Written, trigger};
 use crate::code::Code;
 use crate::fault::{Fault, Result};
 use crate::limit;
 use crate::name::{AppName, FunctionName};
 use crate::route::Table;
-use crate::spec::{AppSpec, FunctionSpec, PackageFile, RouteSpec, ScaleSpec};
+use crate::spec::{AppSpec, AsyncSpec, FunctionSpec, PackageFile, RouteSpec, ScaleSpec};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -80,6 +80,7 @@ pub fn resolve(
         scale: origins.scale(function, native, &contract),
         egress: origins.pick("egress", &function.egress.as_ref().map(some), None),
         private: origins.pick("private", &function.private, false),
+        asynchronous: origins.asynchronous(function),
         settings: settings(file, function, &contract)?,
         host,
         contract,
@@ -92,14 +93,17 @@ pub fn resolve(
     Ok(Resolved { name: function.name.clone(), spec, routes: routes(function), origins: origins.0 })
 }
 
-/// Joins an app's functions. A function without a route answers everything when it is the only one.
+/// Joins an app's functions and triggers. A function without a route answers everything when it is
+/// alone in an app without triggers.
 ///
 /// # Errors
-/// `HOB-0105` and `HOB-0106` with the line of the route, and what [`check()`] refuses.
-pub fn assemble(file: &str, app: AppName, functions: Vec<Resolved>) -> Result<AppSpec> {
-    let alone = functions.len() == 1;
+/// `HOB-0105` and `HOB-0106` with the line of the route, `HOB-0102`, `HOB-0103` and `HOB-0815` for
+/// triggers, and what [`check()`] refuses.
+pub fn assemble(manifest: &Manifest, app: AppName, functions: Vec<Resolved>) -> Result<AppSpec> {
+    let (file, alone) = (&manifest.file, functions.len() == 1 && manifest.triggers.is_empty());
     let mut table = Table::default();
-    let mut spec = AppSpec { app, functions: BTreeMap::new(), routes: Vec::new() };
+    let triggers = trigger::resolve(manifest, &app)?;
+    let mut spec = AppSpec { app, functions: BTreeMap::new(), routes: Vec::new(), triggers };
     for function in functions {
         let mut routes = function.routes;
         if routes.is_empty() && alone && !function.spec.private {
@@ -111,6 +115,9 @@ pub fn assemble(file: &str, app: AppName, functions: Vec<Resolved>) -> Result<Ap
             spec.routes.push(route);
         }
         spec.functions.insert(function.name, function.spec);
+    }
+    for route in &spec.triggers.event_routes {
+        table.insert_events(route).map_err(|fault| fault.at(file.clone()))?;
     }
     check(&spec)?;
     Ok(spec)
@@ -167,6 +174,17 @@ impl Origins {
         let origin = written.as_ref().map_or(Origin::Default, |w| Origin::Manifest { line: w.line });
         self.set(key, origin);
         written.as_ref().map_or(default, |written| written.value.clone())
+    }
+
+    fn asynchronous(&mut self, function: &Function) -> AsyncSpec {
+        let (written, default) = (&function.asynchronous, AsyncSpec::default());
+        let line = written.retry.attempts.as_ref().map(|attempts| Written { value: (), line: attempts.line });
+        self.pick("async.attempts", &line, ());
+        AsyncSpec {
+            retry: trigger::retry_spec(&written.retry, default.retry.attempts),
+            on_success: written.on_success.as_ref().map(|topic| topic.value.clone()),
+            on_failure: written.on_failure.as_ref().map(|topic| topic.value.clone()),
+        }
     }
 
     fn host(&mut self, function: &Function, detected: Option<&Detected>) -> String {

@@ -67,7 +67,7 @@ fn resolve_all(manifest: &Manifest) -> Result<Vec<Resolved>> {
 
 fn app(text: &str) -> Result<AppSpec> {
     let manifest = parse(text, FILE_NAME)?;
-    assemble(&manifest.file, AppName::new("app")?, resolve_all(&manifest)?)
+    assemble(&manifest, AppName::new("app")?, resolve_all(&manifest)?)
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn everything_that_can_be_written_arrives() {
     assert_eq!(function.files.as_ref().unwrap().value, ["*.py", "data/**"]);
     assert_eq!(function.build.as_ref().unwrap().value, "make");
 
-    let spec = assemble(FILE_NAME, AppName::new("quotes").unwrap(), all).unwrap();
+    let spec = assemble(&manifest, AppName::new("quotes").unwrap(), all).unwrap();
     let routes: Vec<String> = spec.routes.iter().map(|r| format!("{} {}", r.function, r.route)).collect();
     assert_eq!(routes, ["rate POST /rate", "front GET /", "front /desk/*"]);
 }
@@ -228,7 +228,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "xyz = 1",
-        "HOB-0102 `xyz` is not a key that Hob knows | known keys are `app`, `functions` (hob.toml:1)",
+        "HOB-0102 `xyz` is not a key that Hob knows | known keys are `app`, `functions`, `on`, `topics` (hob.toml:1)",
     ),
     (
         "[functions.f]\nrun = \"f\"\n\ntiemout = \"3s\"",

@@ -64,6 +64,42 @@ impl Item<'_> {
         }
     }
 
+    /// The tables of a list of tables, each with the line on which it begins.
+    pub(super) fn tables(&self) -> Result<Vec<(usize, Vec<Item<'_>>)>> {
+        let wrong =
+            || self.wrong("a list of tables", &format!("write `[[{}]]` and its keys below", self.path));
+        let DeValue::Array(items) = self.value else { return Err(wrong()) };
+        let table = |item: &'_ toml::Spanned<DeValue<'_>>| line_of(self.text, item.span().start);
+        let mut tables = Vec::new();
+        for item in items {
+            let DeValue::Table(entries_of) = item.get_ref() else { return Err(wrong()) };
+            tables.push((table(item), entries(self.text, self.file, &self.path, entries_of)));
+        }
+        Ok(tables)
+    }
+
+    pub(super) fn is_number(&self) -> bool {
+        matches!(self.value, DeValue::Integer(_))
+    }
+
+    /// The value as JSON, whatever it is.
+    pub(super) fn json(&self) -> Value {
+        json(self.value)
+    }
+
+    pub(super) fn any(&self) -> Written<Value> {
+        self.written(self.json())
+    }
+
+    /// Text that `parse` understands; what it says against it is `why; fix`.
+    pub(super) fn parsed<T>(&self, parse: impl Fn(&str) -> Result<T, String>) -> Result<Written<T>> {
+        let text = self.text()?;
+        parse(&text.value).map(|value| self.written(value)).map_err(|error| {
+            let (why, fix) = error.split_once("; ").unwrap_or((&error, "see the reference of the manifest"));
+            self.refuse(format!("`{}`: {why}", self.path)).hint(fix)
+        })
+    }
+
     pub(super) fn text(&self) -> Result<Written<String>> {
         match self.value {
             DeValue::String(text) => Ok(self.written(text.to_string())),
@@ -177,7 +213,7 @@ impl Item<'_> {
 
     /// A table as JSON, for a contract's own settings.
     pub(super) fn settings(&self) -> Result<Written<Map<String, Value>>> {
-        let Value::Object(map) = json(self.value) else {
+        let Value::Object(map) = self.json() else {
             return Err(self.wrong("a table", "write `{ key = value }`"));
         };
         Ok(self.written(map))

@@ -26,10 +26,11 @@ pub use pattern::Pattern;
 use crate::code::Code;
 use crate::fault::{Fault, Result};
 use crate::limit::ROUTES_PER_APP_MAX;
-use crate::name::FunctionName;
+use crate::name::{FunctionName, TopicName};
 use crate::spec::RouteSpec;
+use crate::trigger::EventRouteSpec;
 use std::collections::BTreeMap;
-use tree::{Leaf, Node};
+use tree::{Leaf, Node, Target};
 
 /// Edits between a request's path and a route that is still worth a hint.
 const NEAREST_EDITS_MAX: usize = 3;
@@ -49,24 +50,44 @@ pub struct Table {
 }
 
 impl Table {
-    /// Checks and arranges routes.
+    /// Checks and arranges routes of functions, and those that bring events.
     ///
     /// # Errors
     /// `HOB-0105` for a route that cannot be understood, `HOB-0106` when two functions claim the
     /// same, `HOB-0109` when there are too many.
-    pub fn new(routes: &[RouteSpec]) -> Result<Self> {
+    pub fn new(routes: &[RouteSpec], events: &[EventRouteSpec]) -> Result<Self> {
         let mut table = Self::default();
-        for route in routes {
-            table.insert(route)?;
-        }
+        routes.iter().try_for_each(|route| table.insert(route))?;
+        events.iter().try_for_each(|route| table.insert_events(route))?;
         Ok(table)
     }
 
-    /// Adds one route.
+    /// Adds the route of a function.
     ///
     /// # Errors
     /// As [`Table::new`]; the table should be thrown away then.
     pub fn insert(&mut self, route: &RouteSpec) -> Result<()> {
+        let pattern = Pattern::parse(&route.route)?;
+        self.add(pattern, &route.route, Target::Function(route.function.clone()))
+    }
+
+    /// Adds a route that brings events: for `POST` unless it names methods, and for the `OPTIONS` of
+    /// a web hook's handshake.
+    ///
+    /// # Errors
+    /// As [`Table::new`]; the table should be thrown away then.
+    pub fn insert_events(&mut self, route: &EventRouteSpec) -> Result<()> {
+        let mut pattern = Pattern::parse(&route.route)?;
+        if pattern.methods.is_empty() {
+            pattern.methods.push("POST".to_owned());
+        }
+        if !pattern.methods.iter().any(|method| method == "OPTIONS") {
+            pattern.methods.push("OPTIONS".to_owned());
+        }
+        self.add(pattern, &route.route, Target::Events(route.topic.clone()))
+    }
+
+    fn add(&mut self, pattern: Pattern, written: &str, target: Target) -> Result<()> {
         self.count += 1;
         if self.count > ROUTES_PER_APP_MAX {
             return Err(Fault::new(
@@ -75,12 +96,11 @@ impl Table {
             )
             .hint("join routes with `{name}` or `*`"));
         }
-        let pattern = Pattern::parse(&route.route)?;
         let leaf = Leaf {
             methods: pattern.methods.iter().map(|method| method.as_str().into()).collect(),
-            function: route.function.clone(),
+            target,
             path: pattern.path.as_str().into(),
-            written: route.route.as_str().into(),
+            written: written.into(),
         };
         self.tree(pattern.host.as_deref()).insert(&pattern.path, leaf)
     }
@@ -111,7 +131,10 @@ impl Table {
     pub fn find(&self, method: &str, host: &str, custom_host: bool, path: &str) -> Match<'_> {
         let hit = self.trees(host, custom_host).find_map(|tree| tree.find(method, path));
         if let Some(leaf) = hit {
-            return Match::Function { function: &leaf.function, path: &leaf.path };
+            return match &leaf.target {
+                Target::Function(function) => Match::Function { function, path: &leaf.path },
+                Target::Events(topic) => Match::Events { topic, written: &leaf.written },
+            };
         }
         let mut allowed: Vec<&str> = Vec::new();
         self.trees(host, custom_host).for_each(|tree| tree.methods(path, &mut allowed));
@@ -159,6 +182,8 @@ impl Table {
 pub enum Match<'a> {
     /// This function answers; `path` is the pattern's path.
     Function { function: &'a FunctionName, path: &'a str },
+    /// It brings events for this topic; `written` is the route as the manifest has it.
+    Events { topic: &'a TopicName, written: &'a str },
     /// The path exists for these methods only (sorted, for the `Allow` header).
     Method { allowed: Vec<&'a str> },
     /// Nothing matches; the nearest route, for the error's hint.

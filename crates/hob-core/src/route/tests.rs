@@ -16,7 +16,7 @@ fn table(routes: &str) -> Result<Table, crate::fault::Fault> {
             RouteSpec { route: route.to_owned(), function: FunctionName::new(function).unwrap() }
         })
         .collect();
-    Table::new(&routes)
+    Table::new(&routes, &[])
 }
 
 fn check(routes: &str, cases: &[(&str, &str)]) {
@@ -29,6 +29,7 @@ fn check(routes: &str, cases: &[(&str, &str)]) {
         };
         let answer = match table.find(words[0], host, custom, words[2]) {
             Match::Function { function, path } => format!("{function} {path}"),
+            Match::Events { topic, written } => format!("{topic} {written}"),
             Match::Method { allowed } => format!("allow {}", allowed.join(",")),
             Match::Nothing { nearest: Some(route) } => format!("nothing, near {route}"),
             Match::Nothing { nearest: None } => "nothing".to_owned(),

@@ -6,7 +6,7 @@
 
 use crate::code::Code;
 use crate::fault::{Fault, Result};
-use crate::name::FunctionName;
+use crate::name::{FunctionName, TopicName};
 
 /// One place in the tree: everything behind the same segments.
 #[derive(Debug, Default)]
@@ -21,12 +21,30 @@ pub(super) struct Node {
     rests: Vec<Leaf>,
 }
 
+/// What a route leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// This function answers.
+    Function(FunctionName),
+    /// It brings events for this topic.
+    Events(TopicName),
+}
+
+impl Target {
+    fn name(&self) -> String {
+        match self {
+            Self::Function(name) => format!("function `{name}`"),
+            Self::Events(topic) => format!("topic `{topic}`"),
+        }
+    }
+}
+
 /// One route at its place. Those that name methods stand before those that do not.
 #[derive(Debug)]
 pub(super) struct Leaf {
     /// Empty: any.
     pub(super) methods: Vec<Box<str>>,
-    pub(super) function: FunctionName,
+    pub(super) target: Target,
     pub(super) path: Box<str>,
     pub(super) written: Box<str>,
 }
@@ -122,7 +140,7 @@ fn take<'a>(leaves: &'a [Leaf], method: &str) -> Option<&'a Leaf> {
 /// Adds a route to those at the same place, unless another function has the same method there.
 fn add(leaves: &mut Vec<Leaf>, leaf: Leaf) -> Result<()> {
     let overlaps = |other: &&Leaf| {
-        other.function != leaf.function
+        other.target != leaf.target
             && ((leaf.methods.is_empty() && other.methods.is_empty())
                 || leaf.methods.iter().any(|method| other.methods.contains(method)))
     };
@@ -139,11 +157,13 @@ fn conflict(first: &Leaf, second: &Leaf) -> Fault {
     } else {
         format!("`{}` and `{}`, which are the same,", first.written, second.written)
     };
-    Fault::new(
-        Code::RouteConflict,
-        format!("functions `{}` and `{}` both claim {routes}", first.function, second.function)
-            .trim_end_matches(',')
-            .to_owned(),
-    )
-    .hint(format!("change or remove the route of `{}`, or give each its own methods", second.function))
+    let (who, other) = match (&first.target, &second.target) {
+        (Target::Function(first), Target::Function(second)) => {
+            (format!("functions `{first}` and `{second}`"), format!("`{second}`"))
+        }
+        (first, second) => (format!("{} and {}", first.name(), second.name()), second.name()),
+    };
+    let message = format!("{who} both claim {routes}");
+    Fault::new(Code::RouteConflict, message.trim_end_matches(','))
+        .hint(format!("change or remove the route of {other}, or give each its own methods"))
 }

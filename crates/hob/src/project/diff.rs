@@ -46,6 +46,12 @@ fn flat(spec: &AppSpec) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
     let value = serde_json::to_value(spec).expect("an app spec has text keys only");
     collect(&value["functions"], "functions", &mut out);
+    for kind in ["subscriptions", "schedules", "topics"] {
+        collect(&value["triggers"][kind], kind, &mut out);
+    }
+    for route in &spec.triggers.event_routes {
+        out.insert(format!("routes.{}", route.route), format!("events for {}", route.topic));
+    }
     for route in &spec.routes {
         out.insert(format!("routes.{}", route.route), route.function.to_string());
     }

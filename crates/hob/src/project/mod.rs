@@ -83,7 +83,7 @@ impl Project {
             functions.push(function.resolved);
             notes.push(function.note);
         }
-        let spec = manifest::assemble(&manifest.file, app, functions.clone())?;
+        let spec = manifest::assemble(&manifest, app, functions.clone())?;
         Ok(Self { file: manifest.file, spec, files, functions, notes })
     }
 }

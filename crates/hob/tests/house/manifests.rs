@@ -40,8 +40,8 @@ fn check(text: &str, path: &str) -> Result<()> {
     let manifest = parse(&text.replace("{name}", "hello").replace("{crate}", "hello"), path)?;
     let functions: Result<Vec<Resolved>> =
         manifest.functions.iter().map(|function| one(path, function)).collect();
-    let app = manifest.app.map_or_else(|| AppName::new("app"), |app| Ok(app.value))?;
-    assemble(path, app, functions?).map(|_| ())
+    let app = manifest.app.as_ref().map_or_else(|| AppName::new("app"), |app| Ok(app.value.clone()))?;
+    assemble(&manifest, app, functions?).map(|_| ())
 }
 
 fn one(path: &str, function: &Function) -> Result<Resolved> {
