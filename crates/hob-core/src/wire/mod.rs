@@ -4,6 +4,10 @@
 //!
 //! **How.** Plain data with JSON schemas; `docs/reference/openapi.json` is generated from them.
 
+mod event;
+
+pub use event::*;
+
 use crate::digest::Digest;
 use crate::fault::FaultWire;
 use crate::name::{AppName, FunctionName, RevisionNumber};
