@@ -48,11 +48,16 @@ impl Entrances {
     pub(crate) fn caller(&self, instance: u64, secret: &str, headers: &HeaderMap) -> Option<Caller> {
         let entrance = lock(&self.open).get(&instance).cloned()?;
         identity::same_secret(secret.as_bytes(), entrance.secret.as_bytes())
-            .then(|| Caller { code: Arc::clone(&entrance.code), context: entrance.cause(headers) })
+            .then(|| entrance.caller(headers))
     }
 }
 
 impl Entrance {
+    fn caller(&self, headers: &HeaderMap) -> Caller {
+        let context = self.cause(headers);
+        Caller::new(Arc::clone(&self.code), context, lock(&self.running).iter())
+    }
+
     /// The invocation in which a request is made: the one whose trace it carries, else the only one.
     fn cause(&self, headers: &HeaderMap) -> Option<Arc<Context>> {
         let running = lock(&self.running);

@@ -32,6 +32,8 @@ pub struct Context {
     pub deadline: Instant,
     /// How many functions called each other before this one; 0 for a call from outside.
     pub depth: u32,
+    /// How many events caused each other before this call; 0 when none did. Set by the node alone.
+    pub hops: u32,
     /// Whether the caller used TLS.
     pub secure: bool,
     /// The caller's address, where there is one.

@@ -138,6 +138,7 @@ async fn call(revision: &Arc<LiveRevision>, name: &FunctionName) -> String {
         function: name.clone(),
         deadline: Instant::now() + PATIENCE,
         depth: 0,
+        hops: 0,
         secure: false,
         peer: None,
         route: None,

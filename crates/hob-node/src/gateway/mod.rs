@@ -153,6 +153,7 @@ fn context(arrival: &Arrival, peer: &Peer, found: &Found, request: &Request<Inco
         function: code.name.clone(),
         deadline: arrival.came + code.spec.timeout(),
         depth: 0,
+        hops: 0,
         secure: peer.secure,
         peer: Some(peer.address),
         route: found.route.clone(),

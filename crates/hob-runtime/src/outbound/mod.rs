@@ -21,6 +21,24 @@ pub struct Caller {
     pub code: Arc<FunctionCode>,
     /// The invocation in which it calls, where it can be known.
     pub context: Option<Arc<Context>>,
+    /// How many events caused each other before the call: that invocation's, or where it cannot be
+    /// known the most of those that run in the instance, so that no guest can begin anew.
+    pub hops: u32,
+}
+
+impl Caller {
+    /// The caller when the invocation is `context`, or else one of `running`.
+    pub fn new<'a>(
+        code: Arc<FunctionCode>,
+        context: Option<Arc<Context>>,
+        running: impl IntoIterator<Item = &'a Arc<Context>>,
+    ) -> Self {
+        let hops = match &context {
+            Some(context) => context.hops,
+            None => running.into_iter().map(|context| context.hops).max().unwrap_or(0),
+        };
+        Self { code, context, hops }
+    }
 }
 
 /// Takes the calls of functions. The node implements it.

@@ -160,6 +160,7 @@ pub(crate) fn invocation(pool: &Pool, request: http::Request<Body>) -> Invocatio
         function: code.name.clone(),
         deadline: Instant::now() + code.spec.timeout(),
         depth: 0,
+        hops: 0,
         secure: false,
         peer: None,
         route: None,

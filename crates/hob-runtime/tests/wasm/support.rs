@@ -233,6 +233,7 @@ impl Function {
             function: self.code.name.clone(),
             deadline: Instant::now() + self.code.spec.timeout(),
             depth: 0,
+            hops: 0,
             secure: false,
             peer: None,
             route: None,

@@ -3,7 +3,9 @@
 //! **Why.** What a guest prints and whom it calls should name the invocation that made it do so. In
 //! an instance with several calls the guest's `traceparent` header tells them apart.
 
+use crate::code::FunctionCode;
 use crate::invocation::Context;
+use crate::outbound::Caller;
 use hob_core::id::InvocationId;
 use hob_core::trace::TraceContext;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,9 +61,20 @@ impl Calls {
         }
     }
 
+    /// Who makes a request with this `traceparent`.
+    pub(super) fn caller(&self, code: &Arc<FunctionCode>, traceparent: Option<&str>) -> Caller {
+        let (code, context) = (Arc::clone(code), self.caused(traceparent));
+        match self {
+            Self::One(_) => Caller::new(code, context, []),
+            Self::Many(calls) => {
+                Caller::new(code, context, calls.lock().unwrap_or_else(PoisonError::into_inner).iter())
+            }
+        }
+    }
+
     /// The call that made a request with this `traceparent`: the one with that span or, when the
     /// guest made a span of its own, the only one with that trace; without a header the only one.
-    pub(super) fn caused(&self, traceparent: Option<&str>) -> Option<Arc<Context>> {
+    fn caused(&self, traceparent: Option<&str>) -> Option<Arc<Context>> {
         let Self::Many(calls) = self else { return self.only() };
         let Some(trace) = traceparent.and_then(TraceContext::parse) else { return self.only() };
         let calls = calls.lock().unwrap_or_else(PoisonError::into_inner);

@@ -50,7 +50,7 @@ impl WasiHttpHooks for Hooks {
     ) -> Box<dyn Future<Output = Answer> + Send> {
         let (outbound, spawn) = (Arc::clone(&self.outbound), Arc::clone(&self.spawn));
         let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
-        let caller = Caller { code: Arc::clone(&self.code), context: self.calls.caused(traceparent) };
+        let caller = self.calls.caller(&self.code, traceparent);
         Box::new(async move {
             let options = options.unwrap_or_default();
             let patience =

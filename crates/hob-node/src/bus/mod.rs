@@ -1,0 +1,247 @@
+//! The bus of one node: events go into topics, and whoever waits for them learns it.
+//!
+//! **Why.** Everything that publishes (requests, functions, schedules, answers, people) goes through
+//! [`Bus::publish`], so checks, the loop guard and the wake-up of subscribers are in one place.
+//!
+//! **How.** [`hob_core::port::Log`] keeps the records; here they are events with what the node knows
+//! of them ([`Stored`]). `ingress` reads events out of requests, `dead` keeps what was given up,
+//! `position` is where subscriptions are stored, `topics` says what topics keep.
+//!
+//! **Not here:** who gets an event ([`crate::delivery`]).
+
+pub(crate) mod dead;
+pub(crate) mod ingress;
+pub(crate) mod position;
+mod topics;
+
+use crate::identity;
+use hob_core::code::Code;
+use hob_core::event::record::{self, Stored};
+use hob_core::fault::{Fault, Result};
+use hob_core::limit::{EVENT_HOPS_MAX, EVENT_BATCH_MAX};
+use hob_core::name::TopicName;
+use hob_core::port::{Durability, Log, NewRecord, ReadLimit, State, TopicSettings};
+use hob_core::spec::AppSpec;
+use hob_core::wire::Published;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+use topics::Topics;
+
+/// Publishes, reads, and wakes those who wait.
+pub(crate) struct Bus {
+    log: Arc<dyn Log>,
+    state: Arc<dyn State>,
+    /// The sequence after the last published one, for those who wait for it.
+    arrivals: Mutex<HashMap<TopicName, watch::Sender<u64>>>,
+    topics: Topics,
+    /// Held while the set of dead letters that are dealt with changes.
+    letters: tokio::sync::Mutex<()>,
+}
+
+/// An event at its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed {
+    /// Its number.
+    pub(crate) sequence: u64,
+    /// When it was published, milliseconds since the Unix epoch.
+    pub(crate) published_ms: u64,
+    /// The event.
+    pub(crate) stored: Stored,
+}
+
+/// Some events of a topic.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    /// In order.
+    pub(crate) events: Vec<Placed>,
+    /// Where to go on.
+    pub(crate) next: u64,
+    /// Sequences that are gone, each first and last.
+    pub(crate) missing: Vec<(u64, u64)>,
+}
+
+impl Bus {
+    pub(crate) fn new(log: Arc<dyn Log>, state: Arc<dyn State>) -> Arc<Self> {
+        let (arrivals, topics, letters) = (Mutex::default(), Topics::default(), tokio::sync::Mutex::default());
+        Arc::new(Self { log, state, arrivals, topics, letters })
+    }
+
+    /// Checks events and appends them, all or none; returns when they are as safe as asked.
+    ///
+    /// # Errors
+    /// `HOB-0801` and `HOB-0802` for an event that is none or too large, `HOB-0806` for one that is
+    /// too deep in a chain (it is in the dead-letter topic then), and those of [`Log::append`].
+    pub(crate) async fn publish(
+        &self,
+        topic: &TopicName,
+        events: Vec<Stored>,
+        durability: Durability,
+    ) -> Result<Vec<Published>> {
+        if events.len() > EVENT_BATCH_MAX {
+            let what = format!("{} events come at once, the limit is {EVENT_BATCH_MAX}", events.len());
+            return Err(Fault::new(Code::EventTooLarge, what).hint("send them in several batches"));
+        }
+        events.iter().try_for_each(|stored| stored.event.check())?;
+        if let Some(deep) = events.iter().position(|stored| stored.hops > EVENT_HOPS_MAX) {
+            return Err(self.stop_loop(topic, events, deep).await);
+        }
+        let records = events.iter().map(|stored| NewRecord {
+            payload: record::encode(stored),
+            // What is meant for one subscription was there before.
+            key: stored.only.is_none().then(|| stored.event.key()),
+        });
+        self.append(topic, records.collect(), durability).await
+    }
+
+    /// Appends records and wakes those who wait for them.
+    async fn append(
+        &self,
+        topic: &TopicName,
+        records: Vec<NewRecord>,
+        durability: Durability,
+    ) -> Result<Vec<Published>> {
+        self.topics.prepare(&*self.log, topic).await?;
+        let appended = self.log.append(topic, records, durability).await?;
+        if let Some(last) = appended.iter().filter(|appended| !appended.duplicate).map(|a| a.sequence).max() {
+            self.arrived(topic, last + 1);
+        }
+        let published = appended.into_iter().map(|appended| Published {
+            topic: topic.clone(),
+            sequence: appended.sequence,
+            duplicate: appended.duplicate,
+            durability,
+        });
+        Ok(published.collect())
+    }
+
+    /// Dead-letters what is too deep in a chain; nothing of the batch is published.
+    async fn stop_loop(&self, topic: &TopicName, mut events: Vec<Stored>, deep: usize) -> Fault {
+        let stored = events.swap_remove(deep);
+        let who = stored.cause.as_ref().map_or_else(|| "a caller".to_owned(), |cause| format!("app `{}`", cause.app));
+        let what = format!(
+            "an event of {who} for topic `{topic}` is number {} in a chain of events that caused each other, the limit is {EVENT_HOPS_MAX}",
+            stored.hops
+        );
+        let fault = Fault::new(Code::EventLoop, what).hint(format!(
+            "look for functions that publish what they subscribe to; `hob dlq show {}` has the event. Where calls overlap in one instance, pass `traceparent` on, so that each publication is known to be its call's",
+            topic.dead()
+        ));
+        let letter = dead::Letter::of_loop(topic, &fault);
+        if let Err(failure) = self.bury(&topic.dead(), &stored, &letter).await {
+            tracing::error!(%failure, %topic, "an event of a loop could not be dead-lettered");
+            return failure;
+        }
+        tracing::warn!(%fault, "a loop of events is stopped");
+        fault
+    }
+
+    /// Events from a sequence on; none when there are none yet.
+    ///
+    /// # Errors
+    /// Those of [`Log::read`].
+    pub(crate) async fn read(&self, topic: &TopicName, from: u64, limit: ReadLimit) -> Result<Events> {
+        let page = self.log.read(topic, from, limit).await?;
+        let (mut events, mut missing) = (Vec::with_capacity(page.records.len()), page.missing);
+        for entry in page.records {
+            match record::decode(&entry.payload) {
+                Ok(stored) => {
+                    events.push(Placed { sequence: entry.sequence, published_ms: entry.time_ms, stored });
+                }
+                Err(fault) => {
+                    // Its checksum is right, so another version of Hob wrote it.
+                    tracing::error!(%fault, %topic, sequence = entry.sequence, "an event cannot be understood");
+                    missing.push((entry.sequence, entry.sequence));
+                }
+            }
+        }
+        Ok(Events { events, next: page.next, missing })
+    }
+
+    /// The event with this sequence, if it is there.
+    ///
+    /// # Errors
+    /// Those of [`Log::read`].
+    pub(crate) async fn event(&self, topic: &TopicName, sequence: u64) -> Result<Option<Placed>> {
+        let one = self.read(topic, sequence, ReadLimit { records: 1, bytes: 1 }).await?;
+        Ok(one.events.into_iter().next().filter(|placed| placed.sequence == sequence))
+    }
+
+    /// What tells of events that are published in a topic from now on: the sequence after the last one,
+    /// 0 before the first.
+    pub(crate) fn arrivals(&self, topic: &TopicName) -> watch::Receiver<u64> {
+        self.arrival(topic).subscribe()
+    }
+
+    fn arrived(&self, topic: &TopicName, next: u64) {
+        self.arrival(topic).send_if_modified(|known| {
+            let later = next > *known;
+            *known = next.max(*known);
+            later
+        });
+    }
+
+    fn arrival(&self, topic: &TopicName) -> watch::Sender<u64> {
+        let mut arrivals = lock(&self.arrivals);
+        if let Some(sender) = arrivals.get(topic) {
+            return sender.clone();
+        }
+        arrivals.entry(topic.clone()).or_default().clone()
+    }
+
+    /// The log itself, for what is not about events.
+    pub(crate) fn log(&self) -> &dyn Log {
+        &*self.log
+    }
+
+    /// The control state, for positions.
+    pub(crate) fn state(&self) -> &dyn State {
+        &*self.state
+    }
+
+    /// What a topic keeps now.
+    pub(crate) fn settings(&self, topic: &TopicName) -> TopicSettings {
+        self.topics.settings(topic)
+    }
+
+    /// Takes over what apps say about topics; `specs` are all current ones.
+    ///
+    /// # Errors
+    /// Those of [`Log::configure`].
+    pub(crate) async fn configure<'a>(&self, specs: impl Iterator<Item = &'a AppSpec>) -> Result<()> {
+        self.topics.configure(&*self.log, specs).await
+    }
+
+    /// A subscription (`who`) waits for nothing before `sequence` any more; `None`: it is gone.
+    pub(crate) async fn settle(&self, topic: &TopicName, who: &position::Key, sequence: Option<u64>) {
+        if let Some(settled) = self.topics.settled(topic, who, sequence)
+            && let Err(fault) = self.log.settle(topic, settled).await
+        {
+            tracing::warn!(%fault, %topic, "settled events are kept for now");
+        }
+    }
+
+    /// From now on the log may remove what nobody waits for: every subscription has been named to
+    /// [`Bus::settle`] once.
+    ///
+    /// # Errors
+    /// Those of [`Log::topics`].
+    pub(crate) async fn settle_rest(&self) -> Result<()> {
+        self.topics.everybody_is_known();
+        for (topic, _) in self.log.topics().await? {
+            if let Some(settled) = self.topics.settled_now(&topic) {
+                self.log.settle(&topic, settled).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> u64 {
+    identity::now_ms()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,71 @@
+//! Where subscriptions and schedules are stored: keys and values of the control state.
+//!
+//! ```text
+//! subscriptions/<app>/<name>     a subscription::Snapshot
+//! schedules/<app>/<name>         a schedule::State
+//! dead-letters/<topic>           which letters are dealt with
+//! ```
+
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::name::{AppName, TopicName, TriggerName};
+use hob_core::port::{Entry, Expect, State, Write};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
+
+/// One subscription or schedule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
+    /// The app.
+    pub(crate) app: AppName,
+    /// Its name there.
+    pub(crate) name: TriggerName,
+}
+
+impl Key {
+    pub(crate) fn new(app: &AppName, name: &TriggerName) -> Self {
+        Self { app: app.clone(), name: name.clone() }
+    }
+
+    /// Where its position is stored.
+    pub(crate) fn position(&self) -> String {
+        format!("subscriptions/{}/{}", self.app, self.name)
+    }
+
+    /// Where the runs of a schedule are stored.
+    pub(crate) fn schedule(&self) -> String {
+        format!("schedules/{}/{}", self.app, self.name)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.app, self.name)
+    }
+}
+
+/// Where it is stored which letters of a topic are dealt with.
+pub(super) fn letters(topic: &TopicName) -> String {
+    format!("dead-letters/{topic}")
+}
+
+/// A value with the version of its entry; `None`: there is none.
+///
+/// # Errors
+/// `HOB-0602` for a value that cannot be understood, and those of the store.
+pub(crate) async fn load<T: DeserializeOwned>(state: &dyn State, key: &str) -> Result<Option<(T, u64)>> {
+    let Some(Entry { version, value }) = state.get(key).await? else { return Ok(None) };
+    serde_json::from_slice(&value).map(|value| Some((value, version))).map_err(|error| {
+        Fault::new(Code::StoreCorrupt, format!("the record `{key}` cannot be understood"))
+            .hint("start the version of Hob that wrote it, or restore the data folder from a backup")
+            .detail(error)
+    })
+}
+
+/// The write of a value over the version that is known; `None`: it must not be there yet.
+pub(crate) fn write(key: String, value: &impl Serialize, version: Option<u64>) -> Result<Write> {
+    let value = serde_json::to_vec(value).map_err(Fault::internal)?;
+    let expect = version.map_or(Expect::Absent, Expect::Version);
+    Ok(Write { key, expect, value: Some(value) })
+}

@@ -1,0 +1,152 @@
+//! What topics keep: the settings that apps ask for, and who still waits for which events.
+
+use super::position::Key;
+use hob_core::fault::Result;
+use hob_core::limit::{ASYNC_RESULTS_MAX, ASYNC_RESULT_KEPT, DEDUP_WINDOW_CEILING, TOPIC_BYTES_CEILING};
+use hob_core::name::TopicName;
+use hob_core::port::{Log, TopicSettings};
+use hob_core::spec::AppSpec;
+use hob_core::trigger::TopicSpec;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Mutex;
+
+/// What is known of all topics of a node.
+#[derive(Default)]
+pub(super) struct Topics {
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// What apps say, joined.
+    specs: BTreeMap<TopicName, TopicSpec>,
+    /// Topics whose settings the log has.
+    told: HashSet<TopicName>,
+    /// Before which sequence each subscription has settled everything.
+    cursors: HashMap<TopicName, HashMap<Key, u64>>,
+    /// Whether every subscription is in `cursors`.
+    complete: bool,
+}
+
+impl Topics {
+    /// Tells the log the settings of a topic before its first record.
+    pub(super) async fn prepare(&self, log: &dyn Log, topic: &TopicName) -> Result<()> {
+        let settings = {
+            let known = super::lock(&self.known);
+            if known.told.contains(topic) {
+                return Ok(());
+            }
+            known.settings(topic)
+        };
+        log.configure(topic, settings).await?;
+        let settled = {
+            let mut known = super::lock(&self.known);
+            known.told.insert(topic.clone());
+            known.settled(topic)
+        };
+        match settled {
+            Some(settled) => log.settle(topic, settled).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn settings(&self, topic: &TopicName) -> TopicSettings {
+        super::lock(&self.known).settings(topic)
+    }
+
+    /// Takes over what all apps say, and tells the log what has changed.
+    pub(super) async fn configure<'a>(
+        &self,
+        log: &dyn Log,
+        specs: impl Iterator<Item = &'a AppSpec>,
+    ) -> Result<()> {
+        let mut joined: BTreeMap<TopicName, TopicSpec> = BTreeMap::new();
+        for (topic, spec) in specs.flat_map(|spec| &spec.triggers.topics) {
+            joined.entry(topic.clone()).and_modify(|known| *known = known.joined(*spec)).or_insert(*spec);
+        }
+        let changed: Vec<(TopicName, TopicSettings)> = {
+            let mut known = super::lock(&self.known);
+            let before = std::mem::replace(&mut known.specs, joined);
+            let topics: HashSet<&TopicName> = before.keys().chain(known.specs.keys()).collect();
+            let changed = topics.into_iter().filter(|topic| {
+                before.get(*topic) != known.specs.get(*topic) && known.told.contains(*topic)
+            });
+            changed.map(|topic| (topic.clone(), known.settings(topic))).collect()
+        };
+        for (topic, settings) in changed {
+            log.configure(&topic, settings).await?;
+        }
+        Ok(())
+    }
+
+    /// Remembers how far a subscription is; returns what the log may be told.
+    pub(super) fn settled(&self, topic: &TopicName, who: &Key, sequence: Option<u64>) -> Option<u64> {
+        let mut known = super::lock(&self.known);
+        match sequence {
+            Some(sequence) => {
+                known.cursors.entry(topic.clone()).or_default().insert(who.clone(), sequence);
+            }
+            None => {
+                if let Some(cursors) = known.cursors.get_mut(topic) {
+                    cursors.remove(who);
+                }
+            }
+        }
+        known.settled(topic)
+    }
+
+    pub(super) fn settled_now(&self, topic: &TopicName) -> Option<u64> {
+        super::lock(&self.known).settled(topic)
+    }
+
+    pub(super) fn everybody_is_known(&self) {
+        super::lock(&self.known).complete = true;
+    }
+}
+
+impl Known {
+    fn settings(&self, topic: &TopicName) -> TopicSettings {
+        let spec = self.specs.get(topic).copied().unwrap_or_else(|| default_of(topic));
+        TopicSettings {
+            age_ms: spec.age_ms,
+            bytes: spec.bytes,
+            records: spec.events.unwrap_or(u64::MAX),
+            dedup_ms: spec.dedup_ms,
+            bytes_max: TOPIC_BYTES_CEILING,
+        }
+    }
+
+    /// Before which sequence nobody waits; `None` while that is not known.
+    fn settled(&self, topic: &TopicName) -> Option<u64> {
+        if !self.complete {
+            return None;
+        }
+        let cursors = self.cursors.get(topic).into_iter().flat_map(HashMap::values);
+        // Dead letters wait for people, and are trimmed when these have dealt with them.
+        let letters = is_dead(topic).then_some(0);
+        Some(cursors.copied().chain(letters).min().unwrap_or(u64::MAX))
+    }
+}
+
+/// Whether a topic holds what was given up by default.
+pub(super) fn is_dead(topic: &TopicName) -> bool {
+    topic.as_str().ends_with(".dead")
+}
+
+/// What a topic keeps of which no app says anything.
+fn default_of(topic: &TopicName) -> TopicSpec {
+    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let default = TopicSpec::default();
+    match topic.as_str().split('.').collect::<Vec<_>>()[..] {
+        // A result can be found as long as both the call and the result are there.
+        ["hob", "calls" | "results", _] => TopicSpec {
+            age_ms: millis(ASYNC_RESULT_KEPT),
+            events: Some(ASYNC_RESULTS_MAX as u64),
+            dedup_ms: 0,
+            ..default
+        },
+        // A run is published once, however often the node is killed around it.
+        ["hob", "schedules", _] => TopicSpec { dedup_ms: millis(DEDUP_WINDOW_CEILING), ..default },
+        _ => default,
+    }
+}
