@@ -35,6 +35,12 @@ impl Triggers {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// How the events of every subscription and schedule reach their functions.
+    pub fn deliveries(&self) -> impl Iterator<Item = &DeliverySpec> {
+        let of_topics = self.subscriptions.values().map(|spec| &spec.delivery);
+        of_topics.chain(self.schedules.values().map(|spec| &spec.delivery))
+    }
 }
 
 /// A function gets a topic's events.

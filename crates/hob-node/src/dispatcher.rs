@@ -10,6 +10,7 @@
 //!
 //! **Not here:** the way of a child process to this place ([`crate::proxy`]).
 
+use crate::bus::Bus;
 use crate::entrance::Entrances;
 use crate::gateway::forward;
 use crate::gateway::routing::host_name;
@@ -20,17 +21,17 @@ use bytes::Bytes;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::CALL_DEPTH_MAX;
-use hob_core::name::{AppName, FunctionName};
-use hob_core::port::BoxFuture;
+use hob_core::name::{AppName, FunctionName, TopicName};
+use hob_core::port::{BoxFuture, Durability};
 use hob_runtime::body::Body;
 use hob_runtime::code::FunctionCode;
 use hob_runtime::invocation::{Context, Invocation, Reply, Timing};
 use hob_runtime::outbound::external::External;
 use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
 use hob_runtime::pool::Pool;
-use http::header::{HOST, HeaderValue};
+use http::header::{ALLOW, HOST, HeaderMap, HeaderValue};
 use http::uri::Authority;
-use http::{Request, Uri};
+use http::{Method, Request, Uri};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use std::pin::Pin;
@@ -41,10 +42,13 @@ use tokio::net::TcpStream;
 
 /// The end of the host names of functions.
 const INTERNAL: &str = ".internal";
+/// The name of the bus among them: `http://bus.internal/<topic>`.
+const BUS: &str = "bus";
 
 /// Takes the calls of functions.
 pub(crate) struct Dispatcher {
     live: Arc<Live>,
+    bus: Arc<Bus>,
     entrances: Arc<Entrances>,
     external: External,
 }
@@ -62,11 +66,25 @@ pub(crate) struct Target {
 pub(crate) struct Cause {
     /// The invocation in which it is made.
     pub(crate) context: Option<Arc<Context>>,
+    /// How many events caused each other before it.
+    pub(crate) hops: u32,
+    /// Headers that only the node may set.
+    pub(crate) headers: HeaderMap,
 }
 
 impl Dispatcher {
-    pub(crate) fn new(live: Arc<Live>, entrances: Arc<Entrances>, external: External) -> Arc<Self> {
-        Arc::new(Self { live, entrances, external })
+    pub(crate) fn new(
+        live: Arc<Live>,
+        bus: Arc<Bus>,
+        entrances: Arc<Entrances>,
+        external: External,
+    ) -> Arc<Self> {
+        Arc::new(Self { live, bus, entrances, external })
+    }
+
+    /// The way to the world, for what the node sends in a function's name.
+    pub(crate) fn external(&self) -> &External {
+        &self.external
     }
 
     /// The current revision's function, private or not.
@@ -110,6 +128,9 @@ impl Dispatcher {
     }
 
     async fn inside(&self, caller: Caller, name: &str, request: Request<Body>) -> Result<Reply> {
+        if name == BUS {
+            return self.publish(&caller, request).await;
+        }
         let depth = caller.context.as_ref().map_or(0, |context| context.depth) + 1;
         let target = self.named(&caller.code, name)?;
         if depth > CALL_DEPTH_MAX {
@@ -120,7 +141,27 @@ impl Dispatcher {
             return Err(Fault::new(Code::LoopTooDeep, what)
                 .hint("look for functions that call each other in a circle"));
         }
-        Ok(call(target, Cause { context: caller.context }, request).await)
+        let cause = Cause { context: caller.context, hops: caller.hops, ..Cause::default() };
+        Ok(call(target, cause, request).await)
+    }
+
+    /// Publishes the events of a function's request.
+    async fn publish(&self, caller: &Caller, request: Request<Body>) -> Result<Reply> {
+        let path = request.uri().path().trim_matches('/');
+        let topic = TopicName::new(path).map_err(|fault| {
+            fault.with_status(404).hint(format!("publish with `POST http://{BUS}{INTERNAL}/<topic>`"))
+        })?;
+        if *request.method() != Method::POST {
+            let what = format!("the bus does not take method `{}`", request.method());
+            let mut refusal = problem::respond(
+                &Fault::new(Code::MethodNotAllowed, what).hint("use POST"),
+                None,
+                Form::of(request.headers()),
+            );
+            refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            return Ok(refusal);
+        }
+        self.bus.take(&topic, request, Some(caller), Durability::Disk).await
     }
 }
 
@@ -140,10 +181,11 @@ fn no_app(app: &str) -> Fault {
 pub(crate) async fn call(target: Target, cause: Cause, request: Request<Body>) -> Reply {
     let Target { revision, pool } = target;
     let form = Form::of(request.headers());
-    let context = Arc::new(context(pool.code(), cause, &request));
+    let context = Arc::new(context(pool.code(), &cause, &request));
     let (mut parts, body) = request.into_parts();
     hob_runtime::hop::strip(&mut parts.headers);
     forward::strip_own(&mut parts.headers);
+    parts.headers.extend(cause.headers);
     forward::mark(&mut parts.headers, &context);
     if let Some(host) = parts.uri.authority().and_then(|host| HeaderValue::try_from(host.as_str()).ok()) {
         parts.headers.insert(HOST, host);
@@ -162,7 +204,7 @@ pub(crate) async fn call(target: Target, cause: Cause, request: Request<Body>) -
     reply.map(|body| Held { body, _revision: revision }.boxed_unsync())
 }
 
-fn context(code: &FunctionCode, cause: Cause, request: &Request<Body>) -> Context {
+fn context(code: &FunctionCode, cause: &Cause, request: &Request<Body>) -> Context {
     let (id, own_deadline) = (identity::invocation(), Instant::now() + code.spec.timeout());
     let caller = cause.context.as_deref();
     let trace = caller.map(|caller| caller.trace).or_else(|| forward::caller_trace(request.headers()));
@@ -174,6 +216,7 @@ fn context(code: &FunctionCode, cause: Cause, request: &Request<Body>) -> Contex
         function: code.name.clone(),
         deadline: caller.map_or(own_deadline, |caller| caller.deadline.min(own_deadline)),
         depth: caller.map_or(0, |caller| caller.depth + 1),
+        hops: cause.hops,
         secure: false,
         peer: None,
         route: None,

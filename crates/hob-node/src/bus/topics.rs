@@ -20,6 +20,8 @@ pub(super) struct Topics {
 struct Known {
     /// What apps say, joined.
     specs: BTreeMap<TopicName, TopicSpec>,
+    /// Topics that hold what was given up.
+    letters: HashSet<TopicName>,
     /// Topics whose settings the log has.
     told: HashSet<TopicName>,
     /// Before which sequence each subscription has settled everything.
@@ -61,12 +63,17 @@ impl Topics {
         specs: impl Iterator<Item = &'a AppSpec>,
     ) -> Result<()> {
         let mut joined: BTreeMap<TopicName, TopicSpec> = BTreeMap::new();
-        for (topic, spec) in specs.flat_map(|spec| &spec.triggers.topics) {
-            joined.entry(topic.clone()).and_modify(|known| *known = known.joined(*spec)).or_insert(*spec);
+        let mut letters = HashSet::new();
+        for spec in specs {
+            for (topic, spec) in &spec.triggers.topics {
+                joined.entry(topic.clone()).and_modify(|known| *known = known.joined(*spec)).or_insert(*spec);
+            }
+            letters.extend(spec.triggers.deliveries().map(|delivery| delivery.dead_letter.clone()));
         }
         let changed: Vec<(TopicName, TopicSettings)> = {
             let mut known = super::lock(&self.known);
             let before = std::mem::replace(&mut known.specs, joined);
+            known.letters.extend(letters);
             let topics: HashSet<&TopicName> = before.keys().chain(known.specs.keys()).collect();
             let changed = topics.into_iter().filter(|topic| {
                 before.get(*topic) != known.specs.get(*topic) && known.told.contains(*topic)
@@ -123,14 +130,10 @@ impl Known {
         }
         let cursors = self.cursors.get(topic).into_iter().flat_map(HashMap::values);
         // Dead letters wait for people, and are trimmed when these have dealt with them.
-        let letters = is_dead(topic).then_some(0);
+        let dead = self.letters.contains(topic) || topic.as_str().ends_with(".dead");
+        let letters = dead.then_some(0);
         Some(cursors.copied().chain(letters).min().unwrap_or(u64::MAX))
     }
-}
-
-/// Whether a topic holds what was given up by default.
-pub(super) fn is_dead(topic: &TopicName) -> bool {
-    topic.as_str().ends_with(".dead")
 }
 
 /// What a topic keeps of which no app says anything.

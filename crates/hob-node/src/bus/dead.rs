@@ -1,0 +1,336 @@
+//! Dead letters: events that were given up, with the reason, until a person has dealt with them.
+//!
+//! **How.** A dead letter is the event as it was with attributes added: Knative's (`knativeerrordest`,
+//! `knativeerrorcode`, `knativeerrordata`; Knative eventing, delivery contract) and Hob's own. A topic of
+//! them is a topic like any other; which letters are dealt with is kept beside it, since a log only grows.
+
+use super::position::{self, Key};
+use super::{Bus, Placed};
+use hob_core::code::Code;
+use hob_core::event::Event;
+use hob_core::event::record::{self, Only, Stored};
+use hob_core::fault::{Fault, Result};
+use hob_core::limit::DEAD_LETTER_ANSWER_BYTES_MAX;
+use hob_core::name::{AppName, TopicName, TriggerName};
+use hob_core::port::{Durability, NewRecord, ReadLimit};
+use hob_core::subscription::Ranges;
+use hob_core::wire::{DeadLetter, DeadLetterTopicInfo};
+use serde::{Deserialize, Serialize};
+
+// The attributes that are added. They are taken away again when an event is redriven.
+const SUBSCRIPTION: &str = "hobsubscription";
+const TOPIC: &str = "hobtopic";
+const SEQUENCE: &str = "hobsequence";
+const REASON: &str = "hobreason";
+const ATTEMPTS: &str = "hobattempts";
+const ERROR: &str = "hoberror";
+const INVOCATION: &str = "hobinvocation";
+const KNATIVE_DESTINATION: &str = "knativeerrordest";
+const KNATIVE_CODE: &str = "knativeerrorcode";
+const KNATIVE_DATA: &str = "knativeerrordata";
+const ADDED: [&str; 10] = [
+    SUBSCRIPTION,
+    TOPIC,
+    SEQUENCE,
+    REASON,
+    ATTEMPTS,
+    ERROR,
+    INVOCATION,
+    KNATIVE_DESTINATION,
+    KNATIVE_CODE,
+    KNATIVE_DATA,
+];
+
+/// Letters that are read at a time.
+const PAGE: ReadLimit = ReadLimit { records: 256, bytes: 4 << 20 };
+
+/// Why an event is given up.
+#[derive(Clone, Debug)]
+pub(crate) struct Letter {
+    /// Who gave it up; `None`: nobody, it was never published.
+    pub(crate) subscription: Option<Key>,
+    /// The topic that it came from.
+    pub(crate) topic: TopicName,
+    /// Its number there; 0: none.
+    pub(crate) sequence: u64,
+    /// One word.
+    pub(crate) reason: &'static str,
+    /// Attempts that were made.
+    pub(crate) attempts: u32,
+    /// How the last attempt failed.
+    pub(crate) failure: Failure,
+}
+
+/// How an attempt failed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Failure {
+    /// The code, when it was Hob that said no.
+    pub(crate) code: Option<String>,
+    /// HTTP status of the answer.
+    pub(crate) status: Option<u16>,
+    /// The beginning of the answer.
+    pub(crate) answer: Option<String>,
+    /// The invocation.
+    pub(crate) invocation: Option<String>,
+    /// Where it was sent.
+    pub(crate) destination: Option<String>,
+}
+
+impl Failure {
+    /// One line for people.
+    pub(crate) fn text(&self) -> String {
+        let answer = self.answer.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
+        match (&self.code, self.status) {
+            (Some(code), _) if answer.starts_with(code.as_str()) => answer.to_owned(),
+            (Some(code), _) => format!("{code} {answer}"),
+            (None, Some(status)) => format!("status {status} {answer}"),
+            (None, None) => answer.to_owned(),
+        }
+        .trim_end()
+        .to_owned()
+    }
+}
+
+impl Letter {
+    /// For an event that was never published, since it was too deep in a chain.
+    pub(super) fn of_loop(topic: &TopicName, fault: &Fault) -> Self {
+        let failure = Failure {
+            code: Some(fault.code().text().to_owned()),
+            status: Some(fault.status()),
+            answer: Some(fault.message().to_owned()),
+            ..Failure::default()
+        };
+        Self { subscription: None, topic: topic.clone(), sequence: 0, reason: "loop", attempts: 0, failure }
+    }
+
+    fn add_to(&self, event: &mut Event) {
+        let failure = &self.failure;
+        let subscription = self.subscription.as_ref().map(ToString::to_string);
+        let texts = [
+            (SUBSCRIPTION, subscription),
+            (TOPIC, Some(self.topic.to_string())),
+            (SEQUENCE, Some(self.sequence.to_string())),
+            (REASON, Some(self.reason.to_owned())),
+            (ERROR, failure.code.clone()),
+            (INVOCATION, failure.invocation.clone()),
+            (KNATIVE_DESTINATION, failure.destination.clone()),
+            (KNATIVE_DATA, failure.answer.as_deref().map(harmless).filter(|text| !text.is_empty())),
+        ];
+        for name in ADDED {
+            event.extensions.remove(name);
+        }
+        for (name, text) in texts {
+            if let Some(text) = text {
+                event.set_extension(name, text);
+            }
+        }
+        event.set_extension(ATTEMPTS, i32::try_from(self.attempts).unwrap_or(i32::MAX));
+        if let Some(status) = failure.status {
+            event.set_extension(KNATIVE_CODE, i32::from(status));
+        }
+    }
+}
+
+/// The beginning of an answer as an attribute may hold it (CloudEvents 1.0.2, section 3.1).
+fn harmless(answer: &str) -> String {
+    let mut end = answer.len().min(DEAD_LETTER_ANSWER_BYTES_MAX);
+    while !answer.is_char_boundary(end) {
+        end -= 1;
+    }
+    answer[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+}
+
+/// Which letters of a topic are dealt with.
+#[derive(Default, Serialize, Deserialize)]
+struct Dealt {
+    letters: Ranges,
+}
+
+/// What is to be done with letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deal {
+    /// They go back to the subscription that gave them up.
+    Redrive,
+    /// They are forgotten.
+    Drop,
+}
+
+impl Bus {
+    /// Puts an event among the dead letters; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// Those of [`hob_core::port::Log::append`].
+    pub(crate) async fn bury(&self, into: &TopicName, stored: &Stored, letter: &Letter) -> Result<()> {
+        let mut stored = stored.clone();
+        letter.add_to(&mut stored.event);
+        stored.only = None;
+        let record = NewRecord { payload: record::encode(&stored), key: None };
+        self.append(into, vec![record], Durability::Disk).await.map(drop)
+    }
+
+    /// Topics that hold dead letters, by name.
+    ///
+    /// # Errors
+    /// Those of the log and the store.
+    pub(crate) async fn letter_topics(&self) -> Result<Vec<DeadLetterTopicInfo>> {
+        let mut found = Vec::new();
+        for (topic, state) in self.log.topics().await? {
+            if state.first == state.next || !self.holds_letters(&topic, state.next).await? {
+                continue;
+            }
+            let mut dealt = self.dealt(&topic).await?.0.letters;
+            dealt.cut_before(state.first);
+            let letters = (state.next - state.first).saturating_sub(dealt.count());
+            found.push(DeadLetterTopicInfo { topic, letters, newest_ms: state.newest_ms });
+        }
+        Ok(found)
+    }
+
+    /// Whether the newest event of a topic is a dead letter.
+    async fn holds_letters(&self, topic: &TopicName, next: u64) -> Result<bool> {
+        let newest = self.event(topic, next - 1).await?;
+        Ok(newest.is_some_and(|placed| placed.stored.event.extensions.contains_key(REASON)))
+    }
+
+    /// Letters of a topic from a sequence on that are not dealt with.
+    ///
+    /// # Errors
+    /// Those of the log and the store.
+    pub(crate) async fn letters(&self, topic: &TopicName, from: u64, most: usize) -> Result<Vec<DeadLetter>> {
+        let dealt = self.dealt(topic).await?.0;
+        let (mut found, mut from) = (Vec::new(), from);
+        loop {
+            let page = self.read(topic, from, PAGE).await?;
+            if page.events.is_empty() && page.next <= from {
+                return Ok(found);
+            }
+            from = page.next;
+            let open = page.events.into_iter().filter(|placed| !dealt.letters.contains(placed.sequence));
+            for letter in open.filter_map(|placed| shown(topic, &placed)) {
+                found.push(letter);
+                if found.len() == most {
+                    return Ok(found);
+                }
+            }
+        }
+    }
+
+    /// One letter, dealt with or not.
+    ///
+    /// # Errors
+    /// `HOB-0811` when it is not there.
+    pub(crate) async fn letter(&self, topic: &TopicName, sequence: u64) -> Result<DeadLetter> {
+        let placed = self.event(topic, sequence).await?;
+        placed.and_then(|placed| shown(topic, &placed)).ok_or_else(|| not_found(topic, sequence))
+    }
+
+    /// Redrives or drops letters: these, or all that are there. Returns how many.
+    ///
+    /// # Errors
+    /// `HOB-0811` for a sequence that is no letter or dealt with already; nothing is done then. What was
+    /// redriven before a later one failed stays redriven.
+    pub(crate) async fn deal(&self, topic: &TopicName, sequences: &[u64], deal: Deal) -> Result<u64> {
+        let _one_at_a_time = self.letters.lock().await;
+        let (mut dealt, mut version) = self.dealt(topic).await?;
+        let mut chosen = sequences.to_vec();
+        if chosen.is_empty() {
+            chosen = self.open_letters(topic, &dealt).await?;
+        }
+        for sequence in &chosen {
+            if dealt.letters.contains(*sequence) || self.letter(topic, *sequence).await.is_err() {
+                return Err(not_found(topic, *sequence));
+            }
+        }
+        let mut count = 0;
+        for group in chosen.chunks(PAGE.records) {
+            for sequence in group {
+                if deal == Deal::Redrive {
+                    self.redrive(topic, *sequence).await?;
+                }
+                dealt.letters.insert(*sequence, *sequence);
+                count += 1;
+            }
+            let write = position::write(position::letters(topic), &dealt, version)?;
+            self.state.commit(vec![write]).await?;
+            version = Some(version.unwrap_or(0) + 1);
+        }
+        self.trim_letters(topic, &dealt).await?;
+        Ok(count)
+    }
+
+    async fn open_letters(&self, topic: &TopicName, dealt: &Dealt) -> Result<Vec<u64>> {
+        let (mut open, mut from) = (Vec::new(), 0);
+        loop {
+            let page = self.read(topic, from, PAGE).await?;
+            if page.events.is_empty() && page.next <= from {
+                return Ok(open);
+            }
+            from = page.next;
+            let letters = page.events.iter().filter(|placed| shown(topic, placed).is_some());
+            open.extend(letters.map(|placed| placed.sequence).filter(|at| !dealt.letters.contains(*at)));
+        }
+    }
+
+    /// Publishes the event once more, for the subscription that gave it up alone. It is delivered by
+    /// the current revision: the one that failed may be why it is here.
+    async fn redrive(&self, topic: &TopicName, sequence: u64) -> Result<()> {
+        let placed = self.event(topic, sequence).await?.ok_or_else(|| not_found(topic, sequence))?;
+        let letter = shown(topic, &placed).ok_or_else(|| not_found(topic, sequence))?;
+        let mut event = placed.stored.event;
+        ADDED.iter().for_each(|name| drop(event.extensions.remove(*name)));
+        let only = key_of(&letter.subscription).map(|key| Only { app: key.app, trigger: key.name });
+        let hops = if only.is_some() { placed.stored.hops } else { 0 };
+        let stored = Stored { event, hops, cause: None, only, trace: placed.stored.trace };
+        let record = NewRecord { payload: record::encode(&stored), key: None };
+        self.append(&letter.from_topic, vec![record], Durability::Disk).await.map(drop)
+    }
+
+    /// Removes letters that are dealt with from the front of the log.
+    async fn trim_letters(&self, topic: &TopicName, dealt: &Dealt) -> Result<()> {
+        let Some(state) = self.log.topic(topic).await? else { return Ok(()) };
+        let open = dealt.letters.after(state.first);
+        if open > state.first {
+            self.log.trim(topic, open.min(state.next)).await?;
+        }
+        Ok(())
+    }
+
+    async fn dealt(&self, topic: &TopicName) -> Result<(Dealt, Option<u64>)> {
+        let stored = position::load::<Dealt>(&*self.state, &position::letters(topic)).await?;
+        Ok(stored.map_or_else(Default::default, |(dealt, version)| (dealt, Some(version))))
+    }
+}
+
+fn not_found(topic: &TopicName, sequence: u64) -> Fault {
+    Fault::new(Code::DeadLetterNotFound, format!("topic `{topic}` has no open dead letter {sequence}"))
+        .hint(format!("hob dlq ls {topic}"))
+}
+
+fn key_of(text: &str) -> Option<Key> {
+    let (app, name) = text.split_once('/')?;
+    Some(Key { app: AppName::new(app).ok()?, name: TriggerName::new(name).ok()? })
+}
+
+/// A letter as it is shown; `None` for an event that is none.
+fn shown(topic: &TopicName, placed: &Placed) -> Option<DeadLetter> {
+    let mut event = placed.stored.event.clone();
+    let text = |name: &str| event.text(name).map(std::borrow::Cow::into_owned);
+    let reason = text(REASON)?;
+    let letter = DeadLetter {
+        topic: topic.clone(),
+        sequence: placed.sequence,
+        dead_ms: placed.published_ms,
+        subscription: text(SUBSCRIPTION).unwrap_or_default(),
+        from_topic: TopicName::new(&text(TOPIC)?).ok()?,
+        from_sequence: text(SEQUENCE)?.parse().ok()?,
+        reason,
+        attempts: text(ATTEMPTS)?.parse().ok()?,
+        code: text(ERROR),
+        status: text(KNATIVE_CODE).and_then(|code| code.parse().ok()),
+        answer: text(KNATIVE_DATA),
+        invocation: text(INVOCATION),
+        event: serde_json::Value::Null,
+    };
+    ADDED.iter().for_each(|name| drop(event.extensions.remove(*name)));
+    Some(DeadLetter { event: hob_core::event::json::to_value(&event), ..letter })
+}

@@ -1,0 +1,118 @@
+//! Requests that bring events: from outside, from functions, and from the control API.
+//!
+//! **How.** All three read the same three forms (CloudEvents HTTP binding 1.0.2) and get the same answer:
+//! `202` with the place of each event and how safe it is.
+
+use super::Bus;
+use bytes::Bytes;
+use hob_core::code::Code;
+use hob_core::event::http as binding;
+use hob_core::event::record::{Cause, Stored};
+use hob_core::fault::{Fault, Result};
+use hob_core::limit::EVENT_BATCH_BYTES_MAX;
+use hob_core::name::TopicName;
+use hob_core::port::Durability;
+use hob_core::unit::show_bytes;
+use hob_core::wire::Published;
+use hob_runtime::body::{self, Body};
+use hob_runtime::outbound::Caller;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+/// The header of an acknowledgement that says how safe the events are.
+const DURABILITY: &str = "hob-durability";
+
+impl Bus {
+    /// Publishes the events of a request; `caller` is the function that sent it, if one did.
+    ///
+    /// # Errors
+    /// `HOB-0805` for one of the node's own topics, `HOB-0801` and `HOB-0802` for what is no event or
+    /// too large, and those of [`Bus::publish`].
+    pub(crate) async fn take(
+        &self,
+        topic: &TopicName,
+        request: Request<Body>,
+        caller: Option<&Caller>,
+        durability: Durability,
+    ) -> Result<Response<Body>> {
+        if topic.is_own() {
+            return Err(Fault::new(Code::TopicReserved, format!("topic `{topic}` is the node's own"))
+                .hint("choose a name that does not begin with `hob.`"));
+        }
+        let (head, body) = request.into_parts();
+        let body = whole(body, EVENT_BATCH_BYTES_MAX).await?;
+        let events = binding::read(&head.headers, body)?;
+        let stored = events.into_iter().map(|event| match caller {
+            Some(caller) => caused(event, caller),
+            None => Stored::new(event),
+        });
+        let published = self.publish(topic, stored.collect(), durability).await?;
+        acknowledge(&published, durability)
+    }
+
+    /// Answers a request to an event route: the events it brings, or a web hook's handshake.
+    ///
+    /// # Errors
+    /// As [`Bus::take`].
+    pub(crate) async fn take_from_outside(
+        &self,
+        topic: &TopicName,
+        origins: &[String],
+        request: Request<Body>,
+    ) -> Result<Response<Body>> {
+        if *request.method() != Method::OPTIONS {
+            return self.take(topic, request, None, Durability::Disk).await;
+        }
+        let mut response = Response::new(body::empty());
+        let consent = binding::handshake(request.headers(), origins);
+        *response.status_mut() = if consent.is_some() { StatusCode::OK } else { StatusCode::NO_CONTENT };
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, OPTIONS"));
+        response.headers_mut().extend(consent.into_iter().flatten());
+        Ok(response)
+    }
+}
+
+/// An event that a function publishes: what it says of its cause is the node's to say.
+pub(crate) fn caused(event: hob_core::event::Event, caller: &Caller) -> Stored {
+    let cause = Cause {
+        app: caller.code.app.clone(),
+        revision: caller.code.revision,
+        invocation: caller.context.as_ref().map(|context| context.id),
+    };
+    let trace = caller.context.as_ref().map(|context| context.trace);
+    Stored { event, hops: caller.hops, cause: Some(cause), only: None, trace }
+}
+
+/// The bytes of a body that may have so many.
+///
+/// # Errors
+/// `HOB-0802` when it has more, and the body's own faults.
+pub(crate) async fn whole(body: Body, most: usize) -> Result<Bytes> {
+    let collected = Limited::new(body, most).collect().await;
+    collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            let what = format!("the body has more than {}", show_bytes(most as u64));
+            return Fault::new(Code::EventTooLarge, what)
+                .hint("send less at once, or put the data elsewhere and name it with `dataref`");
+        }
+        match error.downcast::<Fault>() {
+            Ok(fault) => *fault,
+            Err(other) => Fault::new(Code::RequestMalformed, "the body ended early").detail(other),
+        }
+    })
+}
+
+fn acknowledge(published: &[Published], durability: Durability) -> Result<Response<Body>> {
+    let text = serde_json::to_vec(published).map_err(Fault::internal)?;
+    let mut response = Response::new(body::full(text));
+    *response.status_mut() = StatusCode::ACCEPTED;
+    let level = match durability {
+        Durability::Disk => "disk",
+        Durability::Memory => "memory",
+    };
+    let headers: &mut HeaderMap = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(DURABILITY, HeaderValue::from_static(level));
+    Ok(response)
+}

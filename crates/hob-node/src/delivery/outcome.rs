@@ -1,0 +1,93 @@
+//! What an answer to a delivery means: done, again, later, or never.
+//!
+//! **How.** One table, which `docs/guides/events.md` shows. It is Knative's (eventing, delivery contract)
+//! with the difference that an answer which says that the node itself is full costs no attempt.
+
+use crate::bus::dead::Failure;
+use hob_core::code::Code;
+use hob_core::subscription::Outcome;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
+
+/// Judges an answer. `code` is there when Hob answered in the function's place.
+pub(super) fn judge(status: StatusCode, code: Option<Code>, after_ms: Option<u64>) -> Outcome {
+    match (code, status.as_u16()) {
+        (Some(Code::QueueFull | Code::QueueTimeout | Code::Stopping), _) => Outcome::Overloaded { after_ms },
+        // What is missing or too large stays so, however often it is tried.
+        (
+            Some(Code::FunctionNotFound | Code::AppNotFound | Code::BodyTooLarge | Code::LoopTooDeep),
+            _,
+        ) => Outcome::Rejected,
+        (Some(_), _) => Outcome::Retry { after_ms },
+        (None, 200..=299) => Outcome::Done,
+        (None, 404 | 408 | 409 | 425 | 429 | 500..) => Outcome::Retry { after_ms },
+        (None, _) => Outcome::Rejected,
+    }
+}
+
+/// `Retry-After` in milliseconds, if it is a number of seconds (RFC 9110, 10.2.3).
+pub(super) fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
+    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    seconds.checked_mul(1000)
+}
+
+/// The code with which Hob answered in the function's place; a function cannot set that header.
+pub(super) fn code_of(headers: &HeaderMap) -> Option<Code> {
+    Code::parse(headers.get(crate::problem::HOB_ERROR)?.to_str().ok()?)
+}
+
+/// What is kept of a failed attempt.
+pub(super) fn failure(
+    status: StatusCode,
+    headers: &HeaderMap,
+    answer: &[u8],
+    destination: String,
+) -> Failure {
+    let invocation = headers.get(crate::gateway::forward::INVOCATION_ID);
+    Failure {
+        code: code_of(headers).map(|code| code.text().to_owned()),
+        status: Some(status.as_u16()),
+        answer: Some(String::from_utf8_lossy(answer).into_owned()).filter(|answer| !answer.is_empty()),
+        invocation: invocation.and_then(|id| id.to_str().ok()).map(str::to_owned),
+        destination: Some(destination),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::judge;
+    use hob_core::code::Code;
+    use hob_core::subscription::Outcome;
+    use http::StatusCode;
+
+    #[test]
+    fn answers_mean_what_the_table_says() {
+        let (again, later) = (Outcome::Retry { after_ms: Some(7) }, Outcome::Overloaded { after_ms: Some(7) });
+        for (status, code, expected) in [
+            (200, None, Outcome::Done),
+            (202, None, Outcome::Done),
+            (299, None, Outcome::Done),
+            (301, None, Outcome::Rejected),
+            (400, None, Outcome::Rejected),
+            (404, None, again),
+            (408, None, again),
+            (409, None, again),
+            (410, None, Outcome::Rejected),
+            (413, None, Outcome::Rejected),
+            (429, None, again),
+            (500, None, again),
+            (503, None, again),
+            (599, None, again),
+            (503, Some(Code::QueueFull), later),
+            (503, Some(Code::Stopping), later),
+            (504, Some(Code::CallTimeout), again),
+            (502, Some(Code::Crashed), again),
+            (502, Some(Code::StartExit), again),
+            (404, Some(Code::FunctionNotFound), Outcome::Rejected),
+            (413, Some(Code::BodyTooLarge), Outcome::Rejected),
+        ] {
+            let found = judge(StatusCode::from_u16(status).unwrap(), code, Some(7));
+            assert_eq!(found, expected, "{status} {code:?}");
+        }
+    }
+}
