@@ -212,6 +212,8 @@ pub const FILTERS_MAX: usize = 64;
 pub const FILTER_DEPTH_MAX: usize = 32;
 /// One CESQL expression.
 pub const CESQL_BYTES_MAX: usize = 8 << 10;
+/// Text that the functions of one CESQL expression may make for one event, all together.
+pub const CESQL_TEXT_BYTES_MAX: usize = 256 << 10;
 /// Publications that chain: an event caused by a call that was caused by an event … (as AWS Lambda).
 pub const EVENT_HOPS_MAX: u32 = 16;
 /// How long a topic keeps events that every subscription has settled, unless it says otherwise.
