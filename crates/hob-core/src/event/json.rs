@@ -9,13 +9,11 @@
 //! **Lenient:** `data_base64` may lack its padding, and may stand beside a `data` that is `null`.
 
 use super::check::{malformed, shown, too_large};
-use super::{Attribute, Event, Value, base64, media};
+use super::{Attribute, Event, Value, base64, media, scan};
 use crate::fault::{Fault, Result};
 use crate::limit::{EVENT_ATTRIBUTES_MAX, EVENT_BATCH_BYTES_MAX, EVENT_BATCH_MAX};
 use bytes::Bytes;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-use std::fmt;
+use serde::de::IgnoredAny;
 
 /// Members of one event that are looked at: every attribute may be there, and as many may be `null`.
 const MEMBERS_MAX: usize = 2 * EVENT_ATTRIBUTES_MAX;
@@ -25,8 +23,7 @@ const MEMBERS_MAX: usize = 2 * EVENT_ATTRIBUTES_MAX;
 /// # Errors
 /// `HOB-0801` when it is none, `HOB-0802` when it is too large.
 pub fn read(text: &[u8]) -> Result<Event> {
-    fits(text)?;
-    event(serde_json::from_slice(text).map_err(|error| syntax("an event", &error))?)
+    event(fits(text)?)
 }
 
 /// Reads a batch: a list of events, which may be empty (section 4).
@@ -34,11 +31,11 @@ pub fn read(text: &[u8]) -> Result<Event> {
 /// # Errors
 /// `HOB-0801` when it is none, or one of its events is none; `HOB-0802` when it or one of them is too large.
 pub fn read_batch(text: &[u8]) -> Result<Vec<Event>> {
-    fits(text)?;
-    let Batch(items) = serde_json::from_slice(text).map_err(|error| syntax("a batch of events", &error))?;
+    let text = fits(text)?;
+    let items = scan::items(text, EVENT_BATCH_MAX)
+        .ok_or_else(|| syntax(text, &format!("a batch of at most {EVENT_BATCH_MAX} events")))?;
     let events = items.into_iter().enumerate().map(|(index, item)| {
-        let members = serde_json::from_str(item.get()).map_err(|error| syntax("an event", &error));
-        members.and_then(event).map_err(|fault| fault.at(format!("event {} of the batch", index + 1)))
+        event(item).map_err(|fault| fault.at(format!("event {} of the batch", index + 1)))
     });
     events.collect()
 }
@@ -65,7 +62,8 @@ pub fn write_batch(events: &[Event]) -> Vec<u8> {
 }
 
 /// One event as a value, for answers that contain it. Numbers of the data are then as exact as those of
-/// `serde_json`; data that is nested too deeply for it is given as `data_base64`.
+/// `serde_json`; data that it cannot hold, nested too deeply or with too large a number, is given as
+/// `data_base64`.
 pub fn to_value(event: &Event) -> serde_json::Value {
     let mut members = serde_json::Map::new();
     for (name, value) in event.attributes() {
@@ -78,8 +76,8 @@ pub fn to_value(event: &Event) -> serde_json::Value {
     }
     let binary = |bytes: &[u8]| ("data_base64", base64::encode(bytes).into());
     let data = data(event).map(|data| match data {
-        Data::Json(raw) => serde_json::from_str(raw.get())
-            .map_or_else(|_| binary(raw.get().as_bytes()), |value: serde_json::Value| ("data", value)),
+        Data::Json(json) => serde_json::from_str(json)
+            .map_or_else(|_| binary(json.as_bytes()), |value: serde_json::Value| ("data", value)),
         Data::Text(text) => ("data", text.into()),
         Data::Binary(bytes) => binary(bytes),
     });
@@ -87,71 +85,29 @@ pub fn to_value(event: &Event) -> serde_json::Value {
     serde_json::Value::Object(members)
 }
 
-/// The members of an object, each with the text of its value.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-/// The items of a list.
-struct Batch<'a>(Vec<&'a RawValue>);
-
-impl<'a> Deserialize<'a> for Members<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'a> Visitor<'a> for Object {
-            type Value = Members<'a>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Members<'a>, A::Error> {
-                let mut members = Vec::with_capacity(12);
-                while let Some((name, value)) = map.next_entry::<String, &'a RawValue>()? {
-                    if members.len() == MEMBERS_MAX {
-                        return Err(A::Error::custom(format!("more than {MEMBERS_MAX} members")));
-                    }
-                    members.push((name, value));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Object)
+fn fits(text: &[u8]) -> Result<&str> {
+    if text.len() > EVENT_BATCH_BYTES_MAX {
+        return Err(too_large(format!(
+            "the JSON has {} bytes, the limit is {EVENT_BATCH_BYTES_MAX}",
+            text.len()
+        )));
     }
+    std::str::from_utf8(text).map_err(|error| malformed(format!("the JSON is not UTF-8: {error}")))
 }
 
-impl<'a> Deserialize<'a> for Batch<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List;
-        impl<'a> Visitor<'a> for List {
-            type Value = Batch<'a>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
-            fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<Batch<'a>, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = list.next_element::<&'a RawValue>()? {
-                    if items.len() == EVENT_BATCH_MAX {
-                        return Err(A::Error::custom(format!("more than {EVENT_BATCH_MAX} events")));
-                    }
-                    items.push(item);
-                }
-                Ok(Batch(items))
-            }
-        }
-        deserializer.deserialize_seq(List)
-    }
+/// Why a text is not what it should be: it is no JSON at all, or something else.
+fn syntax(text: &str, what: &str) -> Fault {
+    let why = match serde_json::from_str::<IgnoredAny>(text) {
+        Err(error) => format!("what was sent is not JSON: {error}"),
+        Ok(_) => format!("the JSON is not {what}"),
+    };
+    malformed(why)
+        .hint("send an object with `specversion`, `id`, `source` and `type`, or a list of such as a batch")
 }
 
-fn fits(text: &[u8]) -> Result<()> {
-    if text.len() <= EVENT_BATCH_BYTES_MAX {
-        return Ok(());
-    }
-    Err(too_large(format!("the JSON has {} bytes, the limit is {EVENT_BATCH_BYTES_MAX}", text.len())))
-}
-
-fn syntax(what: &str, error: &serde_json::Error) -> Fault {
-    malformed(format!("the JSON is not {what}: {}", shown(&error.to_string())))
-        .hint("send one object with `specversion`, `id`, `source` and `type`, or a list of such as a batch")
-}
-
-fn event(Members(members): Members<'_>) -> Result<Event> {
+fn event(text: &str) -> Result<Event> {
+    let members = scan::members(text, MEMBERS_MAX)
+        .ok_or_else(|| syntax(text, &format!("an object of at most {MEMBERS_MAX} members")))?;
     let mut event = Event::new("", "", "");
     let (mut data, mut binary, mut version) = (None, None, false);
     for (index, (name, value)) in members.iter().enumerate() {
@@ -162,7 +118,7 @@ fn event(Members(members): Members<'_>) -> Result<Event> {
             "data" => data = Some(*value),
             "data_base64" => binary = text_of(name, value)?,
             _ => {
-                version |= name == "specversion" && value.get() != "null";
+                version |= name == "specversion" && *value != "null";
                 if let Some(value) = attribute(name, value)? {
                     event.assign(name, value)?;
                 }
@@ -173,7 +129,7 @@ fn event(Members(members): Members<'_>) -> Result<Event> {
         return Err(malformed("the event has no `specversion`").hint("set `specversion` to `1.0`"));
     }
     event.data = match (data, binary) {
-        (Some(data), Some(_)) if data.get() != "null" => {
+        (Some(data), Some(_)) if data != "null" => {
             return Err(malformed("the event has both `data` and `data_base64`").hint("send one of them"));
         }
         (_, Some(text)) => Some(
@@ -191,16 +147,19 @@ fn event(Members(members): Members<'_>) -> Result<Event> {
 }
 
 /// The value of a member that is an attribute; `None` for `null`.
-fn attribute(name: &str, value: &RawValue) -> Result<Option<Attribute>> {
-    let text = value.get();
-    Ok(Some(match text.as_bytes() {
+fn attribute(name: &str, value: &str) -> Result<Option<Attribute>> {
+    Ok(Some(match value.as_bytes() {
         [b'n', ..] => return Ok(None),
         [b't', ..] => Attribute::Boolean(true),
         [b'f', ..] => Attribute::Boolean(false),
         [b'"', ..] => Attribute::String(string(name, value)?),
-        [b'-' | b'0'..=b'9', ..] => Attribute::Integer(text.parse().map_err(|_| {
-            malformed(format!("attribute `{}` is `{}`, which is no 32-bit integer", shown(name), shown(text)))
-                .hint("send other numbers as strings")
+        [b'-' | b'0'..=b'9', ..] => Attribute::Integer(value.parse().map_err(|_| {
+            malformed(format!(
+                "attribute `{}` is `{}`, which is no 32-bit integer",
+                shown(name),
+                shown(value)
+            ))
+            .hint("send other numbers as strings")
         })?),
         _ => {
             return Err(malformed(format!("attribute `{}` is an object or a list", shown(name)))
@@ -210,23 +169,23 @@ fn attribute(name: &str, value: &RawValue) -> Result<Option<Attribute>> {
 }
 
 /// The text of a member that has to be one; `None` for `null`.
-fn text_of(name: &str, value: &RawValue) -> Result<Option<String>> {
-    match value.get().as_bytes() {
+fn text_of(name: &str, value: &str) -> Result<Option<String>> {
+    match value.as_bytes() {
         [b'n', ..] => Ok(None),
         [b'"', ..] => string(name, value).map(Some),
         _ => Err(malformed(format!("the member `{}` is not a string", shown(name)))),
     }
 }
 
-fn string(name: &str, value: &RawValue) -> Result<String> {
-    serde_json::from_str(value.get())
+fn string(name: &str, value: &str) -> Result<String> {
+    serde_json::from_str(value)
         .map_err(|error| malformed(format!("the string `{}` is not valid: {error}", shown(name))))
 }
 
 /// The bytes of `data`, by its media type (section 3.1.2).
-fn read_data(event: &Event, value: &RawValue) -> Result<Option<Bytes>> {
+fn read_data(event: &Event, value: &str) -> Result<Option<Bytes>> {
     if event.is_json() {
-        return Ok(Some(Bytes::copy_from_slice(value.get().as_bytes())));
+        return Ok(Some(Bytes::copy_from_slice(value.as_bytes())));
     }
     let text = text_of("data", value).map_err(|fault| {
         fault.hint("send `data` as a string, or set `datacontenttype` to `application/json`")
@@ -236,7 +195,7 @@ fn read_data(event: &Event, value: &RawValue) -> Result<Option<Bytes>> {
 
 /// The data in the form that its media type asks for (section 3.1.1).
 enum Data<'a> {
-    Json(&'a RawValue),
+    Json(&'a str),
     Text(&'a str),
     Binary(&'a [u8]),
 }
@@ -249,7 +208,7 @@ fn data(event: &Event) -> Option<Data<'_>> {
             let text = media::is_text(media) && !media::is_foreign_charset(media);
             text.then(|| std::str::from_utf8(data).ok()).flatten().map(Data::Text)
         }
-        _ => serde_json::from_slice(data).ok().map(Data::Json),
+        _ => scan::value(data).map(Data::Json),
     };
     Some(form.unwrap_or(Data::Binary(data)))
 }
@@ -272,9 +231,9 @@ fn write_to(out: &mut Vec<u8>, event: &Event) {
         }
     }
     match data(event) {
-        Some(Data::Json(raw)) => {
+        Some(Data::Json(json)) => {
             out.extend_from_slice(br#","data":"#);
-            out.extend_from_slice(raw.get().as_bytes());
+            out.extend_from_slice(json.as_bytes());
         }
         Some(Data::Text(text)) => {
             out.extend_from_slice(br#","data":"#);

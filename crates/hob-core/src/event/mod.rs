@@ -16,6 +16,7 @@ pub mod http;
 pub mod json;
 mod media;
 pub mod record;
+mod scan;
 #[cfg(test)]
 mod tests;
 

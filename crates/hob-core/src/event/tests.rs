@@ -393,8 +393,8 @@ fn data_in_json_follows_its_media_type() {
 fn what_is_no_event_in_json_is_refused() {
     let begin = r#""specversion":"1.0","id":"1","source":"/s","type":"t""#;
     for (text, part) in [
-        ("", "not an event"),
-        ("[]", "not an event"),
+        ("", "not JSON"),
+        ("[]", "not an object"),
         ("{}", "no `specversion`"),
         (r#"{"specversion":null,"id":"1","source":"/s","type":"t"}"#, "no `specversion`"),
         (r#"{"specversion":"0.3","id":"1","source":"/s","type":"t"}"#, "`0.3`"),
@@ -412,10 +412,11 @@ fn what_is_no_event_in_json_is_refused() {
         (&format!(r#"{{{begin},"data_base64":"A-=="}}"#), "not base64"),
         (&format!(r#"{{{begin},"data_base64":1}}"#), "not a string"),
         (&format!(r#"{{{begin},"datacontenttype":"text/plain","data":{{}}}}"#), "`datacontenttype` to"),
-        (&format!("{{{begin}}}x"), "not an event"),
+        (&format!("{{{begin}}}x"), "not JSON: trailing characters at line 1"),
+        ("1", "not an object of"),
         (
             &format!("{{{begin}{}}}", (0..130).map(|n| format!(r#","x{n}":null"#)).collect::<String>()),
-            "128 members",
+            "at most 128 members",
         ),
     ] {
         assert_refused(json::read(text.as_bytes()), "HOB-0801", part);
@@ -427,7 +428,7 @@ fn what_is_no_event_in_json_is_refused() {
     assert_refused(json::read_batch(good.as_bytes()), "HOB-0801", "not a batch");
     assert_refused(json::read_batch(format!("[{good},{{}}]").as_bytes()), "HOB-0801", "event 2 of the batch");
     let many = vec![good; EVENT_BATCH_MAX + 1].join(",");
-    assert_refused(json::read_batch(format!("[{many}]").as_bytes()), "HOB-0801", "more than 1000 events");
+    assert_refused(json::read_batch(format!("[{many}]").as_bytes()), "HOB-0801", "at most 1000 events");
 }
 
 fn headers(pairs: &[(&'static str, &[u8])]) -> HeaderMap {
@@ -520,7 +521,7 @@ fn messages_without_a_valid_event_are_refused() {
         ),
         (headers(&[("content-type", b"application/cloudevents-batch+avro")]), 415, "cloudevents-batch+json"),
         (headers(&[("content-type", b"application/cloudevents+json; charset=utf-16")]), 415, "utf-16"),
-        (headers(&[("content-type", b"application/cloudevents+json")]), 400, "not an event"),
+        (headers(&[("content-type", b"application/cloudevents+json")]), 400, "not JSON"),
     ] {
         let fault = read(&headers, Bytes::from_static(b"x")).expect_err(part);
         assert_eq!(fault.status(), status, "{fault}");
