@@ -118,10 +118,18 @@ fn kind(text: &str) -> Result<Kind> {
     if let Some(rate) = bracketed(text, "rate") {
         return every_rate(text, rate);
     }
-    match bracketed(text, "cron") {
-        Some(fields) => dialect::aws(text, fields).map(Kind::Calendar),
-        None => dialect::plain(text).map(Kind::Calendar),
+    if let Some(fields) = bracketed(text, "cron") {
+        return dialect::aws(text, fields).map(Kind::Calendar);
     }
+    if text.is_empty() || text.contains(['(', ')']) {
+        let what = match text {
+            "" => "the schedule is empty".to_owned(),
+            text => format!("the schedule `{text}` is none of `cron(…)`, `rate(…)` and `at(…)`"),
+        };
+        let hint = "`30 3 * * MON-FRI` and `cron(30 3 ? * MON-FRI *)` run at 03:30 from Monday to Friday";
+        return Err(Fault::new(Code::ScheduleInvalid, what).hint(hint));
+    }
+    dialect::plain(text).map(Kind::Calendar)
 }
 
 /// What follows a word and a space.

@@ -75,6 +75,9 @@ impl Field {
         };
         let (from, mut to) = match base.split_once('-') {
             _ if base == "*" => (self.min, self.last),
+            Some((from, to)) if from.is_empty() || to.is_empty() => {
+                return Err(context.wrong(self.name, base, &self.range()));
+            }
             Some((from, to)) => (self.value(from, context)?, self.value(to, context)?),
             None => {
                 let value = self.value(base, context)?;
@@ -84,7 +87,7 @@ impl Field {
         if from > to {
             let Some(round) = self.round else {
                 let wanted = format!("a range that goes up, within {}", self.range());
-                let fix = format!("write two ranges: `{from}-{},{}-{to}`", self.last, self.min);
+                let fix = format!("write `{from}-{},{}-{to}`", self.last, self.min);
                 return Err(context.wrong(self.name, base, &wanted).hint(fix));
             };
             to += round;
@@ -101,15 +104,22 @@ impl Field {
             Some(value) => Ok(value),
             None => {
                 let fault = context.wrong(self.name, text, &self.range());
-                let upper = text.to_ascii_uppercase();
-                match near::nearest(&upper, self.names.iter().copied()) {
-                    Some(name) if text.starts_with(|c: char| c.is_ascii_alphabetic()) => {
-                        Err(fault.hint(format!("did you mean `{name}`?")))
-                    }
-                    _ => Err(fault),
-                }
+                Err(match self.meant(text) {
+                    Some(name) => fault.hint(format!("did you mean `{name}`?")),
+                    None => fault,
+                })
             }
         }
+    }
+
+    /// The name that somebody wrote in full (`JANUARY`) or mistyped.
+    fn meant(&self, text: &str) -> Option<&'static str> {
+        let upper = text.to_ascii_uppercase();
+        if !upper.starts_with(|c: char| c.is_ascii_uppercase()) {
+            return None;
+        }
+        let mut names = self.names.iter().copied();
+        names.clone().find(|name| upper.starts_with(name)).or_else(|| near::nearest(&upper, &mut names))
     }
 
     /// The value as everything after this file counts it.
@@ -125,7 +135,7 @@ impl Field {
         let most = self.last - self.min + 1;
         number(text)
             .filter(|step| (1..=most).contains(step))
-            .ok_or_else(|| context.wrong(&format!("step in the {}", self.name), text, &format!("1-{most}")))
+            .ok_or_else(|| context.wrong(&format!("step of the {}", self.name), text, &format!("1-{most}")))
     }
 
     fn range(&self) -> String {
