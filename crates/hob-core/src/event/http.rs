@@ -159,6 +159,8 @@ fn value_text(header: &HeaderName, value: &HeaderValue) -> Result<String> {
 }
 
 fn write_binary(event: &Event, headers: &mut HeaderMap) -> Bytes {
+    // A map that is too full for it says so below.
+    let _ = headers.try_reserve(event.extensions.len() + 8);
     for (name, value) in event.attributes() {
         if name != "datacontenttype"
             && let Some(header) = header(name)
@@ -270,8 +272,7 @@ fn is_dns_name(name: &str) -> bool {
 fn is_allowed(name: &str, allowed: &str) -> bool {
     let Some(domain) = allowed.strip_prefix('*') else { return name.eq_ignore_ascii_case(allowed) };
     // `*.example.com` is for names that end with `.example.com`; names are ASCII, so any cut is good.
+    let cut = name.len().checked_sub(domain.len());
     domain.is_empty()
-        || (domain.starts_with('.')
-            && name.len() > domain.len()
-            && name[name.len() - domain.len()..].eq_ignore_ascii_case(domain))
+        || (domain.starts_with('.') && cut.is_some_and(|cut| name[cut..].eq_ignore_ascii_case(domain)))
 }

@@ -270,9 +270,21 @@ fn a_record_keeps_its_form() {
         b"\x01\x00\xac\x02\x011\x02/s\x01t\x00",
         "a change of the form needs a new version"
     );
-    for bad in
-        [&b""[..], b"\x01", b"\x02\x00\x00\x011\x02/s\x01t\x00", b"\x01\x00\x80\x00\x011\x02/s\x01t\x00"]
-    {
+    for bad in [
+        &b""[..],
+        b"\x01",
+        b"\x02\x00\x00\x011\x02/s\x01t\x00",
+        // Numbers: not the shortest form, too large for 64 bits, too large for 32.
+        b"\x01\x00\x80\x00\x011\x02/s\x01t\x00",
+        b"\x01\x00\x00\x011\x02/s\x01t\x80\x80\x80\x80\x80\x80\x80\x80\x80\x02",
+        b"\x01\x00\x80\x80\x80\x80\x10\x011\x02/s\x01t\x00",
+        // Extensions: twice, out of order, of no kind; then a text beyond the end, and no app's name.
+        b"\x01\x00\x00\x011\x02/s\x01t\x02\x01b\x00\x01b\x01",
+        b"\x01\x00\x00\x011\x02/s\x01t\x02\x01b\x00\x01a\x01",
+        b"\x01\x00\x00\x011\x02/s\x01t\x01\x01b\x04",
+        b"\x01\x00\x00\x011\x02/s\x02t",
+        b"\x01\x01\x00\x01A\x01                \x011\x02/s\x01t\x00",
+    ] {
         assert_refused(decode(&Bytes::copy_from_slice(bad)), "HOB-0814", "stored event");
     }
     let longer = [&payload[..], b"\0"].concat();
@@ -387,6 +399,24 @@ fn data_in_json_follows_its_media_type() {
     let event = Event { data: Some(deep.clone().into()), ..example() };
     assert_eq!(json::read(&json::write(&event)).unwrap().data.unwrap(), deep);
     assert_eq!(json::to_value(&event)["data_base64"], base64::encode(deep.as_bytes()));
+}
+
+#[test]
+fn data_is_a_value_or_a_string_or_bytes() {
+    for (media, data, expected) in [
+        (None, " [1, 2]\n", r#""data":[1, 2]}"#),
+        (None, "[1", r#""data_base64":"WzE="}"#),
+        (Some("application/json"), r#""a""#, r#""data":"a"}"#),
+        (Some("a/b+json"), "", r#""data_base64":""}"#),
+        (Some("text/plain; charset=\"UTF-8\""), "a\"\n", r#""data":"a\"\n"}"#),
+        (Some("text/plain; charset=utf-16"), "a", r#""data_base64":"YQ=="}"#),
+        (Some("Application/XML"), "1", r#""data":"1"}"#),
+        (Some("image/png"), "a", r#""data_base64":"YQ=="}"#),
+    ] {
+        let event = Event { datacontenttype: media.map(str::to_owned), data: Some(data.into()), ..example() };
+        let text = String::from_utf8(json::write(&event)).unwrap();
+        assert!(text.ends_with(expected), "{text} is not {expected}");
+    }
 }
 
 #[test]
@@ -546,7 +576,7 @@ fn messages_without_a_valid_event_are_refused() {
 
 #[test]
 fn consent_is_given_only_to_those_who_are_allowed() {
-    let allowed = ["one.example.com".to_owned(), "*.example.org".to_owned()];
+    let allowed = ["one.example.com", "*.example.org", "*other.net"].map(str::to_owned);
     let everybody = ["*".to_owned()];
     for (allowed, origin, rate, granted) in [
         (&allowed[..], "one.example.com", None, Some("*")),
@@ -555,6 +585,7 @@ fn consent_is_given_only_to_those_who_are_allowed() {
         (&allowed, "example.org", None, None),
         (&allowed, ".example.org", None, None),
         (&allowed, "badexample.org", None, None),
+        (&allowed, "another.net", None, None),
         (&allowed, "two.example.com", None, None),
         (&allowed, "one.example.com", Some("0"), None),
         (&allowed, "one.example.com", Some("much"), None),
