@@ -20,7 +20,7 @@
 //!
 //! **Exactly once** needs the caller: it stores the new state together with the runs, or gives each run an
 //! identity of the schedule's name and [`Fire::due_ms`]. When a state is lost after its runs began, the same
-//! due times may be decided again, and never others before them.
+//! due times may be decided again.
 //!
 //! The work is bounded, however long the pause was: it is looked at from its end, at most
 //! [`MISSED_RUNS_MAX`] runs are begun, and at most [`COUNTED_MAX`] are counted.

@@ -283,171 +283,159 @@ fn expressions_in_plain_words() {
     }
 }
 
+/// Wrong expressions and what is said about them.
+const WRONG: &[(&str, &str)] = &[
+    ("", "the schedule is empty"),
+    ("61 * * * *", "the minute of the schedule `61 * * * *` is `61`, but has to be 0-59"),
+    ("* * * *", "the number of fields of the schedule `* * * *` is `4`, but has to be 5, 6 or 7"),
+    ("0 24 * * *", "the hour of the schedule `0 24 * * *` is `24`, but has to be 0-23"),
+    ("0 0 0 * *", "the day of the month of the schedule `0 0 0 * *` is `0`, but has to be 1-31"),
+    ("0 0 1 13 *", "the month of the schedule `0 0 1 13 *` is `13`, but has to be 1-12 or JAN-DEC"),
+    ("0 0 * * 8", "the weekday of the schedule `0 0 * * 8` is `8`, but has to be 0-7 or SUN-SAT"),
+    ("0 0 * * MOM", "the weekday of the schedule `0 0 * * MOM` is `MOM`, but has to be 0-7 or SUN-SAT"),
+    (
+        "0 0 * JANUARY *",
+        "the month of the schedule `0 0 * JANUARY *` is `JANUARY`, but has to be 1-12 or JAN-DEC",
+    ),
+    ("*/0 * * * *", "the step of the minute of the schedule `*/0 * * * *` is `0`, but has to be 1-60"),
+    ("*/90 * * * *", "the step of the minute of the schedule `*/90 * * * *` is `90`, but has to be 1-60"),
+    (
+        "30-10 * * * *",
+        "the minute of the schedule `30-10 * * * *` is `30-10`, but has to be a range that goes up, within 0-59",
+    ),
+    ("1,,2 * * * *", "the minute of the schedule `1,,2 * * * *` is empty, but has to be 0-59"),
+    ("-1 * * * *", "the minute of the schedule `-1 * * * *` is `-1`, but has to be 0-59"),
+    ("+1 * * * *", "the minute of the schedule `+1 * * * *` is `+1`, but has to be 0-59"),
+    ("1- * * * *", "the minute of the schedule `1- * * * *` is `1-`, but has to be 0-59"),
+    ("1/2/3 * * * *", "the step of the minute of the schedule `1/2/3 * * * *` is `2/3`, but has to be 1-60"),
+    ("? * * * *", "the minute of the schedule `? * * * *` is `?`, but has to be 0-59"),
+    (
+        "0 3 L * *",
+        "the day of the month of the schedule `0 3 L * *` is `L`, but `L`, `W` and `#` are for Quartz and AWS expressions",
+    ),
+    (
+        "0 3 15W * *",
+        "the day of the month of the schedule `0 3 15W * *` is `15W`, but `L`, `W` and `#` are for Quartz and AWS expressions",
+    ),
+    (
+        "0 3 * * 5L",
+        "the weekday of the schedule `0 3 * * 5L` is `5L`, but `L`, `W` and `#` are for Quartz and AWS expressions",
+    ),
+    (
+        "0 3 * * MON#1",
+        "the weekday of the schedule `0 3 * * MON#1` is `MON#1`, but `L`, `W` and `#` are for Quartz and AWS expressions",
+    ),
+    ("0 0 31 2 *", "the schedule `0 0 31 2 *` never runs: no month and year it names has that day"),
+    ("0 0 30 2,2 *", "the schedule `0 0 30 2,2 *` never runs: no month and year it names has that day"),
+    (
+        "0 0 31 4,6,9,11 *",
+        "the schedule `0 0 31 4,6,9,11 *` never runs: no month and year it names has that day",
+    ),
+    (
+        "cron(0 0 29 2 ? 2027)",
+        "the schedule `cron(0 0 29 2 ? 2027)` never runs: no month and year it names has that day",
+    ),
+    ("cron(0 10 * * *)", "the number of fields of the schedule `cron(0 10 * * *)` is `5`, but has to be 6"),
+    (
+        "cron(0 10 * * * *)",
+        "the number of `?` in the day fields of the schedule `cron(0 10 * * * *)` is `0`, but has to be 1",
+    ),
+    (
+        "cron(0 10 ? * ? *)",
+        "the number of `?` in the day fields of the schedule `cron(0 10 ? * ? *)` is `2`, but has to be 1",
+    ),
+    (
+        "cron(0 10 L-31 * ? *)",
+        "the day of the month of the schedule `cron(0 10 L-31 * ? *)` is `L-31`, but has to be `L`, `L-1` to `L-30`, `LW` or `15W`",
+    ),
+    (
+        "cron(0 10 0W * ? *)",
+        "the day of the month of the schedule `cron(0 10 0W * ? *)` is `0`, but has to be 1-31",
+    ),
+    (
+        "cron(0 10 ? * 0 *)",
+        "the weekday of the schedule `cron(0 10 ? * 0 *)` is `0`, but has to be 1-7 or SUN-SAT",
+    ),
+    (
+        "cron(0 10 ? * 2#6 *)",
+        "the number after `#` in the weekday of the schedule `cron(0 10 ? * 2#6 *)` is `2#6`, but has to be 1-5",
+    ),
+    (
+        "cron(0 10 1 * ? 1969)",
+        "the year of the schedule `cron(0 10 1 * ? 1969)` is `1969`, but has to be 1970-2199",
+    ),
+    (
+        "cron(0 10 1 * ? 2027",
+        "the schedule `cron(0 10 1 * ? 2027` is none of `cron(…)`, `rate(…)` and `at(…)`",
+    ),
+    (
+        "0 0 12 * * * 2027",
+        "the number of `?` in the day fields of the schedule `0 0 12 * * * 2027` is `0`, but has to be 1",
+    ),
+    ("@dialy", "`@dialy` is not the name of a schedule"),
+    ("@reboot", "`@reboot` is not the name of a schedule"),
+    ("@every", "the time of the schedule `@every` is missing"),
+    (
+        "@every 5",
+        "the time of the schedule `@every 5` is `5`, but has to be numbers with `s`, `m`, `h` or `d`",
+    ),
+    ("@every 500ms", "the time of the schedule `@every 500ms` is `500ms`, but has to be from 1s to 36500d"),
+    (
+        "@every 1h-30m",
+        "the time of the schedule `@every 1h-30m` is `1h-30m`, but has to be numbers with `s`, `m`, `h` or `d`",
+    ),
+    (
+        "@every 99999d",
+        "the time of the schedule `@every 99999d` is `99999d`, but has to be from 1s to 36500d",
+    ),
+    (
+        "rate(0 minutes)",
+        "the rate of the schedule `rate(0 minutes)` is `0 minutes`, but has to be a number from 1 and `minutes`, `hours` or `days` (36500 days at most)",
+    ),
+    (
+        "rate(5 weeks)",
+        "the rate of the schedule `rate(5 weeks)` is `5 weeks`, but has to be a number from 1 and `minutes`, `hours` or `days` (36500 days at most)",
+    ),
+    (
+        "rate(5)",
+        "the rate of the schedule `rate(5)` is `5`, but has to be a number from 1 and `minutes`, `hours` or `days` (36500 days at most)",
+    ),
+    (
+        "@at",
+        "the moment of the schedule `@at` is ``, but has to be a date and a time in whole seconds, from 1970 to 9998",
+    ),
+    (
+        "@at tomorrow",
+        "the moment of the schedule `@at tomorrow` is `tomorrow`, but has to be a date and a time in whole seconds, from 1970 to 9998",
+    ),
+    (
+        "at(2026-02-30T01:00:00)",
+        "the moment of the schedule `at(2026-02-30T01:00:00)` is `2026-02-30T01:00:00`, but has to be a date and a time in whole seconds, from 1970 to 9998",
+    ),
+    (
+        "at(2026-02-20T01:00:00.5)",
+        "the moment of the schedule `at(2026-02-20T01:00:00.5)` is `2026-02-20T01:00:00.5`, but has to be a date and a time in whole seconds, from 1970 to 9998",
+    ),
+    (
+        "at(1960-02-20T01:00:00)",
+        "the moment of the schedule `at(1960-02-20T01:00:00)` is `1960-02-20T01:00:00`, but has to be a date and a time in whole seconds, from 1970 to 9998",
+    ),
+    (
+        "@at 2026-11-21T01:00:00[Europe/London]",
+        "the moment of the schedule `@at 2026-11-21T01:00:00[Europe/London]` is `2026-11-21T01:00:00[Europe/London]`, but has to be a date and a time in whole seconds, from 1970 to 9998",
+    ),
+    ("TZ=UTC", "the schedule is empty"),
+    ("é * * * *", "the minute of the schedule `é * * * *` is `é`, but has to be 0-59"),
+    ("99999999 * * * *", "the minute of the schedule `99999999 * * * *` is `99999999`, but has to be 0-59"),
+    ("0 0 * * MON-", "the weekday of the schedule `0 0 * * MON-` is `MON-`, but has to be 0-7 or SUN-SAT"),
+];
+
 #[test]
 fn wrong_expressions_say_what_is_wrong_and_how_it_is_right() {
-    for (expression, expected) in [
-        ("", "the schedule is empty"),
-        ("61 * * * *", "the minute of the schedule `61 * * * *` is `61`, but has to be 0-59"),
-        ("* * * *", "the number of fields of the schedule `* * * *` is `4`, but has to be 5, 6 or 7"),
-        ("0 24 * * *", "the hour of the schedule `0 24 * * *` is `24`, but has to be 0-23"),
-        ("0 0 0 * *", "the day of the month of the schedule `0 0 0 * *` is `0`, but has to be 1-31"),
-        ("0 0 1 13 *", "the month of the schedule `0 0 1 13 *` is `13`, but has to be 1-12 or JAN-DEC"),
-        ("0 0 * * 8", "the weekday of the schedule `0 0 * * 8` is `8`, but has to be 0-7 or SUN-SAT"),
-        ("0 0 * * MOM", "the weekday of the schedule `0 0 * * MOM` is `MOM`, but has to be 0-7 or SUN-SAT"),
-        (
-            "0 0 * JANUARY *",
-            "the month of the schedule `0 0 * JANUARY *` is `JANUARY`, but has to be 1-12 or JAN-DEC",
-        ),
-        ("*/0 * * * *", "the step of the minute of the schedule `*/0 * * * *` is `0`, but has to be 1-60"),
-        ("*/90 * * * *", "the step of the minute of the schedule `*/90 * * * *` is `90`, but has to be 1-60"),
-        (
-            "30-10 * * * *",
-            "the minute of the schedule `30-10 * * * *` is `30-10`, but has to be a range that goes up, within 0-59",
-        ),
-        ("1,,2 * * * *", "the minute of the schedule `1,,2 * * * *` is empty, but has to be 0-59"),
-        ("-1 * * * *", "the minute of the schedule `-1 * * * *` is `-1`, but has to be 0-59"),
-        ("+1 * * * *", "the minute of the schedule `+1 * * * *` is `+1`, but has to be 0-59"),
-        ("1- * * * *", "the minute of the schedule `1- * * * *` is `1-`, but has to be 0-59"),
-        (
-            "1/2/3 * * * *",
-            "the step of the minute of the schedule `1/2/3 * * * *` is `2/3`, but has to be 1-60",
-        ),
-        ("? * * * *", "the minute of the schedule `? * * * *` is `?`, but has to be 0-59"),
-        (
-            "0 3 L * *",
-            "the day of the month of the schedule `0 3 L * *` is `L`, but `L`, `W` and `#` are for Quartz and AWS expressions",
-        ),
-        (
-            "0 3 15W * *",
-            "the day of the month of the schedule `0 3 15W * *` is `15W`, but `L`, `W` and `#` are for Quartz and AWS expressions",
-        ),
-        (
-            "0 3 * * 5L",
-            "the weekday of the schedule `0 3 * * 5L` is `5L`, but `L`, `W` and `#` are for Quartz and AWS expressions",
-        ),
-        (
-            "0 3 * * MON#1",
-            "the weekday of the schedule `0 3 * * MON#1` is `MON#1`, but `L`, `W` and `#` are for Quartz and AWS expressions",
-        ),
-        ("0 0 31 2 *", "the schedule `0 0 31 2 *` never runs: no month and year it names has that day"),
-        ("0 0 30 2,2 *", "the schedule `0 0 30 2,2 *` never runs: no month and year it names has that day"),
-        (
-            "0 0 31 4,6,9,11 *",
-            "the schedule `0 0 31 4,6,9,11 *` never runs: no month and year it names has that day",
-        ),
-        (
-            "cron(0 0 29 2 ? 2027)",
-            "the schedule `cron(0 0 29 2 ? 2027)` never runs: no month and year it names has that day",
-        ),
-        (
-            "cron(0 10 * * *)",
-            "the number of fields of the schedule `cron(0 10 * * *)` is `5`, but has to be 6",
-        ),
-        (
-            "cron(0 10 * * * *)",
-            "the number of `?` in the day fields of the schedule `cron(0 10 * * * *)` is `0`, but has to be 1",
-        ),
-        (
-            "cron(0 10 ? * ? *)",
-            "the number of `?` in the day fields of the schedule `cron(0 10 ? * ? *)` is `2`, but has to be 1",
-        ),
-        (
-            "cron(0 10 L-31 * ? *)",
-            "the day of the month of the schedule `cron(0 10 L-31 * ? *)` is `L-31`, but has to be `L`, `L-1` to `L-30`, `LW` or `15W`",
-        ),
-        (
-            "cron(0 10 0W * ? *)",
-            "the day of the month of the schedule `cron(0 10 0W * ? *)` is `0`, but has to be 1-31",
-        ),
-        (
-            "cron(0 10 ? * 0 *)",
-            "the weekday of the schedule `cron(0 10 ? * 0 *)` is `0`, but has to be 1-7 or SUN-SAT",
-        ),
-        (
-            "cron(0 10 ? * 2#6 *)",
-            "the number after `#` in the weekday of the schedule `cron(0 10 ? * 2#6 *)` is `2#6`, but has to be 1-5",
-        ),
-        (
-            "cron(0 10 1 * ? 1969)",
-            "the year of the schedule `cron(0 10 1 * ? 1969)` is `1969`, but has to be 1970-2199",
-        ),
-        (
-            "cron(0 10 1 * ? 2027",
-            "the schedule `cron(0 10 1 * ? 2027` is none of `cron(…)`, `rate(…)` and `at(…)`",
-        ),
-        (
-            "0 0 12 * * * 2027",
-            "the number of `?` in the day fields of the schedule `0 0 12 * * * 2027` is `0`, but has to be 1",
-        ),
-        ("@dialy", "`@dialy` is not the name of a schedule"),
-        ("@reboot", "`@reboot` is not the name of a schedule"),
-        ("@every", "the time of the schedule `@every` is missing"),
-        (
-            "@every 5",
-            "the time of the schedule `@every 5` is `5`, but has to be numbers with `s`, `m`, `h` or `d`",
-        ),
-        (
-            "@every 500ms",
-            "the time of the schedule `@every 500ms` is `500ms`, but has to be from 1s to 36500d",
-        ),
-        (
-            "@every 1h-30m",
-            "the time of the schedule `@every 1h-30m` is `1h-30m`, but has to be numbers with `s`, `m`, `h` or `d`",
-        ),
-        (
-            "@every 99999d",
-            "the time of the schedule `@every 99999d` is `99999d`, but has to be from 1s to 36500d",
-        ),
-        (
-            "rate(0 minutes)",
-            "the rate of the schedule `rate(0 minutes)` is `0 minutes`, but has to be a number from 1 and `minutes`, `hours` or `days` (36500 days at most)",
-        ),
-        (
-            "rate(5 weeks)",
-            "the rate of the schedule `rate(5 weeks)` is `5 weeks`, but has to be a number from 1 and `minutes`, `hours` or `days` (36500 days at most)",
-        ),
-        (
-            "rate(5)",
-            "the rate of the schedule `rate(5)` is `5`, but has to be a number from 1 and `minutes`, `hours` or `days` (36500 days at most)",
-        ),
-        (
-            "@at",
-            "the moment of the schedule `@at` is ``, but has to be a date and a time in whole seconds, from 1970 to 9998",
-        ),
-        (
-            "@at tomorrow",
-            "the moment of the schedule `@at tomorrow` is `tomorrow`, but has to be a date and a time in whole seconds, from 1970 to 9998",
-        ),
-        (
-            "at(2026-02-30T01:00:00)",
-            "the moment of the schedule `at(2026-02-30T01:00:00)` is `2026-02-30T01:00:00`, but has to be a date and a time in whole seconds, from 1970 to 9998",
-        ),
-        (
-            "at(2026-02-20T01:00:00.5)",
-            "the moment of the schedule `at(2026-02-20T01:00:00.5)` is `2026-02-20T01:00:00.5`, but has to be a date and a time in whole seconds, from 1970 to 9998",
-        ),
-        (
-            "at(1960-02-20T01:00:00)",
-            "the moment of the schedule `at(1960-02-20T01:00:00)` is `1960-02-20T01:00:00`, but has to be a date and a time in whole seconds, from 1970 to 9998",
-        ),
-        (
-            "@at 2026-11-21T01:00:00[Europe/London]",
-            "the moment of the schedule `@at 2026-11-21T01:00:00[Europe/London]` is `2026-11-21T01:00:00[Europe/London]`, but has to be a date and a time in whole seconds, from 1970 to 9998",
-        ),
-        ("TZ=UTC", "the schedule is empty"),
-        ("é * * * *", "the minute of the schedule `é * * * *` is `é`, but has to be 0-59"),
-        (
-            "99999999 * * * *",
-            "the minute of the schedule `99999999 * * * *` is `99999999`, but has to be 0-59",
-        ),
-        (
-            "0 0 * * MON-",
-            "the weekday of the schedule `0 0 * * MON-` is `MON-`, but has to be 0-7 or SUN-SAT",
-        ),
-    ] {
+    for (expression, expected) in WRONG {
         let fault = Expression::parse(expression).unwrap_err();
         assert_eq!(fault.code(), Code::ScheduleInvalid);
-        assert_eq!(fault.message(), expected, "{expression}");
+        assert_eq!(fault.message(), *expected, "{expression}");
         let hint = fault.hint_text().unwrap();
         let example = hint.strip_prefix('`').and_then(|hint| hint.split('`').next());
         assert!(example.is_none_or(|example| Expression::parse(example).is_ok()), "the example in `{hint}`");

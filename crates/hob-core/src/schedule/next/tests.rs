@@ -99,13 +99,9 @@ impl Chosen {
         let mut due = Vec::new();
         let mut reached = minutes[0].local - 1;
         for (passed, at) in minutes.iter().enumerate() {
-            let now = if self.hours.count_ones() == 24 {
-                self.matches(*at)
-            } else if at.local == reached + 1 {
-                self.matches(*at)
-            } else {
-                (reached + 1..=at.local).any(|local| self.matches(minute(local)))
-            };
+            let as_shown = self.hours.count_ones() == 24 || at.local == reached + 1;
+            let newly_reached = || (reached + 1..=at.local).any(|local| self.matches(minute(local)));
+            let now = if as_shown { self.matches(*at) } else { newly_reached() };
             reached = reached.max(at.local);
             if now {
                 due.push(passed);
@@ -183,6 +179,8 @@ fn check(zone: &str, seeds: std::ops::Range<u64>) {
             if !dense || index % 512 == 0 || near_change() {
                 let before = index.checked_sub(1).map_or(at, |index| at_ms(due[index]));
                 assert_eq!(schedule.next_after(before, 0), Some(at_ms(*passed)), "{place} after {before}");
+                let last = schedule.last_until(at_ms(*passed) - 1, 0);
+                assert!(index == 0 || last == Some(before), "{place} before {passed}: {last:?}");
             }
             at = at_ms(*passed);
         }
