@@ -1,0 +1,1 @@
+//! Stories of subscriptions in virtual time.
