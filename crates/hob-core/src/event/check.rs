@@ -141,6 +141,12 @@ fn is_uri(text: &str) -> bool {
     !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || matches!(c, '"' | '<' | '>'))
 }
 
+/// Milliseconds since the Unix epoch as a time of RFC 3339, section 5.6, in UTC.
+pub fn timestamp(time_ms: u64) -> String {
+    let at = i64::try_from(time_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    at.unwrap_or(jiff::Timestamp::MAX).to_string()
+}
+
 /// A time of RFC 3339, section 5.6, in milliseconds since the Unix epoch; 0 for what was before it.
 /// `None` when it is no such time. A leap second is the second after the one before it.
 pub fn timestamp_ms(text: &str) -> Option<u64> {

@@ -20,7 +20,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-pub use check::timestamp_ms;
+pub use check::{timestamp, timestamp_ms};
 
 use crate::fault::Result;
 use bytes::{BufMut, Bytes, BytesMut};

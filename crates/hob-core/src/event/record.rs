@@ -61,8 +61,8 @@ pub struct Cause {
     pub app: AppName,
     /// Of which revision.
     pub revision: RevisionNumber,
-    /// The call.
-    pub invocation: InvocationId,
+    /// The call, where it is known.
+    pub invocation: Option<InvocationId>,
 }
 
 /// The one subscription that a record is for.
@@ -161,7 +161,8 @@ fn put(out: &mut impl Sink, stored: &Stored) {
     if let Some(cause) = &stored.cause {
         out.text(cause.app.as_str());
         out.number(cause.revision.0.into());
-        out.bytes(&cause.invocation.0.to_le_bytes());
+        // No call has the id 0.
+        out.bytes(&cause.invocation.map_or(0, |id| id.0).to_le_bytes());
     }
     if let Some(only) = &stored.only {
         out.text(only.app.as_str());
@@ -276,7 +277,7 @@ impl<'a> Reader<'a> {
         Some(Cause {
             app: AppName::new(self.text()?).ok()?,
             revision: RevisionNumber(self.small()?),
-            invocation: InvocationId(u128::from_le_bytes(self.array()?)),
+            invocation: Some(u128::from_le_bytes(self.array()?)).filter(|id| *id != 0).map(InvocationId),
         })
     }
 

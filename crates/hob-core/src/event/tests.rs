@@ -118,7 +118,7 @@ impl Random {
         let cause = Cause {
             app: app.clone(),
             revision: RevisionNumber(300),
-            invocation: InvocationId(u128::MAX - 7),
+            invocation: Some(InvocationId(u128::MAX - 7)),
         };
         let trace = TraceContext { trace_id: 1 << 100, span_id: 2, flags: 1 };
         Stored {

@@ -121,6 +121,13 @@ impl Schedule {
         }
     }
 
+    /// A moment as a time of the schedule's zone, for people: `2026-03-29 03:00:00 BST`.
+    pub fn show(&self, time_ms: u64) -> String {
+        let at = i64::try_from(time_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        let local = at.unwrap_or(jiff::Timestamp::MAX).to_zoned_datetime(self.zone.clone());
+        local.strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+    }
+
     fn moment_ms(&self) -> Option<u64> {
         match self.expression.kind {
             Kind::Once(second) => to_ms(second),

@@ -43,6 +43,25 @@ pub struct Snapshot {
     pub counters: Counters,
 }
 
+impl Snapshot {
+    /// That of a subscription which begins with the record `from`, before its first life.
+    pub fn first(from: u64, now_ms: u64) -> Self {
+        Self {
+            version: 1,
+            time_ms: now_ms,
+            generation: 1,
+            cursor: from.max(1),
+            done: Ranges::default(),
+            started: 0,
+            sealed: true,
+            marks: Marks::default(),
+            paused: false,
+            waiting: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+}
+
 /// A record with a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "WaitingTuple", into = "WaitingTuple")]
