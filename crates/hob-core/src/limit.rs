@@ -240,6 +240,10 @@ pub const LOG_SEGMENT_BYTES: u64 = 64 << 20;
 pub const LOG_TOPICS_OPEN_MAX: usize = 512;
 /// Events that a subscription has read and not settled: those that run, wait for a retry or for their key.
 pub const SUBSCRIPTION_WINDOW_MAX: usize = 10_000;
+/// Events that a subscription reads at a time, in bytes.
+pub const SUBSCRIPTION_READ_BYTES_MAX: usize = 4 << 20;
+/// Events that a subscription keeps in memory until they are delivered, in bytes; others are read again.
+pub const SUBSCRIPTION_CACHE_BYTES_MAX: usize = 8 << 20;
 /// Deliveries of one subscription at a time, unless it says otherwise.
 pub const SUBSCRIPTION_CONCURRENCY_DEFAULT: u32 = 16;
 /// What a subscription may raise it to.
@@ -262,6 +266,10 @@ pub const DELIVERY_BACKOFF_CEILING: Duration = Duration::from_secs(24 * 3600);
 pub const DELIVERY_ANSWER_BYTES_MAX: usize = EVENT_BYTES_MAX;
 /// What a dead letter keeps of the last answer.
 pub const DEAD_LETTER_ANSWER_BYTES_MAX: usize = 1024;
+/// Asynchronous calls of one function that run at a time.
+pub const ASYNC_CONCURRENCY: u32 = 64;
+/// Attempts to send the result of an asynchronous call to the address that its caller named.
+pub const CALLBACK_ATTEMPTS: u32 = 5;
 /// Request body of an asynchronous call.
 pub const ASYNC_BODY_BYTES_MAX: usize = 1000 << 10;
 /// Result of an asynchronous call that is kept; what is longer is cut and marked.
@@ -280,7 +288,8 @@ pub const SCHEDULE_JITTER_CEILING: Duration = Duration::from_secs(3600);
 pub const SCHEDULE_BYTES_MAX: usize = 256;
 
 const _: () = assert!(ASYNC_BODY_BYTES_MAX < EVENT_BYTES_MAX && ASYNC_RESULT_BYTES_MAX < EVENT_BYTES_MAX);
-const _: () = assert!(EVENT_BYTES_MAX <= EVENT_BATCH_BYTES_MAX && EVENT_BATCH_BYTES_MAX <= LOG_GROUP_BYTES_MAX);
+const _: () =
+    assert!(EVENT_BYTES_MAX <= EVENT_BATCH_BYTES_MAX && EVENT_BATCH_BYTES_MAX <= LOG_GROUP_BYTES_MAX);
 const _: () = assert!((LOG_GROUP_BYTES_MAX as u64) < LOG_SEGMENT_BYTES);
 const _: () = assert!(DELIVERY_BACKOFF_MIN_DEFAULT.as_millis() <= DELIVERY_BACKOFF_MAX_DEFAULT.as_millis());
 const _: () = assert!(2 * NAME_BYTES_MAX + 2 <= 63, "`<function>--<app>` must be one DNS label");

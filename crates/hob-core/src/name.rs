@@ -151,9 +151,8 @@ const DEAD: &str = ".dead";
 
 fn check_topic(text: &str) -> Result<()> {
     let hint = "use labels of lower-case letters, digits and hyphens with dots between them, such as `policy.bought`";
-    let refuse = |why: String| {
-        Err(Fault::new(Code::NameInvalid, format!("topic name `{text}` {why}")).hint(hint))
-    };
+    let refuse =
+        |why: String| Err(Fault::new(Code::NameInvalid, format!("topic name `{text}` {why}")).hint(hint));
     if text.len() > TOPIC_NAME_BYTES_MAX {
         return refuse(format!("has {} characters, the limit is {TOPIC_NAME_BYTES_MAX}", text.len()));
     }
@@ -191,7 +190,10 @@ mod tests {
             assert_eq!(fault.code().text(), "HOB-0104", "{bad}");
         }
         let own = TopicName::own("calls", &AppName::new("desk").unwrap());
-        assert_eq!((own.as_str(), own.is_own(), own.dead().as_str()), ("hob.calls.desk", true, "hob.calls.desk.dead"));
+        assert_eq!(
+            (own.as_str(), own.is_own(), own.dead().as_str()),
+            ("hob.calls.desk", true, "hob.calls.desk.dead")
+        );
     }
 
     #[test]

@@ -125,7 +125,8 @@ impl Calls {
     pub(crate) async fn accept(&self, by: &Acceptance<'_>, request: Request<Body>) -> Result<Response<Body>> {
         let (mut head, body) = request.into_parts();
         let callback = callback(&mut head.headers)?;
-        let most = ASYNC_BODY_BYTES_MAX.min(usize::try_from(by.code.spec.body_bytes_max).unwrap_or(usize::MAX));
+        let most =
+            ASYNC_BODY_BYTES_MAX.min(usize::try_from(by.code.spec.body_bytes_max).unwrap_or(usize::MAX));
         let body = whole(body, most).await.map_err(|fault| match fault.code() {
             Code::EventTooLarge => Fault::new(Code::BodyTooLarge, fault.message().to_owned())
                 .hint("call without `Prefer: respond-async`, or put the data elsewhere"),
@@ -138,8 +139,7 @@ impl Calls {
         event.subject = Some(function.to_string());
         event.datacontenttype = Some(MEDIA_TYPE.to_owned());
         event.data = Some(message.encode()?);
-        let cause =
-            Cause { app: app.clone(), revision: by.code.revision, invocation: Some(by.id) };
+        let cause = Cause { app: app.clone(), revision: by.code.revision, invocation: Some(by.id) };
         let stored = Stored { event, hops: 0, cause: Some(cause), only: None, trace: Some(by.trace) };
         let topic = calls_topic(app);
         let published = self.bus.publish(&topic, vec![stored], Durability::Disk).await?;
@@ -184,7 +184,9 @@ impl Calls {
         let parsed = CallId::parse(id).ok_or_else(|| not_found(id))?;
         let placed = self.bus.event(&calls_topic(&parsed.app), parsed.sequence).await?;
         let placed = placed
-            .filter(|placed| identity::same_secret(placed.stored.event.id.as_bytes(), parsed.secret.as_bytes()))
+            .filter(|placed| {
+                identity::same_secret(placed.stored.event.id.as_bytes(), parsed.secret.as_bytes())
+            })
             .ok_or_else(|| not_found(id))?;
         let function = placed.stored.event.subject.as_deref().unwrap_or_default();
         let mut info = CallInfo {
@@ -239,9 +241,8 @@ fn callback(headers: &mut HeaderMap) -> Result<Option<String>> {
     headers.remove(PREFER);
     let Some(value) = named else { return Ok(None) };
     let url = value.to_str().ok().filter(|url| {
-        url.parse::<http::Uri>().is_ok_and(|uri| {
-            uri.authority().is_some() && matches!(uri.scheme_str(), Some("http" | "https"))
-        })
+        url.parse::<http::Uri>()
+            .is_ok_and(|uri| uri.authority().is_some() && matches!(uri.scheme_str(), Some("http" | "https")))
     });
     match url {
         Some(url) => Ok(Some(url.to_owned())),
@@ -279,8 +280,11 @@ fn state(info: &CallInfo) -> Result<Response<Body>> {
 
 fn not_found(id: &str) -> Fault {
     let shown: String = id.chars().take(80).collect();
-    Fault::new(Code::AsyncCallNotFound, format!("there is no asynchronous call `{shown}`, or its result has expired"))
-        .hint("results are kept for a day; use the address in `Location` of the answer to the call")
+    Fault::new(
+        Code::AsyncCallNotFound,
+        format!("there is no asynchronous call `{shown}`, or its result has expired"),
+    )
+    .hint("results are kept for a day; use the address in `Location` of the answer to the call")
 }
 
 #[cfg(test)]
@@ -314,7 +318,9 @@ mod tests {
         ] {
             assert_eq!(CallId::parse(&id).is_some(), good, "{id}");
         }
-        for (url, good) in [("https://a.example/x", true), ("/x", false), ("ftp://a/x", false), ("a b", false)] {
+        for (url, good) in
+            [("https://a.example/x", true), ("/x", false), ("ftp://a/x", false), ("a b", false)]
+        {
             let mut headers = HeaderMap::from_iter([(super::X_CALLBACK_URL, url.parse().unwrap())]);
             assert_eq!(callback(&mut headers).is_ok_and(|url| url.is_some()), good, "{url}");
             assert!(headers.is_empty());

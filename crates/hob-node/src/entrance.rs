@@ -47,8 +47,7 @@ impl Entrances {
     /// Who calls, if the secret is right.
     pub(crate) fn caller(&self, instance: u64, secret: &str, headers: &HeaderMap) -> Option<Caller> {
         let entrance = lock(&self.open).get(&instance).cloned()?;
-        identity::same_secret(secret.as_bytes(), entrance.secret.as_bytes())
-            .then(|| entrance.caller(headers))
+        identity::same_secret(secret.as_bytes(), entrance.secret.as_bytes()).then(|| entrance.caller(headers))
     }
 }
 

@@ -6,7 +6,10 @@
 //! **How.** [`Node::start`] and [`Node::stop`] are each one function, readable top to bottom.
 
 pub mod apps;
+mod bus;
+mod calls;
 mod control;
+mod delivery;
 mod dispatcher;
 pub mod doctor;
 mod entrance;
@@ -20,6 +23,7 @@ mod package;
 mod problem;
 mod proxy;
 pub mod reference;
+mod schedules;
 pub mod settings;
 pub mod task;
 mod tls;

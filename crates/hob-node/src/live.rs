@@ -27,6 +27,8 @@ use tokio::sync::watch;
 #[derive(Default)]
 pub struct Live {
     table: ArcSwap<LiveTable>,
+    /// Counts the tables.
+    changes: watch::Sender<u64>,
 }
 
 impl Live {
@@ -39,6 +41,12 @@ impl Live {
     /// Shows the next table to all calls that begin from now on.
     pub(crate) fn publish(&self, table: LiveTable) {
         self.table.store(Arc::new(table));
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// What tells of each next table, for those who do something about it afterwards.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 }
 

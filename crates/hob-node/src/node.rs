@@ -1,7 +1,10 @@
 //! A node's life: how it starts and how it stops, each one function, readable top to bottom.
 
 use crate::apps::{Addresses, Apps, Parts};
+use crate::bus::Bus;
+use crate::calls::Calls;
 use crate::control::{self, Control, Guard};
+use crate::delivery::{self, Delivery};
 use crate::dispatcher::Dispatcher;
 use crate::entrance::Entrances;
 use crate::gateway::routing::Rules;
@@ -11,6 +14,7 @@ use crate::listener::Listener;
 use crate::live::Live;
 use crate::logs::Logs;
 use crate::proxy;
+use crate::schedules::Schedules;
 use crate::settings::{Address, Settings};
 use crate::task::Tasks;
 use crate::tls;
@@ -36,6 +40,7 @@ pub struct Node {
     control: Vec<Address>,
     gateway: gateway::Server,
     control_closing: CancellationToken,
+    delivery: Arc<Delivery>,
     apps: Arc<Apps>,
     tasks: Arc<Tasks>,
 }
@@ -58,8 +63,11 @@ impl Node {
         let addresses =
             Addresses { secure: tls.is_some(), domain: settings.domain.clone(), port: port(&http)? };
         let entrances = Entrances::new(port(&inner)?);
+        let bus = Bus::new(engine.log, Arc::clone(&engine.state));
+        let (calls, told) = Calls::new(Arc::clone(&bus));
         let dispatcher = Dispatcher::new(
             Arc::clone(&live),
+            Arc::clone(&bus),
             Arc::clone(&entrances),
             External::new(Arc::clone(&tasks) as _)?,
         );
@@ -76,6 +84,7 @@ impl Node {
         let apps = Apps::new(Parts {
             state: engine.state,
             blobs: engine.blobs,
+            bus: Arc::clone(&bus),
             runtime: Arc::new(runtime),
             spawn: Arc::clone(&tasks) as _,
             live: Arc::clone(&live),
@@ -84,15 +93,31 @@ impl Node {
         })?;
         proxy::serve(inner, Arc::clone(&dispatcher), entrances, &tasks);
         apps.restore().await?;
+        let parts = delivery::Parts {
+            bus: Arc::clone(&bus),
+            live: Arc::clone(&live),
+            calls: Arc::clone(&calls),
+            dispatcher: Arc::clone(&dispatcher),
+            tasks: Arc::clone(&tasks),
+        };
+        let delivery = Delivery::start(parts, told).await?;
+        let schedules =
+            Schedules::start(Arc::clone(&bus), Arc::clone(&live), Arc::clone(&delivery), &tasks).await?;
 
         let url = url(&addresses, settings.http, &http);
         let rules = Rules { default_app: settings.default_app.clone(), addresses };
-        let gateway = Gateway::new(live, rules, Arc::clone(&tasks));
+        let gateway =
+            Gateway::new(Arc::clone(&live), Arc::clone(&bus), Arc::clone(&calls), rules, Arc::clone(&tasks));
         let gateway = gateway::serve(gateway, http, tls, &tasks);
         let operations = Arc::new(Control {
             apps: Arc::clone(&apps),
             logs,
+            live: Arc::clone(&live),
             dispatcher,
+            bus,
+            calls,
+            delivery: Arc::clone(&delivery),
+            schedules,
             tasks: Arc::clone(&tasks),
             node: info(&url, &settings.domain),
         });
@@ -102,7 +127,7 @@ impl Node {
             control_addresses.push(address);
             control::serve(&operations, listener, guard, control_closing.clone(), &tasks);
         }
-        Ok(Self { url, control: control_addresses, gateway, control_closing, apps, tasks })
+        Ok(Self { url, control: control_addresses, gateway, control_closing, delivery, apps, tasks })
     }
 
     /// The gateway's address, such as `http://127.0.0.1:8080`, with the real port.
@@ -121,6 +146,7 @@ impl Node {
         if timeout(DRAIN_TIMEOUT, self.gateway.close()).await.is_err() {
             tracing::warn!("calls were still running after {} s and are ended", DRAIN_TIMEOUT.as_secs());
         }
+        self.delivery.stop(GRACE_DEFAULT).await;
         self.apps.stop(GRACE_DEFAULT).await;
         self.tasks.stop().await;
         for address in &self.control {

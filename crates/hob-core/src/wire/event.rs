@@ -105,8 +105,9 @@ pub struct CauseInfo {
     pub app: AppName,
     /// Its revision.
     pub revision: RevisionNumber,
-    /// The invocation.
-    pub invocation: String,
+    /// The invocation, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation: Option<String>,
 }
 
 /// How many events were removed.
@@ -197,6 +198,8 @@ pub struct ScheduleInfo {
     /// The last run that was decided, milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_ms: Option<u64>,
+    /// The schedule in plain words.
+    pub description: String,
     /// The next runs.
     pub next_ms: Vec<u64>,
     /// The same in the schedule's own time zone, for people.

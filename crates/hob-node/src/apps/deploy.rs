@@ -3,7 +3,7 @@
 use super::ready::{self, Role};
 use super::record::{self, Stored};
 use super::retire;
-use super::{Apps, Report, Step, Turn, shelf};
+use super::{Apps, Report, Step, Turn, shelf, triggers};
 use crate::live::{LiveApp, LiveRevision, LiveTable};
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::GRACE_DEFAULT;
@@ -73,12 +73,14 @@ pub(super) async fn remove(apps: &Arc<Apps>, app: &AppName) -> Result<()> {
     let mut writes = vec![record::write_record(app, stored.expect(), None)?];
     writes.extend(numbers.iter().map(|number| record::drop_revision(app, *number)));
     let _switch = apps.switch.lock().await;
+    writes.extend(triggers::remove(apps, app).await?);
     apps.state.commit(writes).await?;
     (apps.observe)(Step::Committed);
     let mut table = apps.live.load().apps().clone();
     let gone = table.remove(app.as_str());
     apps.live.publish(LiveTable::new(table));
     (apps.observe)(Step::Published);
+    triggers::empty_topics(apps, app).await;
     apps.shelf.soil();
     if let Some(gone) = gone {
         retire_all(apps, Arc::unwrap_or_clone(gone).into_revisions());
@@ -130,8 +132,9 @@ impl Switch<'_> {
         ready::check_hosts(apps, target)?;
         ready::make_ready(apps, target, report).await?;
         (apps.observe)(Step::Ready);
-        let writes = self.writes(target, origin)?;
+        let mut writes = self.writes(target, origin)?;
         let _switch = apps.switch.lock().await;
+        writes.extend(self.triggers(target).await?);
         ready::check_hosts(apps, target)?;
         apps.state.commit(writes).await?;
         // From here to the publication nothing waits, so that nothing can come between.
@@ -150,6 +153,16 @@ impl Switch<'_> {
         }
         writes.extend(self.drop.iter().map(|number| record::drop_revision(app, *number)));
         Ok(writes)
+    }
+
+    /// The writes for the triggers of all revisions that are kept after the switch.
+    async fn triggers(&self, target: &LiveRevision) -> Result<Vec<Write>> {
+        let (apps, app) = (&self.turn.apps, &target.app);
+        let shown = apps.live.load().app(app.as_str()).cloned();
+        let kept =
+            shown.iter().flat_map(|app| app.kept.values()).filter(|kept| !self.drop.contains(&kept.number));
+        let after = kept.map(|kept| &*kept.spec).chain([&*target.spec]);
+        triggers::writes(apps, app, shown.as_deref(), after).await
     }
 
     /// Shows the revision as current; returns those that are shown no longer.

@@ -30,9 +30,11 @@ mod record;
 mod restore;
 mod retire;
 mod shelf;
+mod triggers;
 
 pub use address::Addresses;
 
+use crate::bus::Bus;
 use crate::live::{Live, LiveApp, LiveRevision};
 use crate::package::Packages;
 use hob_core::code::Code;
@@ -57,6 +59,8 @@ pub struct Parts {
     pub state: Arc<dyn State>,
     /// Artifacts.
     pub blobs: Arc<dyn Blobs>,
+    /// Where subscriptions begin.
+    pub(crate) bus: Arc<Bus>,
     /// Hosts and contracts.
     pub runtime: Arc<Runtime>,
     /// Starts background tasks.
@@ -95,6 +99,7 @@ pub(crate) enum Step {
 pub struct Apps {
     state: Arc<dyn State>,
     blobs: Arc<dyn Blobs>,
+    bus: Arc<Bus>,
     runtime: Arc<Runtime>,
     spawn: Arc<dyn Spawn>,
     live: Arc<Live>,
@@ -123,6 +128,7 @@ impl Apps {
         Ok(Arc::new(Self {
             state: parts.state,
             blobs: parts.blobs,
+            bus: parts.bus,
             runtime: parts.runtime,
             spawn: parts.spawn,
             live: parts.live,

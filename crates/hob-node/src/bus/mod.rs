@@ -18,10 +18,11 @@ use crate::identity;
 use hob_core::code::Code;
 use hob_core::event::record::{self, Stored};
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::{EVENT_HOPS_MAX, EVENT_BATCH_MAX};
+use hob_core::limit::{EVENT_BATCH_MAX, EVENT_HOPS_MAX};
 use hob_core::name::TopicName;
 use hob_core::port::{Durability, Log, NewRecord, ReadLimit, State, TopicSettings};
 use hob_core::spec::AppSpec;
+use hob_core::trigger::StartAt;
 use hob_core::wire::Published;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,7 +64,8 @@ pub(crate) struct Events {
 
 impl Bus {
     pub(crate) fn new(log: Arc<dyn Log>, state: Arc<dyn State>) -> Arc<Self> {
-        let (arrivals, topics, letters) = (Mutex::default(), Topics::default(), tokio::sync::Mutex::default());
+        let (arrivals, topics, letters) =
+            (Mutex::default(), Topics::default(), tokio::sync::Mutex::default());
         Arc::new(Self { log, state, arrivals, topics, letters })
     }
 
@@ -118,7 +120,10 @@ impl Bus {
     /// Dead-letters what is too deep in a chain; nothing of the batch is published.
     async fn stop_loop(&self, topic: &TopicName, mut events: Vec<Stored>, deep: usize) -> Fault {
         let stored = events.swap_remove(deep);
-        let who = stored.cause.as_ref().map_or_else(|| "a caller".to_owned(), |cause| format!("app `{}`", cause.app));
+        let who = stored
+            .cause
+            .as_ref()
+            .map_or_else(|| "a caller".to_owned(), |cause| format!("app `{}`", cause.app));
         let what = format!(
             "an event of {who} for topic `{topic}` is number {} in a chain of events that caused each other, the limit is {EVENT_HOPS_MAX}",
             stored.hops
@@ -165,6 +170,21 @@ impl Bus {
     pub(crate) async fn event(&self, topic: &TopicName, sequence: u64) -> Result<Option<Placed>> {
         let one = self.read(topic, sequence, ReadLimit { records: 1, bytes: 1 }).await?;
         Ok(one.events.into_iter().next().filter(|placed| placed.sequence == sequence))
+    }
+
+    /// The sequence with which somebody begins who starts there.
+    ///
+    /// # Errors
+    /// Those of the log.
+    pub(crate) async fn start(&self, topic: &TopicName, at: StartAt) -> Result<u64> {
+        let state = self.log.topic(topic).await?;
+        let (first, next) = state.map_or((1, 1), |state| (state.first, state.next));
+        Ok(match at {
+            StartAt::Now => next,
+            StartAt::Beginning => first,
+            StartAt::Sequence(sequence) => sequence.max(1),
+            StartAt::Time(time_ms) => self.log.seek(topic, time_ms).await?.max(1),
+        })
     }
 
     /// What tells of events that are published in a topic from now on: the sequence after the last one,

@@ -1,10 +1,13 @@
 //! Where subscriptions and schedules are stored: keys and values of the control state.
 //!
 //! ```text
-//! subscriptions/<app>/<name>     a subscription::Snapshot
-//! schedules/<app>/<name>         a schedule::State
-//! dead-letters/<topic>           which letters are dealt with
+//! subscriptions/<app>/<name>/<topic>     a subscription::Snapshot
+//! schedules/<app>/<name>                 a schedule::State
+//! dead-letters/<topic>                   which letters are dealt with
 //! ```
+//!
+//! The topic is part of a subscription's key: when a revision gives the same name another topic, both
+//! positions are kept as long as both revisions are.
 
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -28,15 +31,25 @@ impl Key {
         Self { app: app.clone(), name: name.clone() }
     }
 
-    /// Where its position is stored.
-    pub(crate) fn position(&self) -> String {
-        format!("subscriptions/{}/{}", self.app, self.name)
+    /// Where its position in a topic is stored.
+    pub(crate) fn position(&self, topic: &TopicName) -> String {
+        format!("{}{}/{topic}", positions(&self.app), self.name)
     }
 
     /// Where the runs of a schedule are stored.
     pub(crate) fn schedule(&self) -> String {
-        format!("schedules/{}/{}", self.app, self.name)
+        format!("{}{}", schedules(&self.app), self.name)
     }
+}
+
+/// What the keys of an app's positions begin with.
+pub(crate) fn positions(app: &AppName) -> String {
+    format!("subscriptions/{app}/")
+}
+
+/// What the keys of an app's schedules begin with.
+pub(crate) fn schedules(app: &AppName) -> String {
+    format!("schedules/{app}/")
 }
 
 impl fmt::Display for Key {

@@ -2,7 +2,7 @@
 
 use super::position::Key;
 use hob_core::fault::Result;
-use hob_core::limit::{ASYNC_RESULTS_MAX, ASYNC_RESULT_KEPT, DEDUP_WINDOW_CEILING, TOPIC_BYTES_CEILING};
+use hob_core::limit::{ASYNC_RESULT_KEPT, ASYNC_RESULTS_MAX, DEDUP_WINDOW_CEILING, TOPIC_BYTES_CEILING};
 use hob_core::name::TopicName;
 use hob_core::port::{Log, TopicSettings};
 use hob_core::spec::AppSpec;
@@ -75,9 +75,9 @@ impl Topics {
             let before = std::mem::replace(&mut known.specs, joined);
             known.letters.extend(letters);
             let topics: HashSet<&TopicName> = before.keys().chain(known.specs.keys()).collect();
-            let changed = topics.into_iter().filter(|topic| {
-                before.get(*topic) != known.specs.get(*topic) && known.told.contains(*topic)
-            });
+            let changed = topics
+                .into_iter()
+                .filter(|topic| before.get(*topic) != known.specs.get(*topic) && known.told.contains(*topic));
             changed.map(|topic| (topic.clone(), known.settings(topic))).collect()
         };
         for (topic, settings) in changed {

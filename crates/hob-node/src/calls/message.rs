@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::ASYNC_RESULT_BYTES_MAX;
+use hob_core::name::FunctionName;
 use hob_core::wire::{CallInfo, CallState};
 use hob_runtime::body::{self, Body};
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
@@ -36,6 +37,12 @@ struct Head {
     /// Where the result is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     callback: Option<String>,
+    /// Of an answer: the id of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    call: Option<String>,
+    /// Of an answer: the function.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    function: Option<FunctionName>,
     /// Of an answer: how the call ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ended: Option<Ended>,
@@ -73,7 +80,12 @@ impl Message {
     pub(crate) fn answer(status: StatusCode, headers: &HeaderMap, body: Bytes, mut ended: Ended) -> Self {
         ended.cut |= body.len() > ASYNC_RESULT_BYTES_MAX;
         let body = body.slice(..body.len().min(ASYNC_RESULT_BYTES_MAX));
-        let head = Head { status: Some(status.as_u16()), headers: stored(headers), ended: Some(ended), ..Head::default() };
+        let head = Head {
+            status: Some(status.as_u16()),
+            headers: stored(headers),
+            ended: Some(ended),
+            ..Head::default()
+        };
         Self { head, body }
     }
 
@@ -81,6 +93,17 @@ impl Message {
     pub(crate) fn with_callback(mut self, url: Option<String>) -> Self {
         self.head.callback = url;
         self
+    }
+
+    /// The same, with the id of the call that it is the answer to, and its function.
+    pub(crate) fn with_call(mut self, id: String, function: &FunctionName) -> Self {
+        (self.head.call, self.head.function) = (Some(id), Some(function.clone()));
+        self
+    }
+
+    /// The function that answered.
+    pub(crate) fn function(&self) -> Option<&FunctionName> {
+        self.head.function.as_ref()
     }
 
     pub(crate) fn callback(&self) -> Option<&str> {
@@ -123,7 +146,10 @@ impl Message {
     }
 
     /// The request that brings the result to its caller's address.
-    pub(crate) fn to_callback(&self, id: &str, url: &str) -> Result<Request<Body>> {
+    ///
+    /// # Errors
+    /// `HOB-0406` when `url` is none.
+    pub(crate) fn to_callback(&self, url: &str) -> Result<Request<Body>> {
         let uri: http::Uri = url
             .parse()
             .map_err(|_| Fault::new(Code::RequestMalformed, format!("`{url}` is no address to call")))?;
@@ -132,7 +158,9 @@ impl Message {
         let mut headers = self.headers();
         let status = self.head.status.unwrap_or_default();
         headers.insert(HeaderName::from_static("hob-call-status"), HeaderValue::from(status));
-        headers.extend(HeaderValue::try_from(id).ok().map(|id| (CALL_ID, id)));
+        headers.extend(
+            self.head.call.as_deref().and_then(|id| HeaderValue::try_from(id).ok()).map(|id| (CALL_ID, id)),
+        );
         headers.extend(
             uri.authority()
                 .and_then(|host| HeaderValue::try_from(host.as_str()).ok())
@@ -175,8 +203,10 @@ impl Message {
 /// The headers that are kept: not those that say how the body is sent.
 fn stored(headers: &HeaderMap) -> Vec<(String, String)> {
     let kept = headers.iter().filter(|(name, _)| **name != CONTENT_LENGTH && **name != TRANSFER_ENCODING);
-    kept.map(|(name, value)| (name.to_string(), value.as_bytes().iter().map(|byte| char::from(*byte)).collect()))
-        .collect()
+    kept.map(|(name, value)| {
+        (name.to_string(), value.as_bytes().iter().map(|byte| char::from(*byte)).collect())
+    })
+    .collect()
 }
 
 #[cfg(test)]
@@ -186,7 +216,13 @@ mod tests {
 
     #[test]
     fn a_message_comes_back_as_it_was() {
-        let request = Request::builder().method("PUT").uri("/a?b=c").header("x-y", "1").header("x-y", "2").body(()).unwrap();
+        let request = Request::builder()
+            .method("PUT")
+            .uri("/a?b=c")
+            .header("x-y", "1")
+            .header("x-y", "2")
+            .body(())
+            .unwrap();
         let (mut head, ()) = request.into_parts();
         head.headers.insert("z", http::HeaderValue::from_bytes(b"\xe9\x80").unwrap());
         let message = Message::request(&head, "x\n\0y".into(), Some("http://a/".into()));
@@ -198,7 +234,12 @@ mod tests {
         assert_eq!((back.callback(), &back.body[..]), (Some("http://a/"), &b"x\n\0y"[..]));
 
         let ended = Ended { failed: true, attempts: 3, code: Some("HOB-0502".into()), cut: false };
-        let answer = Message::answer(StatusCode::IM_A_TEAPOT, &HeaderMap::new(), "a".repeat(2 << 20).into(), ended.clone());
+        let answer = Message::answer(
+            StatusCode::IM_A_TEAPOT,
+            &HeaderMap::new(),
+            "a".repeat(2 << 20).into(),
+            ended.clone(),
+        );
         let back = Message::decode(&answer.encode().unwrap()).unwrap();
         assert_eq!((back.status(), back.ended()), (Some(418), Ended { cut: true, ..ended }));
         for bad in ["", "{}", "x\ny"] {

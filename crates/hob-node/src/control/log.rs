@@ -2,11 +2,8 @@
 
 use super::{Ask, Control, Handled, Operation, Payload, query, stream};
 use crate::logs::{Follow, Line};
-use hob_core::fault::Result;
-use hob_core::name::{AppName, FunctionName};
 use hob_core::port::{LogRecord, Stream};
 use hob_core::wire::LogQuery;
-use std::str::FromStr;
 use std::sync::Arc;
 
 pub(super) static OPERATIONS: &[Operation] = &[Operation {
@@ -23,7 +20,7 @@ pub(super) static OPERATIONS: &[Operation] = &[Operation {
 
 fn read(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
-        let wanted = wanted(ask.request.uri().query().unwrap_or_default())?;
+        let wanted: LogQuery = query::read(ask.request.uri())?;
         let follow = wanted.follow;
         let (kept, new) = control.logs.read(wanted);
         let (lines, response) = stream::lines();
@@ -42,30 +39,6 @@ fn read(control: Arc<Control>, ask: Ask) -> Handled {
         });
         Ok(response)
     })
-}
-
-fn wanted(text: &str) -> Result<LogQuery> {
-    let mut wanted = LogQuery::default();
-    for (name, value) in query::pairs(text)? {
-        match name.as_str() {
-            "app" => wanted.app = Some(AppName::new(&value)?),
-            "function" => wanted.function = Some(FunctionName::new(&value)?),
-            "stream" => wanted.stream = Some(stream_named(&value)?),
-            "tail" => wanted.tail = Some(read_value(&name, &value)?),
-            "follow" => wanted.follow = read_value(&name, &value)?,
-            _ => return Err(query::refuse(&format!("there is no `{name}`"))),
-        }
-    }
-    Ok(wanted)
-}
-
-fn read_value<T: FromStr>(name: &str, value: &str) -> Result<T> {
-    value.parse().map_err(|_| query::refuse(&format!("`{name}` cannot be `{value}`")))
-}
-
-fn stream_named(value: &str) -> Result<Stream> {
-    let known = serde_json::from_value(serde_json::Value::from(value));
-    known.map_err(|_| query::refuse(&format!("`stream` cannot be `{value}`")))
 }
 
 /// Writes new records until the client goes or the node stops.

@@ -12,20 +12,28 @@ mod app;
 mod artifact;
 mod auth;
 mod call;
+mod letter;
 mod log;
 mod node;
 mod openapi;
 mod query;
 mod serve;
 mod stream;
+mod topic;
+mod trigger;
 
 pub(crate) use auth::Guard;
 pub use openapi::openapi;
 pub(crate) use serve::serve;
 
 use crate::apps::Apps;
+use crate::bus::Bus;
+use crate::calls::Calls;
+use crate::delivery::Delivery;
 use crate::dispatcher::Dispatcher;
+use crate::live::Live;
 use crate::logs::Logs;
+use crate::schedules::Schedules;
 use crate::task::Tasks;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -43,14 +51,27 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// Every operation, by group, in the order in which the documentation shows them.
-static OPERATIONS: &[&[Operation]] =
-    &[node::OPERATIONS, app::OPERATIONS, artifact::OPERATIONS, log::OPERATIONS, call::OPERATIONS];
+static OPERATIONS: &[&[Operation]] = &[
+    node::OPERATIONS,
+    app::OPERATIONS,
+    artifact::OPERATIONS,
+    log::OPERATIONS,
+    call::OPERATIONS,
+    topic::OPERATIONS,
+    trigger::OPERATIONS,
+    letter::OPERATIONS,
+];
 
 /// What operations work with.
 pub(crate) struct Control {
     pub(crate) apps: Arc<Apps>,
     pub(crate) logs: Arc<Logs>,
+    pub(crate) live: Arc<Live>,
     pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) bus: Arc<Bus>,
+    pub(crate) calls: Arc<Calls>,
+    pub(crate) delivery: Arc<Delivery>,
+    pub(crate) schedules: Arc<Schedules>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) node: NodeInfo,
 }

@@ -2,6 +2,8 @@
 
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
+use serde::de::value::{Error, MapDeserializer, StrDeserializer};
+use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
 
 /// The names and values of `name=value&…`, decoded. A name alone means `true`.
 ///
@@ -20,6 +22,74 @@ pub(super) fn pairs(query: &str) -> Result<Vec<(String, String)>> {
         pairs.push((name, value));
     }
     Ok(pairs)
+}
+
+/// Reads what stands behind `?` as a `T`, whose fields are texts, numbers, flags and words.
+///
+/// # Errors
+/// `HOB-0704` for an unknown name or a value that does not fit.
+pub(super) fn read<T: DeserializeOwned>(uri: &http::Uri) -> Result<T> {
+    let pairs = pairs(uri.query().unwrap_or_default())?;
+    let entries = pairs.into_iter().map(|(name, value)| (name, Word(value)));
+    T::deserialize(MapDeserializer::new(entries)).map_err(|error: Error| refuse(&error.to_string()))
+}
+
+/// A value of a query: text that is read as what its field wants.
+struct Word(String);
+
+impl<'de> IntoDeserializer<'de, Error> for Word {
+    type Deserializer = Self;
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Word {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_string(self.0)
+    }
+
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let number = self.0.parse().map_err(|_| Error::custom(format!("`{}` is no number", self.0)))?;
+        visitor.visit_u64(number)
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let flag = self.0.parse().map_err(|_| Error::custom(format!("`{}` is not true or false", self.0)))?;
+        visitor.visit_bool(flag)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_enum(StrDeserializer::<Error>::new(&self.0))
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    serde::forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map struct identifier ignored_any
+    }
 }
 
 /// The fault of a query.
@@ -47,7 +117,8 @@ fn decode(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::pairs;
+    use super::{pairs, read};
+    use hob_core::wire::{LogQuery, TriggersQuery};
 
     #[test]
     fn queries_are_decoded_or_refused() {
@@ -61,5 +132,23 @@ mod tests {
         for bad in ["a=1&a=2", "a=%4", "a=%zz", "a=%ff"] {
             assert_eq!(pairs(bad).unwrap_err().code().text(), "HOB-0704", "{bad}");
         }
+    }
+
+    #[test]
+    fn values_are_what_their_fields_want() {
+        let log: LogQuery = read(&"/?app=42&stream=stderr&tail=3&follow".parse().unwrap()).unwrap();
+        let shown = serde_json::to_string(&log).unwrap();
+        assert_eq!(shown, r#"{"app":"42","stream":"stderr","tail":3,"follow":true}"#);
+        for (bad, why) in [
+            ("/?tail=x", "`x` is no number"),
+            ("/?follow=x", "`x` is not true or false"),
+            ("/?stream=x", "unknown variant `x`"),
+            ("/?tial=3", "unknown field `tial`"),
+            ("/?app=A", "app name `A`"),
+        ] {
+            let fault = read::<LogQuery>(&bad.parse().unwrap()).unwrap_err();
+            assert!(fault.message().contains(why), "{bad}: {fault}");
+        }
+        assert!(read::<TriggersQuery>(&"/".parse().unwrap()).unwrap().app.is_none());
     }
 }

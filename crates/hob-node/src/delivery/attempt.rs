@@ -53,6 +53,8 @@ pub(super) struct Attempt<'a> {
     pub(super) placed: &'a Placed,
     /// Which attempt, from 1.
     pub(super) number: u32,
+    /// Nothing follows from it: what the function answers with is not published.
+    pub(super) quiet: bool,
 }
 
 /// What became of a delivery.
@@ -82,7 +84,10 @@ impl Attempt<'_> {
         let function = &self.spec.function;
         let destination = format!("http://{function}.{}.internal{}", self.key.app, self.spec.path);
         let Some(pool) = self.revision.functions.get(function) else {
-            let what = format!("revision {} of app `{}` has no function `{function}`", self.revision.number, self.key.app);
+            let what = format!(
+                "revision {} of app `{}` has no function `{function}`",
+                self.revision.number, self.key.app
+            );
             return Attempted::refused(&Fault::new(Code::FunctionNotFound, what), Outcome::Rejected);
         };
         let target = Target { revision: Arc::clone(&self.revision), pool: Arc::clone(pool) };
@@ -91,9 +96,13 @@ impl Attempt<'_> {
             Ok(parts) => parts,
             Err(fault) => return Attempted::refused(&fault, Outcome::Retry { after_ms: None }),
         };
-        let judged = outcome::judge(head.status, outcome::code_of(&head.headers), outcome::retry_after_ms(&head.headers));
+        let judged = outcome::judge(
+            head.status,
+            outcome::code_of(&head.headers),
+            outcome::retry_after_ms(&head.headers),
+        );
         let failure = outcome::failure(head.status, &head.headers, &answer, destination);
-        if judged != Outcome::Done {
+        if judged != Outcome::Done || self.quiet {
             return Attempted { outcome: judged, failure };
         }
         let followed = async {
@@ -134,7 +143,11 @@ impl Attempt<'_> {
         let trace = stored.event.text("traceparent").map(std::borrow::Cow::into_owned);
         let trace = trace.or_else(|| stored.trace.map(|trace| trace.to_string()));
         let headers = request.headers_mut();
-        headers.extend(trace.and_then(|trace| HeaderValue::try_from(trace).ok()).map(|value| (forward::TRACEPARENT, value)));
+        headers.extend(
+            trace
+                .and_then(|trace| HeaderValue::try_from(trace).ok())
+                .map(|value| (forward::TRACEPARENT, value)),
+        );
         headers.insert(HeaderName::from_static("prefer"), HeaderValue::from_static("reply"));
         headers.remove(TE);
         let host = format!("{}.{}.internal", self.spec.function, self.key.app);

@@ -14,10 +14,9 @@ pub(super) fn judge(status: StatusCode, code: Option<Code>, after_ms: Option<u64
     match (code, status.as_u16()) {
         (Some(Code::QueueFull | Code::QueueTimeout | Code::Stopping), _) => Outcome::Overloaded { after_ms },
         // What is missing or too large stays so, however often it is tried.
-        (
-            Some(Code::FunctionNotFound | Code::AppNotFound | Code::BodyTooLarge | Code::LoopTooDeep),
-            _,
-        ) => Outcome::Rejected,
+        (Some(Code::FunctionNotFound | Code::AppNotFound | Code::BodyTooLarge | Code::LoopTooDeep), _) => {
+            Outcome::Rejected
+        }
         (Some(_), _) => Outcome::Retry { after_ms },
         (None, 200..=299) => Outcome::Done,
         (None, 404 | 408 | 409 | 425 | 429 | 500..) => Outcome::Retry { after_ms },
@@ -62,7 +61,8 @@ mod tests {
 
     #[test]
     fn answers_mean_what_the_table_says() {
-        let (again, later) = (Outcome::Retry { after_ms: Some(7) }, Outcome::Overloaded { after_ms: Some(7) });
+        let (again, later) =
+            (Outcome::Retry { after_ms: Some(7) }, Outcome::Overloaded { after_ms: Some(7) });
         for (status, code, expected) in [
             (200, None, Outcome::Done),
             (202, None, Outcome::Done),

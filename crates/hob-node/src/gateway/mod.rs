@@ -25,6 +25,8 @@ mod upgrade;
 
 pub(crate) use serve::{Server, serve};
 
+use crate::bus::Bus;
+use crate::calls::{self, Acceptance, Calls};
 use crate::identity;
 use crate::live::{Live, LiveRevision};
 use crate::problem::{self, Form};
@@ -34,6 +36,7 @@ use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
 use hob_core::limit::{HEADER_COUNT_MAX, URI_BYTES_MAX};
+use hob_core::name::TopicName;
 use hob_runtime::body::{self as bodies, Body};
 use hob_runtime::invocation::{Context, Invocation, Timing};
 use http::header::{ALLOW, CONNECTION, HOST, HeaderValue};
@@ -49,6 +52,8 @@ use upgrade::Upgrade;
 /// What answers requests from outside.
 pub(crate) struct Gateway {
     live: Arc<Live>,
+    bus: Arc<Bus>,
+    calls: Arc<Calls>,
     rules: Rules,
     tasks: Arc<Tasks>,
     closing: AtomicBool,
@@ -70,8 +75,14 @@ impl Arrival {
 }
 
 impl Gateway {
-    pub(crate) fn new(live: Arc<Live>, rules: Rules, tasks: Arc<Tasks>) -> Arc<Self> {
-        Arc::new(Self { live, rules, tasks, closing: AtomicBool::new(false) })
+    pub(crate) fn new(
+        live: Arc<Live>,
+        bus: Arc<Bus>,
+        calls: Arc<Calls>,
+        rules: Rules,
+        tasks: Arc<Tasks>,
+    ) -> Arc<Self> {
+        Arc::new(Self { live, bus, calls, rules, tasks, closing: AtomicBool::new(false) })
     }
 
     /// From now on every answer asks its client to come back on another connection.
@@ -89,9 +100,19 @@ impl Gateway {
             upgrade: Upgrade::asked(&mut request, peer),
         };
         let (mut response, revision) = match self.choose(peer, &mut request) {
+            Ok(Choice::Function(found)) if calls::is_asked(request.headers()) => {
+                (self.call_later(&arrival, peer, &found, request).await, None)
+            }
             Ok(Choice::Function(found)) => {
                 let response = call(&arrival, peer, &found, request).await;
                 (response, Some(found.revision))
+            }
+            Ok(Choice::Events(revision, topic, route)) => {
+                (self.take_events(&arrival, &revision, &topic, &route, request).await, None)
+            }
+            Ok(Choice::Call(rest)) => {
+                let answer = self.calls.answer(request.method(), &rest).await;
+                (answer.unwrap_or_else(|fault| arrival.refuse(&fault)), None)
             }
             Ok(Choice::Options(allow)) => (allowing(no_content(), &allow), None),
             Ok(Choice::NotAllowed(fault, allow)) => (allowing(arrival.refuse(&fault), &allow), None),
@@ -101,11 +122,47 @@ impl Gateway {
         self.hand_over(arrival.upgrade, peer, response, busy, revision)
     }
 
+    /// Accepts a call that is made later.
+    async fn call_later(
+        &self,
+        arrival: &Arrival,
+        peer: &Peer,
+        found: &Found,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let context = context(arrival, peer, found, &request);
+        let (mut parts, incoming) = request.into_parts();
+        forward::inward(&mut parts.headers, peer);
+        parts.uri = parts.uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from);
+        let by = Acceptance { code: found.pool.code(), id: arrival.id, trace: context.trace };
+        let request = Request::from_parts(parts, body::incoming(incoming));
+        self.calls.accept(&by, request).await.unwrap_or_else(|fault| arrival.refuse(&fault))
+    }
+
+    /// Takes the events of a request to an event route.
+    async fn take_events(
+        &self,
+        arrival: &Arrival,
+        revision: &LiveRevision,
+        topic: &TopicName,
+        route: &str,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let routes = &revision.spec.triggers.event_routes;
+        let origins = routes.iter().find(|spec| spec.route == route).map(|spec| spec.origins.as_slice());
+        let taken =
+            self.bus.take_from_outside(topic, origins.unwrap_or_default(), request.map(body::incoming));
+        taken.await.unwrap_or_else(|fault| arrival.refuse(&fault))
+    }
+
     /// Checks a request and chooses who answers it.
     fn choose(&self, peer: &Peer, request: &mut Request<Incoming>) -> Result<Choice> {
         check(peer, request)?;
         let host = routing::host_name(host_of(request));
         let (method, path) = (request.method().as_str(), request.uri().path());
+        if let Some(rest) = path.strip_prefix(calls::PATH) {
+            return Ok(Choice::Call(rest.to_owned()));
+        }
         routing::find(&self.live.load(), &self.rules, method, &host, path)
     }
 

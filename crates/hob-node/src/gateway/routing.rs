@@ -11,7 +11,7 @@ use crate::apps::Addresses;
 use crate::live::{LiveApp, LiveRevision, LiveTable};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_core::name::{AppName, FunctionName};
+use hob_core::name::{AppName, FunctionName, TopicName};
 use hob_core::route::{self, Address, Match};
 use hob_runtime::pool::Pool;
 use std::borrow::Cow;
@@ -39,6 +39,10 @@ pub(crate) struct Found {
 pub(crate) enum Choice {
     /// This function answers.
     Function(Found),
+    /// It brings events for this topic; the route as the manifest has it.
+    Events(Arc<LiveRevision>, TopicName, String),
+    /// It asks for an asynchronous call: what follows [`crate::calls::PATH`].
+    Call(String),
     /// Nobody is asked: `OPTIONS` on a path that has no route for it (RFC 9110, 9.3.7). These are allowed.
     Options(String),
     /// The path is not answered for the method: `HOB-0402`, and what is allowed (RFC 9110, 15.5.6).
@@ -119,6 +123,9 @@ fn by_route(
             })?;
             let (revision, pool) = (Arc::clone(revision), Arc::clone(pool));
             Ok(Choice::Function(Found { revision, pool, route: Some(path.to_owned()) }))
+        }
+        Match::Events { topic, written } => {
+            Ok(Choice::Events(Arc::clone(revision), topic.clone(), written.to_owned()))
         }
         Match::Method { allowed } if method == "OPTIONS" => Ok(Choice::Options(allow(&allowed))),
         Match::Method { allowed } => {

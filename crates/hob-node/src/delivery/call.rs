@@ -1,0 +1,189 @@
+//! An asynchronous call is made, and its result is kept and sent.
+//!
+//! **How.** What the function answers is the result, whatever its status below 500: the caller asked for it.
+//! Statuses that promise success later, and failures of the function or the node, are tried again; when
+//! that has an end, the last answer is the result, and the call has failed.
+
+use super::Parts;
+use super::attempt::{Attempted, collect, record_of};
+use super::outcome;
+use crate::bus::Placed;
+use crate::bus::dead::{Failure, Letter};
+use crate::bus::position::Key;
+use crate::calls::{CALL_ID, Ended, Message, calls_topic};
+use crate::dispatcher::{self, Cause, Target};
+use crate::gateway::forward;
+use crate::live::LiveRevision;
+use bytes::Bytes;
+use hob_core::code::Code;
+use hob_core::event::record::Stored;
+use hob_core::fault::{Fault, Result};
+use hob_core::name::{FunctionName, TopicName};
+use hob_core::port::Durability;
+use hob_core::subscription::Outcome;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{StatusCode, header::HeaderName};
+use std::sync::Arc;
+
+/// The number of the attempt, from 1.
+const ATTEMPT: HeaderName = HeaderName::from_static("hob-attempt");
+
+/// Makes the call; when it has ended, its result is kept.
+pub(super) async fn make(
+    parts: &Parts,
+    revision: &Arc<LiveRevision>,
+    function: &FunctionName,
+    placed: &Placed,
+    number: u32,
+) -> Attempted {
+    let Some(message) = placed.stored.event.data.as_ref().and_then(Message::decode) else {
+        return Attempted::refused(&Fault::internal("a stored call cannot be read"), Outcome::Rejected);
+    };
+    let Some(pool) = revision.functions.get(function) else {
+        let what =
+            format!("revision {} of app `{}` has no function `{function}`", revision.number, revision.app);
+        return Attempted::refused(&Fault::new(Code::FunctionNotFound, what), Outcome::Rejected);
+    };
+    let mut request = message.to_request();
+    let trace = placed.stored.trace.and_then(|trace| HeaderValue::try_from(trace.to_string()).ok());
+    request.headers_mut().extend(trace.map(|trace| (forward::TRACEPARENT, trace)));
+    let mut headers = HeaderMap::from_iter([(ATTEMPT, HeaderValue::from(number))]);
+    headers.extend(HeaderValue::try_from(id_of(revision, placed)).ok().map(|id| (CALL_ID, id)));
+    let target = Target { revision: Arc::clone(revision), pool: Arc::clone(pool) };
+    let cause = Cause { context: None, hops: placed.stored.hops, headers };
+    let destination = format!("http://{function}.{}.internal{}", revision.app, request.uri());
+    let reply = dispatcher::call(target, cause, request).await;
+    let (head, answer) = match collect(reply).await {
+        Ok(parts) => parts,
+        Err(fault) => return Attempted::refused(&fault, Outcome::Retry { after_ms: None }),
+    };
+    let code = outcome::code_of(&head.headers);
+    let judged = match outcome::judge(head.status, code, outcome::retry_after_ms(&head.headers)) {
+        Outcome::Rejected if code.is_none() => Outcome::Done,
+        Outcome::Retry { .. } if code.is_none() && is_an_answer(head.status) => Outcome::Done,
+        judged => judged,
+    };
+    let failure = outcome::failure(head.status, &head.headers, &answer, destination);
+    if judged != Outcome::Done {
+        return Attempted { outcome: judged, failure };
+    }
+    let ended = Ended { failed: false, attempts: number, code: None, cut: false };
+    let kept = async {
+        let result = Message::answer(head.status, &head.headers, answer.clone(), ended);
+        keep(parts, revision, function, placed, result, message.callback()).await?;
+        let topic = destination_of(revision, function, true);
+        record(parts, revision, function, placed, topic, (number, "Success"), &failure).await
+    };
+    match kept.await {
+        Ok(()) => Attempted { outcome: Outcome::Done, failure },
+        Err(fault) => Attempted::refused(&fault, Outcome::Retry { after_ms: None }),
+    }
+}
+
+/// A status that says what the function thinks of the request, not that it should come again.
+fn is_an_answer(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 404 | 409)
+}
+
+/// The id by which its caller knows a call.
+fn id_of(revision: &LiveRevision, placed: &Placed) -> String {
+    format!("{}.{}.{}", revision.app, placed.sequence, placed.stored.event.id)
+}
+
+/// Ends a call that is given up: its result says why, and the call is a dead letter.
+pub(super) async fn give_up(
+    parts: &Parts,
+    revision: Option<&LiveRevision>,
+    function: &FunctionName,
+    placed: &Placed,
+    letter: &Letter,
+) -> Result<()> {
+    let Some(Key { app, .. }) = &letter.subscription else { return Ok(()) };
+    parts.bus.bury(&calls_topic(app).dead(), &placed.stored, letter).await?;
+    let Some(revision) = revision else { return Ok(()) };
+    let failure = &letter.failure;
+    let ended = Ended { failed: true, attempts: letter.attempts, code: failure.code.clone(), cut: false };
+    let status = failure.status.and_then(|status| StatusCode::from_u16(status).ok());
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, text)]);
+    let answer = Bytes::from(failure.answer.clone().unwrap_or_default());
+    let result = Message::answer(status.unwrap_or(StatusCode::GATEWAY_TIMEOUT), &headers, answer, ended);
+    let message = placed.stored.event.data.as_ref().and_then(Message::decode);
+    keep(parts, revision, function, placed, result, message.as_ref().and_then(Message::callback)).await?;
+    let topic = destination_of(revision, function, false);
+    record(parts, revision, function, placed, topic, (letter.attempts, "RetriesExhausted"), failure).await
+}
+
+async fn keep(
+    parts: &Parts,
+    revision: &LiveRevision,
+    function: &FunctionName,
+    placed: &Placed,
+    result: Message,
+    callback: Option<&str>,
+) -> Result<()> {
+    // Whoever brings the result has to name the call by the id that its caller knows.
+    let result =
+        result.with_callback(callback.map(str::to_owned)).with_call(id_of(revision, placed), function);
+    parts.calls.end(&revision.app, &placed.stored.event.id, &result).await
+}
+
+fn destination_of(revision: &LiveRevision, function: &FunctionName, success: bool) -> Option<TopicName> {
+    let spec = &revision.spec.functions.get(function)?.asynchronous;
+    if success { spec.on_success.clone() } else { spec.on_failure.clone() }
+}
+
+async fn record(
+    parts: &Parts,
+    revision: &LiveRevision,
+    function: &FunctionName,
+    placed: &Placed,
+    topic: Option<TopicName>,
+    (attempts, condition): (u32, &str),
+    failure: &Failure,
+) -> Result<()> {
+    let Some(topic) = topic else { return Ok(()) };
+    let (key, _) = super::Role::calls(&revision.app, function)?;
+    let event = record_of(&key, function, placed, attempts, condition, failure);
+    let stored = Stored { hops: placed.stored.hops + 1, ..Stored::new(event) };
+    parts.bus.publish(&topic, vec![stored], Durability::Disk).await.map(drop)
+}
+
+/// Sends a result to the address that the caller named, as far as the function may reach it.
+pub(super) async fn call_back(parts: &Parts, revision: &Arc<LiveRevision>, placed: &Placed) -> Attempted {
+    let message = placed.stored.event.data.as_ref().and_then(Message::decode);
+    let Some((message, url)) = message.and_then(|message| {
+        let url = message.callback()?.to_owned();
+        Some((message, url))
+    }) else {
+        return Attempted::refused(&Fault::internal("a stored result cannot be read"), Outcome::Gone);
+    };
+    // The caller chose the address, so the called function's own limits hold for it.
+    let function = message.function().and_then(|function| revision.functions.get(function));
+    let Some(pool) = function.or_else(|| revision.functions.values().next()) else {
+        let fault = Fault::new(Code::FunctionNotFound, format!("app `{}` has no function", revision.app));
+        return Attempted::refused(&fault, Outcome::Rejected);
+    };
+    let request = match message.to_callback(&url) {
+        Ok(request) => request,
+        Err(fault) => return Attempted::refused(&fault, Outcome::Rejected),
+    };
+    let sent = tokio::time::timeout(
+        pool.code().spec.timeout(),
+        parts.dispatcher.external().call(pool.code(), request),
+    );
+    let reply = match sent.await {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(fault)) if fault.code() == Code::EgressDenied => {
+            return Attempted::refused(&fault, Outcome::Rejected);
+        }
+        Ok(Err(fault)) => return Attempted::refused(&fault, Outcome::Retry { after_ms: None }),
+        Err(_) => {
+            let fault = Fault::new(Code::DependencyFailed, format!("`{url}` did not answer in time"));
+            return Attempted::refused(&fault, Outcome::Retry { after_ms: None });
+        }
+    };
+    let judged = outcome::judge(reply.status(), None, outcome::retry_after_ms(reply.headers()));
+    let failure = outcome::failure(reply.status(), reply.headers(), &[], url);
+    Attempted { outcome: judged, failure }
+}

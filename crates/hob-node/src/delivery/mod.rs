@@ -1,0 +1,299 @@
+//! Delivery: every subscription, schedule and asynchronous call of the node gets its worker.
+//!
+//! **Why.** What was accepted by the bus must reach its functions whatever happens to the node, and in
+//! the revision in which it began.
+//!
+//! **How.** [`Delivery`] looks at the table of live apps whenever that changes, and starts and stops
+//! workers ([`worker`]) so that there is one for each trigger of each kept revision. [`role`] says what a
+//! worker does, [`attempt`] delivers one event, [`call`] makes one asynchronous call, [`outcome`] is the
+//! table of what answers mean, [`replay`] delivers old events once more.
+//!
+//! **Invariants.** One worker for each subscription: nobody else writes its position.
+//!
+//! **Not here:** when schedules run ([`crate::schedules`]).
+
+mod attempt;
+mod call;
+mod outcome;
+mod replay;
+mod role;
+mod worker;
+
+pub(crate) use replay::{replay, topic_not_found};
+pub(crate) use role::Role;
+
+use crate::bus::Bus;
+use crate::bus::position::Key;
+use crate::calls::{Calls, Told, calls_topic};
+use crate::dispatcher::Dispatcher;
+use crate::live::{Live, LiveApp, LiveTable};
+use crate::task::Tasks;
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::name::{AppName, FunctionName, TopicName};
+use hob_core::subscription::Stats;
+use hob_core::trigger::{StartAt, SubscriptionSpec};
+use hob_core::wire::SubscriptionInfo;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::timeout;
+use worker::{Handle, Wish};
+
+/// What workers work with.
+pub(crate) struct Parts {
+    pub(crate) bus: Arc<Bus>,
+    pub(crate) live: Arc<Live>,
+    pub(crate) calls: Arc<Calls>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) tasks: Arc<Tasks>,
+}
+
+/// All workers of a node.
+pub(crate) struct Delivery {
+    parts: Arc<Parts>,
+    /// By what they are and the topic they read: two kept revisions may name two for one name.
+    workers: Mutex<BTreeMap<(Key, TopicName), Handle>>,
+    /// Functions that have asynchronous calls.
+    called: Mutex<BTreeSet<(AppName, FunctionName)>>,
+    /// Held while workers start and stop.
+    arranging: tokio::sync::Mutex<()>,
+}
+
+impl Delivery {
+    /// Starts the workers of what is live now, and follows its changes.
+    ///
+    /// # Errors
+    /// `HOB-06xx` when positions or topics cannot be read.
+    pub(crate) async fn start(parts: Parts, told: Told) -> Result<Arc<Self>> {
+        let this = Arc::new(Self {
+            parts: Arc::new(parts),
+            workers: Mutex::default(),
+            called: Mutex::default(),
+            arranging: tokio::sync::Mutex::default(),
+        });
+        this.find_calls().await?;
+        let changes = this.parts.live.changes();
+        this.arrange().await?;
+        this.parts.bus.settle_rest().await?;
+        let follow = Arc::clone(&this);
+        this.parts.tasks.start("delivery", async move { follow.follow(changes, told).await });
+        Ok(this)
+    }
+
+    /// Finds functions with asynchronous calls from before the start.
+    async fn find_calls(&self) -> Result<()> {
+        let topics = self.parts.bus.log().topics().await?;
+        let table = Arc::clone(&self.parts.live.load());
+        for app in table.apps().values() {
+            let topic = calls_topic(&app.name);
+            if topics.iter().any(|(name, state)| *name == topic && state.next > state.first) {
+                let functions = app.kept.values().flat_map(|revision| revision.functions.keys());
+                lock(&self.called).extend(functions.map(|function| (app.name.clone(), function.clone())));
+            }
+        }
+        // What an app has left behind that was removed just before the node ended.
+        for (topic, state) in &topics {
+            let own = topic.as_str().strip_prefix("hob.").and_then(|rest| rest.split('.').nth(1));
+            if own.is_some_and(|app| table.app(app).is_none()) && state.next > state.first {
+                self.parts.bus.log().trim(topic, state.next).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn follow(&self, mut changes: tokio::sync::watch::Receiver<u64>, mut told: Told) {
+        loop {
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { return },
+                function = told.recv() => match function {
+                    Some(function) => drop(lock(&self.called).insert(function)),
+                    None => return,
+                },
+            }
+            if let Err(fault) = self.arrange().await {
+                tracing::error!(%fault, "subscriptions could not be started");
+            }
+        }
+    }
+
+    /// Starts and stops workers so that they are those of the live table.
+    async fn arrange(&self) -> Result<()> {
+        let _one_at_a_time = self.arranging.lock().await;
+        let table = Arc::clone(&self.parts.live.load());
+        let current = table.apps().values().map(|app| &*app.current.spec);
+        self.parts.bus.configure(current).await?;
+        let wanted = self.wanted(&table)?;
+        let gone: Vec<((Key, TopicName), Handle)> = {
+            let mut workers = lock(&self.workers);
+            let gone = workers.iter().filter(|(place, handle)| wanted.get(*place) != Some(&handle.role));
+            let gone: Vec<(Key, TopicName)> = gone.map(|(place, _)| place.clone()).collect();
+            gone.into_iter().filter_map(|place| workers.remove_entry(&place)).collect()
+        };
+        for ((key, topic), handle) in gone {
+            handle.tell(Wish::Stop).await;
+            // A new one must not begin before the old one has written its last position.
+            handle.ended().await;
+            self.parts.bus.settle(&topic, &key, None).await;
+        }
+        for (place, role) in wanted {
+            let known = lock(&self.workers).get(&place).cloned();
+            match known {
+                Some(handle) => handle.tell(Wish::Changed).await,
+                None => {
+                    let handle = worker::start(&self.parts, place.0.clone(), role).await?;
+                    lock(&self.workers).insert(place, handle);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every subscription that there has to be.
+    fn wanted(&self, table: &LiveTable) -> Result<BTreeMap<(Key, TopicName), Role>> {
+        let mut wanted = Vec::new();
+        for app in table.apps().values() {
+            for revision in app.kept.values().chain([&app.current]) {
+                let triggers = &revision.spec.triggers;
+                let events = triggers
+                    .subscriptions
+                    .iter()
+                    .map(|(name, spec)| (name, Role::Events(spec.topic.clone())));
+                let runs = triggers.schedules.keys().map(|name| (name, Role::Runs));
+                wanted.extend(events.chain(runs).map(|(name, role)| (Key::new(&app.name, name), role)));
+            }
+        }
+        for (app, function) in lock(&self.called).iter() {
+            if table.app(app.as_str()).is_some() {
+                wanted.extend([Role::calls(app, function)?, Role::callbacks(app)?]);
+            }
+        }
+        let places = wanted.into_iter().map(|(key, role)| {
+            let topic = role.topic(&key.app);
+            ((key, topic), role)
+        });
+        Ok(places.collect())
+    }
+
+    /// Begins nothing any more, and lets what runs end and be saved.
+    pub(crate) async fn stop(&self, grace: Duration) {
+        let _one_at_a_time = self.arranging.lock().await;
+        let workers: Vec<Handle> = std::mem::take(&mut *lock(&self.workers)).into_values().collect();
+        for handle in &workers {
+            handle.tell(Wish::Stop).await;
+        }
+        let ended = futures_util::future::join_all(workers.iter().map(Handle::ended));
+        if timeout(grace, ended).await.is_err() {
+            tracing::warn!("deliveries were still running and are made again after the next start");
+        }
+    }
+
+    /// Subscriptions to topics, by app and name.
+    pub(crate) async fn list(&self) -> Vec<SubscriptionInfo> {
+        let keys: BTreeSet<Key> = lock(&self.workers).keys().map(|(key, _)| key.clone()).collect();
+        let mut found = Vec::new();
+        for key in keys {
+            found.extend(self.get(&key).await.ok());
+        }
+        found
+    }
+
+    /// One subscription to a topic.
+    ///
+    /// # Errors
+    /// `HOB-0807` when there is none.
+    pub(crate) async fn get(&self, key: &Key) -> Result<SubscriptionInfo> {
+        let handle = self.handle(key)?;
+        self.info(key, &handle).await.ok_or_else(|| not_found(key))
+    }
+
+    async fn info(&self, key: &Key, handle: &Handle) -> Option<SubscriptionInfo> {
+        let table = Arc::clone(&self.parts.live.load());
+        let (spec, current) = spec_of(table.app(key.app.as_str())?, key)?;
+        let (stats, last_failure) = handle.ask(Wish::Stats).await.ok()?;
+        let next = self.parts.bus.log().topic(&spec.topic).await.ok()?.map_or(1, |topic| topic.next);
+        let Stats { cursor, settled_above, in_flight, waiting, blocked, paused, counters, .. } = stats;
+        Some(SubscriptionInfo {
+            app: key.app.clone(),
+            name: key.name.clone(),
+            spec: spec.clone(),
+            current,
+            paused,
+            cursor,
+            lag: next.saturating_sub(cursor).saturating_sub(settled_above),
+            in_flight: in_flight as u64,
+            waiting: waiting as u64,
+            blocked: blocked as u64,
+            delivered: counters.delivered,
+            skipped: counters.skipped,
+            failed: counters.retried + counters.dead,
+            dead: counters.dead,
+            missing: counters.missing,
+            last_failure,
+        })
+    }
+
+    /// Whether something of a subscription runs or waits; false when there is none.
+    pub(crate) async fn is_busy(&self, key: &Key) -> bool {
+        let Ok(handle) = self.handle(key) else { return false };
+        let topic = handle.role.topic(&key.app);
+        let next = self.parts.bus.log().topic(&topic).await.ok().flatten().map_or(1, |topic| topic.next);
+        // What is not read yet may be for it.
+        handle.ask(Wish::Stats).await.is_ok_and(|(stats, _)| stats.pending > 0 || stats.next < next)
+    }
+
+    /// Delivers nothing for a subscription until it is resumed.
+    ///
+    /// # Errors
+    /// `HOB-0807` when there is none.
+    pub(crate) async fn pause(&self, key: &Key) -> Result<()> {
+        self.handle(key)?.ask(Wish::Pause).await?
+    }
+
+    /// Goes on with a subscription.
+    ///
+    /// # Errors
+    /// `HOB-0807` when there is none.
+    pub(crate) async fn resume(&self, key: &Key) -> Result<()> {
+        self.handle(key)?.ask(Wish::Resume).await?
+    }
+
+    /// Goes to another place with a subscription.
+    ///
+    /// # Errors
+    /// `HOB-0807` when there is none, and those of the log.
+    pub(crate) async fn seek(&self, key: &Key, to: StartAt) -> Result<()> {
+        let handle = self.handle(key)?;
+        let sequence = self.parts.bus.start(&handle.role.topic(&key.app), to).await?;
+        handle.ask(|answer| Wish::Seek(sequence, answer)).await?
+    }
+
+    /// The worker of a subscription: the one on the topic that the newest revision says.
+    fn handle(&self, key: &Key) -> Result<Handle> {
+        let table = self.parts.live.load();
+        let spec = table.app(key.app.as_str()).and_then(|app| spec_of(app, key));
+        let workers = lock(&self.workers);
+        let found = match spec {
+            Some((spec, _)) => workers.get(&(key.clone(), spec.topic.clone())),
+            None => workers.iter().find(|((known, _), _)| known == key).map(|(_, handle)| handle),
+        };
+        found.cloned().ok_or_else(|| not_found(key))
+    }
+}
+
+/// What the current revision says of a subscription, or else the newest that has it.
+fn spec_of<'a>(app: &'a LiveApp, key: &Key) -> Option<(&'a SubscriptionSpec, bool)> {
+    let of = |spec: &'a hob_core::spec::AppSpec| spec.triggers.subscriptions.get(&key.name);
+    match of(&app.current.spec) {
+        Some(spec) => Some((spec, true)),
+        None => app.kept.values().rev().find_map(|revision| Some((of(&revision.spec)?, false))),
+    }
+}
+
+fn not_found(key: &Key) -> Fault {
+    Fault::new(Code::SubscriptionNotFound, format!("there is no subscription `{key}`")).hint("hob sub ls")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,297 @@
+//! What a subscription is there for: events of a topic, runs of a schedule, calls, or their results.
+//!
+//! **How.** All of them are positions in topics driven by one machine ([`super::worker`]); what differs
+//! is which records are for it, how one is delivered, and what is written when one is given up.
+
+use super::Parts;
+use super::attempt::{Attempt, Attempted, record_of};
+use super::call;
+use crate::bus::Placed;
+use crate::bus::dead::{Failure, Letter};
+use crate::bus::position::Key;
+use crate::calls;
+use crate::live::LiveRevision;
+use hob_core::code::Code;
+use hob_core::event::record::{Cause, Stored};
+use hob_core::fault::{Fault, Result};
+use hob_core::filter::Filters;
+use hob_core::limit::{ASYNC_CONCURRENCY, CALLBACK_ATTEMPTS};
+use hob_core::name::{AppName, FunctionName, RevisionNumber, TopicName, TriggerName};
+use hob_core::port::Durability;
+use hob_core::subscription::{Delivery, Outcome, Rate, Reason, Settings, Wanted};
+use hob_core::trigger::{DeliverySpec, RetrySpec};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+/// What a subscription is there for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Events of a topic, by the manifest.
+    Events(TopicName),
+    /// Runs of a schedule.
+    Runs,
+    /// Asynchronous calls of a function.
+    Calls(FunctionName),
+    /// Results of such calls that somebody wants to have sent.
+    Callbacks,
+}
+
+/// What names of the node's own subscriptions begin with.
+const CALLS: &str = "hob-calls-";
+const CALLBACKS: &str = "hob-callbacks";
+
+impl Role {
+    /// The subscription for a function's asynchronous calls.
+    ///
+    /// # Errors
+    /// `HOB-0104`: never, since a function's name is short.
+    pub(super) fn calls(app: &AppName, function: &FunctionName) -> Result<(Key, Self)> {
+        let name = TriggerName::new(&format!("{CALLS}{function}"))?;
+        Ok((Key::new(app, &name), Self::Calls(function.clone())))
+    }
+
+    /// The subscription for an app's callbacks.
+    ///
+    /// # Errors
+    /// `HOB-0104`: never.
+    pub(super) fn callbacks(app: &AppName) -> Result<(Key, Self)> {
+        Ok((Key::new(app, &TriggerName::new(CALLBACKS)?), Self::Callbacks))
+    }
+
+    /// The topic whose records it reads.
+    pub(super) fn topic(&self, app: &AppName) -> TopicName {
+        match self {
+            Self::Events(topic) => topic.clone(),
+            Self::Runs => TopicName::own("schedules", app),
+            Self::Calls(_) => calls::calls_topic(app),
+            Self::Callbacks => calls::results_topic(app),
+        }
+    }
+}
+
+/// A subscription at work on its records: knows the app's revisions, and keeps compiled filters.
+pub(super) struct Desk {
+    pub(super) parts: Arc<Parts>,
+    pub(super) key: Key,
+    pub(super) role: Role,
+    pub(super) topic: TopicName,
+    filters: HashMap<RevisionNumber, Arc<Filters>>,
+    hasher: RandomState,
+}
+
+impl Desk {
+    pub(super) fn new(parts: Arc<Parts>, key: Key, role: Role) -> Self {
+        let topic = role.topic(&key.app);
+        Self { parts, key, role, topic, filters: HashMap::new(), hasher: RandomState::new() }
+    }
+
+    /// The revision that handles a record: the one that published it, if it is of this app and kept;
+    /// else the current one.
+    pub(super) fn revision_of(&self, stored: &Stored) -> Option<Arc<LiveRevision>> {
+        let table = self.parts.live.load();
+        let pinned = stored.cause.as_ref().filter(|cause| cause.app == self.key.app);
+        pinned
+            .and_then(|Cause { revision, .. }| table.revision(&self.key.app, *revision))
+            .or_else(|| table.app(self.key.app.as_str()).map(|app| Arc::clone(&app.current)))
+    }
+
+    /// How a revision wants it delivered; `None`: it has no such trigger.
+    pub(super) fn spec<'a>(&self, revision: &'a LiveRevision) -> Option<&'a DeliverySpec> {
+        let triggers = &revision.spec.triggers;
+        match &self.role {
+            Role::Events(topic) => {
+                let spec = triggers.subscriptions.get(&self.key.name)?;
+                (spec.topic == *topic).then_some(&spec.delivery)
+            }
+            Role::Runs => triggers.schedules.get(&self.key.name).map(|spec| &spec.delivery),
+            Role::Calls(_) | Role::Callbacks => None,
+        }
+    }
+
+    /// The machine's settings: those of the current revision, else of the newest kept one that has it.
+    pub(super) fn settings(&self) -> Settings {
+        let table = self.parts.live.load();
+        let Some(app) = table.app(self.key.app.as_str()) else { return Settings::default() };
+        let mut revisions = std::iter::once(&app.current).chain(app.kept.values().rev());
+        match &self.role {
+            Role::Events(_) | Role::Runs => revisions
+                .find_map(|revision| {
+                    let spec = self.spec(revision)?;
+                    let subscription = revision.spec.triggers.subscriptions.get(&self.key.name);
+                    let rate = subscription.and_then(|subscription| subscription.rate);
+                    Some(Settings {
+                        ordered: subscription.is_some_and(|subscription| subscription.order_by.is_some()),
+                        rate: rate.map(|rate| Rate { events: rate.events, interval_ms: rate.per_ms }),
+                        ..retry(&spec.retry, spec.concurrency)
+                    })
+                })
+                .unwrap_or_default(),
+            Role::Calls(function) => revisions
+                .find_map(|revision| revision.spec.functions.get(function))
+                .map(|spec| retry(&spec.asynchronous.retry, ASYNC_CONCURRENCY))
+                .unwrap_or_default(),
+            Role::Callbacks => retry(&RetrySpec::of(CALLBACK_ATTEMPTS), ASYNC_CONCURRENCY),
+        }
+    }
+
+    /// Whether a record is for this subscription.
+    pub(super) fn wanted(&mut self, placed: &Placed) -> (Wanted, Option<u64>) {
+        let stored = &placed.stored;
+        match &self.role {
+            Role::Calls(function) => {
+                let own = stored.event.subject.as_deref() == Some(function.as_str());
+                return (if own { Wanted::Deliver } else { Wanted::Skip }, None);
+            }
+            Role::Callbacks => {
+                let message = stored.event.data.as_ref().and_then(calls::Message::decode);
+                let own = message.is_some_and(|message| message.callback().is_some());
+                return (if own { Wanted::Deliver } else { Wanted::Skip }, None);
+            }
+            Role::Events(_) | Role::Runs => {}
+        }
+        let others = stored.only.as_ref().map_or(self.role == Role::Runs, |only| {
+            only.app != self.key.app || only.trigger != self.key.name
+        });
+        if others {
+            return (Wanted::Skip, None);
+        }
+        let revision = self.revision_of(stored);
+        let Some(revision) = revision.filter(|revision| self.spec(revision).is_some()) else {
+            return (Wanted::Skip, None);
+        };
+        if stored.only.is_none() && !self.matches(&revision, stored) {
+            return (Wanted::Skip, None);
+        }
+        let key = self.order_key(&revision, stored);
+        let expired = stored.event.expires_ms().is_some_and(|expires| expires <= crate::bus::now_ms());
+        (if expired { Wanted::Expired } else { Wanted::Deliver }, key)
+    }
+
+    fn matches(&mut self, revision: &LiveRevision, stored: &Stored) -> bool {
+        let Some(spec) = revision.spec.triggers.subscriptions.get(&self.key.name) else { return true };
+        let filters = self.filters.entry(revision.number).or_insert_with(|| {
+            // They were checked at deploy; what cannot be understood matches nothing.
+            Arc::new(Filters::compile(&spec.filters).unwrap_or_default())
+        });
+        filters.matches(&stored.event)
+    }
+
+    fn order_key(&self, revision: &LiveRevision, stored: &Stored) -> Option<u64> {
+        let spec = revision.spec.triggers.subscriptions.get(&self.key.name)?;
+        let value = stored.event.text(spec.order_by.as_deref()?)?;
+        Some(self.hasher.hash_one(&*value))
+    }
+
+    /// The app has other revisions.
+    pub(super) fn forget_filters(&mut self) {
+        self.filters.clear();
+    }
+
+    /// Makes an attempt.
+    pub(super) fn attempt(
+        &self,
+        placed: Placed,
+        delivery: Delivery,
+    ) -> impl Future<Output = Attempted> + Send + use<> {
+        let (parts, key, role, topic) =
+            (Arc::clone(&self.parts), self.key.clone(), self.role.clone(), self.topic.clone());
+        let revision = self.revision_of(&placed.stored);
+        let spec = revision.as_ref().and_then(|revision| self.spec(revision)).cloned();
+        async move {
+            let Some(revision) = revision else {
+                let what = format!("there is no app `{}` any more", key.app);
+                return Attempted::refused(&Fault::new(Code::AppNotFound, what), Outcome::Rejected);
+            };
+            match (&role, spec) {
+                (Role::Calls(function), _) => {
+                    call::make(&parts, &revision, function, &placed, delivery.attempt).await
+                }
+                (Role::Callbacks, _) => call::call_back(&parts, &revision, &placed).await,
+                (_, Some(spec)) => {
+                    let (bus, key, topic, placed) = (&*parts.bus, &key, &topic, &placed);
+                    let number = delivery.attempt;
+                    Attempt { bus, key, spec: &spec, revision, topic, placed, number, quiet: false }
+                        .make()
+                        .await
+                }
+                (_, None) => {
+                    let what = format!("revision {} has no trigger `{}`", revision.number, key.name);
+                    Attempted::refused(&Fault::new(Code::SubscriptionNotFound, what), Outcome::Rejected)
+                }
+            }
+        }
+    }
+
+    /// Writes what is to be written of a record that is given up.
+    pub(super) fn bury(
+        &self,
+        placed: Placed,
+        reason: Reason,
+        attempts: u32,
+        failure: Failure,
+    ) -> impl Future<Output = Result<()>> + Send + use<> {
+        let (parts, key, role, topic) =
+            (Arc::clone(&self.parts), self.key.clone(), self.role.clone(), self.topic.clone());
+        let revision = self.revision_of(&placed.stored);
+        let spec = revision.as_ref().and_then(|revision| self.spec(revision)).cloned();
+        async move {
+            let letter = Letter {
+                subscription: Some(key.clone()),
+                topic: topic.clone(),
+                sequence: placed.sequence,
+                reason: word(reason),
+                attempts,
+                failure,
+            };
+            match &role {
+                Role::Calls(function) => {
+                    return call::give_up(&parts, revision.as_deref(), function, &placed, &letter).await;
+                }
+                Role::Callbacks => return parts.bus.bury(&topic.dead(), &placed.stored, &letter).await,
+                Role::Events(_) | Role::Runs => {}
+            }
+            let dead = spec.as_ref().map_or_else(|| topic.dead(), |spec| spec.dead_letter.clone());
+            parts.bus.bury(&dead, &placed.stored, &letter).await?;
+            let failed = spec.as_ref().and_then(|spec| Some((spec, spec.on_failure.as_ref()?)));
+            if let Some((spec, into)) = failed {
+                let event =
+                    record_of(&key, &spec.function, &placed, attempts, condition(reason), &letter.failure);
+                let stored = Stored { hops: placed.stored.hops + 1, ..Stored::new(event) };
+                parts.bus.publish(into, vec![stored], Durability::Disk).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn retry(spec: &RetrySpec, concurrency: u32) -> Settings {
+    Settings {
+        attempts: spec.attempts,
+        backoff_min_ms: spec.backoff_min_ms,
+        backoff_max_ms: spec.backoff_max_ms,
+        age_ms: spec.age_ms,
+        ordered: false,
+        concurrency,
+        rate: None,
+    }
+}
+
+/// A reason in one word, as dead letters have it.
+fn word(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Attempts => "attempts",
+        Reason::Age => "age",
+        Reason::Rejected => "rejected",
+        Reason::Expired => "expired",
+        Reason::Crashes => "crashes",
+    }
+}
+
+/// A reason as AWS Lambda's destinations name it.
+pub(super) fn condition(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Age | Reason::Expired => "EventAgeExceeded",
+        Reason::Attempts | Reason::Rejected | Reason::Crashes => "RetriesExhausted",
+    }
+}

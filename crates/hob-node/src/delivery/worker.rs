@@ -1,0 +1,429 @@
+//! One subscription at work: feeds its machine, and carries out what that decides.
+//!
+//! **How.** A task that waits for whatever comes first: an event, an outcome, a save, a wish, a time.
+//! Deliveries, dead letters and saves run beside it and report back, so that none holds up another; the
+//! machine says how many there may be.
+//!
+//! **Invariants.** Everything that [`hob_core::subscription`] asks for is answered exactly once.
+
+use super::Parts;
+use super::attempt::Attempted;
+use super::role::{Desk, Role};
+use crate::bus::dead::Failure;
+use crate::bus::position::{self, Key};
+use crate::bus::{Placed, now_ms};
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::limit::{
+    DEAD_LETTER_ANSWER_BYTES_MAX, SUBSCRIPTION_CACHE_BYTES_MAX, SUBSCRIPTION_READ_BYTES_MAX,
+};
+use hob_core::port::ReadLimit;
+use hob_core::subscription::{
+    Bounds, Candidate, Delivery, Effect, Input, Machine, Outcome, Reason, Snapshot, Stats,
+};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+/// Reports that wait for the worker; those who report wait when it is full.
+const REPORTS_MAX: usize = 256;
+
+/// What somebody wants of a worker.
+pub(super) enum Wish {
+    /// Deliver nothing for now.
+    Pause(oneshot::Sender<Result<()>>),
+    /// Go on.
+    Resume(oneshot::Sender<Result<()>>),
+    /// Go to this sequence.
+    Seek(u64, oneshot::Sender<Result<()>>),
+    /// The app has other revisions.
+    Changed,
+    /// How it is.
+    Stats(oneshot::Sender<(Stats, Option<String>)>),
+    /// Begin nothing any more; end when everything has ended and is saved.
+    Stop,
+}
+
+/// What runs beside the worker and has ended.
+enum Report {
+    Delivered(Delivery, Attempted),
+    Buried(Delivery, bool),
+    Saved(u64, Result<()>),
+}
+
+/// The way to a worker.
+#[derive(Clone)]
+pub(super) struct Handle {
+    pub(super) role: Role,
+    wishes: mpsc::Sender<Wish>,
+}
+
+impl Handle {
+    /// Asks for something.
+    ///
+    /// # Errors
+    /// `HOB-0807` when the worker has ended.
+    pub(super) async fn ask<T>(&self, wish: impl FnOnce(oneshot::Sender<T>) -> Wish) -> Result<T> {
+        let gone = || Fault::new(Code::SubscriptionNotFound, "the subscription has just gone");
+        let (answer, answered) = oneshot::channel();
+        self.wishes.send(wish(answer)).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())
+    }
+
+    /// Tells it something; one that has ended need not know.
+    pub(super) async fn tell(&self, wish: Wish) {
+        let _ = self.wishes.send(wish).await;
+    }
+
+    /// Resolves when it has ended.
+    pub(super) async fn ended(&self) {
+        self.wishes.closed().await;
+    }
+}
+
+/// Starts the worker of one subscription.
+///
+/// # Errors
+/// `HOB-06xx` when its position cannot be read.
+pub(super) async fn start(parts: &Arc<Parts>, key: Key, role: Role) -> Result<Handle> {
+    let stored = position::load::<Snapshot>(parts.bus.state(), &key.position(&role.topic(&key.app))).await?;
+    let desk = Desk::new(Arc::clone(parts), key, role.clone());
+    let (now, settings, seed) = (now_ms(), desk.settings(), hob_core::schedule::seed(&desk.key.to_string()));
+    let (machine, version) = match stored {
+        Some((snapshot, version)) => {
+            (Machine::restore(snapshot, settings, Bounds::default(), seed ^ now, now), Some(version))
+        }
+        // A deploy stores where its subscriptions begin; the node's own begin with the first record.
+        None => (Machine::new(1, settings, Bounds::default(), seed ^ now, now), None),
+    };
+    let (wishes, wished) = mpsc::channel(REPORTS_MAX);
+    let (report, reports) = mpsc::channel(REPORTS_MAX);
+    let arrivals = parts.bus.arrivals(&desk.topic);
+    let worker = Worker {
+        desk,
+        machine,
+        version,
+        wished,
+        report,
+        reports,
+        arrivals,
+        wake: None,
+        effects: Vec::new(),
+        cache: Cache::default(),
+        failures: HashMap::new(),
+        last_failure: None,
+        saving: BTreeMap::new(),
+        stopping: false,
+    };
+    parts.bus.settle(&worker.desk.topic, &worker.desk.key, Some(worker.machine.settled_before())).await;
+    parts.tasks.start("subscription", worker.run());
+    Ok(Handle { role, wishes })
+}
+
+struct Worker {
+    desk: Desk,
+    machine: Machine,
+    /// Of the entry in the store.
+    version: Option<u64>,
+    wished: mpsc::Receiver<Wish>,
+    report: mpsc::Sender<Report>,
+    reports: mpsc::Receiver<Report>,
+    arrivals: watch::Receiver<u64>,
+    /// When the machine wants to be asked, milliseconds since the Unix epoch.
+    wake: Option<u64>,
+    effects: Vec<Effect>,
+    cache: Cache,
+    /// How the last attempt of a record failed.
+    failures: HashMap<u64, Failure>,
+    /// The newest failure, unless a later delivery succeeded.
+    last_failure: Option<String>,
+    /// Who waits for a snapshot of at least this version.
+    saving: BTreeMap<u64, Vec<oneshot::Sender<Result<()>>>>,
+    stopping: bool,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        self.step(Input::Tick).await;
+        while !(self.stopping && self.machine.is_idle()) {
+            let wake = self.wake;
+            tokio::select! {
+                biased;
+                Some(report) = self.reports.recv() => {
+                    if let Err(fault) = self.take(report).await {
+                        self.give_up(&fault);
+                        return;
+                    }
+                }
+                wish = self.wished.recv() => match wish {
+                    Some(wish) => self.grant(wish).await,
+                    None => self.stop().await,
+                },
+                changed = self.arrivals.changed(), if !self.stopping => {
+                    if changed.is_ok() {
+                        self.step(Input::Appended).await;
+                    }
+                }
+                () = sleep_until(wake) => {
+                    self.wake = None;
+                    self.step(Input::Tick).await;
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, report: Report) -> Result<()> {
+        match report {
+            Report::Delivered(delivery, attempted) => {
+                let Attempted { outcome, mut failure } = attempted;
+                if outcome == Outcome::Done {
+                    self.failures.remove(&delivery.sequence);
+                    self.last_failure = None;
+                } else {
+                    self.last_failure = Some(failure.text());
+                    shorten(&mut failure.answer);
+                    self.failures.insert(delivery.sequence, failure);
+                }
+                self.step(Input::Delivered { delivery, outcome }).await;
+            }
+            Report::Buried(delivery, durable) => {
+                if durable {
+                    self.failures.remove(&delivery.sequence);
+                }
+                self.step(Input::DeadLettered { delivery, durable }).await;
+            }
+            Report::Saved(version, Ok(())) => {
+                self.version = Some(self.version.unwrap_or(0) + 1);
+                self.step(Input::Saved { version }).await;
+                let settled = self.machine.settled_before();
+                self.desk.parts.bus.settle(&self.desk.topic, &self.desk.key, Some(settled)).await;
+                self.answer_saved();
+            }
+            // The app was removed, or its subscription was: nobody needs the position any more.
+            Report::Saved(_, Err(fault)) if fault.code() == Code::StoreConflict => return Err(fault),
+            Report::Saved(version, Err(fault)) => {
+                tracing::error!(%fault, subscription = %self.desk.key, "a position could not be saved");
+                self.step(Input::SaveFailed { version }).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn grant(&mut self, wish: Wish) {
+        match wish {
+            Wish::Pause(answer) => {
+                self.step(Input::Pause).await;
+                self.answer_when_saved(answer);
+            }
+            Wish::Resume(answer) => {
+                self.step(Input::Resume).await;
+                self.answer_when_saved(answer);
+            }
+            Wish::Seek(sequence, answer) => {
+                self.cache.clear();
+                self.failures.clear();
+                self.step(Input::Seek { sequence }).await;
+                self.answer_when_saved(answer);
+            }
+            Wish::Changed => {
+                self.desk.forget_filters();
+                let settings = self.desk.settings();
+                self.step(Input::Configure(settings)).await;
+            }
+            Wish::Stats(answer) => drop(answer.send((self.machine.stats(), self.last_failure.clone()))),
+            Wish::Stop => self.stop().await,
+        }
+    }
+
+    async fn stop(&mut self) {
+        if !std::mem::replace(&mut self.stopping, true) {
+            self.step(Input::Stop).await;
+        }
+    }
+
+    /// A wish is granted when it is on disk.
+    fn answer_when_saved(&mut self, answer: oneshot::Sender<Result<()>>) {
+        self.saving.entry(self.machine.version()).or_default().push(answer);
+        self.answer_saved();
+    }
+
+    fn answer_saved(&mut self) {
+        let saved = self.machine.saved_version();
+        while let Some(first) = self.saving.first_entry().filter(|first| *first.key() <= saved) {
+            first.remove().into_iter().for_each(|answer| drop(answer.send(Ok(()))));
+        }
+    }
+
+    fn give_up(&self, fault: &Fault) {
+        tracing::debug!(%fault, subscription = %self.desk.key, "the subscription has gone");
+    }
+
+    /// Feeds the machine and carries out what it decides, with what follows from that.
+    async fn step(&mut self, input: Input<'_>) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.machine.step(input, now_ms(), &mut effects);
+        let mut at = 0;
+        while at < effects.len() {
+            let effect = effects[at].clone();
+            at += 1;
+            self.carry_out(effect, &mut effects).await;
+        }
+        effects.clear();
+        self.effects = effects;
+    }
+
+    async fn carry_out(&mut self, effect: Effect, effects: &mut Vec<Effect>) {
+        match effect {
+            Effect::Fetch { from, records } => self.fetch(from, records, effects).await,
+            Effect::Deliver(delivery) => self.deliver(delivery).await,
+            Effect::DeadLetter { delivery, reason, failures } => {
+                self.bury(delivery, reason, failures).await;
+            }
+            Effect::Save(snapshot) => self.save(&snapshot),
+            Effect::WakeAt(at_ms) => self.wake = Some(at_ms),
+        }
+    }
+
+    async fn fetch(&mut self, from: u64, records: usize, effects: &mut Vec<Effect>) {
+        let limit = ReadLimit { records, bytes: SUBSCRIPTION_READ_BYTES_MAX };
+        // What comes from here on is news.
+        self.arrivals.mark_unchanged();
+        match self.desk.parts.bus.read(&self.desk.topic, from, limit).await {
+            Ok(page) => {
+                let candidates: Vec<Candidate> = page
+                    .events
+                    .into_iter()
+                    .map(|placed| {
+                        let (wanted, key) = self.desk.wanted(&placed);
+                        let (sequence, time_ms) = (placed.sequence, placed.published_ms);
+                        if wanted == hob_core::subscription::Wanted::Deliver {
+                            self.cache.put(placed);
+                        }
+                        Candidate { sequence, time_ms, key, wanted }
+                    })
+                    .collect();
+                let fetched = Input::Fetched { from, records: &candidates, next: page.next };
+                self.machine.step(fetched, now_ms(), effects);
+            }
+            Err(fault) => {
+                tracing::error!(%fault, topic = %self.desk.topic, "events cannot be read for now");
+                self.machine.step(Input::FetchFailed { from }, now_ms(), effects);
+            }
+        }
+    }
+
+    /// The event of a record that was read before, from memory or from the log again.
+    async fn event(&mut self, sequence: u64) -> Option<Placed> {
+        if let Some(placed) = self.cache.take(sequence) {
+            return Some(placed);
+        }
+        match self.desk.parts.bus.event(&self.desk.topic, sequence).await {
+            Ok(placed) => placed,
+            Err(fault) => {
+                tracing::error!(%fault, topic = %self.desk.topic, sequence, "an event cannot be read");
+                None
+            }
+        }
+    }
+
+    async fn deliver(&mut self, delivery: Delivery) {
+        let report = self.report.clone();
+        let Some(placed) = self.event(delivery.sequence).await else {
+            let gone = Attempted { outcome: Outcome::Gone, failure: Failure::default() };
+            let told = async move { drop(report.send(Report::Delivered(delivery, gone)).await) };
+            return self.desk.parts.tasks.start("delivery", told);
+        };
+        let attempt = self.desk.attempt(placed, delivery);
+        self.desk.parts.tasks.start("delivery", async move {
+            let attempted = attempt.await;
+            let _ = report.send(Report::Delivered(delivery, attempted)).await;
+        });
+    }
+
+    async fn bury(&mut self, delivery: Delivery, reason: Reason, failures: u32) {
+        let report = self.report.clone();
+        let Some(placed) = self.event(delivery.sequence).await else {
+            let told = async move { drop(report.send(Report::Buried(delivery, true)).await) };
+            return self.desk.parts.tasks.start("dead letter", told);
+        };
+        let failure = self.failures.get(&delivery.sequence).cloned().unwrap_or_default();
+        tracing::warn!(
+            subscription = %self.desk.key, topic = %self.desk.topic, sequence = delivery.sequence,
+            attempts = failures, ?reason, failure = failure.text(), "an event is given up"
+        );
+        let attempts = failures.max(u32::from(reason == Reason::Rejected));
+        let burial = self.desk.bury(placed, reason, attempts, failure);
+        self.desk.parts.tasks.start("dead letter", async move {
+            let buried = burial.await;
+            if let Err(fault) = &buried {
+                tracing::error!(%fault, sequence = delivery.sequence, "a dead letter could not be written");
+            }
+            let _ = report.send(Report::Buried(delivery, buried.is_ok())).await;
+        });
+    }
+
+    fn save(&self, snapshot: &Snapshot) {
+        let (report, parts, version) = (self.report.clone(), Arc::clone(&self.desk.parts), snapshot.version);
+        let write = position::write(self.desk.key.position(&self.desk.topic), snapshot, self.version);
+        self.desk.parts.tasks.start("position", async move {
+            let saved = match write {
+                Ok(write) => parts.bus.state().commit(vec![write]).await,
+                Err(fault) => Err(fault),
+            };
+            let _ = report.send(Report::Saved(version, saved)).await;
+        });
+    }
+}
+
+/// Sleeps until a time of the wall clock, but looks at that every half minute: it may be set.
+async fn sleep_until(at_ms: Option<u64>) {
+    const LOOK: Duration = Duration::from_secs(30);
+    let Some(at_ms) = at_ms else { return std::future::pending().await };
+    loop {
+        let left = at_ms.saturating_sub(now_ms());
+        if left == 0 {
+            return;
+        }
+        tokio::time::sleep_until(Instant::now() + Duration::from_millis(left).min(LOOK)).await;
+    }
+}
+
+/// Cuts what is kept of an answer.
+fn shorten(answer: &mut Option<String>) {
+    if let Some(text) = answer {
+        let mut end = text.len().min(DEAD_LETTER_ANSWER_BYTES_MAX);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+    }
+}
+
+/// Events that were read and are soon to be delivered, as far as they fit.
+#[derive(Default)]
+struct Cache {
+    events: HashMap<u64, Placed>,
+    bytes: usize,
+}
+
+impl Cache {
+    fn put(&mut self, placed: Placed) {
+        let bytes = placed.stored.event.bytes();
+        if self.bytes + bytes <= SUBSCRIPTION_CACHE_BYTES_MAX {
+            self.bytes += bytes;
+            self.events.insert(placed.sequence, placed);
+        }
+    }
+
+    fn take(&mut self, sequence: u64) -> Option<Placed> {
+        let placed = self.events.remove(&sequence)?;
+        self.bytes -= placed.stored.event.bytes();
+        Some(placed)
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,284 @@
+//! Schedules: when a run is due, its event goes to the bus.
+//!
+//! **Why.** A run is an event in `hob.schedules.<app>`, so it is as durable and retried as any other, and
+//! a node that is killed between deciding and remembering publishes it once: its id is its time.
+//!
+//! **How.** One task for all schedules. [`hob_core::schedule`] decides; this module stores what was
+//! decided, after it was done. The wall clock is looked at at least every half minute, since it may be set.
+//!
+//! **Not here:** how the run reaches its function ([`crate::delivery`]).
+
+use crate::bus::position::{self, Key};
+use crate::bus::{Bus, now_ms};
+use crate::delivery::Delivery;
+use crate::live::Live;
+use crate::task::Tasks;
+use hob_core::code::Code;
+use hob_core::event::record::{Only, Stored};
+use hob_core::event::{Event, timestamp};
+use hob_core::fault::{Fault, Result};
+use hob_core::name::TopicName;
+use hob_core::port::Durability;
+use hob_core::schedule::{Decision, Rules, Schedule, Skipped, State, decide, seed};
+use hob_core::trigger::ScheduleSpec;
+use hob_core::wire::{Published, ScheduleInfo};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, watch};
+
+/// How often the wall clock is looked at.
+const LOOK: Duration = Duration::from_secs(30);
+/// Next runs that are shown.
+const NEXT_SHOWN: usize = 5;
+/// The type of a run's event.
+const FIRED: &str = "dev.hob.schedule.fired";
+
+/// The schedules of one node.
+pub(crate) struct Schedules {
+    bus: Arc<Bus>,
+    live: Arc<Live>,
+    delivery: Arc<Delivery>,
+    known: Mutex<BTreeMap<Key, Known>>,
+    /// Told when a schedule was paused or resumed.
+    changed: watch::Sender<()>,
+}
+
+/// One schedule of a current revision.
+struct Known {
+    spec: ScheduleSpec,
+    schedule: Schedule,
+    rules: Rules,
+    state: State,
+    version: Option<u64>,
+    /// When to decide again.
+    wake_ms: Option<u64>,
+    fired: u64,
+    skipped: u64,
+    last_skipped: Option<Skipped>,
+}
+
+impl Schedules {
+    /// Finds the schedules of what is live, and begins to fire them.
+    ///
+    /// # Errors
+    /// `HOB-06xx` when what is stored of them cannot be read.
+    pub(crate) async fn start(
+        bus: Arc<Bus>,
+        live: Arc<Live>,
+        delivery: Arc<Delivery>,
+        tasks: &Tasks,
+    ) -> Result<Arc<Self>> {
+        let (known, changed) = (Mutex::default(), watch::Sender::new(()));
+        let this = Arc::new(Self { bus, live, delivery, known, changed });
+        let changes = this.live.changes();
+        this.find().await?;
+        let run = Arc::clone(&this);
+        tasks.start("schedules", async move { run.run(changes).await });
+        Ok(this)
+    }
+
+    async fn run(&self, mut changes: watch::Receiver<u64>) {
+        let mut asked = self.changed.subscribe();
+        loop {
+            let wake_ms = self.fire_due().await;
+            let left = wake_ms.map_or(LOOK, |wake| Duration::from_millis(wake.saturating_sub(now_ms())));
+            tokio::select! {
+                () = tokio::time::sleep(left.min(LOOK)) => {}
+                _ = asked.changed() => {}
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    if let Err(fault) = self.find().await {
+                        tracing::error!(%fault, "schedules could not be read");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes the known schedules those of the current revisions.
+    async fn find(&self) -> Result<()> {
+        let mut known = self.known.lock().await;
+        let table = Arc::clone(&self.live.load());
+        let mut found = BTreeMap::new();
+        for app in table.apps().values() {
+            for (name, spec) in &app.current.spec.triggers.schedules {
+                let key = Key::new(&app.name, name);
+                let one = match known.remove(&key) {
+                    Some(known) if known.spec == *spec => known,
+                    before => self.read(&key, spec, before).await?,
+                };
+                found.insert(key, one);
+            }
+        }
+        *known = found;
+        Ok(())
+    }
+
+    async fn read(&self, key: &Key, spec: &ScheduleSpec, before: Option<Known>) -> Result<Known> {
+        let stored = position::load::<State>(self.bus.state(), &key.schedule()).await?;
+        let (state, version) = match stored {
+            Some((state, version)) => (state, Some(version)),
+            None => (State::new(now_ms()), None),
+        };
+        let rules = Rules {
+            missed: spec.missed,
+            overlap: spec.overlap,
+            jitter: Duration::from_millis(spec.jitter_ms),
+            seed: seed(&key.to_string()),
+        };
+        let (fired, skipped, last_skipped) =
+            before.map_or((0, 0, None), |before| (before.fired, before.skipped, before.last_skipped));
+        Ok(Known {
+            spec: spec.clone(),
+            schedule: Schedule::new(&spec.expression, &spec.zone)?,
+            rules,
+            state,
+            version,
+            wake_ms: Some(0),
+            fired,
+            skipped,
+            last_skipped,
+        })
+    }
+
+    /// Fires what is due; returns when to look again.
+    async fn fire_due(&self) -> Option<u64> {
+        let mut known = self.known.lock().await;
+        let mut next: Option<u64> = None;
+        for (key, one) in known.iter_mut() {
+            if one.wake_ms.is_some_and(|wake| wake <= now_ms())
+                && let Err(fault) = self.decide(key, one).await
+            {
+                tracing::error!(%fault, schedule = %key, "a run could not be published, and is tried again");
+                one.wake_ms = Some(now_ms() + 1000);
+            }
+            next = [next, one.wake_ms].into_iter().flatten().min();
+        }
+        next
+    }
+
+    async fn decide(&self, key: &Key, one: &mut Known) -> Result<()> {
+        let running = self.delivery.is_busy(key).await;
+        let Decision { fire, skipped, state, wake_ms } =
+            decide(&one.schedule, &one.rules, &one.state, now_ms(), running);
+        for run in &fire {
+            self.publish(key, &one.spec, &timestamp(run.due_ms), Some(run.due_ms)).await?;
+            tracing::debug!(schedule = %key, due_ms = run.due_ms, made_up = run.made_up, "a run is due");
+        }
+        for skip in skipped {
+            tracing::info!(schedule = %key, reason = ?skip.reason, runs = skip.count, "runs are left out");
+            one.skipped += skip.count;
+            one.last_skipped = Some(skip);
+        }
+        one.fired += fire.len() as u64;
+        if state != one.state || one.version.is_none() {
+            self.save(key, one, state).await?;
+        }
+        one.wake_ms = wake_ms;
+        Ok(())
+    }
+
+    async fn save(&self, key: &Key, one: &mut Known, state: State) -> Result<()> {
+        let write = position::write(key.schedule(), &state, one.version)?;
+        self.bus.state().commit(vec![write]).await?;
+        one.version = Some(one.version.unwrap_or(0) + 1);
+        one.state = state;
+        Ok(())
+    }
+
+    /// Publishes a run for its schedule alone; `id` tells it from others.
+    async fn publish(
+        &self,
+        key: &Key,
+        spec: &ScheduleSpec,
+        id: &str,
+        due_ms: Option<u64>,
+    ) -> Result<Published> {
+        let source = format!("/apps/{}/schedules/{}", key.app, key.name);
+        let mut event = Event::new(id, source, FIRED);
+        event.subject = Some(key.name.to_string());
+        event.time = Some(timestamp(due_ms.unwrap_or_else(now_ms)));
+        if let Some(data) = &spec.data {
+            event.datacontenttype = Some("application/json".to_owned());
+            event.data = Some(data.to_string().into());
+        }
+        let only = Some(Only { app: key.app.clone(), trigger: key.name.clone() });
+        let stored = Stored { only, ..Stored::new(event) };
+        let topic = TopicName::own("schedules", &key.app);
+        let published = self.bus.publish(&topic, vec![stored], Durability::Disk).await?;
+        published.into_iter().next().ok_or_else(|| Fault::internal("a published event has no place"))
+    }
+
+    /// Every schedule, by app and name.
+    pub(crate) async fn list(&self) -> Vec<ScheduleInfo> {
+        self.known.lock().await.iter().map(|(key, one)| info(key, one)).collect()
+    }
+
+    /// One schedule.
+    ///
+    /// # Errors
+    /// `HOB-0808` when there is none.
+    pub(crate) async fn get(&self, key: &Key) -> Result<ScheduleInfo> {
+        self.known.lock().await.get(key).map(|one| info(key, one)).ok_or_else(|| not_found(key))
+    }
+
+    /// Publishes a run now, whatever the schedule says.
+    ///
+    /// # Errors
+    /// `HOB-0808` when there is none, and those of [`Bus::publish`].
+    pub(crate) async fn fire(&self, key: &Key) -> Result<Published> {
+        let mut known = self.known.lock().await;
+        let one = known.get_mut(key).ok_or_else(|| not_found(key))?;
+        let spec = one.spec.clone();
+        let published =
+            self.publish(key, &spec, &format!("by-hand-{}", crate::identity::invocation()), None).await?;
+        one.fired += 1;
+        Ok(published)
+    }
+
+    /// Leaves runs out until the schedule is resumed, or ends that.
+    ///
+    /// # Errors
+    /// `HOB-0808` when there is none, and those of the store.
+    pub(crate) async fn pause(&self, key: &Key, pause: bool) -> Result<()> {
+        let mut known = self.known.lock().await;
+        let one = known.get_mut(key).ok_or_else(|| not_found(key))?;
+        self.decide(key, one).await?;
+        let state = if pause { one.state.pause() } else { one.state.resume(now_ms()) };
+        self.save(key, one, state).await?;
+        one.wake_ms = Some(0);
+        // The task is gone only when the node stops.
+        let _ = self.changed.send(());
+        Ok(())
+    }
+}
+
+fn info(key: &Key, one: &Known) -> ScheduleInfo {
+    let from = one.state.last_ms.unwrap_or(0).max(now_ms());
+    let after = |at: &u64| one.schedule.next_after(*at, one.state.anchor_ms);
+    let next_ms: Vec<u64> = std::iter::successors(after(&from), after).take(NEXT_SHOWN).collect();
+    ScheduleInfo {
+        app: key.app.clone(),
+        name: key.name.clone(),
+        spec: one.spec.clone(),
+        paused: one.state.paused,
+        last_ms: one.state.last_ms,
+        next: next_ms.iter().map(|at| one.schedule.show(*at)).collect(),
+        next_ms,
+        description: one.schedule.describe(),
+        fired: one.fired,
+        skipped: one.skipped,
+        last_skipped: one.last_skipped.as_ref().map(|skip| {
+            let reason = serde_json::to_value(skip.reason).ok();
+            let reason = reason.as_ref().and_then(|reason| reason.as_str()).unwrap_or_default().to_owned();
+            format!("{reason} at {}", one.schedule.show(skip.last_ms))
+        }),
+    }
+}
+
+fn not_found(key: &Key) -> Fault {
+    Fault::new(Code::ScheduleNotFound, format!("there is no schedule `{key}`")).hint("hob cron ls")
+}
