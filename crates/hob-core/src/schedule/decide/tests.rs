@@ -166,6 +166,10 @@ fn delays_differ_by_name_stay_the_same_and_keep_the_order() {
         let mean_ms = found.iter().sum::<u64>() / 999;
         assert!(mean_ms.abs_diff(longest_ms / 2) < longest_ms / 20, "{jitter_s}: {mean_ms}");
     }
+    let daily = Schedule::new("@daily", "UTC").unwrap();
+    let rules = Rules { jitter: Duration::from_secs(24 * 3600), ..ONCE };
+    let runs = Runs { schedule: &daily, rules: &rules, anchor_ms: 0 };
+    assert!((0..100).all(|day| runs.ripe_at(day * 24 * HOUR_MS) - day * 24 * HOUR_MS <= HOUR_MS));
     // Before its delay has passed, a run waits.
     let rules = Rules { jitter: Duration::from_secs(60), seed: seed("a"), ..ONCE };
     let wake_ms = decide(&schedule, &rules, &State::new(0), 0, false).wake_ms.unwrap();
