@@ -286,6 +286,12 @@ pub const SCHEDULE_LATE_MAX: Duration = Duration::from_secs(60);
 pub const SCHEDULE_JITTER_CEILING: Duration = Duration::from_secs(3600);
 /// One schedule expression.
 pub const SCHEDULE_BYTES_MAX: usize = 256;
+/// Shortest step of `@every`.
+pub const SCHEDULE_STEP_MIN: Duration = Duration::from_secs(1);
+/// Longest step of `@every` and `rate(…)`: a hundred years, so that sums stay far from overflow.
+pub const SCHEDULE_STEP_MAX: Duration = Duration::from_secs(36_500 * 24 * 3600);
+/// Runs left out that are counted in one decision; of more it is only said that there are more.
+pub const SKIPPED_RUNS_COUNTED_MAX: u64 = 10_000;
 
 const _: () = assert!(ASYNC_BODY_BYTES_MAX < EVENT_BYTES_MAX && ASYNC_RESULT_BYTES_MAX < EVENT_BYTES_MAX);
 const _: () =

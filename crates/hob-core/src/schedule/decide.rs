@@ -15,25 +15,23 @@
 //!   again, also if the clock was wrong when they were.
 //! - *Paused.* Runs are left out and never made up for. [`State::resume`] decides all that was due during the
 //!   pause, also when the node was down.
-//! - *Overlap* is looked at last and concerns runs on time: made-up ones wait for each other, and a run that is on
-//!   time beside them counts as overlapping (with [`Overlap::Skip`]).
+//! - *Overlap* is looked at last. While a run has not ended, [`Overlap::Skip`] leaves out all others. While
+//!   none is running, it lets all made-up runs of a decision through (the caller begins them one after
+//!   another), and a run on time only if it is the first: beside others it would overlap with them.
 //!
 //! **Exactly once** needs the caller: it stores the new state together with the runs, or gives each run an
 //! identity of the schedule's name and [`Fire::due_ms`]. When a state is lost after its runs began, the same
 //! due times may be decided again.
 //!
 //! The work is bounded, however long the pause was: it is looked at from its end, at most
-//! [`MISSED_RUNS_MAX`] runs are begun, and at most [`COUNTED_MAX`] are counted.
+//! [`MISSED_RUNS_MAX`] runs are begun, and at most [`SKIPPED_RUNS_COUNTED_MAX`] are counted.
 //!
 //! **Not here:** a run that somebody asks for by hand; it has no due time.
 
 use super::Schedule;
-use crate::limit::{MISSED_RUNS_MAX, SCHEDULE_JITTER_CEILING, SCHEDULE_LATE_MAX};
+use crate::limit::{MISSED_RUNS_MAX, SCHEDULE_JITTER_CEILING, SCHEDULE_LATE_MAX, SKIPPED_RUNS_COUNTED_MAX};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-
-/// Runs left out that are counted in one decision; of more it is only said that there are more.
-pub const COUNTED_MAX: u64 = 10_000;
 
 /// What becomes of runs whose time passed while the node or its clock was not there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -227,7 +225,7 @@ impl Decision {
         let mut skipped = Skipped { reason, first_ms: until_ms, last_ms: until_ms, count: 0, more: false };
         let mut at_ms = from_ms;
         while let Some(due_ms) = runs.after(at_ms).filter(|due_ms| *due_ms <= until_ms) {
-            if skipped.count == COUNTED_MAX {
+            if skipped.count == SKIPPED_RUNS_COUNTED_MAX {
                 skipped.more = true;
                 break;
             }

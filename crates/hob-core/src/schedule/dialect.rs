@@ -1,11 +1,11 @@
 //! The dialects of cron expressions, told apart by their form.
 //!
-//! | form | dialect | weekdays | `L` `W` `#` |
+//! | form | dialect | Sunday | `L` `W` `#` |
 //! | --- | --- | --- | --- |
-//! | 5 fields | POSIX: minute, hour, day, month, weekday; `?` is `*` | 0–7, 0 and 7 are Sunday | no |
-//! | 6 fields | the same with seconds first | 0–7, 0 and 7 are Sunday | no |
-//! | 6 fields with `?`, or 7 | Quartz: seconds first, year last where there are 7; exactly one `?` | 1–7, 1 is Sunday | yes |
-//! | `cron(…)` | AWS: minute to weekday, then the year; exactly one `?` | 1–7, 1 is Sunday | yes |
+//! | 5 fields | POSIX: minute, hour, day, month, weekday; a day field may be `?` for `*` | 0, 7 | no |
+//! | 6 fields | the same with seconds first | 0, 7 | no |
+//! | 6 with `?`, or 7 | Quartz: seconds first, year last where there are 7; exactly one `?` | 1 | yes |
+//! | `cron(…)` | AWS: minute to weekday, then the year; exactly one `?` | 1 | yes |
 //!
 //! **Why.** The same digits mean different weekdays in different products, so that the form has to decide.
 //! Quartz requires a `?`, which no other product with seconds first needs. Names (`MON`) mean the same

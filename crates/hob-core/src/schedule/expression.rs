@@ -17,15 +17,11 @@ use super::calendar::{Calendar, count};
 use super::{dialect, words};
 use crate::code::Code;
 use crate::fault::{Fault, Result};
-use crate::limit::SCHEDULE_BYTES_MAX;
+use crate::limit::{SCHEDULE_BYTES_MAX, SCHEDULE_STEP_MAX, SCHEDULE_STEP_MIN};
 use crate::{near, unit};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-
-/// The shortest step of `@every`.
-const STEP_MS_MIN: u64 = 1000;
-/// The longest step of `@every`: a hundred years, so that sums stay far from overflow.
-const STEP_MS_MAX: u64 = 36_500 * 86_400_000;
+use std::time::Duration;
 
 const MACROS: &[(&str, &str)] = &[
     ("@yearly", "0 0 1 1 *"),
@@ -180,10 +176,14 @@ fn every(text: &str, time: &str) -> Result<Kind> {
     if time.is_empty() {
         return Err(refuse("is missing"));
     }
-    if !(STEP_MS_MIN..=STEP_MS_MAX).contains(&sum_ms) {
+    if !may_step(sum_ms) {
         return Err(refuse(&format!("is `{time}`, but has to be from 1s to 36500d")));
     }
     Ok(Kind::Every(sum_ms))
+}
+
+fn may_step(step_ms: u64) -> bool {
+    (SCHEDULE_STEP_MIN..=SCHEDULE_STEP_MAX).contains(&Duration::from_millis(step_ms))
 }
 
 fn every_rate(text: &str, rate: &str) -> Result<Kind> {
@@ -197,7 +197,7 @@ fn every_rate(text: &str, rate: &str) -> Result<Kind> {
     };
     let number = number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse::<u64>().ok());
     let step_ms = number.flatten().zip(unit_ms).and_then(|(number, unit_ms)| number.checked_mul(unit_ms));
-    match step_ms.filter(|step_ms| (STEP_MS_MIN..=STEP_MS_MAX).contains(step_ms)) {
+    match step_ms.filter(|step_ms| may_step(*step_ms)) {
         Some(step_ms) => Ok(Kind::Every(step_ms)),
         None => {
             let wanted = "has to be a number from 1 and `minutes`, `hours` or `days` (36500 days at most)";
@@ -210,7 +210,7 @@ fn every_rate(text: &str, rate: &str) -> Result<Kind> {
 fn once(text: &str, moment: &str) -> Result<Kind> {
     let refuse = || {
         let wanted = "a date and a time in whole seconds, from 1970 to 9998";
-        let message = format!("the moment of the schedule `{text}` is `{moment}`, but has to be {wanted}");
+        let message = format!("the moment of the schedule `{text}` has to be {wanted}");
         let hint =
             "`@at 2026-11-21T01:00:00` is local time; add `Z` or an offset such as `+02:00` for another";
         Fault::new(Code::ScheduleInvalid, message).hint(hint)

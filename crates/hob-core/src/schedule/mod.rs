@@ -4,11 +4,12 @@
 //! hard to meet in a test that waits. As values that read no clock, years of them pass in a second.
 //!
 //! **How.** [`Expression`] is what a person wrote; a [`Schedule`] adds the time zone and says when it is due
-//! after some moment. [`decide`] compares that with the time that it is told and with what was decided
+//! after some moment. [`decide()`] compares that with the time that it is told and with what was decided
 //! before, and says which runs to begin, which are left out and why, and when to ask again.
 //!
-//! Times are milliseconds since 1970 in UTC, without leap seconds. What happens in the hours that a clock
-//! skips and repeats is told in [`next`].
+//! Times are milliseconds since 1970 in UTC, without leap seconds. Where a clock skips or repeats an hour,
+//! what is due at fixed hours is due once: at the jump, or the first time. What is due in every hour follows
+//! the time that passes.
 //!
 //! **Not here:** waiting, storing the [`State`], beginning a run (`hob-node`).
 
@@ -21,7 +22,7 @@ mod field;
 mod next;
 mod words;
 
-pub use decide::{COUNTED_MAX, Decision, Fire, Missed, Overlap, Reason, Rules, Skipped, State, decide, seed};
+pub use decide::{Decision, Fire, Missed, Overlap, Reason, Rules, Skipped, State, decide, seed};
 pub use expression::Expression;
 
 use crate::code::Code;

@@ -119,6 +119,11 @@ fn what_runs_in_every_hour_follows_the_time_that_passes() {
             ("15 * * * *", "2026-10-03T15:00:00Z", "2026-10-04T03:15+11:00"),
         ],
     );
+    // A clock that goes back over midnight shows the end of a day again, or the beginning of the next.
+    let end = "2019-02-16T23:30-02:00 2019-02-16T23:30-03:00 2020-02-16T00:30-03:00";
+    check("America/Sao_Paulo", &[("30 * 16 2 *", "2019-02-17T01:00:00Z", end)]);
+    let beginning = "2010-11-07T00:00-02:30 2010-11-07T00:00-03:30 2010-11-07T01:00-03:30";
+    check("America/St_Johns", &[("0 * 7 11 *", "2010-11-07T02:00:00Z", beginning)]);
     check("Asia/Kathmandu", &[("0 * * * *", "2026-01-01T00:00:00Z", "2026-01-01T06:00+05:45")]);
 }
 
@@ -230,6 +235,23 @@ fn macros_steps_and_single_moments() {
             ("TZ=europe/london 0 3 * * *", "2026-07-01T00:00:00Z", "2026-07-01T03:00+01:00"),
         ],
     );
+}
+
+#[test]
+fn steps_begin_one_step_after_the_schedule_was_created() {
+    let schedule = Schedule::new("@every 10s", "UTC").unwrap();
+    for (at_ms, last_ms, next_ms) in
+        [(0, None, 15_500), (5500, None, 15_500), (15_499, None, 15_500), (15_500, Some(15_500), 25_500)]
+    {
+        assert_eq!(schedule.last_until(at_ms, 5500), last_ms, "{at_ms}");
+        assert_eq!(schedule.next_after(at_ms, 5500), Some(next_ms), "{at_ms}");
+    }
+    // Times that no calendar has are no reason to fail.
+    for expression in ["@every 10s", "* * * * *", "0 3 * * *", "@at 9997-01-01T00:00:00Z"] {
+        let schedule = Schedule::new(expression, "Europe/London").unwrap();
+        assert_eq!(schedule.next_after(u64::MAX, 0), None, "{expression}");
+        let _ = schedule.last_until(u64::MAX, 0);
+    }
 }
 
 #[test]
@@ -402,27 +424,27 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "@at",
-        "the moment of the schedule `@at` is ``, but has to be a date and a time in whole seconds, from 1970 to 9998",
+        "the moment of the schedule `@at` has to be a date and a time in whole seconds, from 1970 to 9998",
     ),
     (
         "@at tomorrow",
-        "the moment of the schedule `@at tomorrow` is `tomorrow`, but has to be a date and a time in whole seconds, from 1970 to 9998",
+        "the moment of the schedule `@at tomorrow` has to be a date and a time in whole seconds, from 1970 to 9998",
     ),
     (
         "at(2026-02-30T01:00:00)",
-        "the moment of the schedule `at(2026-02-30T01:00:00)` is `2026-02-30T01:00:00`, but has to be a date and a time in whole seconds, from 1970 to 9998",
+        "the moment of the schedule `at(2026-02-30T01:00:00)` has to be a date and a time in whole seconds, from 1970 to 9998",
     ),
     (
         "at(2026-02-20T01:00:00.5)",
-        "the moment of the schedule `at(2026-02-20T01:00:00.5)` is `2026-02-20T01:00:00.5`, but has to be a date and a time in whole seconds, from 1970 to 9998",
+        "the moment of the schedule `at(2026-02-20T01:00:00.5)` has to be a date and a time in whole seconds, from 1970 to 9998",
     ),
     (
         "at(1960-02-20T01:00:00)",
-        "the moment of the schedule `at(1960-02-20T01:00:00)` is `1960-02-20T01:00:00`, but has to be a date and a time in whole seconds, from 1970 to 9998",
+        "the moment of the schedule `at(1960-02-20T01:00:00)` has to be a date and a time in whole seconds, from 1970 to 9998",
     ),
     (
         "@at 2026-11-21T01:00:00[Europe/London]",
-        "the moment of the schedule `@at 2026-11-21T01:00:00[Europe/London]` is `2026-11-21T01:00:00[Europe/London]`, but has to be a date and a time in whole seconds, from 1970 to 9998",
+        "the moment of the schedule `@at 2026-11-21T01:00:00[Europe/London]` has to be a date and a time in whole seconds, from 1970 to 9998",
     ),
     ("TZ=UTC", "the schedule is empty"),
     ("é * * * *", "the minute of the schedule `é * * * *` is `é`, but has to be 0-59"),
