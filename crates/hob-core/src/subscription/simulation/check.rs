@@ -21,7 +21,9 @@ pub(super) struct Facts {
     firsts: BTreeMap<(u32, u64), u64>,
     /// Delivered, dead or passed over.
     ended: BTreeSet<(u32, u64)>,
-    /// The same, in this life.
+    /// Dead.
+    dead: BTreeSet<(u32, u64)>,
+    /// Delivered, dead or passed over in this life.
     ended_now: BTreeSet<(u32, u64)>,
     /// Where each generation has begun.
     begins: BTreeMap<u32, u64>,
@@ -43,6 +45,7 @@ impl Facts {
             failures: BTreeMap::new(),
             firsts: BTreeMap::new(),
             ended: BTreeSet::new(),
+            dead: BTreeSet::new(),
             ended_now: BTreeSet::new(),
             begins: BTreeMap::from([(1, 1)]),
             surplus: 0,
@@ -110,7 +113,8 @@ impl Facts {
             let same = |other: &&Delivery| records[other.sequence as usize - 1].key == Some(key);
             let other = self.in_flight.iter().find(same);
             ensure(other.is_none(), || format!("{delivery:?} and {other:?} of one key are in flight"))?;
-            if before == 0 {
+            // A dead letter may be forgotten in a crash like a delivery, and be decided otherwise then.
+            if before == 0 && !self.dead.contains(&id) {
                 let last = self.firsts.insert((generation, key), sequence).unwrap_or(0);
                 ensure(sequence > last, || format!("{delivery:?} comes after {last} of the same key"))?;
             }
@@ -140,9 +144,14 @@ impl Facts {
         }
     }
 
-    pub(super) fn end(&mut self, id: (u32, u64)) {
+    fn end(&mut self, id: (u32, u64)) {
         self.ended.insert(id);
         self.ended_now.insert(id);
+    }
+
+    pub(super) fn buried(&mut self, id: (u32, u64)) {
+        self.dead.insert(id);
+        self.end(id);
     }
 
     /// The rules for one dead letter.

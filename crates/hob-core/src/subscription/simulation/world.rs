@@ -262,7 +262,7 @@ impl World {
                 self.facts.burying -= 1;
                 let durable = self.calm || !self.chance(15);
                 if durable {
-                    self.facts.end((delivery.generation, delivery.sequence));
+                    self.facts.buried((delivery.generation, delivery.sequence));
                     self.dead.insert((delivery.sequence, reason));
                 }
                 self.input(Input::DeadLettered { delivery, durable })?;
