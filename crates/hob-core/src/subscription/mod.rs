@@ -126,7 +126,8 @@ impl Default for Bounds {
         Self {
             window: SUBSCRIPTION_WINDOW_MAX,
             page: 256,
-            stride: 1024,
+            // Twice `save_settled`: the mark moves on before what is below it is used up.
+            stride: 2048,
             save_settled: 1024,
             save_pause_ms: 100,
         }

@@ -135,8 +135,8 @@ fn show(effects: &[Effect], shown: &str) -> String {
             Effect::Save(snapshot) => {
                 let _ =
                     write!(text, "save {}{}", snapshot.cursor, if snapshot.sealed { " sealed" } else { "" });
-                let named = snapshot.waiting.iter().filter(|waiting| waiting.named);
-                named.map(|waiting| write!(text, " names {}", waiting.sequence)).collect()
+                let mut named = snapshot.waiting.iter().filter(|waiting| waiting.named);
+                named.try_for_each(|waiting| write!(text, " names {}", waiting.sequence))
             }
             Effect::WakeAt(at_ms) => write!(text, "wake {at_ms}"),
         };
@@ -474,7 +474,8 @@ fn flow(records: u64, time_ms: impl Fn(u64) -> u64, outcome: Outcome) -> (Vec<Sn
         match effect {
             Effect::Fetch { from, records: most } => {
                 let last = (from + most as u64).min(records + 1);
-                let wanted = |sequence: u64| if sequence % 2 == 0 { Wanted::Skip } else { Wanted::Deliver };
+                let wanted =
+                    |sequence: u64| if sequence.is_multiple_of(2) { Wanted::Skip } else { Wanted::Deliver };
                 let page: Vec<Candidate> = (from..last)
                     .map(|sequence| Candidate { sequence, time_ms: 0, key: None, wanted: wanted(sequence) })
                     .collect();
@@ -492,6 +493,12 @@ fn flow(records: u64, time_ms: impl Fn(u64) -> u64, outcome: Outcome) -> (Vec<Sn
             Effect::DeadLetter { .. } | Effect::WakeAt(_) => {}
         }
         todo.append(&mut effects);
+    }
+    machine.step(Input::Tick, time_ms(deliveries) + 100, &mut effects);
+    for effect in effects {
+        if let Effect::Save(snapshot) = effect {
+            snapshots.push(*snapshot);
+        }
     }
     (snapshots, deliveries)
 }

@@ -9,6 +9,11 @@ pub(super) fn ensure(holds: bool, problem: impl FnOnce() -> String) -> Result<()
     if holds { Ok(()) } else { Err(problem()) }
 }
 
+/// Where the record of a sequence is.
+pub(super) fn index(sequence: u64) -> usize {
+    usize::try_from(sequence - 1).expect("simulated topics are short")
+}
+
 /// The facts, gathered outside the machine.
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -96,8 +101,9 @@ impl Facts {
     ) -> Result<(), String> {
         let Delivery { sequence, generation, attempt } = delivery;
         let id = (generation, sequence);
-        let record = usize::try_from(sequence - 1).ok().and_then(|index| records.get(index));
-        let Some(record) = record else { return Err(format!("{delivery:?}: there is no such record")) };
+        let Some(record) = records.get(index(sequence)) else {
+            return Err(format!("{delivery:?}: there is no such record"));
+        };
         ensure(record.kind.is_wanted(), || format!("{delivery:?} is a {:?}", record.kind))?;
         ensure(!self.ended_now.contains(&id), || format!("{delivery:?} has ended already"))?;
 
@@ -110,7 +116,7 @@ impl Facts {
         ensure(remembers, || format!("{delivery:?}: the attempt is not remembered by {durable:?}"))?;
 
         if let Some(key) = record.key.filter(|_| settings.ordered) {
-            let same = |other: &&Delivery| records[other.sequence as usize - 1].key == Some(key);
+            let same = |other: &&Delivery| records[index(other.sequence)].key == Some(key);
             let other = self.in_flight.iter().find(same);
             ensure(other.is_none(), || format!("{delivery:?} and {other:?} of one key are in flight"))?;
             // A dead letter may be forgotten in a crash like a delivery, and be decided otherwise then.

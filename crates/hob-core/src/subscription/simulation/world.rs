@@ -1,7 +1,7 @@
 //! One made-up life after another of one subscription.
 
 use super::Mutation;
-use super::check::{Facts, ensure};
+use super::check::{Facts, ensure, index};
 use crate::subscription::retry::random;
 use crate::subscription::{
     Bounds, CLOCK_SLACK_MS, Candidate, DEAD_LETTERS_MAX, Delivery, Effect, Input, Machine, Outcome, Rate,
@@ -121,7 +121,7 @@ impl World {
         let bounds = Bounds { window: 8, page: 3, stride: 2, save_settled: 3, save_pause_ms: 20 };
         let mut world = Self::new(seed, Settings::default(), bounds, mutation);
         world.bounds.stride = world.below(6);
-        world.bounds.page = 1 + world.below(4) as usize;
+        world.bounds.page = 1 + index(world.below(4) + 1);
         world.faults = world.below(256);
         world.settings = world.random_settings();
         world.machine = Machine::new(1, world.settings, world.bounds, seed, world.now_ms());
@@ -276,10 +276,10 @@ impl World {
         if !self.calm && self.chance(5) {
             return self.input(Input::FetchFailed { from });
         }
-        let records = 1 + self.below(records as u64) as usize;
+        let records = 1 + index(self.below(records as u64) + 1);
         let mut page = Vec::new();
         let mut next = from;
-        for (record, sequence) in self.records.iter().zip(1..).skip(from as usize - 1) {
+        for (record, sequence) in self.records.iter().zip(1..).skip(index(from)) {
             if page.len() == records {
                 break;
             }
@@ -296,7 +296,7 @@ impl World {
     }
 
     fn outcome(&mut self, delivery: Delivery) -> Outcome {
-        let kind = self.records[delivery.sequence as usize - 1].kind;
+        let kind = self.records[index(delivery.sequence)].kind;
         let after_ms = Some(self.below(300)).filter(|after_ms| *after_ms > 200);
         if !self.calm && self.chance(10) {
             return Outcome::Overloaded { after_ms };
@@ -413,12 +413,12 @@ impl World {
                 let durable = self.durable.as_ref().map(|(durable, _)| durable);
                 self.facts.deliver(delivery, &self.records, &self.settings, durable)?;
                 self.facts.flows(&self.settings, self.real_ms)?;
-                self.killed = self.records[delivery.sequence as usize - 1].kind == Kind::Killer;
+                self.killed = self.records[index(delivery.sequence)].kind == Kind::Killer;
                 let after_ms = self.below(100);
                 self.later(after_ms, Event::Call(delivery));
             }
             Effect::DeadLetter { delivery, reason, failures } => {
-                let kind = self.records[delivery.sequence as usize - 1].kind;
+                let kind = self.records[index(delivery.sequence)].kind;
                 self.facts.dead_letter(delivery, reason, failures, kind, &self.settings)?;
                 self.facts.burying += 1;
                 ensure(self.facts.burying <= DEAD_LETTERS_MAX, || "too many dead letters".into())?;
