@@ -31,7 +31,7 @@ impl Machine {
     fn deliver_named(&mut self, effects: &mut Vec<Effect>) -> bool {
         let named: Vec<u64> = self.window.named().iter().copied().collect();
         for sequence in named {
-            if !self.has_place() {
+            if !self.has_place(0) {
                 return false;
             }
             if !self.is_recorded(sequence) {
@@ -49,7 +49,7 @@ impl Machine {
     /// Begins what is ready, the lowest first; true when only the rate holds it up.
     fn deliver_ready(&mut self, effects: &mut Vec<Effect>) -> bool {
         while let Some(sequence) = self.window.first_ready() {
-            if self.window.in_flight() + self.window.named().len() >= self.settings.concurrency as usize {
+            if !self.has_place(self.window.named().len()) {
                 return false;
             }
             if !self.is_marked(sequence) {
@@ -98,8 +98,15 @@ impl Machine {
         true
     }
 
-    fn has_place(&self) -> bool {
-        self.window.in_flight() < self.settings.concurrency as usize
+    /// Whether one more delivery may begin besides those that have a place `reserved`.
+    fn has_place(&self, reserved: usize) -> bool {
+        let in_flight = self.window.in_flight();
+        #[cfg(test)]
+        let in_flight = match self.mutation {
+            super::simulation::Mutation::Ghosts => self.window.flying(),
+            _ => in_flight,
+        };
+        in_flight + reserved < self.settings.concurrency as usize
     }
 
     fn crashes(&self, sequence: u64) -> u32 {
@@ -113,10 +120,10 @@ impl Machine {
     /// Whether a durable snapshot says that the record may be delivered.
     fn is_marked(&mut self, sequence: u64) -> bool {
         #[cfg(test)]
-        if self.mutation == super::simulation::Mutation::Save {
+        if self.mutation == super::simulation::Mutation::Mark {
             return true;
         }
-        self.saves.may_start(sequence, self.generation, self.now_ms)
+        self.saves.may_start(sequence, self.now_ms)
     }
 
     /// Whether what the record's next attempt needs is durable.
@@ -124,7 +131,7 @@ impl Machine {
         let recorded = self.window.get(sequence).map_or(0, |entry| entry.recorded);
         let saved = self.saves.has(recorded, self.now_ms);
         #[cfg(test)]
-        let saved = saved || self.mutation == super::simulation::Mutation::RetrySave;
+        let saved = saved || self.mutation == super::simulation::Mutation::Record;
         self.is_marked(sequence) && saved
     }
 
@@ -165,9 +172,17 @@ impl Machine {
         }
         if self.saves.is_due(&self.bounds, self.now_ms) {
             let snapshot = self.snapshot();
-            self.saves.begin(&snapshot);
+            self.begin_save(&snapshot);
             effects.push(Effect::Save(Box::new(snapshot)));
         }
+    }
+
+    fn begin_save(&mut self, snapshot: &Snapshot) {
+        #[cfg(test)]
+        if self.mutation == super::simulation::Mutation::Seal {
+            return self.saves.begin(&Snapshot { sealed: false, ..snapshot.clone() });
+        }
+        self.saves.begin(snapshot);
     }
 
     fn snapshot(&mut self) -> Snapshot {

@@ -144,7 +144,10 @@ impl Machine {
             Input::Delivered { delivery, outcome } => self.delivered(delivery, outcome),
             Input::DeadLettered { delivery, durable } => self.dead_lettered(delivery, durable),
             Input::Saved { version } => {
-                if self.saves.saved(version, self.generation) {
+                let ended = self.saves.saved(version);
+                #[cfg(test)]
+                let ended = ended && self.mutation != super::simulation::Mutation::Saved;
+                if ended {
                     self.window.release_held();
                 }
             }
@@ -348,6 +351,10 @@ impl Machine {
             }
             Outcome::Overloaded { after_ms } => {
                 entry.overloads = entry.overloads.saturating_add(1);
+                #[cfg(test)]
+                if self.mutation == super::simulation::Mutation::Overload {
+                    entry.failures += 1;
+                }
                 (entry.overloads, after_ms)
             }
         };
@@ -431,14 +438,13 @@ impl Machine {
             self.restored.clear();
             (self.cursor, self.next, self.started) = (sequence, sequence, 0);
             self.fetching = None;
-            self.saves.revoke();
         }
         if self.next < self.cursor {
             self.next = self.cursor;
             self.fetching = None;
         }
         self.more = true;
-        self.saves.hurry(self.now_ms);
+        self.saves.sought(sequence, self.now_ms);
     }
 }
 

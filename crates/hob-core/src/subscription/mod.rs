@@ -126,7 +126,8 @@ impl Default for Bounds {
         Self {
             window: SUBSCRIPTION_WINDOW_MAX,
             page: 256,
-            stride: 1024,
+            // Twice `save_settled`: the mark moves on before what is below it is used up.
+            stride: 2048,
             save_settled: 1024,
             save_pause_ms: 100,
         }
@@ -253,7 +254,7 @@ pub enum Outcome {
 }
 
 /// Why a record is given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// It failed as often as it may.

@@ -99,8 +99,8 @@ impl From<WaitingTuple> for Waiting {
 #[derive(Clone, Copy, Debug)]
 struct Pending {
     version: u64,
-    generation: u32,
     cursor: u64,
+    /// 0 when it permits nothing.
     started: u64,
 }
 
@@ -183,12 +183,11 @@ impl Saves {
 
     /// Whether a record may be delivered for the first time in this life, as far as snapshots matter;
     /// if not, a save is under way or will be.
-    pub(super) fn may_start(&mut self, sequence: u64, generation: u32, now_ms: u64) -> bool {
+    pub(super) fn may_start(&mut self, sequence: u64, now_ms: u64) -> bool {
         if sequence < self.started {
             return true;
         }
-        let coming = |pending: Pending| pending.generation == generation && sequence < pending.started;
-        if !self.pending.is_some_and(coming) {
+        if self.pending.is_none_or(|pending| sequence >= pending.started) {
             self.hurry(now_ms);
         }
         false
@@ -202,9 +201,23 @@ impl Saves {
         version <= self.saved
     }
 
-    /// A new generation: what is saved permits nothing in it.
+    /// From now on, nothing that is saved or on its way permits a delivery.
     pub(super) fn revoke(&mut self) {
         self.started = 0;
+        if let Some(pending) = &mut self.pending {
+            pending.started = 0;
+        }
+    }
+
+    /// The position moves by a seek. Deliveries wait until that is saved: a crash would take the seek back,
+    /// and they would have been too early. What is unsettled again must not be removed in the meantime.
+    pub(super) fn sought(&mut self, cursor: u64, now_ms: u64) {
+        self.revoke();
+        self.cursor = self.cursor.min(cursor);
+        if let Some(pending) = &mut self.pending {
+            pending.cursor = pending.cursor.min(cursor);
+        }
+        self.hurry(now_ms);
     }
 
     /// Whether a snapshot is to be made now.
@@ -223,8 +236,8 @@ impl Saves {
     /// This snapshot is on its way.
     pub(super) fn begin(&mut self, snapshot: &Snapshot) {
         let started = if snapshot.sealed { 0 } else { snapshot.started };
-        let Snapshot { version, generation, cursor, .. } = *snapshot;
-        self.pending = Some(Pending { version, generation, cursor, started });
+        let Snapshot { version, cursor, .. } = *snapshot;
+        self.pending = Some(Pending { version, cursor, started });
         self.version = version;
         (self.dirty_since_ms, self.settled, self.urgent) = (None, 0, false);
         if snapshot.sealed {
@@ -234,13 +247,11 @@ impl Saves {
     }
 
     /// It is durable; false when it is not the one on its way.
-    pub(super) fn saved(&mut self, version: u64, generation: u32) -> bool {
+    pub(super) fn saved(&mut self, version: u64) -> bool {
         let Some(pending) = self.pending.filter(|pending| pending.version == version) else { return false };
         self.pending = None;
         (self.saved, self.cursor) = (version, pending.cursor);
-        if pending.generation == generation {
-            self.started = pending.started;
-        }
+        self.started = pending.started;
         true
     }
 
