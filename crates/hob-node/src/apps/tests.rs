@@ -3,6 +3,7 @@
 mod kill;
 
 use super::{Addresses, Apps, Parts, Report, Step};
+use crate::bus::Bus;
 use crate::live::{Live, LiveRevision};
 use crate::logs::Logs;
 use crate::task::Tasks;
@@ -69,8 +70,9 @@ impl Desk {
             instances: AtomicU64::new(1),
         };
         let parts = Parts {
-            state: engine.state,
+            state: Arc::clone(&engine.state),
             blobs: engine.blobs,
+            bus: Bus::new(engine.log, engine.state),
             runtime: Arc::new(Runtime::open(environment).unwrap()),
             spawn: Arc::clone(&tasks) as _,
             live: Arc::clone(&live),
@@ -161,7 +163,8 @@ struct App {
 impl App {
     fn new(name: &str) -> Self {
         let (functions, routes) = (BTreeMap::new(), Vec::new());
-        let spec = AppSpec { app: AppName::new(name).unwrap(), functions, routes };
+        let spec =
+            AppSpec { app: AppName::new(name).unwrap(), functions, routes, triggers: Default::default() };
         Self { spec, files: BTreeSet::new() }
     }
 
@@ -186,6 +189,7 @@ impl App {
             scale: ScaleSpec { min: 0, max: 8, concurrency: 1, idle_ms: 60_000, calls_per_instance: None },
             egress: Some(Vec::new()),
             private: false,
+            asynchronous: Default::default(),
             settings: serde_json::Map::new(),
         };
         self.spec.functions.insert(FunctionName::new(name).unwrap(), spec);

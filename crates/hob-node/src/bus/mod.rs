@@ -56,10 +56,8 @@ pub(crate) struct Placed {
 pub(crate) struct Events {
     /// In order.
     pub(crate) events: Vec<Placed>,
-    /// Where to go on.
+    /// Where to go on. What is neither here nor comes from there on is gone.
     pub(crate) next: u64,
-    /// Sequences that are gone, each first and last.
-    pub(crate) missing: Vec<(u64, u64)>,
 }
 
 impl Bus {
@@ -147,7 +145,10 @@ impl Bus {
     /// Those of [`Log::read`].
     pub(crate) async fn read(&self, topic: &TopicName, from: u64, limit: ReadLimit) -> Result<Events> {
         let page = self.log.read(topic, from, limit).await?;
-        let (mut events, mut missing) = (Vec::with_capacity(page.records.len()), page.missing);
+        for (first, last) in page.missing.iter().filter(|(first, _)| *first > from) {
+            tracing::error!(%topic, first, last, "events are lost: their file was damaged");
+        }
+        let mut events = Vec::with_capacity(page.records.len());
         for entry in page.records {
             match record::decode(&entry.payload) {
                 Ok(stored) => {
@@ -156,11 +157,10 @@ impl Bus {
                 Err(fault) => {
                     // Its checksum is right, so another version of Hob wrote it.
                     tracing::error!(%fault, %topic, sequence = entry.sequence, "an event cannot be understood");
-                    missing.push((entry.sequence, entry.sequence));
                 }
             }
         }
-        Ok(Events { events, next: page.next, missing })
+        Ok(Events { events, next: page.next })
     }
 
     /// The event with this sequence, if it is there.

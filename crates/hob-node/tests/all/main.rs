@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "a skipped test is named")]
 
 mod control;
+mod events;
 mod malformed;
 mod protocol;
 mod routing;

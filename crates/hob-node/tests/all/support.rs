@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use hob_core::digest::Digest;
 use hob_core::name::{AppName, FunctionName};
-use hob_core::spec::{AppSpec, FunctionSpec, PackageFile, RouteSpec, ScaleSpec};
+use hob_core::spec::{AppSpec, AsyncSpec, FunctionSpec, PackageFile, RouteSpec, ScaleSpec};
+use hob_core::trigger::Triggers;
 use hob_node::task::Tasks;
 use hob_node::{Address, Node, Settings};
 use http_body_util::{BodyExt, Full};
@@ -42,6 +43,13 @@ pub(crate) struct Got {
 }
 
 impl Got {
+    /// The answer to a `GET` at an address. `target` is `host/path`.
+    pub(crate) async fn at(address: SocketAddr, target: &str) -> Self {
+        let (host, path) = target.split_at(target.find('/').unwrap());
+        let stream = TcpStream::connect(address).await.unwrap();
+        exchange(stream, "GET", path, &[("host", host)], Bytes::new()).await.unwrap()
+    }
+
     /// A header as text; empty when it is missing.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
@@ -70,10 +78,7 @@ pub(crate) fn settings() -> (Settings, TempDir) {
 pub(crate) async fn node(change: impl FnOnce(&mut Settings)) -> TestNode {
     let (mut settings, data) = settings();
     change(&mut settings);
-    let control = data.path().join("control/hob.sock");
-    let node = Node::start(settings).await.unwrap();
-    let address = node.url().rsplit('/').next().unwrap().parse().unwrap();
-    TestNode { node, address, control, tasks: Tasks::new(), _data: data }
+    TestNode::of(Node::start(settings.clone()).await.unwrap(), &settings, data)
 }
 
 impl TestNode {
@@ -93,8 +98,34 @@ impl TestNode {
 
     /// One request to the control API.
     pub(crate) async fn control(&self, method: &str, path: &str, body: impl Into<Bytes>) -> Got {
+        self.control_with(method, path, &[], body).await
+    }
+
+    /// One request to the control API, with headers.
+    pub(crate) async fn control_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Got {
         let stream = UnixStream::connect(&self.control).await.unwrap();
-        exchange(stream, method, path, &[("host", "localhost")], body.into()).await.unwrap()
+        let all = [&[("host", "localhost")], headers].concat();
+        exchange(stream, method, path, &all, body.into()).await.unwrap()
+    }
+
+    /// A node that was started with these settings.
+    pub(crate) fn of(node: Node, settings: &Settings, data: TempDir) -> Self {
+        let address = node.url().rsplit('/').next().unwrap().parse().unwrap();
+        let Some(Address::Unix(control)) = settings.control.first().cloned() else { panic!("a socket") };
+        Self { node, address, control, tasks: Tasks::new(), _data: data }
+    }
+
+    /// Stops the node and starts it again on the same data.
+    pub(crate) async fn restarted(self, settings: &Settings) -> Self {
+        let Self { node, _data: data, .. } = self;
+        node.stop().await;
+        Self::of(Node::start(settings.clone()).await.unwrap(), settings, data)
     }
 
     /// Uploads what the app needs and deploys it; the last event as JSON.
@@ -183,12 +214,19 @@ pub(crate) struct App {
     name: String,
     functions: BTreeMap<FunctionName, FunctionSpec>,
     routes: Vec<RouteSpec>,
+    triggers: Triggers,
     files: BTreeMap<String, String>,
 }
 
 impl App {
     pub(crate) fn new(name: &str) -> Self {
-        Self { name: name.into(), functions: BTreeMap::new(), routes: Vec::new(), files: BTreeMap::new() }
+        Self {
+            name: name.into(),
+            functions: BTreeMap::new(),
+            routes: Vec::new(),
+            triggers: Triggers::default(),
+            files: BTreeMap::new(),
+        }
     }
 
     /// Adds a function that is one file, run by a program, and its routes.
@@ -215,6 +253,7 @@ impl App {
             scale: ScaleSpec { min: 0, max: 8, concurrency: 16, idle_ms: 60_000, calls_per_instance: None },
             egress: Some(Vec::new()),
             private: false,
+            asynchronous: AsyncSpec::default(),
             settings: serde_json::Map::new(),
         };
         let name = FunctionName::new(name).unwrap();
@@ -231,6 +270,18 @@ impl App {
         self
     }
 
+    /// Adds what `[[on]]` and `[topics]` of a manifest say, as TOML.
+    pub(crate) fn on(mut self, text: &str) -> Self {
+        let functions: String =
+            self.functions.keys().map(|name| format!("[functions.{name}]\nrun = \"x\"\n")).collect();
+        let manifest = hob_core::manifest::parse(&format!("{functions}{text}"), "hob.toml").unwrap();
+        let resolve = |function| hob_core::manifest::resolve("hob.toml", function, None, BTreeMap::new());
+        let resolved = manifest.functions.iter().map(resolve).collect::<Result<_, _>>().unwrap();
+        let app = AppName::new(&self.name).unwrap();
+        self.triggers = hob_core::manifest::assemble(&manifest, app, resolved).unwrap().triggers;
+        self
+    }
+
     /// Sets an environment variable of every function.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         for function in self.functions.values_mut() {
@@ -244,6 +295,7 @@ impl App {
             app: AppName::new(&self.name).unwrap(),
             functions: self.functions.clone(),
             routes: self.routes.clone(),
+            triggers: self.triggers.clone(),
         }
     }
 }

@@ -87,6 +87,7 @@ impl Bench {
             scale: ScaleSpec { min: 0, max: 4, concurrency: 4, idle_ms: 60_000, calls_per_instance: None },
             egress: None,
             private: false,
+            asynchronous: Default::default(),
             settings: serde_json::Map::new(),
         };
         for (name, bytes) in files {

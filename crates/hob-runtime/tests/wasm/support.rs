@@ -154,6 +154,7 @@ impl Bench {
                 },
                 egress: None,
                 private: false,
+                asynchronous: Default::default(),
                 settings: serde_json::Map::new(),
             },
             dir,

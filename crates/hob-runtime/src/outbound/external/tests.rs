@@ -37,6 +37,7 @@ fn code(egress: Option<Vec<String>>) -> FunctionCode {
             scale,
             egress,
             private: false,
+            asynchronous: Default::default(),
             settings: serde_json::Map::new(),
         },
         dir: std::path::PathBuf::new(),
