@@ -281,7 +281,8 @@ pub enum Effect {
     },
     /// Deliver the record. Everything that this needs is durable.
     Deliver(Delivery),
-    /// Write a dead letter. It may be written before, by an earlier life: sequence and generation tell.
+    /// Write a dead letter. A crash may have forgotten an earlier one of the same record: sequence and
+    /// generation tell. For the same reason a record may be delivered although its dead letter exists.
     DeadLetter {
         /// The record, and its last attempt; 0 when there was none.
         delivery: Delivery,
