@@ -234,6 +234,14 @@ pub const LOG_REQUESTS_QUEUED_MAX: usize = 4096;
 pub const LOG_GROUP_BYTES_MAX: usize = 16 << 20;
 /// One file of a topic.
 pub const LOG_SEGMENT_BYTES: u64 = 64 << 20;
+/// Space that is prepared for the first segment of a topic; each further one gets twice as much.
+pub const LOG_PREPARED_BYTES_MIN: u64 = 64 << 10;
+/// The newest records of a topic that are kept in memory for those who read at its end.
+pub const LOG_TAIL_BYTES: usize = 256 << 10;
+/// Longest time for which a record of durability `memory` is not on disk.
+pub const LOG_SYNC_INTERVAL: Duration = Duration::from_millis(500);
+/// How often is looked for records that need not be kept any more.
+pub const LOG_RETENTION_INTERVAL: Duration = Duration::from_secs(1);
 /// Topics whose files are kept open.
 pub const LOG_TOPICS_OPEN_MAX: usize = 512;
 /// Events that a subscription has read and not settled: those that run, wait for a retry or for their key.
