@@ -22,6 +22,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Places of readers that are remembered.
 const HINTS: usize = 16;
+/// Records for which a segment is worth its file.
+const SEGMENT_RECORDS_MIN: u64 = 64;
 /// Sealed segments whose index is kept in memory.
 const INDEXES: usize = 8;
 
@@ -220,6 +222,11 @@ impl State {
     pub(super) fn segment_bytes(&self) -> u64 {
         let kept = self.settings.bytes.min(self.settings.bytes_max) / 8;
         kept.clamp(LOG_PREPARED_BYTES_MIN, LOG_SEGMENT_BYTES)
+    }
+
+    /// How many records a segment gets, for the same reason.
+    pub(super) fn segment_records(&self) -> u64 {
+        (self.settings.records / 8).max(SEGMENT_RECORDS_MIN)
     }
 
     /// Space of the next segment: twice that of the last one.

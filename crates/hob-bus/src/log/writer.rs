@@ -16,7 +16,7 @@ mod plan;
 use super::disk::DiskFile;
 use super::keeper::Job;
 use super::sync::Syncer;
-use super::topic::{Files, Keys, Spare, Topic, index_path};
+use super::topic::{Files, Keys, Segment, Spare, Topic, index_path};
 use super::{Broken, Shared};
 use bytes::Bytes;
 use files::OpenFiles;
@@ -219,7 +219,11 @@ impl Writer {
             if synced {
                 state.synced = state.next;
             }
-            let wanted = state.active().is_some_and(|active| active.end > state.capacity / 2);
+            let half = |active: &Segment| {
+                let count = state.next - active.base;
+                active.end > state.capacity / 2 || count > state.segment_records() / 2
+            };
+            let wanted = state.active().is_some_and(half);
             let wanted = wanted && state.spare == Spare::None;
             if wanted {
                 state.spare = Spare::Wanted;

@@ -86,19 +86,21 @@ impl Writer {
     /// The file and the place in it for that many bytes.
     pub(super) fn place(&mut self, topic: &Arc<Topic>, bytes: u64) -> Result<(Arc<dyn DiskFile>, u64)> {
         let files = self.files(topic)?;
-        let (end, empty, capacity, most, spare) = {
+        let (active, spare) = {
             let state = topic.state();
-            let active = state.active();
-            let end = active.map(|active| active.end);
-            let empty = active.is_some_and(|active| active.base == state.next);
-            let most = LOG_SEGMENT_BYTES.min(2 * state.segment_bytes());
-            (end, empty, state.capacity, most, state.spare)
+            let active = state.active().map(|active| {
+                let empty = active.base == state.next;
+                let count = state.next - active.base;
+                let fits = active.end + bytes <= state.capacity && count < state.segment_records();
+                let most = LOG_SEGMENT_BYTES.min(2 * state.segment_bytes());
+                let grows = active.end + bytes <= most && count < 2 * state.segment_records();
+                (active.end, empty || fits, grows)
+            });
+            (active, state.spare)
         };
-        if let (Some(file), Some(end)) = (files.active, end) {
-            let fits = end + bytes <= capacity;
+        if let (Some(file), Some((end, fits, grows))) = (files.active, active) {
             // Until the next file is ready this one grows: slower, but nobody waits.
-            let grows = !matches!(spare, Spare::Ready(_)) && end + bytes <= most;
-            if fits || empty || grows {
+            if fits || grows && !matches!(spare, Spare::Ready(_)) {
                 return Ok((file, end));
             }
         }
