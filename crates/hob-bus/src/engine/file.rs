@@ -1,4 +1,4 @@
-//! Engine `file`: state in an embedded database, durable before it is acknowledged.
+//! Engine `file`: state in an embedded database and topics in files, durable before it is acknowledged.
 //!
 //! **Why.** One machine needs nothing but the program, and still loses nothing by a kill or a power
 //! cut.
@@ -7,12 +7,13 @@
 //! wait together share one write to the disk, and each is answered after it. Reads wait their turn:
 //! calls never read the state, only deploys and the start of a node do.
 //!
-//! **Not here:** how records are kept and checked (`database`).
+//! **Not here:** how records are kept and checked (`database`), topics (`crate::log`).
 
 use super::database::Database;
 use super::{Engine, EngineRow, EngineSettings};
 use crate::artifact::ArtifactFolder;
 use crate::lock::FolderLock;
+use crate::log::SegmentLog;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{STATE_COMMITS_GROUPED_MAX, STATE_REQUESTS_QUEUED_MAX};
 use hob_core::port::{BoxFuture, Entry, State, Write};
@@ -22,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(super) const ROW: EngineRow = EngineRow {
     name: "file",
-    summary: "keeps state in an embedded database below the data folder, on disk before it is acknowledged",
+    summary: "keeps state in an embedded database and topics in files below the data folder, on disk before they are acknowledged",
     example: "hob serve --engine file",
     durable: true,
     open,
@@ -32,8 +33,9 @@ fn open(settings: &EngineSettings) -> Result<Engine> {
     let lock = Arc::new(FolderLock::take(&settings.data)?);
     let database = Database::open(&settings.data.join("state"))?;
     let blobs = ArtifactFolder::open(&settings.data, settings.artifact_bytes_max, Arc::clone(&lock))?;
+    let log = SegmentLog::on_disk(&settings.data, settings.broken(), Arc::clone(&lock))?;
     let state = FileState::start(database, lock)?;
-    Ok(Engine { state: Arc::new(state), blobs: Arc::new(blobs) })
+    Ok(Engine { state: Arc::new(state), blobs: Arc::new(blobs), log: Arc::new(log) })
 }
 
 /// One request to the thread, with the place for its answer.

@@ -2,12 +2,13 @@
 //!
 //! **Why.** `hob run` and tests need a node without a past.
 //!
-//! **How.** State is a map. Artifacts are files all the same, since hosts need paths; they are removed
+//! **How.** State is a map. Topics are the log of `file` on a disk in memory. Artifacts are files all the same, since hosts need paths; they are removed
 //! at the next start, so that no artifact is left from a time of which the state knows nothing.
 
 use super::{Engine, EngineRow, EngineSettings, check_expectation};
 use crate::artifact::ArtifactFolder;
 use crate::lock::FolderLock;
+use crate::log::SegmentLog;
 use hob_core::fault::Result;
 use hob_core::port::{BoxFuture, Entry, State, Write};
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(super) const ROW: EngineRow = EngineRow {
     name: "memory",
-    summary: "keeps state in memory: a restarted node begins with no apps",
+    summary: "keeps state and topics in memory: a restarted node begins with no apps",
     example: "hob serve --engine memory",
     durable: false,
     open,
@@ -26,7 +27,8 @@ fn open(settings: &EngineSettings) -> Result<Engine> {
     let lock = Arc::new(FolderLock::take(&settings.data)?);
     ArtifactFolder::clear(&settings.data)?;
     let blobs = ArtifactFolder::open(&settings.data, settings.artifact_bytes_max, lock)?;
-    Ok(Engine { state: Arc::new(Memory::default()), blobs: Arc::new(blobs) })
+    let log = SegmentLog::in_memory(settings.broken())?;
+    Ok(Engine { state: Arc::new(Memory::default()), blobs: Arc::new(blobs), log: Arc::new(log) })
 }
 
 #[derive(Default)]

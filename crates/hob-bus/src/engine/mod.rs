@@ -1,4 +1,4 @@
-//! Engines: where state and artifacts are kept. One row of [`ENGINES`] each.
+//! Engines: where state, artifacts and topics are kept. One row of [`ENGINES`] each.
 //!
 //! To add an engine: one file here and one line in [`ENGINES`]. `tests/engine.rs` runs for each row.
 
@@ -6,10 +6,11 @@ mod database;
 mod file;
 mod memory;
 
+use crate::log::Broken;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::ARTIFACT_BYTES_MAX;
-use hob_core::port::{Blobs, Expect, State, Write};
+use hob_core::port::{Blobs, Expect, Log, State, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -37,22 +38,40 @@ pub struct EngineSettings {
     pub data: PathBuf,
     /// Size of one artifact.
     pub artifact_bytes_max: u64,
+    /// Promises that the log is to break, for the tests of checkers.
+    #[cfg(feature = "broken")]
+    pub broken: crate::Broken,
 }
 
 impl EngineSettings {
     /// The defaults on this data folder.
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        Self { data: data.into(), artifact_bytes_max: ARTIFACT_BYTES_MAX }
+        Self {
+            data: data.into(),
+            artifact_bytes_max: ARTIFACT_BYTES_MAX,
+            #[cfg(feature = "broken")]
+            broken: crate::Broken::default(),
+        }
+    }
+
+    /// What the log is to break: nothing, except in tests.
+    fn broken(&self) -> Broken {
+        #[cfg(feature = "broken")]
+        return self.broken;
+        #[cfg(not(feature = "broken"))]
+        Broken::default()
     }
 }
 
-/// An open engine. It closes when both ports are dropped.
+/// An open engine. It closes when all ports are dropped.
 #[derive(Clone)]
 pub struct Engine {
     /// Control state.
     pub state: Arc<dyn State>,
     /// Artifacts.
     pub blobs: Arc<dyn Blobs>,
+    /// Topics.
+    pub log: Arc<dyn Log>,
 }
 
 /// Opens the engine with that name.

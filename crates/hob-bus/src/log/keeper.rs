@@ -1,0 +1,242 @@
+//! The thread that keeps house: it prepares space, finishes sealed segments, and removes what need not
+//! be kept.
+//!
+//! **Why.** All of that waits for the disk, and publishers must not.
+//!
+//! **How.** The writer sends it [`Job`]s; between them it looks once a second for segments to remove.
+//! What retention and `trim` remove they first leave out of `meta`, so that a kill in between does
+//! not look like damage.
+
+use super::Shared;
+use super::io_fault;
+use super::load::{load, remove_segment};
+use super::note::{self, Meta};
+use super::prepare::{finish_spare, make_spare};
+use super::read::first_time;
+use super::topic::{Topic, index_path, segment_path};
+use super::writer::Request;
+use hob_core::fault::{Fault, Result};
+use hob_core::limit::{LOG_RETENTION_INTERVAL, LOG_SYNC_INTERVAL};
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// What the writer wants to be done.
+pub(super) enum Job {
+    /// Prepare a file with that much space.
+    Spare(Arc<Topic>, u64),
+    /// A segment is complete.
+    Sealed(Arc<Topic>, u64),
+    /// Nothing more comes.
+    Stop,
+}
+
+/// How long no space is prepared after that has failed.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) fn start(
+    shared: Arc<Shared>,
+    jobs: Receiver<Job>,
+    requests: mpsc::Sender<Request>,
+) -> Result<JoinHandle<()>> {
+    let mut keeper = Keeper { shared, requests, pause: None };
+    let thread = std::thread::Builder::new().name("hob-log-keeper".to_owned());
+    thread.spawn(move || keeper.run(&jobs)).map_err(Fault::internal)
+}
+
+struct Keeper {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<Request>,
+    /// Until when no space is prepared.
+    pause: Option<Instant>,
+}
+
+impl Keeper {
+    fn run(&mut self, jobs: &Receiver<Job>) {
+        let mut retained = Instant::now();
+        let mut synced = Instant::now();
+        loop {
+            match jobs.recv_timeout(LOG_SYNC_INTERVAL / 4) {
+                Ok(Job::Spare(topic, capacity)) => self.spare(&topic, capacity),
+                Ok(Job::Sealed(topic, base)) => finish_segment(&self.shared, &topic, base),
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if synced.elapsed() >= LOG_SYNC_INTERVAL && self.shared.unsynced.swap(false, Ordering::AcqRel) {
+                synced = Instant::now();
+                let _ = self.requests.blocking_send(Request::Flush);
+            }
+            if retained.elapsed() >= LOG_RETENTION_INTERVAL {
+                for topic in self.shared.all() {
+                    // What cannot be removed now is tried again in a second.
+                    let _ = self.retain(&topic);
+                }
+                retained = Instant::now();
+            }
+        }
+    }
+
+    fn spare(&mut self, topic: &Topic, capacity: u64) {
+        if self.pause.is_some_and(|until| until > Instant::now()) {
+            topic.state().spare = super::topic::Spare::None;
+        } else if finish_spare(&self.shared, topic, capacity).is_err() {
+            self.pause = Some(Instant::now() + FULL_PAUSE);
+        }
+    }
+
+    /// Removes the segments of a topic that need not be kept.
+    fn retain(&self, topic: &Arc<Topic>) -> Result<()> {
+        if topic.state().settled == 0 {
+            return Ok(());
+        }
+        load(&self.shared, topic)?;
+        let front = topic.front.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = (self.shared.clock)();
+        let first = self.first_to_keep(topic, now)?;
+        if first > topic.state().first {
+            set_first(&self.shared, topic, first)?;
+        }
+        drop(front);
+        remove_front(&self.shared, topic)?;
+        if wants_roll(topic, now) {
+            let spare = make_spare(&self.shared, topic);
+            spare.map_err(|error| io_fault("write", &topic.folder, &error))?;
+            let _ = self.requests.blocking_send(Request::Roll(Arc::clone(topic), None));
+        }
+        Ok(())
+    }
+
+    /// Where the topic begins when settled segments that are too many or too old are left out.
+    fn first_to_keep(&self, topic: &Topic, now: u64) -> Result<u64> {
+        let (settings, settled, mut bytes, next, mut first, ends) = {
+            let state = topic.state();
+            let segments = state.segments.len() - usize::from(state.active().is_some());
+            let part = |place: usize| {
+                let segment = &state.segments[place];
+                (state.bound(place), segment.end, segment.last_ms)
+            };
+            let ends: Vec<_> = (0..segments).map(part).collect();
+            (state.settings, state.settled, state.bytes(), state.next, state.first, ends)
+        };
+        for (bound, size, last_ms) in ends {
+            if bound > settled {
+                break;
+            }
+            let many = bytes > settings.bytes || next - first > settings.records;
+            if !many {
+                // The next record is not older than the last one of this segment.
+                let last = match last_ms {
+                    Some(last) => Some(last),
+                    None => first_time(&self.shared, topic, bound)?.map(|(_, time)| time),
+                };
+                let last = last.or(topic.state().newest_ms).unwrap_or(now);
+                if last.saturating_add(settings.age_ms) >= now {
+                    break;
+                }
+            }
+            bytes -= size;
+            first = first.max(bound);
+        }
+        Ok(first)
+    }
+}
+
+/// Whether the segment that is written must end, so that its records can be removed one day.
+fn wants_roll(topic: &Topic, now: u64) -> bool {
+    let state = topic.state();
+    let Some(active) = state.active().filter(|active| active.base < state.next) else { return false };
+    if state.settled <= active.base {
+        return false;
+    }
+    let settings = &state.settings;
+    let old = active
+        .first_ms
+        .or(state.newest_ms)
+        .is_some_and(|time| time.saturating_add(settings.age_ms / 8) < now);
+    let large = state.bytes() > settings.bytes && active.end > settings.bytes / 8;
+    let count = state.next - active.base;
+    old || large || state.next - state.first > settings.records && count > settings.records / 8
+}
+
+/// Cuts a complete segment's file off where its records end, and writes its index.
+fn finish_segment(shared: &Shared, topic: &Topic, base: u64) {
+    let segment = topic.state().segments.iter().find(|segment| segment.base == base).cloned();
+    let Some(segment) = segment else { return };
+    let cut = || -> io::Result<()> {
+        let file = shared.disk.open(&segment_path(&topic.folder, base), false)?;
+        file.set_length(segment.end)?;
+        if let Some(index) = &segment.index {
+            let file = shared.disk.open(&index_path(&topic.folder, base), true)?;
+            let bytes = index.encode(base, segment.end);
+            file.set_length(bytes.len() as u64)?;
+            file.write_at(&bytes, 0)?;
+        }
+        Ok(())
+    };
+    // Both only save space and time.
+    let _ = cut();
+    let mut state = topic.state();
+    let count = state.segments.len();
+    // The newest ones are read most; the index of others is read from its file.
+    if let Some(segment) = state.segments.iter_mut().take(count.saturating_sub(4)).find(|s| s.base == base) {
+        segment.index = None;
+    }
+}
+
+/// Leaves out what is before `sequence`: first on disk, then in memory.
+fn set_first(shared: &Shared, topic: &Topic, sequence: u64) -> Result<()> {
+    let (meta, made) = {
+        let state = topic.state();
+        (Meta { salt: state.salt, first: sequence }, state.made || !state.segments.is_empty())
+    };
+    if made {
+        note::replace(&*shared.disk, &topic.folder, note::META, &meta.encode())
+            .map_err(|error| io_fault("write", &topic.folder.join(note::META), &error))?;
+    }
+    topic.state().first = sequence;
+    Ok(())
+}
+
+/// Removes the segments that lie wholly before the first record.
+pub(super) fn remove_front(shared: &Shared, topic: &Topic) -> Result<()> {
+    let _front = topic.front.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let gone = {
+            let mut state = topic.state();
+            let bound = state.bound(0);
+            let sealed = state.segments.len() > usize::from(state.active().is_some());
+            if !sealed || bound > state.first {
+                return Ok(());
+            }
+            state.segments.pop_front()
+        };
+        if let Some(segment) = gone {
+            remove_segment(shared, &topic.folder, segment.base)
+                .map_err(|error| io_fault("remove", &segment_path(&topic.folder, segment.base), &error))?;
+        }
+    }
+}
+
+/// Removes what is before `sequence`; returns how many records, and whether the segment that is written
+/// has to end before its space comes back.
+pub(super) fn trim(shared: &Shared, topic: &Topic, sequence: u64) -> Result<(u64, bool)> {
+    load(shared, topic)?;
+    let front = topic.front.lock().unwrap_or_else(PoisonError::into_inner);
+    let (first, next) = {
+        let state = topic.state();
+        (state.first, state.next)
+    };
+    let sequence = sequence.min(next);
+    if sequence > first {
+        set_first(shared, topic, sequence)?;
+    }
+    drop(front);
+    remove_front(shared, topic)?;
+    let state = topic.state();
+    let roll = state.active().is_some_and(|active| active.base < state.first && state.first >= state.next);
+    Ok((sequence.saturating_sub(first), roll))
+}
