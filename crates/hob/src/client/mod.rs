@@ -6,6 +6,7 @@
 //! becomes the [`Fault`] that the node sent; no answer at all is `HOB-0703`.
 
 mod connection;
+mod event;
 mod lines;
 
 pub(crate) use connection::{Answer, Endpoint, Payload, send};
@@ -177,10 +178,14 @@ impl Client {
     }
 
     async fn request(&self, method: Method, path: &str, body: Payload) -> Result<Answer> {
+        self.request_as(method, path, "application/json", body).await
+    }
+
+    async fn request_as(&self, method: Method, path: &str, media: &str, body: Payload) -> Result<Answer> {
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, media)
             .body(body)
             .map_err(Fault::internal)?;
         let mut answer = self.send(request).await?;
@@ -253,24 +258,39 @@ fn json(value: &impl Serialize) -> Payload {
     full(serde_json::to_vec(value).expect("requests are plain data with text keys"))
 }
 
-fn query_string(query: &LogQuery) -> String {
+/// A query as it stands behind the path, `?` included: what it names, and nothing of what it leaves out.
+fn query_string(query: &impl Serialize) -> String {
     let value = serde_json::to_value(query).expect("a query is plain data");
     let pairs: Vec<String> = value
         .as_object()
         .into_iter()
         .flatten()
         .map(|(key, value)| {
-            value.as_str().map_or_else(|| format!("{key}={value}"), |text| format!("{key}={text}"))
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            format!("{key}={}", percent_encoded(&text))
         })
         .collect();
     if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
 }
 
+/// A text in which only unreserved characters (RFC 3986, 2.3) stand for themselves.
+fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
-    use super::query_string;
+    use super::{percent_encoded, query_string};
     use hob_core::name::AppName;
-    use hob_core::wire::LogQuery;
+    use hob_core::wire::{LogQuery, TriggersQuery};
 
     #[test]
     fn a_query_names_only_what_is_asked() {
@@ -278,5 +298,7 @@ mod tests {
             LogQuery { app: AppName::new("desk").ok(), tail: Some(5), follow: true, ..LogQuery::default() };
         assert_eq!(query_string(&query), "?app=desk&tail=5&follow=true");
         assert_eq!(query_string(&LogQuery::default()), "?follow=false");
+        assert_eq!(query_string(&TriggersQuery::default()), "");
+        assert_eq!(percent_encoded("a&b=é/1.0~"), "a%26b%3D%C3%A9%2F1.0~");
     }
 }

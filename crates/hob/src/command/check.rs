@@ -1,6 +1,6 @@
 //! `hob check`: everything that can be known about an app without a node.
 
-use super::{Command, DONE};
+use super::{Command, DONE, trigger};
 use crate::output::Output;
 use crate::project::{Options, Project};
 use hob_core::fault::Result;
@@ -25,8 +25,15 @@ impl Command for Check {
         let options = Options { build: self.build, ..Options::default() };
         let project = Project::load(&self.path, &options, output).await?;
         let app = &project.spec.app;
-        let value =
-            json!({ "app": app, "digest": project.spec.digest(), "functions": project.functions.len() });
+        let triggers = &project.spec.triggers;
+        let value = json!({
+            "app": app,
+            "digest": project.spec.digest(),
+            "functions": project.functions.len(),
+            "subscriptions": triggers.subscriptions.len(),
+            "schedules": triggers.schedules.len(),
+            "event_routes": triggers.event_routes.len(),
+        });
         output.result(&value, &[app.to_string()], |_| {
             let lines = project.functions.iter().zip(&project.notes).map(|(function, note)| {
                 let files = function.spec.package.len();
@@ -38,6 +45,7 @@ impl Command for Check {
                     show_bytes(bytes)
                 )
             });
+            let lines = lines.chain(trigger::count(triggers).map(|count| format!("  {count}")));
             format!("{app} is in order\n{}", lines.collect::<Vec<_>>().join("\n"))
         });
         Ok(DONE)

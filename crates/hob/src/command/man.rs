@@ -31,10 +31,24 @@ fn write_pages(dir: &Path) -> std::io::Result<Vec<String>> {
     let mut pages = vec![write_page(dir, "hob", program.clone())?];
     for row in COMMANDS.iter().filter(|row| !row.hidden) {
         if let Some(command) = program.find_subcommand(row.name) {
-            pages.push(write_page(dir, &format!("hob-{}", row.name), command.clone())?);
+            write_all(dir, &format!("hob-{}", row.name), command, &mut pages)?;
         }
     }
     Ok(pages)
+}
+
+/// The page of a command and of each of its own commands.
+fn write_all(
+    dir: &Path,
+    name: &str,
+    command: &clap::Command,
+    pages: &mut Vec<String>,
+) -> std::io::Result<()> {
+    pages.push(write_page(dir, name, command.clone())?);
+    for nested in command.get_subcommands() {
+        write_all(dir, &format!("{name}-{}", nested.get_name()), nested, pages)?;
+    }
+    Ok(())
 }
 
 fn write_page(dir: &Path, name: &str, command: clap::Command) -> std::io::Result<String> {

@@ -10,23 +10,32 @@
 mod call;
 mod check;
 mod completion;
+mod cron;
 mod deploy;
 mod dev;
+mod dlq;
 mod doctor;
 mod logs;
 mod ls;
 mod man;
+mod moment;
 mod new;
 mod openapi;
 mod reference;
+mod replay;
 mod rm;
 mod rollback;
 mod run;
+mod send;
 mod serve;
 mod show;
 mod status;
+mod sub;
+mod topic;
+mod trigger;
 
 use crate::output::{Flags, Output};
+use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, FromArgMatches};
 use hob_core::code::{Code, exit};
 use hob_core::fault::{Fault, Result};
@@ -49,6 +58,12 @@ pub(crate) static COMMANDS: &[Row] = &[
     row::<ls::Ls>("ls", "List the apps of the node"),
     row::<show::Show>("show", "Show an app, or every setting of a folder"),
     row::<call::Call>("call", "Send a request to a function"),
+    row::<send::Send>("send", "Publish events to a topic"),
+    row::<topic::Topic>("topic", "See topics, follow their events, remove events"),
+    row::<sub::Sub>("sub", "See subscriptions, pause and move them"),
+    row::<cron::Cron>("cron", "See schedules, run and pause them"),
+    row::<dlq::Dlq>("dlq", "See events that were given up, deliver them again"),
+    row::<replay::Replay>("replay", "Deliver old events once more, to a chosen function"),
     row::<logs::Logs>("logs", "Show what functions print"),
     row::<check::Check>("check", "Check a folder or file without a node"),
     row::<rm::Rm>("rm", "Remove an app"),
@@ -82,7 +97,7 @@ impl Row {
     fn command(&self) -> clap::Command {
         let command = (self.args)(clap::Command::new(self.name).hide(self.hidden));
         let words = command.get_long_about().or_else(|| command.get_about()).cloned().unwrap_or_default();
-        command.about(self.summary).long_about(words)
+        command.about(self.summary).long_about(words).disable_help_subcommand(true)
     }
 }
 
@@ -124,7 +139,7 @@ pub(crate) fn main() -> u8 {
             return DONE;
         }
         Err(error) => {
-            let fault = usage(&error);
+            let fault = missing_command(&error, &words).unwrap_or_else(|| usage(&error));
             Output::before_flags(&words).fault(&fault);
             return fault.code().exit();
         }
@@ -156,6 +171,21 @@ fn dispatch(matches: &ArgMatches, output: &Output) -> Result<u8> {
     // A blocked read of standard input must not hold the program back.
     runtime.shutdown_background();
     result
+}
+
+/// The fault for a command that stands alone and has commands of its own; clap would write its help.
+fn missing_command(error: &clap::Error, words: &[OsString]) -> Option<Fault> {
+    if error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return None;
+    }
+    let program = program();
+    let command = words.iter().find_map(|word| program.find_subcommand(word))?;
+    let (name, own) = (command.get_name(), command.get_subcommands().map(clap::Command::get_name));
+    let own: Vec<String> = own.map(|own| format!("`hob {name} {own}`")).collect();
+    Some(
+        Fault::new(Code::Usage, format!("`hob {name}` needs a command of its own"))
+            .hint(format!("write one of {}", own.join(", "))),
+    )
 }
 
 /// clap's sentence as a fault: its first line, and the rest as the hint.

@@ -124,11 +124,19 @@ fn cli() -> String {
     page += &fence(&mut program.clone());
     for row in COMMANDS.iter().filter(|row| !row.hidden) {
         if let Some(command) = program.find_subcommand(row.name) {
-            page += &format!("\n## `hob {}`\n", row.name);
-            page += &fence(&mut command.clone().term_width(COLUMNS));
+            page += &section(command, &format!("hob {}", row.name), "##");
         }
     }
     page
+}
+
+/// A command's help, and below it that of each of its own commands.
+fn section(command: &clap::Command, name: &str, heading: &str) -> String {
+    let own = fence(&mut command.clone().term_width(COLUMNS));
+    let nested = command
+        .get_subcommands()
+        .map(|nested| section(nested, &format!("{name} {}", nested.get_name()), &format!("{heading}#")));
+    format!("\n{heading} `{name}`\n{own}{}", nested.collect::<String>())
 }
 
 fn fence(command: &mut clap::Command) -> String {

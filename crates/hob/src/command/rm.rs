@@ -3,8 +3,7 @@
 use super::{Command, DONE};
 use crate::output::Output;
 use crate::settings::Connection;
-use hob_core::code::Code;
-use hob_core::fault::{Fault, Result};
+use hob_core::fault::Result;
 use hob_core::name::AppName;
 use serde_json::json;
 
@@ -26,21 +25,12 @@ impl Command for Rm {
         let client = self.connection.client()?;
         let info = client.app(&app).await?;
         if !self.yes {
-            confirm(output, &app, info.revisions.len())?;
+            let revisions = info.revisions.len();
+            let doing = format!("removing app `{app}` with {revisions} revision(s)");
+            output.confirm(&doing, &format!("hob rm {app}"))?;
         }
         client.remove(&app).await?;
         output.result(&json!({ "removed": app }), &[app.to_string()], |_| format!("removed app `{app}`"));
         Ok(DONE)
     }
-}
-
-fn confirm(output: &Output, app: &AppName, revisions: usize) -> Result<()> {
-    if !output.interactive() {
-        return Err(Fault::new(Code::Usage, format!("removing app `{app}` needs a yes"))
-            .hint(format!("run `hob rm {app} --yes`")));
-    }
-    if output.ask(&format!("remove app `{app}` with {revisions} revision(s)? there is no way back")) {
-        return Ok(());
-    }
-    Err(Fault::new(Code::Usage, format!("app `{app}` was not removed")))
 }

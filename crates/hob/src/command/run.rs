@@ -1,7 +1,7 @@
 //! `hob run`: a file or a folder behind HTTP at once, without a node or a manifest beforehand.
 
 use super::logs;
-use super::{Command, deploy};
+use super::{Command, deploy, trigger};
 use crate::client::Client;
 use crate::local::{self, Interrupt, Temporary};
 use crate::output::{Output, Table};
@@ -59,8 +59,13 @@ async fn serve(node: &Temporary, project: &Project, output: &Output) -> Result<(
 /// The one line on stdout, and what there is on stderr.
 pub(super) async fn ready(node: &Temporary, done: &Deployed, output: &Output) -> Result<()> {
     let info = node.client().app(&done.app).await?;
+    let revision = node.client().revision(&done.app, done.revision).await?;
     output.line(&format!("ready {}", node.url()));
     output.note(addresses(&info).trim_end());
+    let triggers = trigger::table(&revision.spec.triggers);
+    if !triggers.is_empty() {
+        output.note(&format!("\n{}", triggers.trim_end()));
+    }
     Ok(())
 }
 

@@ -1,16 +1,16 @@
 //! `hob show`: an app of the node, or every setting of a folder and where it came from.
 
-use super::{Command, DONE};
+use super::{Command, DONE, trigger};
 use crate::output::{Output, Table};
 use crate::project::{Options, Project, Setting, settings};
 use crate::settings::Connection;
 use hob_core::fault::Result;
 use hob_core::name::AppName;
-use hob_core::wire::AppInfo;
+use hob_core::wire::{AppInfo, ScheduleInfo, SubscriptionInfo, TriggersQuery};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// Show an app of the node: its functions, routes and revisions. With `--resolved`, show every
+/// Show an app of the node: its functions, routes, triggers and revisions. With `--resolved`, show every
 /// setting of a file or folder and where it came from; that needs no node and builds nothing.
 #[derive(clap::Args)]
 pub(super) struct Show {
@@ -22,6 +22,15 @@ pub(super) struct Show {
     resolved: bool,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// An app with what causes calls of it besides requests.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    info: AppInfo,
+    subscriptions: Vec<SubscriptionInfo>,
+    schedules: Vec<ScheduleInfo>,
 }
 
 #[derive(Serialize)]
@@ -41,10 +50,15 @@ impl Command for Show {
             Some(name) => AppName::new(name)?,
             None => super::rollback::only_app(client.apps().await?.into_iter().map(|app| app.app).collect())?,
         };
-        let info = client.app(&app).await?;
-        let names: Vec<String> =
-            info.functions.iter().map(|function| format!("{app}/{}", function.function)).collect();
-        output.result(&info, &names, |output| text(&info, output));
+        let query = TriggersQuery { app: Some(app.clone()), topic: None };
+        let shown = Shown {
+            info: client.app(&app).await?,
+            subscriptions: client.subscriptions(&query).await?,
+            schedules: client.schedules(Some(&app)).await?,
+        };
+        let functions = shown.info.functions.iter();
+        let names: Vec<String> = functions.map(|function| format!("{app}/{}", function.function)).collect();
+        output.result(&shown, &names, |output| text(&shown, output));
         Ok(DONE)
     }
 }
@@ -67,12 +81,16 @@ async fn resolved(path: &Path, output: &Output) -> Result<u8> {
         }
         let routes: Vec<String> =
             result.spec.routes.iter().map(|route| format!("{}  {}", route.function, route.route)).collect();
-        format!("app {}\n{}\nroutes\n{}", result.app, table.text(output.wide()), routes.join("\n"))
+        let triggers = trigger::table(&result.spec.triggers);
+        let triggers = if triggers.is_empty() { triggers } else { format!("\n\n{triggers}") };
+        let settings = table.text(output.wide());
+        format!("app {}\n{settings}\nroutes\n{}{triggers}", result.app, routes.join("\n"))
     });
     Ok(DONE)
 }
 
-fn text(info: &AppInfo, output: &Output) -> String {
+fn text(shown: &Shown, output: &Output) -> String {
+    let info = &shown.info;
     let mut functions = Table::new(
         6,
         &[
@@ -111,5 +129,13 @@ fn text(info: &AppInfo, output: &Output) -> String {
     }
     let wide = output.wide();
     let head = format!("{} revision {} at {}", output.strong(info.app.as_str()), info.current, info.url);
-    format!("{head}\n\n{}\n{}\n{}", functions.text(wide), routes.text(wide), revisions.text(wide))
+    let tables = [
+        functions.text(wide),
+        routes.text(wide),
+        super::sub::table(&shown.subscriptions, wide),
+        super::cron::table(&shown.schedules, wide),
+        revisions.text(wide),
+    ];
+    let tables: Vec<String> = tables.into_iter().filter(|table| !table.is_empty()).collect();
+    format!("{head}\n\n{}", tables.join("\n"))
 }

@@ -8,6 +8,7 @@
 //! the output quietly.
 
 mod progress;
+pub(crate) mod shown;
 mod style;
 mod table;
 mod yaml;
@@ -15,7 +16,8 @@ mod yaml;
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;
 
-use hob_core::fault::{Fault, FaultWire};
+use hob_core::code::Code;
+use hob_core::fault::{Fault, FaultWire, Result};
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -163,6 +165,11 @@ impl Output {
         self.stdout.bold(text)
     }
 
+    /// Text with less weight, for stdout.
+    pub(crate) fn dim_result(&self, text: &str) -> String {
+        self.stdout.dim(text)
+    }
+
     /// Whether tables show every column.
     pub(crate) fn wide(&self) -> bool {
         self.format == Some(Format::Wide)
@@ -201,6 +208,22 @@ impl Output {
         asked.is_ok()
             && std::io::stdin().read_line(&mut answer).is_ok()
             && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    }
+
+    /// Asks before `doing` something that cannot be undone; without a terminal, `command` with `--yes` is
+    /// what to write.
+    ///
+    /// # Errors
+    /// `HOB-0111` when the answer is no, or nobody can be asked.
+    pub(crate) fn confirm(&self, doing: &str, command: &str) -> Result<()> {
+        if !self.interactive() {
+            return Err(Fault::new(Code::Usage, format!("{doing} needs a yes"))
+                .hint(format!("run `{command} --yes`")));
+        }
+        if self.ask(&format!("{doing}: there is no way back, go on?")) {
+            return Ok(());
+        }
+        Err(Fault::new(Code::Usage, format!("{doing} was not confirmed, so nothing was done")))
     }
 
     /// A region for steps of something that takes time.
