@@ -65,6 +65,8 @@ pub const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 pub const CONNECTION_IDLE_GRACE: Duration = Duration::from_millis(500);
 /// How long a client that was refused may go on sending before its connection is cut.
 pub const LINGER: Duration = Duration::from_secs(1);
+/// What is read of the body of a request that was refused, so that its connection can be kept.
+pub const DRAINED_BYTES_MAX: usize = 64 << 10;
 /// Connections at one listener.
 pub const CONNECTIONS_MAX: usize = 16_384;
 /// Connections that the kernel may hold before they are accepted.

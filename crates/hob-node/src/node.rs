@@ -11,7 +11,7 @@ use crate::gateway::routing::Rules;
 use crate::gateway::{self, Gateway};
 use crate::identity;
 use crate::listener::Listener;
-use crate::live::Live;
+use crate::live::{Live, LiveTable};
 use crate::logs::Logs;
 use crate::proxy;
 use crate::schedules::Schedules;
@@ -42,6 +42,7 @@ pub struct Node {
     control_closing: CancellationToken,
     delivery: Arc<Delivery>,
     apps: Arc<Apps>,
+    live: Arc<Live>,
     tasks: Arc<Tasks>,
 }
 
@@ -127,7 +128,7 @@ impl Node {
             control_addresses.push(address);
             control::serve(&operations, listener, guard, control_closing.clone(), &tasks);
         }
-        Ok(Self { url, control: control_addresses, gateway, control_closing, delivery, apps, tasks })
+        Ok(Self { url, control: control_addresses, gateway, control_closing, delivery, apps, live, tasks })
     }
 
     /// The gateway's address, such as `http://127.0.0.1:8080`, with the real port.
@@ -149,6 +150,9 @@ impl Node {
         self.delivery.stop(GRACE_DEFAULT).await;
         self.apps.stop(GRACE_DEFAULT).await;
         self.tasks.stop().await;
+        // Functions hold the way to other functions, and that holds what is live: a circle, which would
+        // keep the store open.
+        self.live.publish(LiveTable::default());
         for address in &self.control {
             if let Address::Unix(path) = address {
                 // Somebody else may have removed it.

@@ -213,8 +213,13 @@ impl Schedules {
     }
 
     /// Every schedule, by app and name.
-    pub(crate) async fn list(&self) -> Vec<ScheduleInfo> {
-        self.known.lock().await.iter().map(|(key, one)| info(key, one)).collect()
+    ///
+    /// # Errors
+    /// `HOB-06xx` when what is stored cannot be read.
+    pub(crate) async fn list(&self) -> Result<Vec<ScheduleInfo>> {
+        // One that has just been deployed is one of them.
+        self.find().await?;
+        Ok(self.known.lock().await.iter().map(|(key, one)| info(key, one)).collect())
     }
 
     /// One schedule.
@@ -222,6 +227,7 @@ impl Schedules {
     /// # Errors
     /// `HOB-0808` when there is none.
     pub(crate) async fn get(&self, key: &Key) -> Result<ScheduleInfo> {
+        self.find().await?;
         self.known.lock().await.get(key).map(|one| info(key, one)).ok_or_else(|| not_found(key))
     }
 
@@ -230,6 +236,7 @@ impl Schedules {
     /// # Errors
     /// `HOB-0808` when there is none, and those of [`Bus::publish`].
     pub(crate) async fn fire(&self, key: &Key) -> Result<Published> {
+        self.find().await?;
         let mut known = self.known.lock().await;
         let one = known.get_mut(key).ok_or_else(|| not_found(key))?;
         let spec = one.spec.clone();
@@ -244,6 +251,7 @@ impl Schedules {
     /// # Errors
     /// `HOB-0808` when there is none, and those of the store.
     pub(crate) async fn pause(&self, key: &Key, pause: bool) -> Result<()> {
+        self.find().await?;
         let mut known = self.known.lock().await;
         let one = known.get_mut(key).ok_or_else(|| not_found(key))?;
         self.decide(key, one).await?;

@@ -162,7 +162,7 @@ fn seek(control: Arc<Control>, ask: Ask) -> Handled {
 fn schedules(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
         let TriggersQuery { app, topic } = query::read(ask.request.uri())?;
-        let mut all = control.schedules.list().await;
+        let mut all = control.schedules.list().await?;
         all.retain(|one| topic.is_none() && app.as_ref().is_none_or(|app| one.app == *app));
         json(StatusCode::OK, &all)
     })

@@ -203,7 +203,7 @@ impl Delivery {
     /// # Errors
     /// `HOB-0807` when there is none.
     pub(crate) async fn get(&self, key: &Key) -> Result<SubscriptionInfo> {
-        let handle = self.handle(key)?;
+        let handle = self.handle(key).await?;
         self.info(key, &handle).await.ok_or_else(|| not_found(key))
     }
 
@@ -235,7 +235,7 @@ impl Delivery {
 
     /// Whether something of a subscription runs or waits; false when there is none.
     pub(crate) async fn is_busy(&self, key: &Key) -> bool {
-        let Ok(handle) = self.handle(key) else { return false };
+        let Ok(handle) = self.handle(key).await else { return false };
         let topic = handle.role.topic(&key.app);
         let next = self.parts.bus.log().topic(&topic).await.ok().flatten().map_or(1, |topic| topic.next);
         // What is not read yet may be for it.
@@ -247,7 +247,7 @@ impl Delivery {
     /// # Errors
     /// `HOB-0807` when there is none.
     pub(crate) async fn pause(&self, key: &Key) -> Result<()> {
-        self.handle(key)?.ask(Wish::Pause).await?
+        self.handle(key).await?.ask(Wish::Pause).await?
     }
 
     /// Goes on with a subscription.
@@ -255,7 +255,7 @@ impl Delivery {
     /// # Errors
     /// `HOB-0807` when there is none.
     pub(crate) async fn resume(&self, key: &Key) -> Result<()> {
-        self.handle(key)?.ask(Wish::Resume).await?
+        self.handle(key).await?.ask(Wish::Resume).await?
     }
 
     /// Goes to another place with a subscription.
@@ -263,13 +263,22 @@ impl Delivery {
     /// # Errors
     /// `HOB-0807` when there is none, and those of the log.
     pub(crate) async fn seek(&self, key: &Key, to: StartAt) -> Result<()> {
-        let handle = self.handle(key)?;
+        let handle = self.handle(key).await?;
         let sequence = self.parts.bus.start(&handle.role.topic(&key.app), to).await?;
         handle.ask(|answer| Wish::Seek(sequence, answer)).await?
     }
 
-    /// The worker of a subscription: the one on the topic that the newest revision says.
-    fn handle(&self, key: &Key) -> Result<Handle> {
+    /// The worker of a subscription; one that has just been deployed may have to be started first.
+    async fn handle(&self, key: &Key) -> Result<Handle> {
+        if let Some(handle) = self.known(key) {
+            return Ok(handle);
+        }
+        self.arrange().await?;
+        self.known(key).ok_or_else(|| not_found(key))
+    }
+
+    /// The worker that is there: the one on the topic that the newest revision says.
+    fn known(&self, key: &Key) -> Option<Handle> {
         let table = self.parts.live.load();
         let spec = table.app(key.app.as_str()).and_then(|app| spec_of(app, key));
         let workers = lock(&self.workers);
@@ -277,7 +286,7 @@ impl Delivery {
             Some((spec, _)) => workers.get(&(key.clone(), spec.topic.clone())),
             None => workers.iter().find(|((known, _), _)| known == key).map(|(_, handle)| handle),
         };
-        found.cloned().ok_or_else(|| not_found(key))
+        found.cloned()
     }
 }
 

@@ -5,8 +5,10 @@ use crate::live::LiveRevision;
 use bytes::Bytes;
 use hob_core::code::Code;
 use hob_core::fault::Fault;
-use hob_core::limit::BODY_IDLE_TIMEOUT;
+use hob_core::limit::{BODY_IDLE_TIMEOUT, DRAINED_BYTES_MAX, LINGER};
 use hob_runtime::body::{self, Body};
+use http::Request;
+use http::header::EXPECT;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -14,7 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, timeout};
 
 /// The body of a request from a socket. It fails when its bytes stay away for longer than
 /// [`BODY_IDLE_TIMEOUT`].
@@ -23,6 +25,25 @@ pub(crate) fn incoming(incoming: Incoming) -> Body {
         return body::empty();
     }
     Inbound { incoming, silence: BODY_IDLE_TIMEOUT, timer: None, waiting: false }.boxed_unsync()
+}
+
+/// Reads the rest of a refused request, if it is little and comes soon: what is not read would cost the
+/// client its connection. A client that waits to be asked for the body (RFC 9110, 10.1.1) is not.
+pub(super) async fn drain(request: &mut Request<Incoming>) {
+    if request.headers().contains_key(EXPECT) {
+        return;
+    }
+    let mut left = DRAINED_BYTES_MAX;
+    let body = request.body_mut();
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(bytes) else { return };
+            left = rest;
+        }
+    };
+    // What does not come in time is cut off, as it would be anyway.
+    let _ = timeout(LINGER, reading).await;
 }
 
 struct Inbound {

@@ -115,8 +115,17 @@ impl Gateway {
                 (answer.unwrap_or_else(|fault| arrival.refuse(&fault)), None)
             }
             Ok(Choice::Options(allow)) => (allowing(no_content(), &allow), None),
-            Ok(Choice::NotAllowed(fault, allow)) => (allowing(arrival.refuse(&fault), &allow), None),
-            Err(fault) => (arrival.refuse(&fault), None),
+            Ok(Choice::NotAllowed(fault, allow)) => {
+                body::drain(&mut request).await;
+                (allowing(arrival.refuse(&fault), &allow), None)
+            }
+            Err(fault) => {
+                // After a refusal by [`strict`] nothing more is read at all.
+                if peer.exchange.refusal().is_none() {
+                    body::drain(&mut request).await;
+                }
+                (arrival.refuse(&fault), None)
+            }
         };
         response.headers_mut().insert(forward::INVOCATION_ID, forward::id_value(arrival.id));
         self.hand_over(arrival.upgrade, peer, response, busy, revision)
