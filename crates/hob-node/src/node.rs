@@ -72,16 +72,7 @@ impl Node {
             Arc::clone(&entrances),
             External::new(Arc::clone(&tasks) as _)?,
         );
-        let runtime = Runtime::open(Environment {
-            cache_dir: settings.cache.clone().unwrap_or_else(|| settings.data.join("cache")),
-            work_dir: settings.data.join("work"),
-            compiler: settings.compiler.clone(),
-            pooling: settings.pooling,
-            spawn: Arc::clone(&tasks) as _,
-            logs: Arc::clone(&logs) as _,
-            outbound: Arc::clone(&dispatcher) as _,
-            instances: AtomicU64::new(1),
-        })?;
+        let runtime = Runtime::open(environment(&settings, &tasks, &logs, &dispatcher))?;
         let apps = Apps::new(Parts {
             state: engine.state,
             blobs: engine.blobs,
@@ -159,6 +150,25 @@ impl Node {
                 let _ = std::fs::remove_file(path);
             }
         }
+    }
+}
+
+/// What hosts and contracts are given.
+fn environment(
+    settings: &Settings,
+    tasks: &Arc<Tasks>,
+    logs: &Arc<Logs>,
+    dispatcher: &Arc<Dispatcher>,
+) -> Environment {
+    Environment {
+        cache_dir: settings.cache.clone().unwrap_or_else(|| settings.data.join("cache")),
+        work_dir: settings.data.join("work"),
+        compiler: settings.compiler.clone(),
+        pooling: settings.pooling,
+        spawn: Arc::clone(tasks) as _,
+        logs: Arc::clone(logs) as _,
+        outbound: Arc::clone(dispatcher) as _,
+        instances: AtomicU64::new(1),
     }
 }
 

@@ -409,8 +409,8 @@ def handle(request):
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn schedules_fire_when_due_and_by_hand_and_event_routes_take_web_hooks() {
-    if !has("python3", "schedules_fire_when_due_and_by_hand_and_event_routes_take_web_hooks") {
+async fn schedules_fire_when_due_and_by_hand() {
+    if !has("python3", "schedules_fire_when_due_and_by_hand") {
         return;
     }
     let node = node(|_| ()).await;
@@ -429,16 +429,6 @@ schedule = "0 3 * * *"
 zone = "Europe/London"
 call = "sink"
 path = "/nightly"
-
-[[on]]
-route = "/hook"
-publish = "hooks"
-origins = ["*.example.com"]
-
-[[on]]
-name = "hooks"
-topic = "hooks"
-call = "sink"
 "#,
     );
     node.deployed(&app).await;
@@ -457,6 +447,30 @@ call = "sink"
     assert_eq!(node.control("POST", "/v1/apps/desk/schedules/nightly/fire", "").await.status, 202);
     seen(&node, "desk", |seen| seen.iter().any(|one| one["path"] == "/nightly")).await;
 
+    node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn event_routes_take_web_hooks_and_refuse_what_is_no_event() {
+    if !has("python3", "event_routes_take_web_hooks_and_refuse_what_is_no_event") {
+        return;
+    }
+    let node = node(|_| ()).await;
+    let app = sink(
+        "desk",
+        r#"
+[[on]]
+route = "/hook"
+publish = "hooks"
+origins = ["*.example.com"]
+
+[[on]]
+name = "hooks"
+topic = "hooks"
+call = "sink"
+"#,
+    );
+    node.deployed(&app).await;
     let hook = node
         .send(
             "OPTIONS",

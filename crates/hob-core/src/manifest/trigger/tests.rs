@@ -58,17 +58,11 @@ dedup = "1h"
 "#)
     .unwrap();
     let json = serde_json::to_value(&spec.triggers).unwrap();
-    let subscription = "/subscriptions/letter-policy-bought";
-    for (pointer, expected) in [(
-        "",
-        r#"{"topic":"policy.bought","filters":[{"any":[{"prefix":{"type":"a"}},{"sql":"x > 1"}]},{"exact":{"country":"UK"}}],"delivery":{"function":"letter","path":"/events","mode":"structured","concurrency":4,"retry":{"attempts":3,"backoff_min_ms":2000,"backoff_max_ms":60000,"age_ms":3600000},"dead_letter":"policy.lost","publish":"policy.sent","on_success":"log.good","on_failure":"log.bad"},"order_by":"partitionkey","rate":{"events":100,"per_ms":1000},"start":"beginning"}"#,
-    )] {
-        assert_eq!(
-            json.pointer(&format!("{subscription}{pointer}")).unwrap().to_string(),
-            expected,
-            "{pointer}"
-        );
-    }
+    let subscription = json.pointer("/subscriptions/letter-policy-bought").unwrap().to_string();
+    assert_eq!(
+        subscription,
+        r#"{"topic":"policy.bought","filters":[{"any":[{"prefix":{"type":"a"}},{"sql":"x > 1"}]},{"exact":{"country":"UK"}}],"delivery":{"function":"letter","path":"/events","mode":"structured","concurrency":4,"retry":{"attempts":3,"backoff_min_ms":2000,"backoff_max_ms":60000,"age_ms":3600000},"dead_letter":"policy.lost","publish":"policy.sent","on_success":"log.good","on_failure":"log.bad"},"order_by":"partitionkey","rate":{"events":100,"per_ms":1000},"start":"beginning"}"#
+    );
     for (pointer, expected) in [
         ("/schedules/nightly/expression", "\"0 3 * * *\""),
         ("/schedules/nightly/zone", "\"Europe/London\""),
@@ -117,83 +111,83 @@ fn show(fault: &Fault) -> String {
     format!("{} {}{hint}{place}", fault.code(), fault.message())
 }
 
+/// Triggers and how they are refused.
+const MISTAKES: &[(&str, &str)] = &[
+    ("on = 3", "HOB-0102 `functions.front.on` is not a key"),
+    (
+        "[[on]]\ncall = \"letter\"",
+        "HOB-0103 `[[on]]` says neither `topic`, `schedule` nor `route` | write one",
+    ),
+    ("[[on]]\ntopic = \"a\"\nschedule = \"@daily\"", "HOB-0103 `[[on]]` says `topic` and `schedule` at once"),
+    (
+        "[[on]]\ntopic = \"a\"",
+        "HOB-0103 `[[on]]` has no `call` | write for example `call = \"letter\"` (hob.toml:5)",
+    ),
+    (
+        "[[on]]\ntopic = \"A\"\ncall = \"letter\"",
+        "HOB-0104 topic name `A` has a label that has characters other than",
+    ),
+    (
+        "[[on]]\ntopic = \"hob.x\"\ncall = \"letter\"",
+        "HOB-0805 subscription `letter-hob-x` names topic `hob.x`, which is the node's own",
+    ),
+    (
+        "[[on]]\ntopic = \"a\"\ncall = \"leter\"",
+        "HOB-0353 subscription `leter-a` calls function `leter`, which the app has not | did you mean `letter`?",
+    ),
+    (
+        "[[on]]\ntopic = \"a\"\ncall = \"letter\"\n[[on]]\ntopic = \"a\"\ncall = \"letter\"",
+        "HOB-0815 two triggers are named `letter-a` | give each a `name` of its own: the position in the topic is kept under it (hob.toml:8)",
+    ),
+    (
+        "[[on]]\ntopic = \"a\"\ncall = \"letter\"\nzone = \"UTC\"",
+        "HOB-0102 `on.zone` means nothing for a subscription",
+    ),
+    (
+        "[[on]]\ntopic = \"a\"\ncal = \"letter\"",
+        "HOB-0102 `on.cal` is not a key that Hob knows | did you mean `call`? (hob.toml:7)",
+    ),
+    (
+        "[[on]]\ntopic = \"a\"\ncall = \"letter\"\nrate = \"fast\"",
+        "HOB-0103 `on.rate`: `fast` is not a rate | write for example `100/s` or `10/m` (hob.toml:8)",
+    ),
+    (
+        "[[on]]\ntopic = \"a\"\ncall = \"letter\"\nwhere = 3",
+        "HOB-0809 `on.where` is no filter: it is neither a table nor text",
+    ),
+    ("[[on]]\ntopic = \"a\"\ncall = \"letter\"\nwhere = { exakt = { type = \"x\" } }", "HOB-0809"),
+    ("[[on]]\ntopic = \"a\"\ncall = \"letter\"\nwhere = \"type = = 1\"", "HOB-0809"),
+    (
+        "[[on]]\ntopic = \"a\"\ncall = \"letter\"\nmode = \"batch\"",
+        "HOB-0103 `on.mode` cannot be `batch` | use `binary` or `structured` (hob.toml:8)",
+    ),
+    (
+        "[[on]]\ntopic = \"a\"\ncall = \"letter\"\nretry = { attempts = 101 }",
+        "HOB-0109 `retry.attempts` of subscription `letter-a` is 101, the limit is 100 | change the value",
+    ),
+    (
+        "[[on]]\ntopic = \"a\"\ncall = \"letter\"\nretry = { backoff = \"5m..1s\" }",
+        "HOB-0103 `on.retry.backoff`: `5m..1s` is not a range of times | write for example `1s..5m` (hob.toml:8)",
+    ),
+    (
+        "[[on]]\ntopic = \"a\"\ncall = \"letter\"\nstart = \"later\"",
+        "HOB-0103 `on.start`: `later` is no place to start",
+    ),
+    ("[[on]]\nschedule = \"61 * * * *\"\ncall = \"letter\"", "HOB-0810"),
+    ("[[on]]\nschedule = \"@daily\"\nzone = \"Europe/Londn\"\ncall = \"letter\"", "HOB-0810"),
+    ("[[on]]\nroute = \"/e\"", "HOB-0103 `[[on]]` has no `publish`"),
+    (
+        "[[on]]\nroute = \"/e\"\npublish = \"a\"\n[[on]]\nroute = \"/e\"\npublish = \"b\"",
+        "HOB-0106 topic `a` and topic `b` both claim `/e`",
+    ),
+    ("[topics.\"a b\"]\nage = \"1d\"", "HOB-0104 topic name `a b`"),
+    ("[topics.a]\nsize = \"1 KiB\"", "HOB-0103 `size` of topic `a` is 1 KiB, the least is 1 MiB"),
+    ("[topics.a]\ndedup = \"2d\"", "HOB-0109 `dedup` of topic `a` is 48h, the limit is 24h"),
+];
+
 #[test]
 fn mistakes_are_explained_with_their_line() {
-    for (text, expected) in [
-        ("on = 3", "HOB-0102 `functions.front.on` is not a key"),
-        (
-            "[[on]]\ncall = \"letter\"",
-            "HOB-0103 `[[on]]` says neither `topic`, `schedule` nor `route` | write one",
-        ),
-        (
-            "[[on]]\ntopic = \"a\"\nschedule = \"@daily\"",
-            "HOB-0103 `[[on]]` says `topic` and `schedule` at once",
-        ),
-        (
-            "[[on]]\ntopic = \"a\"",
-            "HOB-0103 `[[on]]` has no `call` | write for example `call = \"letter\"` (hob.toml:5)",
-        ),
-        (
-            "[[on]]\ntopic = \"A\"\ncall = \"letter\"",
-            "HOB-0104 topic name `A` has a label that has characters other than",
-        ),
-        (
-            "[[on]]\ntopic = \"hob.x\"\ncall = \"letter\"",
-            "HOB-0805 subscription `letter-hob-x` names topic `hob.x`, which is the node's own",
-        ),
-        (
-            "[[on]]\ntopic = \"a\"\ncall = \"leter\"",
-            "HOB-0353 subscription `leter-a` calls function `leter`, which the app has not | did you mean `letter`?",
-        ),
-        (
-            "[[on]]\ntopic = \"a\"\ncall = \"letter\"\n[[on]]\ntopic = \"a\"\ncall = \"letter\"",
-            "HOB-0815 two triggers are named `letter-a` | give each a `name` of its own: the position in the topic is kept under it (hob.toml:8)",
-        ),
-        (
-            "[[on]]\ntopic = \"a\"\ncall = \"letter\"\nzone = \"UTC\"",
-            "HOB-0102 `on.zone` means nothing for a subscription",
-        ),
-        (
-            "[[on]]\ntopic = \"a\"\ncal = \"letter\"",
-            "HOB-0102 `on.cal` is not a key that Hob knows | did you mean `call`? (hob.toml:7)",
-        ),
-        (
-            "[[on]]\ntopic = \"a\"\ncall = \"letter\"\nrate = \"fast\"",
-            "HOB-0103 `on.rate`: `fast` is not a rate | write for example `100/s` or `10/m` (hob.toml:8)",
-        ),
-        (
-            "[[on]]\ntopic = \"a\"\ncall = \"letter\"\nwhere = 3",
-            "HOB-0809 `on.where` is no filter: it is neither a table nor text",
-        ),
-        ("[[on]]\ntopic = \"a\"\ncall = \"letter\"\nwhere = { exakt = { type = \"x\" } }", "HOB-0809"),
-        ("[[on]]\ntopic = \"a\"\ncall = \"letter\"\nwhere = \"type = = 1\"", "HOB-0809"),
-        (
-            "[[on]]\ntopic = \"a\"\ncall = \"letter\"\nmode = \"batch\"",
-            "HOB-0103 `on.mode` cannot be `batch` | use `binary` or `structured` (hob.toml:8)",
-        ),
-        (
-            "[[on]]\ntopic = \"a\"\ncall = \"letter\"\nretry = { attempts = 101 }",
-            "HOB-0109 `retry.attempts` of subscription `letter-a` is 101, the limit is 100 | change the value",
-        ),
-        (
-            "[[on]]\ntopic = \"a\"\ncall = \"letter\"\nretry = { backoff = \"5m..1s\" }",
-            "HOB-0103 `on.retry.backoff`: `5m..1s` is not a range of times | write for example `1s..5m` (hob.toml:8)",
-        ),
-        (
-            "[[on]]\ntopic = \"a\"\ncall = \"letter\"\nstart = \"later\"",
-            "HOB-0103 `on.start`: `later` is no place to start",
-        ),
-        ("[[on]]\nschedule = \"61 * * * *\"\ncall = \"letter\"", "HOB-0810"),
-        ("[[on]]\nschedule = \"@daily\"\nzone = \"Europe/Londn\"\ncall = \"letter\"", "HOB-0810"),
-        ("[[on]]\nroute = \"/e\"", "HOB-0103 `[[on]]` has no `publish`"),
-        (
-            "[[on]]\nroute = \"/e\"\npublish = \"a\"\n[[on]]\nroute = \"/e\"\npublish = \"b\"",
-            "HOB-0106 topic `a` and topic `b` both claim `/e`",
-        ),
-        ("[topics.\"a b\"]\nage = \"1d\"", "HOB-0104 topic name `a b`"),
-        ("[topics.a]\nsize = \"1 KiB\"", "HOB-0103 `size` of topic `a` is 1 KiB, the least is 1 MiB"),
-        ("[topics.a]\ndedup = \"2d\"", "HOB-0109 `dedup` of topic `a` is 48h, the limit is 24h"),
-    ] {
+    for (text, expected) in MISTAKES {
         let found = show(&app(text).expect_err(text));
         assert!(found.starts_with(expected), "{text}\n found {found}\nwanted {expected}");
     }
