@@ -208,6 +208,8 @@ pub const EVENT_ATTRIBUTE_BYTES_MAX: usize = 32 << 10;
 pub const EVENT_BATCH_MAX: usize = 1000;
 /// One batch of events on the wire.
 pub const EVENT_BATCH_BYTES_MAX: usize = 8 << 20;
+/// Bodies with events and asynchronous calls that a node holds at a time, all together; more wait.
+pub const INGRESS_BYTES_MAX: usize = 256 << 20;
 /// Filters of one subscription, nested ones included.
 pub const FILTERS_MAX: usize = 64;
 /// How deep filters and CESQL expressions may be nested.
@@ -307,6 +309,7 @@ const _: () = assert!(ASYNC_BODY_BYTES_MAX < EVENT_BYTES_MAX && ASYNC_RESULT_BYT
 const _: () =
     assert!(EVENT_BYTES_MAX <= EVENT_BATCH_BYTES_MAX && EVENT_BATCH_BYTES_MAX <= LOG_GROUP_BYTES_MAX);
 const _: () = assert!((LOG_GROUP_BYTES_MAX as u64) < LOG_SEGMENT_BYTES);
+const _: () = assert!(EVENT_BATCH_BYTES_MAX < INGRESS_BYTES_MAX);
 const _: () = assert!(DELIVERY_BACKOFF_MIN_DEFAULT.as_millis() <= DELIVERY_BACKOFF_MAX_DEFAULT.as_millis());
 const _: () = assert!(2 * NAME_BYTES_MAX + 2 <= 63, "`<function>--<app>` must be one DNS label");
 const _: () = assert!(URI_BYTES_MAX < HEADER_BYTES_MAX);

@@ -15,7 +15,6 @@ mod results;
 
 pub(crate) use message::{Ended, Message};
 
-use crate::bus::ingress::whole;
 use crate::bus::{Bus, now_ms};
 use crate::identity;
 use hob_core::code::Code;
@@ -127,7 +126,7 @@ impl Calls {
         let callback = callback(&mut head.headers)?;
         let most =
             ASYNC_BODY_BYTES_MAX.min(usize::try_from(by.code.spec.body_bytes_max).unwrap_or(usize::MAX));
-        let body = whole(body, most).await.map_err(|fault| match fault.code() {
+        let (body, _room) = self.bus.collect(body, most).await.map_err(|fault| match fault.code() {
             Code::EventTooLarge => Fault::new(Code::BodyTooLarge, fault.message().to_owned())
                 .hint("call without `Prefer: respond-async`, or put the data elsewhere"),
             _ => fault,

@@ -18,7 +18,7 @@ use crate::schedules::Schedules;
 use crate::settings::{Address, Settings};
 use crate::task::Tasks;
 use crate::tls;
-use hob_bus::EngineSettings;
+use hob_bus::{Engine, EngineSettings};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{DRAIN_TIMEOUT, GRACE_DEFAULT};
@@ -55,6 +55,15 @@ impl Node {
     /// and `HOB-0108` for a certificate that cannot be used.
     pub async fn start(settings: Settings) -> Result<Self> {
         let engine = hob_bus::open(&settings.engine, &EngineSettings::new(&settings.data))?;
+        Self::start_on(engine, settings).await
+    }
+
+    /// As [`Node::start`], on an engine that is open already, whatever `settings.engine` says: tests of
+    /// the whole node give it one that breaks promises, so the program needs no switch for that.
+    ///
+    /// # Errors
+    /// Those of [`Node::start`] that are not about opening the store.
+    pub async fn start_on(engine: Engine, settings: Settings) -> Result<Self> {
         let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
         let http = Listener::bind(settings.http)?;
         let inner = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;

@@ -12,14 +12,21 @@ use hob_core::fault::{Fault, Result};
 use hob_core::limit::EVENT_BATCH_BYTES_MAX;
 use hob_core::name::TopicName;
 use hob_core::port::Durability;
+use hob_core::trace::TraceContext;
 use hob_core::unit::show_bytes;
 use hob_core::wire::Published;
 use hob_runtime::body::{self, Body};
 use hob_runtime::outbound::Caller;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::sync::SemaphorePermit;
 
+/// In what the room for bodies is counted.
+pub(super) const ROOM_UNIT: usize = 1 << 10;
+/// The trace of whoever sends events that name none themselves (W3C Trace Context).
+const TRACEPARENT: &str = "traceparent";
 /// The header of an acknowledgement that says how safe the events are.
 const DURABILITY: &str = "hob-durability";
 
@@ -41,14 +48,28 @@ impl Bus {
                 .hint("choose a name that does not begin with `hob.`"));
         }
         let (head, body) = request.into_parts();
-        let body = whole(body, EVENT_BATCH_BYTES_MAX).await?;
+        let (body, _room) = self.collect(body, EVENT_BATCH_BYTES_MAX).await?;
         let events = binding::read(&head.headers, body)?;
+        let trace = head.headers.get(TRACEPARENT).and_then(|value| TraceContext::parse(value.to_str().ok()?));
         let stored = events.into_iter().map(|event| match caller {
             Some(caller) => caused(event, caller),
-            None => Stored::new(event),
+            None => Stored { trace, ..Stored::new(event) },
         });
         let published = self.publish(topic, stored.collect(), durability).await?;
         acknowledge(&published, durability)
+    }
+
+    /// The bytes of a request's body that may have so many, as soon as the node has room for them.
+    ///
+    /// # Errors
+    /// As [`whole`].
+    pub(crate) async fn collect(&self, body: Body, most: usize) -> Result<(Bytes, SemaphorePermit<'_>)> {
+        let announced = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
+        // What is above the limit is refused when it is read.
+        let units = announced.unwrap_or(most).min(most).div_ceil(ROOM_UNIT);
+        let room = self.room.acquire_many(u32::try_from(units).unwrap_or(u32::MAX)).await;
+        let room = room.map_err(|_| Fault::internal("the room for bodies is closed"))?;
+        Ok((whole(body, most).await?, room))
     }
 
     /// Answers a request to an event route: the events it brings, or a web hook's handshake.

@@ -18,7 +18,7 @@ use crate::identity;
 use hob_core::code::Code;
 use hob_core::event::record::{self, Stored};
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::{EVENT_BATCH_MAX, EVENT_HOPS_MAX};
+use hob_core::limit::{EVENT_BATCH_MAX, EVENT_HOPS_MAX, INGRESS_BYTES_MAX};
 use hob_core::name::TopicName;
 use hob_core::port::{Durability, Log, NewRecord, ReadLimit, State, TopicSettings};
 use hob_core::spec::AppSpec;
@@ -26,7 +26,7 @@ use hob_core::trigger::StartAt;
 use hob_core::wire::Published;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use topics::Topics;
 
 /// Publishes, reads, and wakes those who wait.
@@ -36,6 +36,8 @@ pub(crate) struct Bus {
     /// The sequence after the last published one, for those who wait for it.
     arrivals: Mutex<HashMap<TopicName, watch::Sender<u64>>>,
     topics: Topics,
+    /// Room for the bodies of requests, in KiB.
+    room: Semaphore,
     /// Held while the set of dead letters that are dealt with changes.
     letters: tokio::sync::Mutex<()>,
 }
@@ -62,9 +64,14 @@ pub(crate) struct Events {
 
 impl Bus {
     pub(crate) fn new(log: Arc<dyn Log>, state: Arc<dyn State>) -> Arc<Self> {
-        let (arrivals, topics, letters) =
-            (Mutex::default(), Topics::default(), tokio::sync::Mutex::default());
-        Arc::new(Self { log, state, arrivals, topics, letters })
+        Arc::new(Self {
+            log,
+            state,
+            arrivals: Mutex::default(),
+            topics: Topics::default(),
+            room: Semaphore::new(INGRESS_BYTES_MAX / ingress::ROOM_UNIT),
+            letters: tokio::sync::Mutex::default(),
+        })
     }
 
     /// Checks events and appends them, all or none; returns when they are as safe as asked.

@@ -348,7 +348,11 @@ impl Worker {
             let told = async move { drop(report.send(Report::Buried(delivery, true)).await) };
             return self.desk.parts.tasks.start("dead letter", told);
         };
-        let failure = self.failures.get(&delivery.sequence).cloned().unwrap_or_default();
+        let failure = match (self.failures.get(&delivery.sequence), reason) {
+            (Some(failure), _) => failure.clone(),
+            (None, Reason::Expired) => expired(&placed),
+            (None, _) => Failure::default(),
+        };
         tracing::warn!(
             subscription = %self.desk.key, topic = %self.desk.topic, sequence = delivery.sequence,
             attempts = failures, ?reason, failure = failure.text(), "an event is given up"
@@ -388,6 +392,13 @@ async fn sleep_until(at_ms: Option<u64>) {
         }
         tokio::time::sleep_until(Instant::now() + Duration::from_millis(left).min(LOOK)).await;
     }
+}
+
+/// What is said of an event whose own time is over.
+fn expired(placed: &Placed) -> Failure {
+    let expiry = placed.stored.event.text("expirytime").unwrap_or_default();
+    let what = format!("the event expired at {expiry}, before it could be delivered");
+    Attempted::refused(&Fault::new(Code::EventExpired, what), Outcome::Rejected).failure
 }
 
 /// Cuts what is kept of an answer.

@@ -25,6 +25,11 @@ pub(in crate::manifest) fn check(app: &AppSpec) -> Result<()> {
         let message = format!("app `{}` has {count} triggers, the limit is {most}", app.app);
         return Err(Fault::new(Code::SettingOverLimit, message));
     }
+    let mut names = triggers.subscriptions.keys().chain(triggers.schedules.keys());
+    if let Some(name) = names.find(|name| name.as_str().starts_with("hob-")) {
+        let message = format!("trigger name `{name}` begins with `hob-`, as the node's own do");
+        return Err(Fault::new(Code::NameInvalid, message).hint("give it another `name`"));
+    }
     for (name, spec) in &triggers.subscriptions {
         let what = format!("subscription `{name}`");
         if triggers.schedules.contains_key(name) {
