@@ -1,7 +1,12 @@
 """Stats: keeps count of what came in, and shows it. A web server on `$PORT`, standard library only.
 
-Other functions post an item to `/events` and read release notes at `/notes`; people read the page
-at `/`. Everything is in the memory of this one instance and begins at zero with a new revision.
+It gets events: those of GitHub, and what the other functions said of them (`desk.triaged`,
+`desk.summarised`, `desk.noted`, `desk.digest`). An event can be delivered more than once, after a
+failure or a restart of the platform, so each is known by source and id and counts once. What is
+said of an event may come before the event itself: both are put together by its id.
+
+People read the page at `/` and the numbers at `/counts`. Everything is in the memory of this one
+instance and begins at zero with a new revision.
 """
 
 import json
@@ -11,8 +16,12 @@ from collections import Counter, OrderedDict, deque
 from datetime import datetime, timezone
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
 
-LATEST_KEPT = 50
+LATEST_SHOWN = 50
+# What is known of this many events at most is put together, and this many are known again.
+ITEMS_KEPT = 1000
+SEEN_KEPT = 100_000
 NOTES_KEPT = 50
 BODY_BYTES_MAX = 1 << 20
 
@@ -28,41 +37,130 @@ class Desk:
     def __init__(self):
         self.lock = threading.Lock()
         self.since = datetime.now(timezone.utc)
+        self.seen = Recent(SEEN_KEPT)
+        self.again = 0
         self.kinds = Counter()
+        self.answers = Counter()
         self.labels = Counter()
         self.high = 0
-        self.latest = deque(maxlen=LATEST_KEPT)
-        self.notes = OrderedDict()
+        self.items = Recent(ITEMS_KEPT)
+        self.latest = deque(maxlen=LATEST_SHOWN)
+        self.notes = Recent(NOTES_KEPT)
+        self.digest = None
 
-    def add(self, item):
-        """Counts an item, and keeps the release notes that it brings."""
-        item["at"] = datetime.now(timezone.utc)
+    def take(self, event):
+        """Counts an event, unless it was counted before; returns whether it was."""
         with self.lock:
-            self.kinds[text(item, "event")] += 1
-            self.labels[text(item, "label")] += 1
-            self.high += item.get("priority") == "high"
-            self.latest.appendleft(item)
-            notes = item.get("notes")
-            if isinstance(notes, dict):
-                release = (text(notes, "repository"), text(notes, "tag"))
-                self.notes[release] = text(notes, "text")
-                self.notes.move_to_end(release)
-                while len(self.notes) > NOTES_KEPT:
-                    self.notes.popitem(last=False)
+            key = (event.source, event.id)
+            if key in self.seen:
+                self.again += 1
+                return False
+            # Before it is noted as seen it is understood: what fails here can come again.
+            take = {
+                "desk.triaged": self.triaged,
+                "desk.summarised": self.summarised,
+                "desk.noted": self.noted,
+                "desk.digest": self.digested,
+            }.get(event.type)
+            if take:
+                take(event)
+                self.answers[event.type] += 1
+            elif event.type.startswith("com.github."):
+                self.delivered(event)
+            else:
+                raise ValueError(f"`{event.type}` is not a type that is counted")
+            self.seen.put(key, None)
+            return True
+
+    def delivered(self, event):
+        # `com.github.issues.opened`: the third word is the kind.
+        kind = event.type.split(".")[2]
+        action = text(event.json(), "action").replace("_", " ")
+        self.kinds[kind] += 1
+        item = self.item(event.id)
+        item |= {"event": kind, "action": action, "source": event.source, "at": datetime.now(timezone.utc)}
+        self.latest.appendleft(item)
+
+    def triaged(self, event):
+        verdict = event.json()
+        self.labels[text(verdict, "label")] += 1
+        self.high += verdict.get("priority") == "high"
+        self.item(event.id).update(verdict)
+
+    def summarised(self, event):
+        self.item(event.id)["summary"] = text(event.json(), "summary")
+
+    def noted(self, event):
+        self.notes.put((event.partition, event.subject), event.data.decode())
+
+    def digested(self, event):
+        self.digest = event.json() | {"at": datetime.now(timezone.utc)}
+
+    def item(self, id):
+        """What is known of an event of GitHub."""
+        if id not in self.items:
+            self.items.put(id, {})
+        return self.items[id]
 
     def page(self):
         """The page, as HTML."""
         with self.lock:
             kinds = self.kinds.most_common()
             labels = self.labels.most_common()
-            latest = list(self.latest)
-            high, releases = self.high, len(self.notes)
-        return render(self.since, kinds, labels, latest, high, releases)
+            latest = [dict(item) for item in self.latest]
+            high, releases, digest = self.high, len(self.notes), self.digest
+        return render(self.since, kinds, labels, latest, high, releases, digest)
+
+    def counts(self):
+        """The numbers, as JSON: what was published is what is counted here, or a dead letter."""
+        with self.lock:
+            digest = self.digest and {name: self.digest[name] for name in ("text", "kinds")}
+            counts = {
+                "webhooks": self.kinds.total(),
+                "kinds": self.kinds,
+                "answers": self.answers,
+                "urgent": self.high,
+                "again": self.again,
+                "digest": digest,
+            }
+            return json.dumps(counts)
 
     def notes_text(self):
         """The notes of all releases, the newest first."""
         with self.lock:
             return "\n".join(reversed(self.notes.values()))
+
+
+class Recent(OrderedDict):
+    """The last `most` entries."""
+
+    def __init__(self, most):
+        super().__init__()
+        self.most = most
+
+    def put(self, key, value):
+        self[key] = value
+        self.move_to_end(key)
+        if len(self) > self.most:
+            self.popitem(last=False)
+
+
+class Event:
+    """A CloudEvent as it is delivered: attributes in `ce-` headers, data as body."""
+
+    def __init__(self, headers, data):
+        attribute = lambda name: unquote(headers.get(f"ce-{name}", ""))
+        self.id, self.source, self.type = attribute("id"), attribute("source"), attribute("type")
+        self.subject, self.partition = attribute("subject"), attribute("partitionkey")
+        self.data = data
+        if not (self.id and self.source and self.type):
+            raise ValueError("this is no event: `ce-id`, `ce-source` and `ce-type` are needed")
+
+    def json(self):
+        value = json.loads(self.data)
+        if not isinstance(value, dict):
+            raise ValueError(f"the data of `{self.type}` is no JSON object")
+        return value
 
 
 def text(fields, name):
@@ -71,7 +169,7 @@ def text(fields, name):
     return "" if value is None else str(value)
 
 
-def render(since, kinds, labels, latest, high, releases):
+def render(since, kinds, labels, latest, high, releases, digest):
     """The page from the counts: plain HTML, readable without colour, script or style."""
     total = sum(count for _, count in kinds)
     return PAGE.format(
@@ -84,6 +182,7 @@ def render(since, kinds, labels, latest, high, releases):
         bars=bars(kinds) or '<tr><td colspan="3">Nothing yet</td></tr>',
         labels="".join(f"<li>{badge(label)} <b>{count}</b></li>" for label, count in labels),
         latest="".join(map(row, latest)) or "<li>Nothing yet</li>",
+        digest=f'{escape(text(digest, "text"))} <small>{moment(digest["at"])}</small>' if digest else "None yet",
     )
 
 
@@ -98,12 +197,14 @@ def bars(kinds):
 
 
 def row(item):
-    """One of the latest items."""
+    """One of the latest events, with what was said of it so far."""
     urgent = '<span class="high">high</span> ' if item.get("priority") == "high" else ""
+    label = f'{badge(item["label"])} ' if item.get("label") else ""
+    reason = f' · {escape(item["reason"])}' if item.get("reason") else ""
+    summary = item.get("summary") or f'{item["event"]} {item["action"]} at {item["source"]}'
     return (
-        f'<li><p>{escape(text(item, "summary"))}</p>'
-        f'<small>{urgent}{badge(text(item, "label"))} <code>{escape(text(item, "event"))}</code> '
-        f'{moment(item["at"])} · {escape(text(item, "reason"))}</small></li>'
+        f"<li><p>{escape(summary)}</p>"
+        f'<small>{urgent}{label}<code>{escape(item["event"])}</code> {moment(item["at"])}{reason}</small></li>'
     )
 
 
@@ -124,9 +225,12 @@ class Handler(BaseHTTPRequestHandler):
     desk = Desk()
 
     def do_GET(self):
-        if self.path.split("?")[0] == "/":
+        path = self.path.split("?")[0]
+        if path == "/":
             self.answer(200, "text/html; charset=utf-8", self.desk.page())
-        elif self.path == "/notes" and self.from_function():
+        elif path == "/counts":
+            self.answer(200, "application/json", self.desk.counts())
+        elif path == "/notes" and self.from_function():
             self.answer(200, "text/markdown; charset=utf-8", self.desk.notes_text())
         else:
             self.answer(404, "text/plain; charset=utf-8", "There is nothing here\n")
@@ -135,22 +239,22 @@ class Handler(BaseHTTPRequestHandler):
         length = self.headers.get("content-length", "")
         if not length.isdigit() or int(length) > BODY_BYTES_MAX:
             self.close_connection = True
-            self.answer(413, "text/plain; charset=utf-8", "An item has a length, of 1 MiB at most\n")
+            self.answer(413, "text/plain; charset=utf-8", "An event has a length, of 1 MiB at most\n")
             return
         body = self.rfile.read(int(length))
-        if self.path != "/events" or not self.from_function():
+        if self.path != "/" or not self.from_function():
             self.answer(404, "text/plain; charset=utf-8", "There is nothing here\n")
             return
         try:
-            item = json.loads(body)
-            self.desk.add(item)
-        except (ValueError, AttributeError, TypeError):
-            self.answer(400, "text/plain; charset=utf-8", "An item is a JSON object\n")
+            counted = self.desk.take(Event(self.headers, body))
+        except (ValueError, IndexError, TypeError) as error:
+            # 400 says that trying again is of no use.
+            self.answer(400, "text/plain; charset=utf-8", f"{error}\n")
         else:
-            self.answer(200, "text/plain; charset=utf-8", "counted\n")
+            self.answer(200, "text/plain; charset=utf-8", "counted\n" if counted else "counted before\n")
 
     def from_function(self):
-        """Whether a function of the app calls: only they can use the names below `.internal`."""
+        """Whether the platform delivers or a function calls: nobody else can use names below `.internal`."""
         return self.headers.get("host", "").endswith(".internal")
 
     def answer(self, status, kind, body):
@@ -189,6 +293,7 @@ dl {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr));
 section, dl div {{ background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1rem 1.25rem }}
 dl div {{ display: flex; flex-direction: column-reverse }}
 dt {{ color: var(--soft) }} dd {{ margin: 0; font-size: 2rem; font-weight: 650; line-height: 1.2 }}
+.digest {{ margin-bottom: 1rem }} .digest p {{ margin: 0; overflow-wrap: anywhere }}
 .halves {{ display: grid; grid-template-columns: minmax(0, 2fr) minmax(0, 3fr); gap: 1rem; align-items: start }}
 @media (max-width: 48rem) {{ .halves {{ grid-template-columns: minmax(0, 1fr) }} }}
 table {{ width: 100%; border-collapse: collapse }}
@@ -217,6 +322,10 @@ a {{ color: inherit }} code {{ font-size: .85rem }}
 <div><dt>urgent</dt><dd>{high}</dd></div>
 <div><dt><a href="/notes">release notes</a></dt><dd>{releases}</dd></div>
 </dl>
+<section class="digest" aria-labelledby="digest">
+<h2 id="digest">Last digest</h2>
+<p>{digest}</p>
+</section>
 <div class="halves">
 <section aria-labelledby="by-kind">
 <h2 id="by-kind">By kind</h2>

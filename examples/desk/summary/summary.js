@@ -1,4 +1,7 @@
-// Summary: says in one sentence what a webhook tells. JavaScript in a WASI 0.3 component.
+// Summary: says in one sentence what an event of GitHub tells. JavaScript in a WASI 0.3 component.
+//
+// It answers an event with an event, `desk.summarised`, which the platform publishes. The id is the
+// one of the event that it is about, so trying again makes no second one.
 //
 // How. `SENTENCES` has a line for each kind of event; what a payload lacks is left out of its
 // sentence. A kind without a line gets the general sentence, so a kind that GitHub adds tomorrow
@@ -105,15 +108,24 @@ const outcome = (thing) => (thing?.conclusion ? ` with ${thing.conclusion}` : ""
 
 export const handler = {
   async handle(request) {
-    const event = text(request.getHeaders().get("x-github-event")[0] ?? []);
-    const body = await read(request);
+    const header = (name) => text(request.getHeaders().get(name)[0] ?? []);
+    const [type, id, source] = ["ce-type", "ce-id", "ce-source"].map(header);
     let payload;
     try {
-      payload = JSON.parse(text(body));
+      payload = JSON.parse(text(await read(request)));
     } catch (error) {
-      return answer(400, { error: error.message });
+      return answer(400, {}, { error: error.message });
     }
-    return answer(200, { summary: summarize(event, payload ?? {}) });
+    const summarised = {
+      "ce-specversion": "1.0",
+      "ce-id": id,
+      "ce-source": "/desk/summary",
+      "ce-type": "desk.summarised",
+      "ce-partitionkey": source,
+    };
+    // `com.github.issues.opened`: the third word is the kind.
+    const event = type.split(".")[2] ?? "";
+    return answer(200, summarised, { summary: summarize(event, payload ?? {}) });
   },
 };
 
@@ -147,11 +159,12 @@ function text(bytes) {
 }
 
 // Escaped, JSON is plain ASCII: one byte a character.
-function answer(status, value) {
+function answer(status, event, value) {
   const escape = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
   const json = `${JSON.stringify(value).replace(/[^\x20-\x7e]/g, escape)}\n`;
   const body = Uint8Array.from(json, (unit) => unit.charCodeAt(0));
-  const headers = Fields.fromList([["content-type", ascii("application/json")]]);
+  const fields = Object.entries({ "content-type": "application/json", ...event });
+  const headers = Fields.fromList(fields.map(([name, value]) => [name, ascii(value)]));
   const trailers = wit.Future.from({ tag: "ok", val: null }, wit.Future.RESULT_OPTION_OTHER_ERROR_CODE).readable;
   const [response] = Response.new(headers, [body], trailers);
   response.setStatusCode(status);

@@ -27,16 +27,6 @@ pub struct Refusal {
     pub reason: String,
 }
 
-/// What release notes are made of.
-pub struct Release {
-    pub repository: String,
-    pub tag: String,
-    name: String,
-    date: String,
-    url: String,
-    body: String,
-}
-
 /// Checks headers and signature, then reads the body.
 ///
 /// A missing header or a body that is no JSON object is 400, a signature that does not fit 401.
@@ -46,10 +36,9 @@ pub fn check(
     secret: &[u8],
 ) -> Result<Delivery, Refusal> {
     let required = |name: &str| {
-        header(name).filter(|value| !value.is_empty()).ok_or_else(|| Refusal {
-            status: 400,
-            reason: format!("the header `{name}` is missing"),
-        })
+        header(name)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| Refusal { status: 400, reason: format!("the header `{name}` is missing") })
     };
     let event = required("x-github-event")?;
     let id = required("x-github-delivery")?;
@@ -84,37 +73,4 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
         *byte = u8::try_from(high << 4 | low).ok()?;
     }
     Some(bytes)
-}
-
-impl Delivery {
-    /// The release that it tells of, unless it tells that the release is gone.
-    pub fn release(&self) -> Option<Release> {
-        let release = self.payload.get("release").filter(|_| self.event == "release")?;
-        if matches!(self.payload["action"].as_str(), Some("deleted" | "unpublished")) {
-            return None;
-        }
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        Some(Release {
-            repository: text(&self.payload["repository"]["full_name"]),
-            tag: text(&release["tag_name"]),
-            name: text(&release["name"]),
-            date: text(&release["published_at"]),
-            url: text(&release["html_url"]),
-            body: text(&release["body"]),
-        })
-    }
-}
-
-impl Release {
-    /// As a shell reads it best: one field a line, then the release's own text.
-    pub fn lines(&self) -> String {
-        let fields = [&self.repository, &self.tag, &self.name, &self.date, &self.url];
-        let mut lines = String::new();
-        for field in fields {
-            lines.push_str(&field.replace(['\r', '\n'], " "));
-            lines.push('\n');
-        }
-        lines.push_str(&self.body);
-        lines
-    }
 }

@@ -6,9 +6,6 @@ use wasip3::http::client;
 use wasip3::http::types::{Fields, Method, Request, Response, Scheme};
 use wasip3::{wit_bindgen, wit_future, wit_stream};
 
-/// The app's name: functions find each other at `<function>.<app>.internal`.
-const APP: &str = "desk";
-
 /// What the caller of this function is told.
 pub struct Answer {
     /// HTTP status.
@@ -61,42 +58,40 @@ pub fn respond(answer: &Answer) -> Response {
     response
 }
 
-/// Calls a function of the app and returns the body of its answer.
+/// Posts something; returns the status and the body of the answer.
 ///
-/// Fails with one sentence when the function cannot be reached or does not answer 200.
+/// Fails with one sentence when nobody answers.
 pub async fn post(
-    function: &str,
+    host: &str,
     path: &str,
-    event: &str,
+    fields: Vec<(&'static str, String)>,
     content: Vec<u8>,
-) -> Result<Vec<u8>, String> {
+) -> Result<(u16, Vec<u8>), String> {
     let headers = Fields::new();
-    let length = content.len().to_string();
-    for (name, value) in [("x-github-event", event), ("content-length", length.as_str())] {
+    let length = ("content-length", content.len().to_string());
+    for (name, value) in fields.into_iter().chain([length]) {
         headers
             .append(name, value.as_bytes())
-            .map_err(|error| format!("`{function}` cannot be sent `{name}`: {error:?}"))?;
+            .map_err(|error| format!("`{host}` cannot be sent `{name}`: {error:?}"))?;
     }
     let (mut body, contents) = wit_stream::new();
     let (none, trailers) = wit_future::new(|| Ok(None));
     // Only with its trailers does a body end; dropped, this end says that there are none.
     drop(none);
     let (request, _sent) = Request::new(headers, Some(contents), trailers, None);
-    let authority = format!("{function}.{APP}.internal");
     request.set_method(&Method::Post).expect("POST is a method");
     request.set_scheme(Some(&Scheme::Http)).expect("HTTP is a scheme");
-    request.set_authority(Some(&authority)).expect("the name is a host");
+    request.set_authority(Some(host)).expect("the name is a host");
     request.set_path_with_query(Some(path)).expect("the path is one");
 
     let write = async move {
-        // A function that answers before it has read everything says in its status why.
+        // Who answers before everything is read says in the status why.
         let _ = body.write_all(content).await;
     };
     let ((), response) = join(write, client::send(request)).await;
-    let response = response.map_err(|error| format!("`{function}` cannot be called: {error:?}"))?;
+    let response = response.map_err(|error| format!("`{host}` cannot be called: {error:?}"))?;
     let status = response.get_status_code();
     let (_done, done) = wit_future::new(|| Ok(()));
     let (answer, _trailers) = Response::consume_body(response, done);
-    let answer = answer.collect().await;
-    if status == 200 { Ok(answer) } else { Err(format!("`{function}` answered {status}")) }
+    Ok((status, answer.collect().await))
 }

@@ -1,13 +1,14 @@
-//! Triage: says of a webhook what it is about, how urgent it is, and why. A WASI 0.2 component.
+//! Triage: says of an event what it is about, how urgent it is, and why. A WASI 0.2 component.
+//!
+//! **How.** It answers an event with an event, `desk.triaged`, which the platform publishes. The id is
+//! the one of the event that it is about, so trying again makes no second one.
 //!
 //! **Not here:** the decision (`verdict`).
 
 mod verdict;
 
 use serde_json::{Value, json};
-use wasip2::http::types::{
-    Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
-};
+use wasip2::http::types::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
 
 wasip2::http::proxy::export!(Triage);
 
@@ -15,18 +16,28 @@ struct Triage;
 
 impl wasip2::exports::http::incoming_handler::Guest for Triage {
     fn handle(request: IncomingRequest, response_out: ResponseOutparam) {
-        let event = header(&request, "x-github-event");
+        // `com.github.issues.opened`: the third word is the kind.
+        let kind = header(&request, "ce-type");
+        let event = kind.split('.').nth(2).unwrap_or_default();
+        let (id, source) = (header(&request, "ce-id"), header(&request, "ce-source"));
         match serde_json::from_slice::<Value>(&read(&request)) {
             Ok(payload) => {
-                let verdict = verdict::of(&event, &payload);
+                let verdict = verdict::of(event, &payload);
                 let body = json!({
                     "label": verdict.label,
                     "priority": verdict.priority,
                     "reason": verdict.reason,
                 });
-                respond(response_out, 200, &body);
+                let triaged = [
+                    ("ce-specversion", "1.0"),
+                    ("ce-id", &id),
+                    ("ce-source", "/desk/triage"),
+                    ("ce-type", "desk.triaged"),
+                    ("ce-partitionkey", &source),
+                ];
+                respond(response_out, 200, &triaged, &body);
             }
-            Err(error) => respond(response_out, 400, &json!({ "error": error.to_string() })),
+            Err(error) => respond(response_out, 400, &[], &json!({ "error": error.to_string() })),
         }
     }
 }
@@ -49,8 +60,11 @@ fn read(request: &IncomingRequest) -> Vec<u8> {
 }
 
 /// Answers with JSON, which is far below the 4096 bytes that one write may carry.
-fn respond(response_out: ResponseOutparam, status: u16, body: &Value) {
+fn respond(response_out: ResponseOutparam, status: u16, event: &[(&str, &str)], body: &Value) {
     let headers = Fields::new();
+    for (name, value) in event {
+        headers.append(name, value.as_bytes()).expect("what came in a header fits into one");
+    }
     headers.append("content-type", b"application/json").expect("the field is allowed");
     let response = OutgoingResponse::new(headers);
     response.set_status_code(status).expect("the status is a number of HTTP");

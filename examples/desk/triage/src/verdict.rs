@@ -98,10 +98,8 @@ const STATES: &[&str] =
 
 /// Decides.
 pub fn of(event: &str, payload: &Value) -> Verdict {
-    let kind = KINDS
-        .iter()
-        .find_map(|(label, kinds)| kinds.contains(&event).then_some(*label))
-        .unwrap_or("other");
+    let kind =
+        KINDS.iter().find_map(|(label, kinds)| kinds.contains(&event).then_some(*label)).unwrap_or("other");
     let (label, reason) = match word(payload).filter(|_| kind == "conversation") {
         Some((label, word)) => (label, format!("it says `{}`", word.trim())),
         None => (kind, format!("`{event}` events are about this")),
@@ -138,7 +136,15 @@ fn priority(label: &str, event: &str, payload: &Value) -> (&'static str, Option<
     let action = payload["action"].as_str().unwrap_or_default();
     if matches!(
         action,
-        "closed" | "closed_by_user" | "deleted" | "dismiss" | "dismissed" | "fixed" | "resolve" | "resolved" | "withdrawn"
+        "closed"
+            | "closed_by_user"
+            | "deleted"
+            | "dismiss"
+            | "dismissed"
+            | "fixed"
+            | "resolve"
+            | "resolved"
+            | "withdrawn"
     ) {
         return ("low", Some("it is over"));
     }
@@ -165,7 +171,8 @@ fn failed(payload: &Value) -> bool {
         )
     };
     bad(&payload["state"])
-        || STATES.iter().map(|name| &payload[*name]).any(|thing| {
-            bad(&thing["conclusion"]) || bad(&thing["state"]) || bad(&thing["status"])
-        })
+        || STATES
+            .iter()
+            .map(|name| &payload[*name])
+            .any(|thing| bad(&thing["conclusion"]) || bad(&thing["state"]) || bad(&thing["status"]))
 }
