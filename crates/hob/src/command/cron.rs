@@ -129,7 +129,8 @@ fn next(info: &ScheduleInfo) -> String {
 fn text(info: &ScheduleInfo, output: &Output) -> String {
     let spec = &info.spec;
     let mut lines = vec![
-        ("when", format!("{} (`{}`, {})", info.description, spec.expression, spec.zone)),
+        ("when", info.description.clone()),
+        ("written", format!("{}, zone {}", spec.expression, spec.zone)),
         ("calls", format!("{} at {}", spec.delivery.function, spec.delivery.path)),
     ];
     if info.paused {

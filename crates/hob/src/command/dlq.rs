@@ -10,7 +10,8 @@ use crate::output::shown::{self, dash, harmless, short, time, time_or_dash};
 use crate::output::{Output, Table};
 use crate::settings::Connection;
 use clap::Subcommand;
-use hob_core::fault::Result;
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
 use hob_core::name::TopicName;
 use hob_core::wire::{DeadLetter, DeadLetterTopicInfo, DeadLettersQuery};
 use serde_json::{Value, json};
@@ -70,7 +71,7 @@ struct Chosen {
     /// The topic, or the one of its dead letters
     topic: String,
     /// The letters' numbers, as `hob dlq ls` lists them
-    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "SEQUENCE")]
+    #[arg(conflicts_with = "all", value_name = "SEQUENCE")]
     sequences: Vec<u64>,
     /// All that are there
     #[arg(long)]
@@ -289,8 +290,20 @@ fn printable(data: &str) -> String {
         .join("\n")
 }
 
+impl Chosen {
+    /// Refuses a command that names no letters.
+    fn check(&self) -> Result<()> {
+        if self.all || !self.sequences.is_empty() {
+            return Ok(());
+        }
+        Err(Fault::new(Code::Usage, "no dead letter is named")
+            .hint(format!("name numbers that `hob dlq ls {}` lists, or write `--all`", self.topic)))
+    }
+}
+
 impl Redrive {
     async fn run(self, output: &Output) -> Result<u8> {
+        self.chosen.check()?;
         let client = self.chosen.connection.client()?;
         let topic = letters_of(&client, &self.chosen.topic, output).await?;
         let letters = client.redrive(&topic, self.chosen.sequences).await?.letters;
@@ -304,6 +317,7 @@ impl Redrive {
 
 impl Forget {
     async fn run(self, output: &Output) -> Result<u8> {
+        self.chosen.check()?;
         let client = self.chosen.connection.client()?;
         let topic = letters_of(&client, &self.chosen.topic, output).await?;
         if !self.yes {

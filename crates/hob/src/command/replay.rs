@@ -22,7 +22,7 @@ pub(super) struct Replay {
     /// The topic
     topic: String,
     /// From this time on: RFC 3339, or `1h` for an hour ago
-    #[arg(long, value_name = "TIME", value_parser = time_ms, allow_hyphen_values = true, required_unless_present = "from")]
+    #[arg(long, value_name = "TIME", value_parser = time_ms, allow_hyphen_values = true)]
     since: Option<u64>,
     /// From this sequence on
     #[arg(long, value_name = "SEQUENCE", conflicts_with = "since")]
@@ -44,6 +44,10 @@ pub(super) struct Replay {
 impl Command for Replay {
     async fn run(self, output: &Output) -> Result<u8> {
         let topic = TopicName::new(&self.topic)?;
+        if self.from.is_none() && self.since.is_none() {
+            return Err(Fault::new(Code::Usage, "no first event is named")
+                .hint("write `--since 1h` for the last hour, or `--from 1` for every event that is kept"));
+        }
         let (app, function, revision) = receiver(&self.to)?;
         let request = ReplayRequest {
             app,
@@ -113,24 +117,16 @@ mod tests {
     fn receivers() {
         for (text, expected) in [
             ("desk", "desk None None"),
-            ("desk/letter", "desk Some(letter) None"),
-            ("desk@3", "desk None Some(3)"),
-            ("desk/letter@3", "desk Some(letter) Some(3)"),
+            ("desk/letter", r#"desk Some(FunctionName("letter")) None"#),
+            ("desk@3", "desk None Some(RevisionNumber(3))"),
+            ("desk/letter@3", r#"desk Some(FunctionName("letter")) Some(RevisionNumber(3))"#),
             ("desk@x", "HOB-0111"),
             ("desk@", "HOB-0111"),
             ("Desk", "HOB-0104"),
             ("desk/", "HOB-0104"),
         ] {
             let shown = match receiver(text) {
-                Ok((app, function, revision)) => {
-                    let word =
-                        |text: Option<String>| text.map_or("None".to_owned(), |text| format!("Some({text})"));
-                    format!(
-                        "{app} {} {}",
-                        word(function.map(|f| f.to_string())),
-                        word(revision.map(|r| r.to_string()))
-                    )
-                }
+                Ok((app, function, revision)) => format!("{app} {function:?} {revision:?}"),
                 Err(fault) => fault.code().text().to_owned(),
             };
             assert_eq!(shown, expected, "{text}");

@@ -79,12 +79,12 @@ async fn resolved(path: &Path, output: &Output) -> Result<u8> {
                 setting.from.clone(),
             ]);
         }
-        let routes: Vec<String> =
-            result.spec.routes.iter().map(|route| format!("{}  {}", route.function, route.route)).collect();
+        let routes = result.spec.routes.iter().map(|route| format!("{}  {}\n", route.function, route.route));
+        let routes: String = routes.collect();
+        let routes = if routes.is_empty() { routes } else { format!("\nroutes\n{routes}") };
         let triggers = trigger::table(&result.spec.triggers);
-        let triggers = if triggers.is_empty() { triggers } else { format!("\n\n{triggers}") };
-        let settings = table.text(output.wide());
-        format!("app {}\n{settings}\nroutes\n{}{triggers}", result.app, routes.join("\n"))
+        let triggers = if triggers.is_empty() { triggers } else { format!("\n{triggers}") };
+        format!("app {}\n{}{routes}{triggers}", result.app, table.text(output.wide()))
     });
     Ok(DONE)
 }
@@ -131,7 +131,7 @@ fn text(shown: &Shown, output: &Output) -> String {
     let head = format!("{} revision {} at {}", output.strong(info.app.as_str()), info.current, info.url);
     let tables = [
         functions.text(wide),
-        routes.text(wide),
+        if info.routes.is_empty() { String::new() } else { routes.text(wide) },
         super::sub::table(&shown.subscriptions, wide),
         super::cron::table(&shown.schedules, wide),
         revisions.text(wide),

@@ -133,7 +133,11 @@ fn table(topics: &[TopicInfo], wide: bool) -> String {
             info.next.to_string(),
             time_or_dash(info.oldest_ms),
             keeps(info),
-            info.damage.len().to_string(),
+            info.damage
+                .iter()
+                .map(|lost| (lost.last + 1).saturating_sub(lost.first))
+                .sum::<u64>()
+                .to_string(),
         ]);
     }
     if topics.is_empty() { String::new() } else { table.text(wide) }

@@ -99,7 +99,13 @@ impl Output {
             }
             Some(Format::Yaml) => self.write(yaml::write(&data()).as_bytes()),
             Some(Format::Name) => names.iter().for_each(|name| self.line(name)),
-            Some(Format::Wide) | None => self.line(human(self).trim_end()),
+            Some(Format::Wide) | None => {
+                let text = human(self);
+                // An empty table is no line either.
+                if !text.is_empty() {
+                    self.line(text.trim_end());
+                }
+            }
         }
     }
 

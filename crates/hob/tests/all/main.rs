@@ -8,6 +8,7 @@ mod bad_input;
 mod cli;
 mod desk;
 mod dev;
+mod events;
 mod examples;
 mod guides;
 mod restart;

@@ -7,8 +7,8 @@
 //! what comes slowly is published at once. What is counted as sent was acknowledged. A bad line ends it:
 //! everything before it is sent first, nothing after it.
 
-use super::level;
 use super::made::Made;
+use super::{level, shown};
 use crate::client::Client;
 use crate::output::Progress;
 use hob_core::code::Code;
@@ -238,16 +238,17 @@ struct Input {
 
 impl Input {
     async fn open(file: &str) -> Result<Self> {
-        let (name, opened) = if file == "-" {
+        let name = shown(file);
+        let opened = if file == "-" {
             // As a file it can be waited for, beside the clock.
             let own = std::io::stdin().as_fd().try_clone_to_owned();
-            ("standard input", own.map(|own| File::from_std(own.into())))
+            own.map(|own| File::from_std(own.into()))
         } else {
-            (file, File::open(file).await)
+            File::open(file).await
         };
-        let opened = opened.map_err(|error| unreadable(name, &error))?;
+        let opened = opened.map_err(|error| unreadable(&name, &error))?;
         let reader = BufReader::with_capacity(READ_BYTES, opened);
-        Ok(Self { name: name.to_owned(), reader, line: Vec::new(), number: 0, whole: true })
+        Ok(Self { name, reader, line: Vec::new(), number: 0, whole: true })
     }
 
     fn place(&self) -> String {

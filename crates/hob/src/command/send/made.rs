@@ -13,7 +13,6 @@ const SOURCE: &str = "hob-cli";
 
 /// The attributes of events that come as data.
 #[derive(clap::Args)]
-#[group(id = "attributes", multiple = true)]
 #[command(next_help_heading = "Attributes")]
 pub(super) struct Made {
     /// What has happened, such as `order.placed`; needed unless whole events are given

@@ -31,17 +31,17 @@ pub(super) struct Send {
     topic: String,
     /// The event's data, or `-` for standard input; JSON is recognised
     #[arg(value_name = "DATA")]
-    data: Option<String>,
+    text: Option<String>,
     /// The event's data from a file
-    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    #[arg(long, value_name = "FILE", conflicts_with = "text")]
     data_file: Option<String>,
     #[command(flatten)]
     made: Made,
     /// Whole events: a file (or `-`) with a CloudEvent in JSON or a list of them
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "data_file", "lines", "attributes"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "data_file", "lines"])]
     event: Option<String>,
     /// Many: a file (or `-`) with a CloudEvent in JSON on each line, or with `--type` the data of one
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "data_file"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "data_file"])]
     lines: Option<String>,
     /// Leave out the first so many lines: they were sent before
     #[arg(long, value_name = "LINES", default_value_t = 0, requires = "lines")]
@@ -68,6 +68,10 @@ impl Command for Send {
         if let Some(file) = &self.lines {
             return self.stream(&topic, file, output).await;
         }
+        if self.event.is_some() && self.made.is_some() {
+            return Err(Fault::new(Code::Usage, "attributes are given for what is a whole event")
+                .hint("write them into the event, or give its data alone, without `--event`"));
+        }
         let batch = match &self.event {
             Some(file) => whole(file)?,
             None => json::write_batch(&[self.made.event(self.data()?, None)?]),
@@ -85,7 +89,7 @@ impl Command for Send {
 
 impl Send {
     fn data(&self) -> Result<Option<Vec<u8>>> {
-        match (&self.data, &self.data_file) {
+        match (&self.text, &self.data_file) {
             (Some(text), _) if text != "-" => Ok(Some(text.clone().into_bytes())),
             (Some(file), _) | (None, Some(file)) => read(file, EVENT_BYTES_MAX).map(Some),
             (None, None) => Ok(None),
@@ -123,12 +127,10 @@ impl Send {
 /// The events of a file as a batch.
 fn whole(file: &str) -> Result<Vec<u8>> {
     let text = read(file, EVENT_BATCH_BYTES_MAX)?;
-    let place = |fault: Fault| match fault.place() {
-        Some(inner) => {
-            let inner = inner.to_owned();
-            fault.at(format!("{file}, {inner}"))
-        }
-        None => fault.at(file),
+    let name = shown(file);
+    let place = |fault: Fault| {
+        let place = fault.place().map_or_else(|| name.clone(), |inner| format!("{name}, {inner}"));
+        fault.at(place)
     };
     let events = if text.trim_ascii_start().starts_with(b"[") {
         json::read_batch(&text).map_err(place)?
@@ -138,11 +140,15 @@ fn whole(file: &str) -> Result<Vec<u8>> {
     Ok(json::write_batch(&events))
 }
 
+/// A file's name for people.
+fn shown(file: &str) -> String {
+    if file == "-" { "standard input".to_owned() } else { file.to_owned() }
+}
+
 /// The bytes of a file, or of standard input for `-`.
 fn read(file: &str, most: usize) -> Result<Vec<u8>> {
     let unreadable = |error: std::io::Error| {
-        let what = if file == "-" { "standard input".to_owned() } else { format!("`{file}`") };
-        Fault::new(Code::FileMissing, format!("cannot read {what}: {error}"))
+        Fault::new(Code::FileMissing, format!("cannot read `{}`: {error}", shown(file)))
             .hint("name a file that can be read, or `-` for standard input")
     };
     let source: Box<dyn Read> = match file {
@@ -152,7 +158,7 @@ fn read(file: &str, most: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     source.take(most as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() > most {
-        let what = format!("`{file}` has more than {}", show_bytes(most as u64));
+        let what = format!("`{}` has more than {}", shown(file), show_bytes(most as u64));
         return Err(Fault::new(Code::EventTooLarge, what)
             .hint("send many events with `--lines`; put large data elsewhere and name it with `dataref`"));
     }
