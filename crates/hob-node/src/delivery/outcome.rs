@@ -43,10 +43,13 @@ pub(super) fn failure(
     destination: String,
 ) -> Failure {
     let invocation = headers.get(crate::gateway::forward::INVOCATION_ID);
+    let (code, text) = (code_of(headers), String::from_utf8_lossy(answer));
+    // Of Hob's own answer the first line says what happened; the others are for the caller of a request.
+    let text = if code.is_some() { text.lines().next().unwrap_or_default() } else { &*text };
     Failure {
-        code: code_of(headers).map(|code| code.text().to_owned()),
+        code: code.map(|code| code.text().to_owned()),
         status: Some(status.as_u16()),
-        answer: Some(String::from_utf8_lossy(answer).into_owned()).filter(|answer| !answer.is_empty()),
+        answer: Some(text.to_owned()).filter(|answer| !answer.is_empty()),
         invocation: invocation.and_then(|id| id.to_str().ok()).map(str::to_owned),
         destination: Some(destination),
     }
