@@ -21,9 +21,11 @@ def digest(counts):
     most = fresh.most_common(SHOWN)
     parts = [f"{count} {kind}" for kind, count in most]
     if len(fresh) > len(most):
-        parts.append(f"{fresh.total() - sum(count for _, count in most)} of {len(fresh) - len(most)} more kinds")
+        rest = fresh.total() - sum(count for _, count in most)
+        parts.append(f"{rest} of other kinds")
     told = ": " + ", ".join(parts) if parts else ""
-    text = f"{fresh.total()} webhooks came in since the last digest{told}"
+    webhooks = "webhook" if fresh.total() == 1 else "webhooks"
+    text = f"{fresh.total()} {webhooks} came in since the last digest{told}"
     return {"text": text, "kinds": kinds}
 
 
