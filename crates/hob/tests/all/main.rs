@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod cli;
+mod clients;
 mod desk;
 mod dev;
 mod events;
