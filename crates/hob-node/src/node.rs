@@ -31,6 +31,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -100,6 +101,7 @@ impl Node {
             calls: Arc::clone(&calls),
             dispatcher: Arc::clone(&dispatcher),
             tasks: Arc::clone(&tasks),
+            lost: Notify::new(),
         };
         let delivery = Delivery::start(parts, told).await?;
         let schedules =

@@ -30,6 +30,7 @@ use crate::live::{Live, LiveApp, LiveTable};
 use crate::task::Tasks;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
+use hob_core::limit::GRACE_DEFAULT;
 use hob_core::name::{AppName, FunctionName, TopicName};
 use hob_core::subscription::Stats;
 use hob_core::trigger::{StartAt, SubscriptionSpec};
@@ -37,6 +38,7 @@ use hob_core::wire::SubscriptionInfo;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use worker::{Handle, Wish};
 
@@ -47,6 +49,8 @@ pub(crate) struct Parts {
     pub(crate) calls: Arc<Calls>,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) tasks: Arc<Tasks>,
+    /// Told when a worker has ended because somebody else has changed its position.
+    pub(crate) lost: Notify,
 }
 
 /// All workers of a node.
@@ -54,6 +58,8 @@ pub(crate) struct Delivery {
     parts: Arc<Parts>,
     /// By what they are and the topic they read: two kept revisions may name two for one name.
     workers: Mutex<BTreeMap<(Key, TopicName), Handle>>,
+    /// Workers that are to begin nothing any more, and have not ended.
+    ending: Mutex<BTreeMap<(Key, TopicName), Handle>>,
     /// Functions that have asynchronous calls.
     called: Mutex<BTreeSet<(AppName, FunctionName)>>,
     /// Held while workers start and stop.
@@ -69,6 +75,7 @@ impl Delivery {
         let this = Arc::new(Self {
             parts: Arc::new(parts),
             workers: Mutex::default(),
+            ending: Mutex::default(),
             called: Mutex::default(),
             arranging: tokio::sync::Mutex::default(),
         });
@@ -102,7 +109,7 @@ impl Delivery {
         Ok(())
     }
 
-    async fn follow(&self, mut changes: tokio::sync::watch::Receiver<u64>, mut told: Told) {
+    async fn follow(self: &Arc<Self>, mut changes: tokio::sync::watch::Receiver<u64>, mut told: Told) {
         loop {
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return },
@@ -110,6 +117,8 @@ impl Delivery {
                     Some(function) => drop(lock(&self.called).insert(function)),
                     None => return,
                 },
+                // A worker has lost its position to a removal; the app may be there again.
+                () = self.parts.lost.notified() => {}
             }
             if let Err(fault) = self.arrange().await {
                 tracing::error!(%fault, "subscriptions could not be started");
@@ -118,7 +127,7 @@ impl Delivery {
     }
 
     /// Starts and stops workers so that they are those of the live table.
-    async fn arrange(&self) -> Result<()> {
+    async fn arrange(self: &Arc<Self>) -> Result<()> {
         let _one_at_a_time = self.arranging.lock().await;
         let table = Arc::clone(&self.parts.live.load());
         let current = table.apps().values().map(|app| &*app.current.spec);
@@ -130,23 +139,40 @@ impl Delivery {
             let gone: Vec<(Key, TopicName)> = gone.map(|(place, _)| place.clone()).collect();
             gone.into_iter().filter_map(|place| workers.remove_entry(&place)).collect()
         };
-        for ((key, topic), handle) in gone {
+        for (place, handle) in gone {
             handle.tell(Wish::Stop).await;
-            // A new one must not begin before the old one has written its last position.
-            handle.ended().await;
-            self.parts.bus.settle(&topic, &key, None).await;
+            self.let_end(place, handle);
         }
         for (place, role) in wanted {
-            let known = lock(&self.workers).get(&place).cloned();
+            let known = lock(&self.workers).get(&place).cloned().filter(|handle| !handle.has_ended());
             match known {
                 Some(handle) => handle.tell(Wish::Changed).await,
                 None => {
+                    let before = lock(&self.ending).get(&place).cloned();
+                    if let Some(before) = before {
+                        // It should have written its last position; if it takes too long, what it still
+                        // delivers is delivered again.
+                        let _ = timeout(GRACE_DEFAULT, before.ended()).await;
+                    }
                     let handle = worker::start(&self.parts, place.0.clone(), role).await?;
                     lock(&self.workers).insert(place, handle);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Waits beside for a worker that delivers its last events.
+    fn let_end(self: &Arc<Self>, place: (Key, TopicName), handle: Handle) {
+        lock(&self.ending).insert(place.clone(), handle.clone());
+        let this = Arc::clone(self);
+        self.parts.tasks.start("subscription end", async move {
+            handle.ended().await;
+            lock(&this.ending).remove(&place);
+            if !lock(&this.workers).contains_key(&place) {
+                this.parts.bus.settle(&place.1, &place.0, None).await;
+            }
+        });
     }
 
     /// Every subscription that there has to be.
@@ -189,7 +215,7 @@ impl Delivery {
     }
 
     /// Subscriptions to topics, by app and name.
-    pub(crate) async fn list(&self) -> Vec<SubscriptionInfo> {
+    pub(crate) async fn list(self: &Arc<Self>) -> Vec<SubscriptionInfo> {
         let keys: BTreeSet<Key> = lock(&self.workers).keys().map(|(key, _)| key.clone()).collect();
         let mut found = Vec::new();
         for key in keys {
@@ -202,7 +228,7 @@ impl Delivery {
     ///
     /// # Errors
     /// `HOB-0807` when there is none.
-    pub(crate) async fn get(&self, key: &Key) -> Result<SubscriptionInfo> {
+    pub(crate) async fn get(self: &Arc<Self>, key: &Key) -> Result<SubscriptionInfo> {
         let handle = self.handle(key).await?;
         self.info(key, &handle).await.ok_or_else(|| not_found(key))
     }
@@ -234,7 +260,7 @@ impl Delivery {
     }
 
     /// Whether something of a subscription runs or waits; false when there is none.
-    pub(crate) async fn is_busy(&self, key: &Key) -> bool {
+    pub(crate) async fn is_busy(self: &Arc<Self>, key: &Key) -> bool {
         let Ok(handle) = self.handle(key).await else { return false };
         let topic = handle.role.topic(&key.app);
         let next = self.parts.bus.log().topic(&topic).await.ok().flatten().map_or(1, |topic| topic.next);
@@ -246,7 +272,7 @@ impl Delivery {
     ///
     /// # Errors
     /// `HOB-0807` when there is none.
-    pub(crate) async fn pause(&self, key: &Key) -> Result<()> {
+    pub(crate) async fn pause(self: &Arc<Self>, key: &Key) -> Result<()> {
         self.handle(key).await?.ask(Wish::Pause).await?
     }
 
@@ -254,7 +280,7 @@ impl Delivery {
     ///
     /// # Errors
     /// `HOB-0807` when there is none.
-    pub(crate) async fn resume(&self, key: &Key) -> Result<()> {
+    pub(crate) async fn resume(self: &Arc<Self>, key: &Key) -> Result<()> {
         self.handle(key).await?.ask(Wish::Resume).await?
     }
 
@@ -262,14 +288,14 @@ impl Delivery {
     ///
     /// # Errors
     /// `HOB-0807` when there is none, and those of the log.
-    pub(crate) async fn seek(&self, key: &Key, to: StartAt) -> Result<()> {
+    pub(crate) async fn seek(self: &Arc<Self>, key: &Key, to: StartAt) -> Result<()> {
         let handle = self.handle(key).await?;
         let sequence = self.parts.bus.start(&handle.role.topic(&key.app), to).await?;
         handle.ask(|answer| Wish::Seek(sequence, answer)).await?
     }
 
     /// The worker of a subscription; one that has just been deployed may have to be started first.
-    async fn handle(&self, key: &Key) -> Result<Handle> {
+    async fn handle(self: &Arc<Self>, key: &Key) -> Result<Handle> {
         if let Some(handle) = self.known(key) {
             return Ok(handle);
         }

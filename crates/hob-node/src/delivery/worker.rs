@@ -77,6 +77,11 @@ impl Handle {
         let _ = self.wishes.send(wish).await;
     }
 
+    /// Whether it has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.wishes.is_closed()
+    }
+
     /// Resolves when it has ended.
     pub(super) async fn ended(&self) {
         self.wishes.closed().await;
@@ -153,8 +158,7 @@ impl Worker {
                 biased;
                 Some(report) = self.reports.recv() => {
                     if let Err(fault) = self.take(report).await {
-                        self.give_up(&fault);
-                        return;
+                        return self.give_up(&fault);
                     }
                 }
                 wish = self.wished.recv() => match wish {
@@ -232,7 +236,13 @@ impl Worker {
                 let settings = self.desk.settings();
                 self.step(Input::Configure(settings)).await;
             }
-            Wish::Stats(answer) => drop(answer.send((self.machine.stats(), self.last_failure.clone()))),
+            Wish::Stats(answer) => {
+                // Who asks knows of all events that were published before.
+                if self.arrivals.has_changed().unwrap_or(false) {
+                    self.step(Input::Appended).await;
+                }
+                drop(answer.send((self.machine.stats(), self.last_failure.clone())));
+            }
             Wish::Stop => self.stop().await,
         }
     }
@@ -256,8 +266,11 @@ impl Worker {
         }
     }
 
-    fn give_up(&self, fault: &Fault) {
+    fn give_up(self, fault: &Fault) {
         tracing::debug!(%fault, subscription = %self.desk.key, "the subscription has gone");
+        let parts = Arc::clone(&self.desk.parts);
+        drop(self);
+        parts.lost.notify_one();
     }
 
     /// Feeds the machine and carries out what it decides, with what follows from that.
