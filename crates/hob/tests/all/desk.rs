@@ -16,7 +16,7 @@ const BAD: u64 = 2 * PAYLOADS + 5;
 const DELETED: u64 = 2;
 
 #[test]
-fn the_desk_counts_every_recorded_webhook_once() {
+fn the_desk_answers_every_recorded_webhook() {
     if let Some(missing) = ["python3", "npm"].into_iter().find(|program| !on_path(program)) {
         println!("skipped the desk: this machine has no `{missing}`");
         return;
