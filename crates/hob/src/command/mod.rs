@@ -175,7 +175,8 @@ fn dispatch(matches: &ArgMatches, output: &Output) -> Result<u8> {
 
 /// The fault for a command that stands alone and has commands of its own; clap would write its help.
 fn missing_command(error: &clap::Error, words: &[OsString]) -> Option<Fault> {
-    if error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    let alone = [ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, ErrorKind::MissingSubcommand];
+    if !alone.contains(&error.kind()) {
         return None;
     }
     let program = program();

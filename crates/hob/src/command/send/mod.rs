@@ -35,8 +35,6 @@ pub(super) struct Send {
     /// The event's data from a file
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     data_file: Option<String>,
-    #[command(flatten)]
-    made: Made,
     /// Whole events: a file (or `-`) with a CloudEvent in JSON or a list of them
     #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "data_file", "lines"])]
     event: Option<String>,
@@ -50,6 +48,8 @@ pub(super) struct Send {
     /// an end of the node
     #[arg(long, value_name = "LEVEL", default_value = "disk", value_parser = durability)]
     durability: Durability,
+    #[command(flatten)]
+    made: Made,
     #[command(flatten)]
     connection: Connection,
 }
