@@ -40,7 +40,8 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    fn add(&mut self, started: Instant, reply: Result<()>) {
+    /// Counts one reply, and its latency when it is right.
+    pub(crate) fn add(&mut self, started: Instant, reply: Result<()>) {
         match reply {
             Ok(()) => {
                 self.correct += 1;
@@ -159,7 +160,8 @@ pub(crate) async fn burst(target: &Arc<Target>, connections: usize) -> Result<Ou
     Ok(outcome)
 }
 
-async fn join(mut tasks: JoinSet<Outcome>) -> Result<Outcome> {
+/// What all loops saw together.
+pub(crate) async fn join(mut tasks: JoinSet<Outcome>) -> Result<Outcome> {
     let mut all = Outcome::default();
     while let Some(outcome) = tasks.join_next().await {
         all.merge(outcome?);

@@ -3,6 +3,7 @@
 use crate::client::{Target, once};
 use crate::control::Control;
 use crate::plan::Plan;
+use crate::publish::hob::Route;
 use crate::server::Server;
 use crate::{Result, hyper_server};
 use std::fmt::Write as _;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The app that the bench deploys.
-const APP: &str = "bench";
+pub(crate) const APP: &str = "bench";
 /// The function that is a child process.
 pub(crate) const CHILD: &str = "child";
 
@@ -94,24 +95,36 @@ pub(crate) struct Hob {
     pub(crate) server: Server,
     pub(crate) control: Control,
     plan: Plan,
+    /// The socket and the apps' folders.
     folder: TempDir,
+    /// The data folder, on the disk that is measured.
+    data: TempDir,
 }
 
 impl Hob {
     /// A node without any app.
     pub(crate) fn start(plan: &Plan) -> Result<Self> {
         let folder = TempDir::with_prefix("hob-bench-")?;
+        let data = plan.folder_on_disk()?;
         let control = Control::new(folder.path().join("control.sock"));
-        let server = Server::start(serve(plan, folder.path(), &control))?;
-        Ok(Self { server, control, plan: plan.clone(), folder })
+        let server = Server::start(serve(plan, data.path(), &control))?;
+        Ok(Self { server, control, plan: plan.clone(), folder, data })
     }
 
     /// Stops the node and starts it again over the same data.
     pub(crate) fn restart(self) -> Result<Self> {
-        let Self { server, control, plan, folder } = self;
+        let Self { server, control, plan, folder, data } = self;
         server.stop()?;
-        let server = Server::start(serve(&plan, folder.path(), &control))?;
-        Ok(Self { server, control, plan, folder })
+        let server = Server::start(serve(&plan, data.path(), &control))?;
+        Ok(Self { server, control, plan, folder, data })
+    }
+
+    /// Kills the node with SIGKILL and starts it again over the same data.
+    pub(crate) fn kill_and_start(self) -> Result<Self> {
+        let Self { server, control, plan, folder, data } = self;
+        drop(server);
+        let server = Server::start(serve(&plan, data.path(), &control))?;
+        Ok(Self { server, control, plan, folder, data })
     }
 
     /// A new, empty folder for an app's files.
@@ -161,6 +174,31 @@ impl Hob {
         self.deploy(&folder).map(drop)
     }
 
+    /// Deploys an app whose functions are all guests; `triggers` goes into its manifest.
+    pub(crate) fn deploy_with_triggers(&self, guests: &[&Guest], triggers: &str) -> Result<()> {
+        let folder = self.app_folder(APP)?;
+        let mut manifest = format!("app = \"{APP}\"\n");
+        for guest in guests {
+            let name = guest.name;
+            fs::write(folder.join(format!("{name}.wasm")), guest.bytes)?;
+            let _ = write!(manifest, "\n[functions.{name}]\nrun = \"{name}.wasm\"\nroute = \"/{name}\"\n");
+        }
+        fs::write(folder.join("hob.toml"), format!("{manifest}\n{triggers}"))?;
+        self.deploy(&folder).map(drop)
+    }
+
+    /// The event route at `/events/<topic>`, which publishes to that topic.
+    pub(crate) fn route(&self, topic: &str, batch: usize) -> Route {
+        Route {
+            address: self.server.address,
+            host: format!("{APP}.localhost"),
+            path: format!("/events/{topic}"),
+            topic: topic.to_owned(),
+            control: self.control.clone(),
+            batch,
+        }
+    }
+
     /// What asks one guest through the gateway.
     pub(crate) fn guest(&self, guest: &Guest) -> Target {
         guest.target(&self.server, format!("{APP}.localhost"), format!("/{}", guest.name))
@@ -182,11 +220,11 @@ impl Hob {
     }
 }
 
-fn serve(plan: &Plan, folder: &Path, control: &Control) -> std::process::Command {
+fn serve(plan: &Plan, data: &Path, control: &Control) -> std::process::Command {
     let mut command = plan.server_command(&plan.hob);
     command
         .arg("serve")
-        .env("HOB_DATA", folder.join("data"))
+        .env("HOB_DATA", data)
         .env("HOB_HTTP", "127.0.0.1:0")
         .env("HOB_CONTROL", control.address());
     command

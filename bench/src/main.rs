@@ -1,25 +1,31 @@
-//! Load scenarios against Hob, a bare hyper server and `wasmtime serve`, side by side.
+//! Load scenarios against Hob and against what else does the same, side by side.
 //!
 //! **Why.** A machine drifts by tens of per cent within minutes, so a number alone says little. Every
 //! figure here is taken in short rounds in which the servers take turns, and is printed beside the
 //! limit of the same rounds: what hyper does when it runs no function at all.
 //!
-//! **How.** One module per scenario ([`load`], [`cold`], [`burst`], [`memory`]); [`server`] starts and
-//! measures a process, [`contestant`] knows the servers, [`client`] sends requests and checks every
-//! reply, [`report`] prints the tables.
+//! **How.** One module per scenario ([`load`], [`cold`], [`burst`], [`memory`], and for events [`events`],
+//! [`deliver`], [`backlog`], [`growth`]); [`server`] starts and measures a process, [`contestant`] knows the
+//! servers, [`client`] sends requests and [`publish`] events, both check every reply, [`report`] prints the
+//! tables.
 //!
 //! **Not here:** verdicts. A person compares two runs; no test fails because a machine was slow.
 
+mod backlog;
 mod burst;
 mod client;
 mod cold;
 mod contestant;
 mod control;
+mod deliver;
+mod events;
+mod growth;
 mod histogram;
 mod hyper_server;
 mod load;
 mod memory;
 mod plan;
+mod publish;
 mod report;
 mod server;
 
@@ -74,12 +80,16 @@ async fn run(plan: &Plan) -> Result<()> {
             Scenario::Cold => report.cold = cold::run(plan).await?,
             Scenario::Burst => report.burst = burst::run(plan).await?,
             Scenario::Memory => report.memory = memory::run(plan).await?,
+            Scenario::Events => report.events = events::run(plan).await?,
+            Scenario::Deliver => report.deliver = deliver::run(plan).await?,
+            Scenario::Backlog => report.backlog = backlog::run(plan).await?,
+            Scenario::Growth => report.growth = growth::run(plan).await?,
         }
         report::line(&report.table(*scenario));
     }
     report.write_json(&plan.json)?;
     if plan.record {
-        report.record()?;
+        report.record(&plan.scenarios)?;
     }
     report.complete()
 }

