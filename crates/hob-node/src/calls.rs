@@ -15,7 +15,7 @@ mod results;
 
 pub(crate) use message::{Ended, Message};
 
-use crate::bus::{Bus, now_ms};
+use crate::bus::{Bus, Placed, now_ms};
 use crate::identity;
 use hob_core::code::Code;
 use hob_core::event::Event;
@@ -155,12 +155,16 @@ impl Calls {
         }
     }
 
-    /// Keeps a result where it can be read; it is on disk when this returns.
+    /// Keeps the result of the call at its place where it can be read; it is on disk when this returns. A
+    /// second result of one record is dropped: a kill may come between a result and its memory.
     ///
     /// # Errors
     /// Those of [`Bus::publish`].
-    pub(crate) async fn end(&self, app: &AppName, secret: &str, message: &Message) -> Result<()> {
-        let mut event = Event::new(secret, format!("/apps/{app}/calls"), RESULT);
+    pub(crate) async fn end(&self, app: &AppName, call: &Placed, message: &Message) -> Result<()> {
+        let secret = call.stored.event.id.as_str();
+        // A call that is redriven is another record, whose result takes the place of the first.
+        let id = format!("{secret}.{}", call.sequence);
+        let mut event = Event::new(id, format!("/apps/{app}/calls"), RESULT);
         event.datacontenttype = Some(MEDIA_TYPE.to_owned());
         event.data = Some(message.encode()?);
         let topic = results_topic(app);

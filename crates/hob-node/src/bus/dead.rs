@@ -6,6 +6,7 @@
 
 use super::position::{self, Key};
 use super::{Bus, Placed};
+use bytes::Bytes;
 use hob_core::code::Code;
 use hob_core::event::Event;
 use hob_core::event::record::{self, Only, Stored};
@@ -53,6 +54,8 @@ pub(crate) struct Letter {
     pub(crate) topic: TopicName,
     /// Its number there; 0: none.
     pub(crate) sequence: u64,
+    /// In which run of the subscription through the topic: a seek back begins another.
+    pub(crate) generation: u32,
     /// One word.
     pub(crate) reason: &'static str,
     /// Attempts that were made.
@@ -100,7 +103,15 @@ impl Letter {
             answer: Some(fault.message().to_owned()),
             ..Failure::default()
         };
-        Self { subscription: None, topic: topic.clone(), sequence: 0, reason: "loop", attempts: 0, failure }
+        let (subscription, topic) = (None, topic.clone());
+        Self { subscription, topic, sequence: 0, generation: 0, reason: "loop", attempts: 0, failure }
+    }
+
+    /// What tells the letter from others: a kill may come between it and its memory, so that it is
+    /// written once more.
+    fn key(&self) -> Option<Bytes> {
+        let subscription = self.subscription.as_ref()?;
+        Some(format!("{subscription} {} {} {}", self.topic, self.sequence, self.generation).into())
     }
 
     fn add_to(&self, event: &mut Event) {
@@ -164,7 +175,7 @@ impl Bus {
         let mut stored = stored.clone();
         letter.add_to(&mut stored.event);
         stored.only = None;
-        let record = NewRecord { payload: record::encode(&stored), key: None };
+        let record = NewRecord { payload: record::encode(&stored), key: letter.key() };
         self.append(into, vec![record], Durability::Disk).await.map(drop)
     }
 

@@ -145,10 +145,10 @@ fn default_of(topic: &TopicName) -> TopicSpec {
         ["hob", "calls" | "results", _] => TopicSpec {
             age_ms: millis(ASYNC_RESULT_KEPT),
             events: Some(ASYNC_RESULTS_MAX as u64),
-            dedup_ms: 0,
+            dedup_ms: millis(DEDUP_WINDOW_CEILING),
             ..default
         },
-        // A run is published once, however often the node is killed around it.
+        // A run is published once, and a call has one result, however often the node is killed around it.
         ["hob", "schedules", _] => TopicSpec { dedup_ms: millis(DEDUP_WINDOW_CEILING), ..default },
         _ => default,
     }

@@ -92,7 +92,8 @@ impl Results {
             from = page.next;
             let mut known = lock(&index.known);
             for placed in page.events {
-                if let Some(secret) = number(&placed.stored.event.id) {
+                let secret = placed.stored.event.id.split('.').next();
+                if let Some(secret) = secret.and_then(number) {
                     known.add(secret, placed.sequence);
                 }
             }

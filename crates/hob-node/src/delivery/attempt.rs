@@ -204,7 +204,7 @@ impl Attempt<'_> {
             // It is dead-lettered itself, and the delivered event is done.
             Code::EventLoop => Outcome::Done,
             Code::EventMalformed | Code::EventTooLarge | Code::TopicReserved => Outcome::Rejected,
-            _ => Outcome::Retry { after_ms: fault.retry_after_s().map(|seconds| u64::from(seconds) * 1000) },
+            _ => outcome::not_kept(fault),
         };
         tracing::warn!(%fault, subscription = %self.key, "what a function answered with is not published");
         Attempted::refused(fault, outcome)

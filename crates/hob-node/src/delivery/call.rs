@@ -76,7 +76,7 @@ pub(super) async fn make(
     };
     match kept.await {
         Ok(()) => Attempted { outcome: Outcome::Done, failure },
-        Err(fault) => Attempted::refused(&fault, Outcome::Retry { after_ms: None }),
+        Err(fault) => Attempted::refused(&fault, outcome::not_kept(&fault)),
     }
 }
 
@@ -125,7 +125,7 @@ async fn keep(
     // Whoever brings the result has to name the call by the id that its caller knows.
     let result =
         result.with_callback(callback.map(str::to_owned)).with_call(id_of(revision, placed), function);
-    parts.calls.end(&revision.app, &placed.stored.event.id, &result).await
+    parts.calls.end(&revision.app, placed, &result).await
 }
 
 fn destination_of(revision: &LiveRevision, function: &FunctionName, success: bool) -> Option<TopicName> {

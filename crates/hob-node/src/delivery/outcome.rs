@@ -5,6 +5,7 @@
 
 use crate::bus::dead::Failure;
 use hob_core::code::Code;
+use hob_core::fault::Fault;
 use hob_core::subscription::Outcome;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
@@ -21,6 +22,18 @@ pub(super) fn judge(status: StatusCode, code: Option<Code>, after_ms: Option<u64
         (None, 200..=299) => Outcome::Done,
         (None, 404 | 408 | 409 | 425 | 429 | 500..) => Outcome::Retry { after_ms },
         (None, _) => Outcome::Rejected,
+    }
+}
+
+/// What it means that the node could not keep what follows from a success: where its disk or its files are
+/// the reason, the function is not to blame, and the attempt does not count.
+pub(super) fn not_kept(fault: &Fault) -> Outcome {
+    let after_ms = fault.retry_after_s().map(|seconds| u64::from(seconds) * 1000);
+    match fault.code() {
+        Code::StoreIo | Code::StoreFull | Code::TopicFull | Code::LogReadOnly => {
+            Outcome::Overloaded { after_ms }
+        }
+        _ => Outcome::Retry { after_ms },
     }
 }
 
@@ -57,8 +70,9 @@ pub(super) fn failure(
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use super::{judge, not_kept};
     use hob_core::code::Code;
+    use hob_core::fault::Fault;
     use hob_core::subscription::Outcome;
     use http::StatusCode;
 
@@ -91,6 +105,19 @@ mod tests {
         ] {
             let found = judge(StatusCode::from_u16(status).unwrap(), code, Some(7));
             assert_eq!(found, expected, "{status} {code:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_disk_refuses_costs_no_attempt() {
+        for (code, counts) in [
+            (Code::StoreFull, false),
+            (Code::LogReadOnly, false),
+            (Code::StoreIo, false),
+            (Code::Internal, true),
+        ] {
+            let found = not_kept(&Fault::new(code, "x"));
+            assert_eq!(matches!(found, Outcome::Retry { .. }), counts, "{code}");
         }
     }
 }

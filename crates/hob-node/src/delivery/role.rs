@@ -227,7 +227,7 @@ impl Desk {
     pub(super) fn bury(
         &self,
         placed: Placed,
-        reason: Reason,
+        (delivery, reason): (Delivery, Reason),
         attempts: u32,
         failure: Failure,
     ) -> impl Future<Output = Result<()>> + Send + use<> {
@@ -240,6 +240,7 @@ impl Desk {
                 subscription: Some(key.clone()),
                 topic: topic.clone(),
                 sequence: placed.sequence,
+                generation: delivery.generation,
                 reason: word(reason),
                 attempts,
                 failure,

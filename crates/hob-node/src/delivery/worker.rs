@@ -371,7 +371,7 @@ impl Worker {
             attempts = failures, ?reason, failure = failure.text(), "an event is given up"
         );
         let attempts = failures.max(u32::from(reason == Reason::Rejected));
-        let burial = self.desk.bury(placed, reason, attempts, failure);
+        let burial = self.desk.bury(placed, (delivery, reason), attempts, failure);
         self.desk.parts.tasks.start("dead letter", async move {
             let buried = burial.await;
             if let Err(fault) = &buried {
