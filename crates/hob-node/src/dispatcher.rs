@@ -129,7 +129,12 @@ impl Dispatcher {
 
     async fn inside(&self, caller: Caller, name: &str, request: Request<Body>) -> Result<Reply> {
         if name == BUS {
-            return self.publish(&caller, request).await;
+            // What is refused is an answer like any other: a guest has to see its status.
+            let (form, id) = (Form::of(request.headers()), caller.context.as_ref().map(|context| context.id));
+            let answer = self.publish(&caller, request).await;
+            return Ok(
+                answer.unwrap_or_else(|fault| problem::respond(&fault, id.map(|id| id.to_string()), form))
+            );
         }
         let depth = caller.context.as_ref().map_or(0, |context| context.depth) + 1;
         let target = self.named(&caller.code, name)?;
