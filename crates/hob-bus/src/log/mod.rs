@@ -133,7 +133,9 @@ impl SegmentLog {
 
     fn open(disk: Arc<dyn Disk>, data: &Path, options: Options, clock: Clock) -> Result<Self> {
         let topics_folder = data.join("topics");
-        disk.make_folder(&topics_folder).map_err(|error| io_fault("make", &topics_folder, &error))?;
+        disk.make_folder(&topics_folder)
+            .and_then(|()| disk.sync_folder(data))
+            .map_err(|error| io_fault("make", &topics_folder, &error))?;
         let (keeper, jobs) = std::sync::mpsc::channel();
         let topics = table::list(&*disk, &topics_folder)?;
         let quarantine = data.join("quarantine");
@@ -318,3 +320,6 @@ impl Drop for SegmentLog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
