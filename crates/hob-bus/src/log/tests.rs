@@ -9,7 +9,8 @@ use hob_core::name::TopicName;
 use hob_core::port::ReadLimit;
 use simulated::SimulatedDisk;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use tokio::runtime::Runtime;
 
 const ALL: ReadLimit = ReadLimit { records: usize::MAX, bytes: usize::MAX };
 
@@ -30,7 +31,9 @@ impl Random {
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+    static RUNTIME: LazyLock<Runtime> =
+        LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap());
+    RUNTIME.block_on(future)
 }
 
 fn name(text: &str) -> TopicName {

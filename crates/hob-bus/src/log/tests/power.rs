@@ -1,6 +1,6 @@
 //! Random lives of a log with a kill, a power failure or a clean end, held against what was acknowledged.
 
-use super::simulated::SimulatedDisk;
+use super::simulated::{EIO, EMFILE, ENOSPC, Fault, Operation, SimulatedDisk};
 use super::{ALL, Random, block_on, name, open, together};
 use crate::log::{Broken, Clock, SegmentLog};
 use hob_core::port::{Appended, Durability, Log, NewRecord};
@@ -66,6 +66,20 @@ impl Model {
     fn clock(&self) -> Clock {
         let clock = Arc::clone(&self.clock);
         Arc::new(move || clock.load(Ordering::Relaxed))
+    }
+
+    /// Something that goes wrong at the first opportunity.
+    fn fault(&mut self) -> Fault {
+        let mut pick = |bound: usize| usize::try_from(self.random.below(bound as u64)).unwrap();
+        let operations = [Operation::Write, Operation::Sync, Operation::Open, Operation::Length];
+        let endings = [".log", "spare", "acknowledged", "meta.new", ""];
+        let errors = [EIO, ENOSPC, EMFILE];
+        Fault {
+            operation: operations[pick(4)],
+            ending: endings[pick(5)],
+            error: errors[pick(3)],
+            times: if pick(2) == 0 { 1 } else { 2 },
+        }
     }
 
     fn new_batch(&mut self) -> Batch {
@@ -235,6 +249,9 @@ fn try_seed(seed: u64, broken: Broken) {
         model.what = format!("seed {seed} life {life}");
         let log = open(&disk, broken, model.clock());
         let end = model.random.below(4);
+        for _ in 0..if model.random.one_in(3) { 1 + model.random.below(3) } else { 0 } {
+            disk.add_fault(model.fault());
+        }
         if end > 1 {
             disk.fail_in(1 + model.random.below(150));
         }
@@ -257,6 +274,7 @@ fn try_seed(seed: u64, broken: Broken) {
             }
         };
         disk.fail_in(0);
+        disk.clear_faults();
         let log = open(&disk, Broken::default(), model.clock());
         model.check(&log, end < 2);
     }

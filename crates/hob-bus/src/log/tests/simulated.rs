@@ -12,6 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+/// Errors of the system.
+pub(super) const EIO: i32 = 5;
+pub(super) const EMFILE: i32 = 24;
+pub(super) const ENOSPC: i32 = 28;
 const SECTOR: usize = 512;
 
 /// The disk; clones of the handle of a file share it.
@@ -77,7 +81,7 @@ struct SimulatedFile {
 }
 
 fn gone() -> io::Error {
-    io::Error::from_raw_os_error(5)
+    io::Error::from_raw_os_error(EIO)
 }
 
 impl Content {
@@ -166,11 +170,6 @@ impl SimulatedDisk {
     pub(super) fn fail_in(&self, operations: u64) {
         let mut inner = self.inner();
         inner.fails_at = if operations == 0 { 0 } else { inner.operations + operations };
-    }
-
-    /// How many operations there were.
-    pub(super) fn operations(&self) -> u64 {
-        self.inner().operations
     }
 
     pub(super) fn add_fault(&self, fault: Fault) {
