@@ -6,7 +6,8 @@
 //! **How.** `cargo run --release -p hob-bus --example append [folder] [events for growth]`. Publishers
 //! append records of 256 bytes, each waiting for its acknowledgement before the next. `bare` is one thread
 //! that writes what is queued to a file and calls `fdatasync`; `sqlite` is the same with a transaction in
-//! write-ahead mode, `synchronous=FULL`; `hob` is the engine `file` through its port.
+//! write-ahead mode, `synchronous=FULL`; their publishers are threads. `bare, tasks` is `bare` with tasks,
+//! and `hob` the engine `file` through its port, with tasks too.
 
 use hob_bus::{EngineSettings, open};
 use hob_core::limit::LOG_GROUP_BYTES_MAX;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
 
 const RECORD_BYTES: usize = 256;
 const ROUND: Duration = Duration::from_secs(2);
@@ -90,7 +92,7 @@ fn serve(queued: &Queue, mut commit: impl FnMut(usize)) {
             group.push(next);
         }
         commit(group.len());
-        group.drain(..).for_each(|answer| drop(answer.send(())));
+        group.drain(..).for_each(|answer| _ = answer.send(()));
     }
 }
 
@@ -104,6 +106,54 @@ fn bare(folder: &Path, publishers: usize) -> Outcome<Figures> {
             file.write_all(&buffer).and_then(|()| file.sync_data()).expect("the disk works");
         });
     })
+}
+
+/// The same with tasks instead of threads, whose changes cost less than those of 256 threads.
+fn bare_tasks(folder: &Path, publishers: usize) -> Outcome<Figures> {
+    let mut file = File::create(folder.join("bare"))?;
+    let (queue, mut queued) = mpsc::channel::<oneshot::Sender<()>>(4096);
+    let writer = std::thread::spawn(move || {
+        let (mut group, mut buffer) = (Vec::new(), Vec::new());
+        while let Some(first) = queued.blocking_recv() {
+            group.push(first);
+            while group.len() < 4096 {
+                let Ok(next) = queued.try_recv() else { break };
+                group.push(next);
+            }
+            buffer.clear();
+            group.iter().for_each(|_| buffer.extend_from_slice(&[7; RECORD_BYTES]));
+            file.write_all(&buffer).and_then(|()| file.sync_data()).expect("the disk works");
+            group.drain(..).for_each(|answer| _ = answer.send(()));
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    let begin = Instant::now();
+    let publish = async |queue: mpsc::Sender<oneshot::Sender<()>>| {
+        let mut latencies = Vec::new();
+        while begin.elapsed() < ROUND {
+            let (answer, answered) = oneshot::channel();
+            let sent = Instant::now();
+            if queue.send(answer).await.is_err() || answered.await.is_err() {
+                break;
+            }
+            latencies.push(nanoseconds(sent));
+        }
+        latencies
+    };
+    let tasks: Vec<_> = (0..publishers)
+        .map(|_| {
+            let queue = queue.clone();
+            runtime.spawn(async move { publish(queue).await })
+        })
+        .collect();
+    drop(queue);
+    let mut all = Vec::new();
+    for task in tasks {
+        all.extend(runtime.block_on(task)?);
+    }
+    let took = begin.elapsed();
+    writer.join().map_err(|_| "the writer has panicked")?;
+    Ok(figures(all, took))
 }
 
 fn sqlite(folder: &Path, publishers: usize) -> Outcome<Figures> {
@@ -180,8 +230,9 @@ fn median(mut list: Vec<f64>) -> f64 {
 
 fn compare(parent: &Path) -> Outcome<()> {
     type Run = fn(&Path, usize) -> Outcome<Figures>;
-    let runs: [(&str, Run); 5] = [
+    let runs: [(&str, Run); 6] = [
         ("bare", bare),
+        ("bare, tasks", bare_tasks),
         ("hob", |folder, publishers| hob(folder, publishers, false, 1)),
         ("hob, keys", |folder, publishers| hob(folder, publishers, true, 1)),
         ("hob, 8 topics", |folder, publishers| hob(folder, publishers, false, 8)),

@@ -19,12 +19,16 @@ fn count(log: &SegmentLog, topic: &str) -> usize {
     page.records.len()
 }
 
+/// What fails and with which error, how often, on files with which ending, and what three publishers in
+/// a row are told.
+type Case = (&'static [(Operation, i32)], u32, &'static str, &'static [&'static str]);
+
 const READ_ONLY: &[&str] = &["HOB-0813", "HOB-0813", "HOB-0813"];
 
 #[test]
 fn a_failed_write_is_never_acknowledged_and_ends_writing_unless_space_may_come_back() {
     use Operation::{Length, Open, SlowSync, Sync, Write};
-    let cases: &[(&[(Operation, i32)], u32, &str, &[&str])] = &[
+    let cases: &[Case] = &[
         (&[(Write, EIO)], 1, ".log", READ_ONLY),
         (&[(Sync, EIO)], 1, ".log", READ_ONLY),
         (&[(Write, ENOSPC)], 1, ".log", &["HOB-0604", "ok", "ok"]),
