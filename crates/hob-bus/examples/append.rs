@@ -108,6 +108,19 @@ fn bare(folder: &Path, publishers: usize) -> Outcome<Figures> {
     })
 }
 
+async fn publish_bare(queue: mpsc::Sender<oneshot::Sender<()>>, begin: Instant) -> Vec<u32> {
+    let mut latencies = Vec::new();
+    while begin.elapsed() < ROUND {
+        let (answer, answered) = oneshot::channel();
+        let sent = Instant::now();
+        if queue.send(answer).await.is_err() || answered.await.is_err() {
+            break;
+        }
+        latencies.push(nanoseconds(sent));
+    }
+    latencies
+}
+
 /// The same with tasks instead of threads, whose changes cost less than those of 256 threads.
 fn bare_tasks(folder: &Path, publishers: usize) -> Outcome<Figures> {
     let mut file = File::create(folder.join("bare"))?;
@@ -128,22 +141,10 @@ fn bare_tasks(folder: &Path, publishers: usize) -> Outcome<Figures> {
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
     let begin = Instant::now();
-    let publish = async |queue: mpsc::Sender<oneshot::Sender<()>>| {
-        let mut latencies = Vec::new();
-        while begin.elapsed() < ROUND {
-            let (answer, answered) = oneshot::channel();
-            let sent = Instant::now();
-            if queue.send(answer).await.is_err() || answered.await.is_err() {
-                break;
-            }
-            latencies.push(nanoseconds(sent));
-        }
-        latencies
-    };
     let tasks: Vec<_> = (0..publishers)
         .map(|_| {
             let queue = queue.clone();
-            runtime.spawn(async move { publish(queue).await })
+            runtime.spawn(publish_bare(queue, begin))
         })
         .collect();
     drop(queue);
