@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 const RECORD_BYTES: usize = 256;
-const ROUND: Duration = Duration::from_secs(2);
-const ROUNDS: usize = 3;
+const ROUND: Duration = Duration::from_millis(700);
+const ROUNDS: usize = 9;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 

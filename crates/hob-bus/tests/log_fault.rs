@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 use hob_bus::{Engine, EngineSettings, open};
+use hob_core::code::Code;
 use hob_core::name::TopicName;
 use hob_core::port::{Durability, NewRecord, ReadLimit};
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Names the data folder to the child of the kill test.
 const CHILD: &str = "HOB_TEST_LOG_CHILD";
@@ -44,7 +46,15 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn engine(data: &Path) -> Engine {
-    open("file", &EngineSettings::new(data)).unwrap()
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        match open("file", &EngineSettings::new(data)) {
+            // A child of the kill test that is just being started has all files of this process for a
+            // moment, so a lock that was let go of is let go of a little later.
+            Err(fault) if fault.code() == Code::DataLocked && Instant::now() < end => {}
+            other => return other.unwrap(),
+        }
+    }
 }
 
 fn name(text: &str) -> TopicName {
