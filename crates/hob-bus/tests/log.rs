@@ -183,7 +183,7 @@ fn each_publisher_finds_its_records_in_its_order() {
             for number in 0..EACH {
                 let durability = if publisher == 3 { Durability::Memory } else { Durability::Disk };
                 let record = record(&format!("{publisher} {number}"));
-                let topic = name(if publisher % 2 == 0 { "even" } else { "odd" });
+                let topic = name(if publisher.is_multiple_of(2) { "even" } else { "odd" });
                 let appended = log.append(&topic, vec![record], durability).await.unwrap();
                 assert!(appended[0].sequence > last && !appended[0].duplicate);
                 last = appended[0].sequence;
@@ -353,10 +353,10 @@ fn segments_and_restarts_do_not_show() {
         let mut engine = open(row, settings);
         let payload = |n: u64| format!("{n}-{}", "y".repeat(usize::try_from(n * 37 % 3000).unwrap()));
         for n in 1..=2000u64 {
-            let durability = if n % 3 == 0 { Durability::Disk } else { Durability::Memory };
+            let durability = if n.is_multiple_of(3) { Durability::Disk } else { Durability::Memory };
             let record = NewRecord { payload: payload(n).into(), key: Some(n.to_string().into()) };
             engine.log.append(&name("t"), vec![record], durability).await.unwrap();
-            if n % 500 == 0 && row.durable {
+            if n.is_multiple_of(500) && row.durable {
                 drop(engine);
                 engine = open(row, settings);
             }

@@ -1,10 +1,10 @@
-//! The thread that keeps house: it prepares space, finishes sealed segments, and removes what need not
-//! be kept.
+//! The threads that keep house: one prepares space and finishes sealed segments, one removes what need not
+//! be kept and asks for the sync of what was acknowledged without.
 //!
 //! **Why.** All of that waits for the disk, and publishers must not.
 //!
-//! **How.** The writer sends it [`Job`]s; between them it looks once a second for segments to remove.
-//! What retention and `trim` remove they first leave out of `meta`, so that a kill in between does
+//! **How.** The writer sends [`Job`]s to the first. The second looks once a second for segments to remove,
+//! and does not wait for the first, since a sync must come in time. What retention and `trim` remove they first leave out of `meta`, so that a kill in between does
 //! not look like damage.
 
 use super::Shared;
@@ -13,13 +13,13 @@ use super::load::{load, remove_segment};
 use super::note::{self, Meta};
 use super::prepare::{finish_spare, make_spare};
 use super::read::first_time;
-use super::topic::{Topic, index_path, segment_path};
+use super::topic::{Spare, Topic, index_path, segment_path};
 use super::writer::Request;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{LOG_RETENTION_INTERVAL, LOG_SYNC_INTERVAL};
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -38,36 +38,70 @@ pub(super) enum Job {
 /// How long no space is prepared after that has failed.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 
-pub(super) fn start(
+/// The two threads. Dropping it ends them.
+pub(super) struct Keeper {
     shared: Arc<Shared>,
-    jobs: Receiver<Job>,
-    requests: mpsc::Sender<Request>,
-) -> Result<JoinHandle<()>> {
-    let mut keeper = Keeper { shared, requests, pause: None };
-    let thread = std::thread::Builder::new().name("hob-log-keeper".to_owned());
-    thread.spawn(move || keeper.run(&jobs)).map_err(Fault::internal)
-}
-
-struct Keeper {
-    shared: Arc<Shared>,
-    requests: mpsc::Sender<Request>,
-    /// Until when no space is prepared.
-    pause: Option<Instant>,
+    clock: Option<Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Keeper {
-    fn run(&mut self, jobs: &Receiver<Job>) {
-        let mut retained = Instant::now();
-        let mut synced = Instant::now();
-        loop {
-            match jobs.recv_timeout(LOG_SYNC_INTERVAL / 4) {
-                Ok(Job::Spare(topic, capacity)) => self.spare(&topic, capacity),
-                Ok(Job::Sealed(topic, base)) => finish_segment(&self.shared, &topic, base),
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+    pub(super) fn start(
+        shared: &Arc<Shared>,
+        jobs: Receiver<Job>,
+        requests: mpsc::Sender<Request>,
+    ) -> Result<Self> {
+        let (clock, ticks) = channel();
+        let mut keeper = Self { shared: Arc::clone(shared), clock: Some(clock), threads: Vec::new() };
+        let (for_space, for_time) = (Arc::clone(shared), Arc::clone(shared));
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let space = thread("hob-log-space").spawn(move || keep_space(&for_space, &jobs));
+        keeper.threads.push(space.map_err(Fault::internal)?);
+        let time = Timekeeper { shared: for_time, requests };
+        let time = thread("hob-log-keeper").spawn(move || time.run(&ticks));
+        keeper.threads.push(time.map_err(Fault::internal)?);
+        Ok(keeper)
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let _ = self.shared.keeper.send(Job::Stop);
+        self.clock = None;
+        for thread in self.threads.drain(..) {
+            // A panic of a thread has been reported by the panic hook; there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn keep_space(shared: &Shared, jobs: &Receiver<Job>) {
+    let mut pause: Option<Instant> = None;
+    while let Ok(job) = jobs.recv() {
+        match job {
+            Job::Spare(topic, _) if pause.is_some_and(|until| until > Instant::now()) => {
+                topic.state().spare = Spare::None;
             }
-            if synced.elapsed() >= LOG_SYNC_INTERVAL && self.shared.unsynced.swap(false, Ordering::AcqRel) {
-                synced = Instant::now();
+            Job::Spare(topic, capacity) => {
+                let full = finish_spare(shared, &topic, capacity).is_err();
+                pause = full.then(|| Instant::now() + FULL_PAUSE);
+            }
+            Job::Sealed(topic, base) => finish_segment(shared, &topic, base),
+            Job::Stop => return,
+        }
+    }
+}
+
+struct Timekeeper {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<Request>,
+}
+
+impl Timekeeper {
+    fn run(&self, ticks: &Receiver<()>) {
+        let mut retained = Instant::now();
+        while ticks.recv_timeout(LOG_SYNC_INTERVAL / 2) == Err(RecvTimeoutError::Timeout) {
+            if self.shared.unsynced.swap(false, Ordering::AcqRel) {
                 let _ = self.requests.blocking_send(Request::Flush);
             }
             if retained.elapsed() >= LOG_RETENTION_INTERVAL {
@@ -77,14 +111,6 @@ impl Keeper {
                 }
                 retained = Instant::now();
             }
-        }
-    }
-
-    fn spare(&mut self, topic: &Topic, capacity: u64) {
-        if self.pause.is_some_and(|until| until > Instant::now()) {
-            topic.state().spare = super::topic::Spare::None;
-        } else if finish_spare(&self.shared, topic, capacity).is_err() {
-            self.pause = Some(Instant::now() + FULL_PAUSE);
         }
     }
 

@@ -155,14 +155,15 @@ impl Loader<'_> {
                 (SEGMENT_HEAD_BYTES, last.base, None)
             };
             let mut end = self.follow(&*file, &last, from, acknowledged.next)?;
-            if end.next < acknowledged.next {
-                end.lost.push((end.next, acknowledged.next - 1));
-            }
-            if end.next == last.base && end.lost.is_empty() && !has_head(&*file, last.base)? {
-                // A segment that was begun when the end came: nobody was told of anything in it.
+            if end.next == last.base && end.lost.is_empty() && acknowledged.base != last.base {
+                // A segment that was begun when the end came, or that could not be begun, so that its
+                // records went into the one before. Nobody was told of anything in it.
                 remove_segment(self.shared, &self.topic.folder, last.base)?;
                 self.state.segments.pop_back();
                 continue;
+            }
+            if end.next < acknowledged.next {
+                end.lost.push((end.next, acknowledged.next - 1));
             }
             return self.finish(&*file, end, from, acknowledged);
         }
@@ -276,12 +277,6 @@ impl Loader<'_> {
             state.first = front;
         }
     }
-}
-
-fn has_head(file: &dyn DiskFile, base: u64) -> io::Result<bool> {
-    let mut head = [0; SEGMENT_HEAD];
-    read_full(file, &mut head, 0)?;
-    Ok(segment_salt(&head, base).is_some())
 }
 
 /// Whether there are only zeros from `at` to `end`, as far as a torn write can reach.

@@ -7,8 +7,8 @@
 //! **How.** A folder for each topic with segments that are named by their first sequence, and small files
 //! beside them (`note`). Publications go through a bounded queue to one thread (`writer`), which takes
 //! all that wait, writes each topic's in one piece, syncs, and then acknowledges. Reading (`read`)
-//! happens on the asking side, with each frame checked (`frame`). A second thread (`keeper`) prepares
-//! space and removes what need not be kept. A topic is opened (`load`) when it is first touched.
+//! happens on the asking side, with each frame checked (`frame`). Two more threads (`keeper`) prepare
+//! space and remove what need not be kept. A topic is opened (`load`) when it is first touched.
 //!
 //! **Invariants.** Nothing is visible or acknowledged with durability `disk` before it is synced. After
 //! a sync that failed nothing more is written to that topic. Sequences are never used twice.
@@ -41,6 +41,7 @@ use hob_core::name::TopicName;
 use hob_core::port::{
     Appended, BoxFuture, Durability, Log, NewRecord, Page, ReadLimit, TopicSettings, TopicState,
 };
+use keeper::Keeper;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -96,7 +97,7 @@ pub(crate) struct SegmentLog {
     shared: Arc<Shared>,
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
-    keeper: Option<JoinHandle<()>>,
+    keeper: Option<Keeper>,
     /// Let go of after the threads have ended.
     _lock: Option<Arc<FolderLock>>,
 }
@@ -133,7 +134,9 @@ impl SegmentLog {
 
     fn open(disk: Arc<dyn Disk>, data: &Path, options: Options, clock: Clock) -> Result<Self> {
         let topics_folder = data.join("topics");
-        disk.make_folder(&topics_folder).map_err(|error| io_fault("make", &topics_folder, &error))?;
+        disk.make_folder(&topics_folder)
+            .and_then(|()| disk.sync_folder(data))
+            .map_err(|error| io_fault("make", &topics_folder, &error))?;
         let (keeper, jobs) = std::sync::mpsc::channel();
         let topics = table::list(&*disk, &topics_folder)?;
         let quarantine = data.join("quarantine");
@@ -141,7 +144,7 @@ impl SegmentLog {
         let shared = Shared { disk, topics_folder, quarantine, clock, options, topics, unsynced, keeper };
         let shared = Arc::new(shared);
         let (requests, queue) = mpsc::channel(LOG_REQUESTS_QUEUED_MAX);
-        let keeper = keeper::start(Arc::clone(&shared), jobs, requests.clone())?;
+        let keeper = Keeper::start(&shared, jobs, requests.clone())?;
         let mut log =
             Self { shared, requests: Some(requests), writer: None, keeper: Some(keeper), _lock: None };
         log.writer = Some(writer::start(Arc::clone(&log.shared), queue)?);
@@ -305,16 +308,14 @@ impl Log for SegmentLog {
 impl Drop for SegmentLog {
     fn drop(&mut self) {
         // The keeper goes first, since it can ask the writer for something.
-        let _ = self.shared.keeper.send(keeper::Job::Stop);
-        for thread in [self.keeper.take(), {
-            self.requests = None;
-            self.writer.take()
-        }]
-        .into_iter()
-        .flatten()
-        {
-            // A panic of a thread has been reported by the panic hook; there is nobody left to tell.
-            let _ = thread.join();
+        self.keeper = None;
+        self.requests = None;
+        if let Some(writer) = self.writer.take() {
+            // A panic of the thread has been reported by the panic hook; there is nobody left to tell.
+            let _ = writer.join();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -264,6 +264,10 @@ impl Writer {
     }
 
     fn sync_one(&mut self, topic: &Arc<Topic>) -> Result<()> {
+        // After a sync that failed the next one may succeed without having written anything.
+        if let Some(fault) = topic.state().read_only.clone() {
+            return Err(fault);
+        }
         let Files { acknowledged, active } = self.files(topic)?;
         if let Some(active) = active {
             active.sync().map_err(|error| self.sync_failed(topic, &*active, &error))?;

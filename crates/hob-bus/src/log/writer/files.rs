@@ -134,7 +134,8 @@ impl Writer {
             }
             (state.next, spare)
         };
-        let file = self.begin_segment(topic, base, spare).map_err(|error| self.roll_failed(topic, &error))?;
+        let file =
+            self.begin_segment(topic, base, spare).map_err(|error| self.roll_failed(topic, base, &error))?;
         let sealed = {
             let mut state = topic.state();
             let newest = state.newest_ms;
@@ -177,9 +178,12 @@ impl Writer {
         Ok(file)
     }
 
-    fn roll_failed(&self, topic: &Topic, error: &io::Error) -> Fault {
+    /// What was begun of a segment must go, since its records may go into the one before instead.
+    fn roll_failed(&self, topic: &Topic, base: u64, error: &io::Error) -> Fault {
+        let removed = self.shared.disk.remove(&segment_path(&topic.folder, base));
+        let left = removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
         let fault = failure("write", topic, error);
-        if fault.code() == Code::StoreFull || too_many_files(error) {
+        if !left && (fault.code() == Code::StoreFull || too_many_files(error)) {
             return fault;
         }
         topic.state().read_only.get_or_insert_with(|| read_only(topic, error)).clone()
