@@ -171,10 +171,11 @@ fn strings(event: &mut Value) {
     }
 }
 
-/// The JavaScript SDK writes every time in UTC with milliseconds.
+/// The JavaScript SDK writes every time in UTC with exactly three digits of milliseconds.
 fn javascript_time(event: &mut Value) {
-    if let Some(time) = event["time"].as_str().filter(|time| !time.ends_with('Z')) {
-        event["time"] = timestamp(timestamp_ms(time).unwrap()).into();
+    if let Some(time_ms) = event["time"].as_str().and_then(timestamp_ms) {
+        let whole = timestamp(time_ms / 1000 * 1000);
+        event["time"] = format!("{}.{:03}Z", whole.trim_end_matches('Z'), time_ms % 1000).into();
     }
 }
 
