@@ -8,7 +8,7 @@
 //!
 //! **Not here:** how the run reaches its function ([`crate::delivery`]).
 
-use crate::bus::position::{self, Key};
+use crate::bus::position::{self, Key, Runs};
 use crate::bus::{Bus, now_ms};
 use crate::delivery::Delivery;
 use crate::live::Live;
@@ -19,7 +19,7 @@ use hob_core::event::{Event, timestamp};
 use hob_core::fault::{Fault, Result};
 use hob_core::name::TopicName;
 use hob_core::port::Durability;
-use hob_core::schedule::{Decision, Rules, Schedule, Skipped, State, decide, seed};
+use hob_core::schedule::{Decision, Rules, Schedule, decide, seed};
 use hob_core::trigger::ScheduleSpec;
 use hob_core::wire::{Published, ScheduleInfo};
 use std::collections::BTreeMap;
@@ -49,13 +49,10 @@ struct Known {
     spec: ScheduleSpec,
     schedule: Schedule,
     rules: Rules,
-    state: State,
+    runs: Runs,
     version: Option<u64>,
     /// When to decide again.
     wake_ms: Option<u64>,
-    fired: u64,
-    skipped: u64,
-    last_skipped: Option<Skipped>,
 }
 
 impl Schedules {
@@ -108,7 +105,7 @@ impl Schedules {
                 let key = Key::new(&app.name, name);
                 let one = match known.remove(&key) {
                     Some(known) if known.spec == *spec => known,
-                    before => self.read(&key, spec, before).await?,
+                    _ => self.read(&key, spec).await?,
                 };
                 found.insert(key, one);
             }
@@ -117,11 +114,11 @@ impl Schedules {
         Ok(())
     }
 
-    async fn read(&self, key: &Key, spec: &ScheduleSpec, before: Option<Known>) -> Result<Known> {
-        let stored = position::load::<State>(self.bus.state(), &key.schedule()).await?;
-        let (state, version) = match stored {
-            Some((state, version)) => (state, Some(version)),
-            None => (State::new(now_ms()), None),
+    async fn read(&self, key: &Key, spec: &ScheduleSpec) -> Result<Known> {
+        let stored = position::load::<Runs>(self.bus.state(), &key.schedule()).await?;
+        let (runs, version) = match stored {
+            Some((runs, version)) => (runs, Some(version)),
+            None => (Runs::new(now_ms()), None),
         };
         let rules = Rules {
             missed: spec.missed,
@@ -129,18 +126,13 @@ impl Schedules {
             jitter: Duration::from_millis(spec.jitter_ms),
             seed: seed(&key.to_string()),
         };
-        let (fired, skipped, last_skipped) =
-            before.map_or((0, 0, None), |before| (before.fired, before.skipped, before.last_skipped));
         Ok(Known {
             spec: spec.clone(),
             schedule: Schedule::new(&spec.expression, &spec.zone)?,
             rules,
-            state,
+            runs,
             version,
             wake_ms: Some(0),
-            fired,
-            skipped,
-            last_skipped,
         })
     }
 
@@ -163,29 +155,31 @@ impl Schedules {
     async fn decide(&self, key: &Key, one: &mut Known) -> Result<()> {
         let running = self.delivery.is_busy(key).await;
         let Decision { fire, skipped, state, wake_ms } =
-            decide(&one.schedule, &one.rules, &one.state, now_ms(), running);
+            decide(&one.schedule, &one.rules, &one.runs.state, now_ms(), running);
+        let mut runs = one.runs.clone();
         for run in &fire {
             self.publish(key, &one.spec, &timestamp(run.due_ms), Some(run.due_ms)).await?;
             tracing::debug!(schedule = %key, due_ms = run.due_ms, made_up = run.made_up, "a run is due");
+            (runs.fired, runs.fired_ms) = (runs.fired + 1, Some(now_ms()));
         }
         for skip in skipped {
             tracing::info!(schedule = %key, reason = ?skip.reason, runs = skip.count, "runs are left out");
-            one.skipped += skip.count;
-            one.last_skipped = Some(skip);
+            runs.skipped += skip.count;
+            runs.last_skipped = Some((skip.reason, skip.last_ms));
         }
-        one.fired += fire.len() as u64;
-        if state != one.state || one.version.is_none() {
-            self.save(key, one, state).await?;
+        runs.state = state;
+        if runs != one.runs || one.version.is_none() {
+            self.save(key, one, runs).await?;
         }
         one.wake_ms = wake_ms;
         Ok(())
     }
 
-    async fn save(&self, key: &Key, one: &mut Known, state: State) -> Result<()> {
-        let write = position::write(key.schedule(), &state, one.version)?;
+    async fn save(&self, key: &Key, one: &mut Known, runs: Runs) -> Result<()> {
+        let write = position::write(key.schedule(), &runs, one.version)?;
         self.bus.state().commit(vec![write]).await?;
         one.version = Some(one.version.unwrap_or(0) + 1);
-        one.state = state;
+        one.runs = runs;
         Ok(())
     }
 
@@ -242,7 +236,9 @@ impl Schedules {
         let spec = one.spec.clone();
         let published =
             self.publish(key, &spec, &format!("by-hand-{}", crate::identity::invocation()), None).await?;
-        one.fired += 1;
+        let (fired, fired_ms) = (one.runs.fired + 1, Some(now_ms()));
+        let runs = Runs { fired, fired_ms, ..one.runs.clone() };
+        self.save(key, one, runs).await?;
         Ok(published)
     }
 
@@ -255,8 +251,9 @@ impl Schedules {
         let mut known = self.known.lock().await;
         let one = known.get_mut(key).ok_or_else(|| not_found(key))?;
         self.decide(key, one).await?;
-        let state = if pause { one.state.pause() } else { one.state.resume(now_ms()) };
-        self.save(key, one, state).await?;
+        let state = if pause { one.runs.state.pause() } else { one.runs.state.resume(now_ms()) };
+        let runs = Runs { state, ..one.runs.clone() };
+        self.save(key, one, runs).await?;
         one.wake_ms = Some(0);
         // The task is gone only when the node stops.
         let _ = self.changed.send(());
@@ -265,28 +262,29 @@ impl Schedules {
 }
 
 fn info(key: &Key, one: &Known) -> ScheduleInfo {
-    let from = one.state.last_ms.unwrap_or(0).max(now_ms());
-    let after = |at: &u64| one.schedule.next_after(*at, one.state.anchor_ms);
+    let from = one.runs.state.last_ms.unwrap_or(0).max(now_ms());
+    let after = |at: &u64| one.schedule.next_after(*at, one.runs.state.anchor_ms);
     let next_ms: Vec<u64> = std::iter::successors(after(&from), after).take(NEXT_SHOWN).collect();
     ScheduleInfo {
         app: key.app.clone(),
         name: key.name.clone(),
         spec: one.spec.clone(),
-        paused: one.state.paused,
-        last_ms: one.state.last_ms,
+        paused: one.runs.state.paused,
+        last_ms: one.runs.fired_ms,
         next: next_ms.iter().map(|at| one.schedule.show(*at)).collect(),
         next_ms,
         description: one.schedule.describe(),
-        fired: one.fired,
-        skipped: one.skipped,
-        last_skipped: one.last_skipped.as_ref().map(|skip| {
-            let reason = serde_json::to_value(skip.reason).ok();
+        fired: one.runs.fired,
+        skipped: one.runs.skipped,
+        last_skipped: one.runs.last_skipped.map(|(reason, due_ms)| {
+            let reason = serde_json::to_value(reason).ok();
             let reason = reason.as_ref().and_then(|reason| reason.as_str()).unwrap_or_default().to_owned();
-            format!("{reason} at {}", one.schedule.show(skip.last_ms))
+            format!("{reason} at {}", one.schedule.show(due_ms))
         }),
     }
 }
 
 fn not_found(key: &Key) -> Fault {
-    Fault::new(Code::ScheduleNotFound, format!("there is no schedule `{key}`")).hint("hob cron ls")
+    Fault::new(Code::ScheduleNotFound, format!("there is no schedule `{key}`"))
+        .hint("`hob cron ls` lists them")
 }

@@ -60,6 +60,10 @@ impl Connection {
 /// # Errors
 /// `HOB-0111` when there is neither a flag nor a home folder.
 pub(crate) fn data_dir(flag: Option<&Path>) -> Result<PathBuf> {
+    if let Some(text) = flag.and_then(Path::to_str).filter(|text| text.starts_with(['{', '['])) {
+        return Err(Fault::new(Code::Usage, format!("`--data` names the node's data folder, not `{text}`"))
+            .hint("give the data of an event without a flag: `hob send TOPIC '{…}'`"));
+    }
     if let Some(dir) = flag {
         return std::path::absolute(dir).map_err(|error| {
             Fault::new(Code::Usage, format!("`{}` is not a data folder: {error}", dir.display()))

@@ -181,7 +181,8 @@ impl Event {
             return Err(check::malformed(format!(
                 "attribute `{name}` is `{}`, but has to be a string",
                 value.value().text()
-            )));
+            ))
+            .hint(format!("write `\"{name}\": \"{}\"`", value.value().text())));
         };
         match name {
             "id" => self.id = text,

@@ -163,7 +163,7 @@ pub struct SubscriptionInfo {
     pub blocked: u64,
     /// Events delivered so far.
     pub delivered: u64,
-    /// Events that its filters left out so far.
+    /// Events that its filters left out, or that a seek passed over, so far.
     pub skipped: u64,
     /// Failed attempts so far.
     pub failed: u64,
@@ -195,7 +195,7 @@ pub struct ScheduleInfo {
     pub spec: ScheduleSpec,
     /// Whether it fires nothing until it is resumed.
     pub paused: bool,
-    /// The last run that was decided, milliseconds since the Unix epoch.
+    /// When the last run began, milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_ms: Option<u64>,
     /// The schedule in plain words.

@@ -12,7 +12,6 @@ use crate::live::LiveApp;
 use hob_core::fault::Result;
 use hob_core::name::{AppName, TopicName};
 use hob_core::port::{Expect, Write};
-use hob_core::schedule::State;
 use hob_core::spec::AppSpec;
 use hob_core::subscription::Snapshot;
 use hob_core::trigger::StartAt;
@@ -67,7 +66,7 @@ pub(super) async fn writes<'a>(
                 let from = apps.bus.start(topic, *start).await?;
                 position::write(key.clone(), &Snapshot::first(from, crate::bus::now_ms()), None)?
             }
-            Trigger::Runs => position::write(key.clone(), &State::new(crate::bus::now_ms()), None)?,
+            Trigger::Runs => position::write(key.clone(), &position::Runs::new(crate::bus::now_ms()), None)?,
         });
     }
     let gone = before.into_keys().filter(|key| !after.contains_key(key));

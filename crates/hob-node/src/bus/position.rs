@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! subscriptions/<app>/<name>/<topic>     a subscription::Snapshot
-//! schedules/<app>/<name>                 a schedule::State
+//! schedules/<app>/<name>                 [`Runs`]
 //! dead-letters/<topic>                   which letters are dealt with
 //! ```
 //!
@@ -13,8 +13,9 @@ use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::name::{AppName, TopicName, TriggerName};
 use hob_core::port::{Entry, Expect, State, Write};
-use serde::Serialize;
+use hob_core::schedule;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// One subscription or schedule.
@@ -39,6 +40,27 @@ impl Key {
     /// Where the runs of a schedule are stored.
     pub(crate) fn schedule(&self) -> String {
         format!("{}{}", schedules(&self.app), self.name)
+    }
+}
+
+/// What is stored of a schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Runs {
+    /// What was decided.
+    pub(crate) state: schedule::State,
+    /// Runs so far, and when the last one began.
+    pub(crate) fired: u64,
+    pub(crate) fired_ms: Option<u64>,
+    /// Runs left out so far, why the last one was, and when it was due.
+    pub(crate) skipped: u64,
+    pub(crate) last_skipped: Option<(schedule::Reason, u64)>,
+}
+
+impl Runs {
+    /// Of a schedule that is created now.
+    pub(crate) fn new(now_ms: u64) -> Self {
+        let state = schedule::State::new(now_ms);
+        Self { state, fired: 0, fired_ms: None, skipped: 0, last_skipped: None }
     }
 }
 

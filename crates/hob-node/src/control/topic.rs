@@ -204,7 +204,7 @@ async fn write(
             Ok(page) => page,
             Err(fault) => {
                 tracing::error!(%fault, %topic, "a topic cannot be read");
-                return;
+                return lines.fail(fault).await;
             }
         };
         let at_the_end = page.events.is_empty() && page.next <= from;

@@ -326,7 +326,8 @@ fn spec_of<'a>(app: &'a LiveApp, key: &Key) -> Option<(&'a SubscriptionSpec, boo
 }
 
 fn not_found(key: &Key) -> Fault {
-    Fault::new(Code::SubscriptionNotFound, format!("there is no subscription `{key}`")).hint("hob sub ls")
+    Fault::new(Code::SubscriptionNotFound, format!("there is no subscription `{key}`"))
+        .hint("`hob sub ls` lists them")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -69,7 +69,7 @@ impl super::Delivery {
 
 /// The fault for a topic that does not exist.
 pub(crate) fn topic_not_found(topic: &TopicName) -> Fault {
-    Fault::new(Code::TopicNotFound, format!("there is no topic `{topic}`")).hint("hob topic ls")
+    Fault::new(Code::TopicNotFound, format!("there is no topic `{topic}`")).hint("`hob topic ls` lists them")
 }
 
 fn revision(parts: &Parts, asked: &ReplayRequest) -> Result<Arc<LiveRevision>> {

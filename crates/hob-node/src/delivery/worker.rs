@@ -366,11 +366,11 @@ impl Worker {
             (None, Reason::Expired) => expired(&placed),
             (None, _) => Failure::default(),
         };
+        let attempts = failures.max(u32::from(reason == Reason::Rejected));
         tracing::warn!(
             subscription = %self.desk.key, topic = %self.desk.topic, sequence = delivery.sequence,
-            attempts = failures, ?reason, failure = failure.text(), "an event is given up"
+            attempts, ?reason, failure = failure.text(), "an event is given up"
         );
-        let attempts = failures.max(u32::from(reason == Reason::Rejected));
         let burial = self.desk.bury(placed, (delivery, reason), attempts, failure);
         self.desk.parts.tasks.start("dead letter", async move {
             let buried = burial.await;
