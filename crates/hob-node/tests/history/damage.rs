@@ -15,8 +15,7 @@ const TOPICS: [&str; 3] = ["apples", "pears", "plums"];
 
 async fn publish(place: &Place, topic: &str, batch: u64, random: &mut Random) {
     let event = |n: u64, random: &mut Random| {
-        let data: String =
-            (0..random.below(400)).map(|_| char::from(b'a' + random.below(26) as u8)).collect();
+        let data: String = (0..random.below(400)).map(|_| random.character(b'a', 26)).collect();
         json!({ "specversion": "1.0", "id": format!("{topic}-{batch}-{n}"), "source": "/damage", "type": "x",
             "datacontenttype": "text/plain", "data": data })
     };

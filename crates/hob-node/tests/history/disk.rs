@@ -6,7 +6,7 @@ use crate::load::{Mix, send};
 use crate::random::Repeat;
 use crate::sink::TOPIC;
 use crate::support::{PATIENCE, has};
-use crate::world::{World, until};
+use crate::world::{REPEATED, World, until};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -69,6 +69,7 @@ async fn a_full_disk_refuses_events_and_mends_without_a_restart() {
         let got = send(&world.place, "GET", "/", &[], "").await.expect("a node").unwrap();
         assert_eq!((got.status, got.body.as_str()), (200, "hello"), "calls go on");
         std::fs::remove_file(&ballast).unwrap();
+        world.disturbances += REPEATED;
         world.publish(200).await;
     }
     world.judge().await;

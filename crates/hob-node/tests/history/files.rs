@@ -1,11 +1,10 @@
 //! A node that may open few files: it refuses what it cannot take, and goes on.
 
 use crate::child::How;
-use crate::history::ATTEMPTS;
 use crate::load::Mix;
 use crate::random::Repeat;
 use crate::support::has;
-use crate::world::World;
+use crate::world::{REPEATED, World};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -39,8 +38,8 @@ async fn without_files_to_open_the_node_goes_on_and_recovers() {
             drop(held);
         };
         world.load.run(&world.place, some).await;
-        // A delivery whose answer could not be taken is made again.
-        world.disturbances += ATTEMPTS;
+        // A delivery whose answer or result could not be kept is made again.
+        world.disturbances += REPEATED;
         assert!(world.node.runs(), "the node has ended");
         world.publish(100).await;
     }

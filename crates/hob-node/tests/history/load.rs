@@ -19,7 +19,7 @@ use tokio::time::timeout;
 /// After this a client knows nothing of its request.
 const ANSWER: Duration = Duration::from_secs(20);
 /// Keys of one client at a time.
-const KEYS: u64 = 4;
+const KEYS: usize = 4;
 /// Events that a client may publish again.
 const REMEMBERED: usize = 64;
 /// Answers that promise that nothing was stored: the disk is full, the topic is.
@@ -102,7 +102,7 @@ pub(crate) struct Client {
     mix: Mix,
     n: u64,
     /// The generation of each key.
-    generations: [u64; KEYS as usize],
+    generations: [u64; KEYS],
     /// What is published once more, since nobody knows whether it is there.
     again: Option<Vec<Planned>>,
     /// The last acknowledged events.
@@ -121,7 +121,7 @@ impl Client {
             random,
             mix,
             n: 0,
-            generations: [0; KEYS as usize],
+            generations: [0; KEYS],
             again: None,
             remembered: Vec::new(),
             sent: Vec::new(),
@@ -160,7 +160,7 @@ impl Client {
 
     fn plan(&mut self) -> Planned {
         self.n += 1;
-        let key = usize::try_from(self.random.below(KEYS)).unwrap();
+        let key = usize::try_from(self.random.below(KEYS as u64)).unwrap();
         let kind = match self.random.below(400) {
             0 => Kind::Poison,
             1..=10 => Kind::Once,
@@ -168,7 +168,7 @@ impl Client {
         };
         let most = if self.random.once_in(50) { 20_000 } else { self.mix.bytes };
         let length = self.random.below(most + 1);
-        let data = (0..length).map(|_| char::from(b' ' + self.random.below(95) as u8)).collect();
+        let data = (0..length).map(|_| self.random.character(b' ', 95)).collect();
         Planned {
             id: format!("c{}-{}", self.number, self.n),
             n: self.n,

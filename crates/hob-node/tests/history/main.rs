@@ -13,7 +13,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stderr, reason = "skipped tests and progress are told")]
-#![expect(clippy::print_stdout, reason = "a child tells its parent where it listens")]
 
 mod bites;
 mod check;

@@ -18,6 +18,11 @@ impl Random {
         self.next() % bound
     }
 
+    /// A character, so many from `first` on.
+    pub(crate) fn character(&mut self, first: u8, count: u8) -> char {
+        char::from(first + u8::try_from(self.below(count.into())).expect("it is below a byte"))
+    }
+
     /// True once in so many times.
     pub(crate) fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0

@@ -15,6 +15,9 @@ use tempfile::TempDir;
 /// Clients of a usual test.
 const CLIENTS: u64 = 4;
 
+/// How often a delivery may be repeated while the node cannot keep what follows from it.
+pub(crate) const REPEATED: u32 = 20;
+
 /// A folder, a node and its clients.
 pub(crate) struct World {
     folder: PathBuf,
