@@ -92,9 +92,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Where `at` is in the window.
+    /// Where `at` is in the window; far behind it when the walk was sent back to before it.
     fn position(&self) -> usize {
-        usize::try_from(self.at - self.start).unwrap_or(usize::MAX)
+        let inside = self.at.checked_sub(self.start).and_then(|inside| usize::try_from(inside).ok());
+        inside.unwrap_or(usize::MAX)
     }
 
     /// At least `need` bytes from `at` on, fewer only at the end.
@@ -110,5 +111,41 @@ impl<'a> Walk<'a> {
         }
         let position = self.position().min(self.window.len());
         Ok(&self.window[position..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Step, Walk};
+    use crate::log::disk::{Disk, MemoryDisk};
+    use crate::log::frame::{Head, Salt, encode};
+    use std::path::Path;
+
+    #[test]
+    fn a_walk_goes_over_damage_and_back_to_before_what_it_has_read() {
+        let salt = Salt::random();
+        let file = MemoryDisk::default().open(Path::new("file"), true).unwrap();
+        let mut bytes = Vec::new();
+        for sequence in 1..=50 {
+            let head = Head { sequence, time_ms: sequence, rest: 0, unsynced: None, key: None };
+            encode(&mut bytes, salt, &head, &[3; 100]);
+        }
+        bytes[136 * 20 + 50] ^= 1;
+        file.write_at(&bytes, 0).unwrap();
+        let mut walk = Walk::new(&*file, salt, 0, bytes.len() as u64, 300);
+        for _ in 0..2 {
+            walk.at = 0;
+            let mut found = Vec::new();
+            loop {
+                match walk.step().unwrap() {
+                    Step::Record(head) => found.push(head.sequence),
+                    Step::Bad => assert!(walk.resume(u64::MAX, |_| true).unwrap()),
+                    Step::End => break,
+                }
+            }
+            assert_eq!(found, (1..=20).chain(22..=50).collect::<Vec<_>>());
+        }
+        walk.at = 136 * 20;
+        assert!(!walk.resume(u64::MAX, |head| head.sequence > 50).unwrap());
     }
 }

@@ -287,7 +287,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 #[test]
 fn what_was_acknowledged_survives_kills_and_power_failures() {
     let first = number(SEED, 1);
-    for seed in first..first + number(SEEDS, 300) {
+    for seed in first..first + number(SEEDS, 120) {
         try_seed(seed, Broken::default());
     }
 }
