@@ -3,7 +3,7 @@
 use crate::client::{Target, once};
 use crate::control::Control;
 use crate::plan::Plan;
-use crate::publish::hob::Route;
+use crate::publish::hob::{ON_DISK, Route};
 use crate::server::Server;
 use crate::{Result, hyper_server};
 use std::fmt::Write as _;
@@ -195,6 +195,7 @@ impl Hob {
             path: format!("/events/{topic}"),
             topic: topic.to_owned(),
             control: self.control.clone(),
+            mark: ON_DISK,
             batch,
         }
     }

@@ -1,15 +1,16 @@
 //! Scenario `events`: durable publications per second and how long each waits for its acknowledgement.
 //!
 //! **How.** Events of 256 bytes, every publisher with one publication under way, all logs on one disk. The
-//! servers run all the time; in each round they take turns. The limit is [`crate::publish::bare`]; a row's
-//! ratios are medians of ratios within a round. After each turn the log is asked how many events it
+//! servers run all the time; in each round they take turns. The limit is [`crate::publish::bare`], and for what comes
+//! over HTTP also bare hyper that keeps nothing; a row's ratios are medians of ratios within a round. After each turn the log is asked how many events it
 //! holds: as many more as were acknowledged, or the difference counts as wrong.
 
 use crate::Result;
 use crate::client::Outcome;
-use crate::contestant::{GUESTS, Hob};
+use crate::contestant::{GUESTS, Hob, hyper};
 use crate::plan::Plan;
 use crate::publish::bare::Bare;
+use crate::publish::hob::Route;
 use crate::publish::{Log, nats, steady};
 use crate::report::bus::EventsRow;
 use crate::report::median;
@@ -45,6 +46,8 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<EventsRow>> {
     let hob = Hob::start(plan)?;
     let route = format!("[[on]]\nroute = \"/events/{TOPIC}\"\npublish = \"{TOPIC}\"\n");
     hob.deploy_with_triggers(&[&GUESTS[0]], &route)?;
+    let (server, target) = hyper(plan)?;
+    let nobody = Route { address: target.address, mark: "content-length", ..hob.route(TOPIC, 1) };
     let peers = peers(plan, folder.path()).await?;
 
     let bare = |name: &str, batch| Contestant {
@@ -62,6 +65,13 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<EventsRow>> {
         synced: true,
     };
     let mut contestants = vec![bare("bare file, append + fdatasync", 1), ours("hob, HTTP/1.1", 1)];
+    contestants.push(Contestant {
+        name: "hyper, HTTP/1.1, keeps nothing".to_owned(),
+        log: Some(Log::Hyper(nobody)),
+        server: Some(&server),
+        batch: 1,
+        synced: false,
+    });
     for peer in &peers {
         contestants.push(Contestant {
             name: peer.name.clone(),
@@ -140,7 +150,10 @@ async fn turn(plan: &Plan, contestant: &Contestant<'_>, publishers: usize, folde
     Ok(Turn {
         events_per_second: events as f64 / outcome.elapsed.as_secs_f64(),
         cpu_us: cpu.as_secs_f64() * 1e6 / events.max(1) as f64,
-        off: (log.stored().await? - stored).abs_diff(events),
+        off: match (stored, log.stored().await?) {
+            (Some(before), Some(after)) => (after - before).abs_diff(events),
+            _ => 0,
+        },
         outcome,
     })
 }
@@ -157,6 +170,8 @@ fn summary(
     let limit = contestants.iter().position(|other| other.log.is_none() && other.batch == contestant.batch);
     let synced_peer =
         contestants.iter().position(|other| matches!(other.log, Some(Log::Nats(_))) && other.synced);
+    let http = contestants.iter().position(|other| matches!(other.log, Some(Log::Hyper(_))));
+    let http = http.filter(|_| contestant.batch == 1 && matches!(contestant.log, Some(Log::Hob(_))));
     let mut all = Outcome::default();
     for turns in rounds {
         all.merge(turns[index].outcome.clone());
@@ -171,6 +186,7 @@ fn summary(
         publishers,
         events_per_second: of(&|turns| turns[index].events_per_second),
         share_of_bare: limit.map(over),
+        share_of_hyper: http.map(over),
         over_jetstream: synced_peer.map(over),
         p50_us: of(&|turns| turns[index].outcome.latency.quantile(500).as_secs_f64() * 1e6),
         p99_us: of(&|turns| turns[index].outcome.latency.quantile(990).as_secs_f64() * 1e6),

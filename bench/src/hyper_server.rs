@@ -5,14 +5,20 @@
 
 use crate::{Result, report};
 use bytes::Bytes;
-use http_body_util::Full;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use std::convert::Infallible;
 use tokio::net::{TcpSocket, TcpStream};
 
 /// What it answers, whatever the request.
 pub(crate) const REPLY: &str = "hello from hyper\n";
+
+/// What it answers to a `POST`, which stands for events that nobody keeps: as long as a real
+/// acknowledgement of one event.
+pub(crate) const ACKNOWLEDGEMENT: &str =
+    r#"[{"topic":"bench","sequence":1000000,"duplicate":false,"durability":"none"}]"#;
 
 /// As Hob listens, so that a burst meets the same queue in the kernel.
 const BACKLOG: u32 = 4096;
@@ -39,11 +45,19 @@ pub(crate) async fn serve() -> Result<()> {
 }
 
 async fn connection(stream: TcpStream) {
-    let service = service_fn(async |_request| {
-        let body = Full::new(Bytes::from_static(REPLY.as_bytes()));
-        Ok::<_, Infallible>(http::Response::new(body))
-    });
+    let service = service_fn(answer);
     // A broken connection is the client's to count.
     drop(stream.set_nodelay(true));
     drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+}
+
+async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
+    let events = request.method() == Method::POST;
+    let text = if events { ACKNOWLEDGEMENT } else { REPLY };
+    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    if events {
+        request.into_body().collect().await?;
+        *response.status_mut() = StatusCode::ACCEPTED;
+    }
+    Ok(response)
 }

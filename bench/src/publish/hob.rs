@@ -1,7 +1,7 @@
 //! Publishing to Hob as anybody outside does: CloudEvents over HTTP/1.1 on kept connections.
 //!
 //! **How.** A request is made once; only the events' `id`s change (CloudEvents HTTP binding 1.0.2: one
-//! event in binary mode, more as a batch). Right is a `202` that says `disk`, with as many places as
+//! event in binary mode, more as a batch). Right is a `202` that says [`ON_DISK`], with as many places as
 //! there were events, none a duplicate.
 
 use super::{DATA, ID_DIGITS, number};
@@ -18,6 +18,9 @@ const PLACE: &str = "################";
 /// How each event of an acknowledgement says that it is new.
 const NEW: &[u8] = br#""duplicate":false"#;
 
+/// How Hob says that events are on disk.
+pub(crate) const ON_DISK: &str = "hob-durability: disk";
+
 /// An event route and the topic behind it.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
@@ -26,6 +29,8 @@ pub(crate) struct Route {
     pub(crate) path: String,
     pub(crate) topic: String,
     pub(crate) control: Control,
+    /// What the head of an acknowledgement has to hold.
+    pub(crate) mark: &'static str,
     /// Events of one request.
     pub(crate) batch: usize,
 }
@@ -36,7 +41,13 @@ impl Route {
         stream.set_nodelay(true)?;
         let request = self.request();
         let places = places(&request);
-        Ok(Connection { stream, request, places, received: BytesMut::with_capacity(16 << 10) })
+        Ok(Connection {
+            stream,
+            request,
+            places,
+            mark: self.mark,
+            received: BytesMut::with_capacity(16 << 10),
+        })
     }
 
     /// Events that the topic has ever taken.
@@ -81,6 +92,7 @@ pub(crate) struct Connection {
     stream: TcpStream,
     request: Vec<u8>,
     places: Vec<Range<usize>>,
+    mark: &'static str,
     received: BytesMut,
 }
 
@@ -103,7 +115,7 @@ impl Connection {
             }
         };
         let new = body.windows(NEW.len()).filter(|window| *window == NEW).count();
-        let right = head.starts_with(b"HTTP/1.1 202 ") && find(head, b"hob-durability: disk").is_some();
+        let right = head.starts_with(b"HTTP/1.1 202 ") && find(head, self.mark.as_bytes()).is_some();
         if right && new == self.places.len() {
             return Ok(());
         }

@@ -44,6 +44,8 @@ pub(crate) enum Log {
     Bare(bare::Bare),
     Nats(nats::Stream),
     Hob(hob::Route),
+    /// Bare hyper, which keeps nothing: the limit of what comes over HTTP.
+    Hyper(hob::Route),
 }
 
 impl Log {
@@ -51,17 +53,18 @@ impl Log {
         Ok(match self {
             Self::Bare(log) => Publisher::Bare(log.clone()),
             Self::Nats(stream) => Publisher::Nats(Box::new(stream.open().await?)),
-            Self::Hob(route) => Publisher::Hob(Box::new(route.open().await?)),
+            Self::Hob(route) | Self::Hyper(route) => Publisher::Hob(Box::new(route.open().await?)),
         })
     }
 
-    /// Events that it has ever taken, by its own account.
-    pub(crate) async fn stored(&self) -> Result<u64> {
-        match self {
-            Self::Bare(log) => log.stored(),
-            Self::Nats(stream) => stream.stored().await,
-            Self::Hob(route) => route.stored().await,
-        }
+    /// Events that it has ever taken, by its own account; `None`: it keeps none.
+    pub(crate) async fn stored(&self) -> Result<Option<u64>> {
+        Ok(match self {
+            Self::Bare(log) => Some(log.stored()?),
+            Self::Nats(stream) => Some(stream.stored().await?),
+            Self::Hob(route) => Some(route.stored().await?),
+            Self::Hyper(_) => None,
+        })
     }
 }
 

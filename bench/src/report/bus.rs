@@ -11,6 +11,8 @@ pub(crate) struct EventsRow {
     pub(crate) events_per_second: f64,
     /// Of the bare file with the same batches.
     pub(crate) share_of_bare: Option<f64>,
+    /// Of bare hyper that reads the same requests and keeps nothing.
+    pub(crate) share_of_hyper: Option<f64>,
     /// How many times what JetStream takes when it syncs each message.
     pub(crate) over_jetstream: Option<f64>,
     /// From before the publication is sent until its acknowledgement is read.
@@ -85,6 +87,7 @@ pub(super) fn events_table(rows: &[EventsRow]) -> String {
         "publishers",
         "events/s",
         "÷ bare",
+        "÷ hyper",
         "÷ JetStream `always`",
         "ack p50 µs",
         "ack p99 µs",
@@ -102,6 +105,7 @@ pub(super) fn events_table(rows: &[EventsRow]) -> String {
             row.publishers.to_string(),
             format!("{:.0}", row.events_per_second),
             ratio(row.share_of_bare, 3),
+            ratio(row.share_of_hyper, 3),
             ratio(row.over_jetstream, 2),
             format!("{:.0}", row.p50_us),
             format!("{:.0}", row.p99_us),
