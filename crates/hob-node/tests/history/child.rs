@@ -4,12 +4,14 @@
 //! id and address in a line, and stops when its standard input ends, so that it never outlives its parent.
 
 use crate::support::{PATIENCE, settings};
-use hob_bus::{Broken, EngineSettings};
+use hob_bus::{Broken, Engine, EngineSettings};
+use hob_core::code::Code;
 use hob_node::{Address, Node};
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{ChildStdout, Command};
 
@@ -125,6 +127,20 @@ fn broken(name: &str) -> Broken {
     }
 }
 
+/// Opens the log. A node that was killed while it started a function may have left a process that holds the
+/// lock of the folder for the moment until it becomes the function, or ends with its parent.
+async fn open(settings: &EngineSettings) -> Engine {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        match hob_bus::open("file", settings) {
+            Err(fault) if fault.code() == Code::DataLocked && Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
 /// Not a test by itself: what the others start. A node that serves until its standard input ends.
 #[test]
 fn child_runs_a_node() {
@@ -136,7 +152,7 @@ fn child_runs_a_node() {
     engine.broken = broken(&std::env::var(BROKEN).unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let engine = hob_bus::open("file", &engine).unwrap();
+        let engine = open(&engine).await;
         let node = Node::start_on(engine, settings).await.unwrap();
         println!("ready {}", node.url().trim_start_matches("http://"));
         let end = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
