@@ -120,7 +120,7 @@ impl Dispatcher {
     /// # Errors
     /// `HOB-0507` when the function may not reach it.
     pub(crate) async fn connect(&self, caller: &Caller, to: &Authority) -> Result<TcpStream> {
-        if host_name(to.as_str()).ends_with(INTERNAL) {
+        if is_inside(to.as_str()) {
             return Err(Fault::new(Code::EgressDenied, format!("`{to}` is inside of this node"))
                 .hint("calls by name need no TLS: use `http://`"));
         }
@@ -168,6 +168,11 @@ impl Dispatcher {
         }
         self.bus.take(&topic, request, Some(caller), Durability::Disk).await
     }
+}
+
+/// Whether a host is a name inside of the node.
+pub(crate) fn is_inside(authority: &str) -> bool {
+    host_name(authority).ends_with(INTERNAL)
 }
 
 fn target(revision: &Arc<LiveRevision>, function: &str) -> Result<Target> {

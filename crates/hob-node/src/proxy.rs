@@ -4,23 +4,29 @@
 //! nearly every HTTP client does, and the node does the rest.
 //!
 //! **How.** It listens on loopback and asks for the instance's secret (`Proxy-Authorization`). Requests in
-//! absolute form go to [`Dispatcher`]; `CONNECT` is a tunnel, if the function's egress list allows it.
+//! absolute form go to [`Dispatcher`]; `CONNECT` is a tunnel, if the function's egress list allows it. Some
+//! clients use a tunnel for plain HTTP too: one to a name inside of the node ends here, and the
+//! requests in it are taken as if they had come in absolute form.
 
-use crate::dispatcher::Dispatcher;
+use crate::dispatcher::{self, Dispatcher};
 use crate::entrance::Entrances;
 use crate::gateway::body;
 use crate::listener::{self, Connection, Listener, Open};
 use crate::problem::{self, Form};
 use crate::task::Tasks;
 use hob_core::code::Code;
+use hob_core::event::base64;
 use hob_core::fault::{Fault, Result};
+use hob_core::port::BoxFuture;
 use hob_runtime::body::Body;
 use hob_runtime::outbound::{Caller, Outbound};
 use http::header::{HeaderMap, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
-use http::{Method, Request, Response, StatusCode};
+use http::uri::{Authority, Scheme};
+use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -68,7 +74,7 @@ impl Proxy {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let form = Form::of(request.headers());
         let Some(caller) = self.caller(request.headers()) else {
             let fault = Fault::new(Code::Unauthorized, "the proxy needs the instance's own name and secret")
@@ -94,6 +100,32 @@ impl Proxy {
         self.entrances.caller(instance, &secret, headers)
     }
 
+    /// Serves a tunnel to a name inside of the node, as `who` sent it.
+    fn serve_inside(
+        self: Arc<Self>,
+        who: HeaderValue,
+        to: Authority,
+        upgrade: OnUpgrade,
+    ) -> BoxFuture<'static, ()> {
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let (proxy, who, to) = (Arc::clone(&self), who.clone(), to.clone());
+            async move {
+                request.headers_mut().insert(PROXY_AUTHORIZATION, who);
+                let mut uri = std::mem::take(request.uri_mut()).into_parts();
+                (uri.scheme, uri.authority) = (Some(Scheme::HTTP), Some(to));
+                *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
+                Ok::<_, Infallible>(proxy.answer(request).await)
+            }
+        });
+        Box::pin(async move {
+            let Ok(inside) = upgrade.await else { return };
+            let mut builder = http1::Builder::new();
+            if let Err(error) = builder.timer(TokioTimer::new()).serve_connection(inside, service).await {
+                tracing::debug!(%error, "a function's tunnel to a name inside ends");
+            }
+        })
+    }
+
     async fn forward(&self, caller: Caller, request: Request<Incoming>) -> Result<Response<Body>> {
         if request.uri().authority().is_none() {
             return Err(Fault::new(Code::RequestMalformed, "a proxy takes requests for whole URLs only")
@@ -102,12 +134,18 @@ impl Proxy {
         self.dispatcher.call(caller, request.map(body::incoming)).await
     }
 
-    async fn tunnel(&self, caller: Caller, request: Request<Incoming>) -> Result<Response<Body>> {
+    async fn tunnel(self: &Arc<Self>, caller: Caller, request: Request<Incoming>) -> Result<Response<Body>> {
         let to = request
             .uri()
             .authority()
             .cloned()
             .ok_or_else(|| Fault::new(Code::RequestMalformed, "`CONNECT` needs `host:port`"))?;
+        let who = request.headers().get(PROXY_AUTHORIZATION).cloned();
+        if let Some(who) = who.filter(|_| dispatcher::is_inside(to.host()) && to.port_u16() == Some(80)) {
+            let serve = Arc::clone(self).serve_inside(who, to, hyper::upgrade::on(request));
+            self.tasks.start("tunnel inside", serve);
+            return Ok(Response::new(hob_runtime::body::empty()));
+        }
         let mut outside = self.dispatcher.connect(&caller, &to).await?;
         let upgrade = hyper::upgrade::on(request);
         self.tasks.start("tunnel", async move {
@@ -124,32 +162,11 @@ impl Proxy {
 /// Name and secret of `Basic` credentials (RFC 7617, 2).
 fn credentials(value: &HeaderValue) -> Option<(u64, String)> {
     let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
-    let text =
-        String::from_utf8(base64(encoded.trim())?).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let text = String::from_utf8(base64::decode(encoded.trim())?)
+        .ok()
+        .filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
     let (name, secret) = text.split_once(':')?;
     Some((name.parse().ok()?, secret.to_owned()))
-}
-
-/// Reads base64 with or without padding (RFC 4648, 4).
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let (mut bits, mut count) = (0u32, 0u32);
-    for letter in text.trim_end_matches('=').bytes() {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        (bits, count) = ((bits << 6 | u32::from(value)) & 0xff_ffff, count + 6);
-        if count >= 8 {
-            count -= 8;
-            bytes.push(u8::try_from(bits >> count & 0xff).ok()?);
-        }
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

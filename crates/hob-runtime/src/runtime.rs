@@ -8,8 +8,17 @@ use crate::log;
 use crate::pool::Pool;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Lets this process open as many files as it may: connections, topics and pipes all need them, and the
+/// usual soft limit is there for programs that use `select`.
+fn open_more_files() {
+    let own = getrlimit(Resource::Nofile);
+    // It goes on with what it has when this is refused.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: own.maximum, maximum: own.maximum });
+}
 
 /// The hosts and contracts of one node.
 pub struct Runtime {
@@ -23,6 +32,7 @@ impl Runtime {
     /// # Errors
     /// When a host cannot work on this machine at all.
     pub fn open(mut environment: Environment) -> Result<Self> {
+        open_more_files();
         environment.logs = log::limited(environment.logs, Arc::clone(&environment.spawn));
         let environment = Arc::new(environment);
         let mut hosts = BTreeMap::new();

@@ -76,7 +76,8 @@ pub(super) struct Desk {
     pub(super) key: Key,
     pub(super) role: Role,
     pub(super) topic: TopicName,
-    filters: HashMap<RevisionNumber, Arc<Filters>>,
+    /// `None`: they cannot be understood.
+    filters: HashMap<RevisionNumber, Option<Filters>>,
     hasher: RandomState,
 }
 
@@ -171,10 +172,13 @@ impl Desk {
     fn matches(&mut self, revision: &LiveRevision, stored: &Stored) -> bool {
         let Some(spec) = revision.spec.triggers.subscriptions.get(&self.key.name) else { return true };
         let filters = self.filters.entry(revision.number).or_insert_with(|| {
-            // They were checked at deploy; what cannot be understood matches nothing.
-            Arc::new(Filters::compile(&spec.filters).unwrap_or_default())
+            // They were checked at deploy, by another version of Hob perhaps.
+            let compiled = Filters::compile(&spec.filters);
+            compiled
+                .map_err(|fault| tracing::error!(%fault, subscription = %self.key, "it matches nothing"))
+                .ok()
         });
-        filters.matches(&stored.event)
+        filters.as_ref().is_some_and(|filters| filters.matches(&stored.event))
     }
 
     fn order_key(&self, revision: &LiveRevision, stored: &Stored) -> Option<u64> {

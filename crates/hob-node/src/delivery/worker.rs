@@ -152,6 +152,7 @@ struct Worker {
 impl Worker {
     async fn run(mut self) {
         self.step(Input::Tick).await;
+        self.step_back().await;
         while !(self.stopping && self.machine.is_idle()) {
             let wake = self.wake;
             tokio::select! {
@@ -175,6 +176,17 @@ impl Worker {
                     self.step(Input::Tick).await;
                 }
             }
+        }
+    }
+
+    /// A power failure may have taken records that were acknowledged from memory, and their numbers are
+    /// given again: nobody may be beyond the end of the topic.
+    async fn step_back(&mut self) {
+        let state = self.desk.parts.bus.log().topic(&self.desk.topic).await;
+        let next = state.ok().flatten().map_or(1, |state| state.next);
+        if self.machine.stats().cursor > next {
+            tracing::warn!(subscription = %self.desk.key, topic = %self.desk.topic, next, "the topic ends before its position");
+            self.step(Input::Seek { sequence: next }).await;
         }
     }
 

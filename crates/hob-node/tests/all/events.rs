@@ -546,3 +546,44 @@ async fn old_events_are_replayed_to_a_chosen_revision_and_a_seek_delivers_them_a
     seen(&node, "desk", |seen| seen.len() == 4).await;
     node.node.stop().await;
 }
+
+/// As clients do that use a tunnel for plain HTTP, Node's among them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tunnel_to_a_name_inside_ends_in_the_node() {
+    if !has("python3", "a_tunnel_to_a_name_inside_ends_in_the_node") {
+        return;
+    }
+    const FRONT: &str = r#"
+import base64, http.client, urllib.parse
+
+def tunnel(host, port):
+    proxy = urllib.parse.urlsplit(os.environ["http_proxy"])
+    who = base64.b64encode((proxy.username + ":" + proxy.password).encode()).decode()
+    connection = http.client.HTTPConnection(proxy.hostname, proxy.port)
+    connection.set_tunnel(host, port, {"Proxy-Authorization": "Basic " + who})
+    return connection
+
+def handle(request):
+    connection = tunnel("bus.internal", 80)
+    event = {"ce-specversion": "1.0", "ce-id": "t", "ce-source": "/t", "ce-type": "x"}
+    connection.request("POST", "/orders", b"", event)
+    first = connection.getresponse().read().decode()
+    connection.request("POST", "/orders", b"", {**event, "ce-id": "u"})
+    second = connection.getresponse().status
+    try:
+        tunnel("bus.internal", 443).request("GET", "/")
+        refused = "no"
+    except OSError as error:
+        refused = str(error)
+    return 200, [], json.dumps([json.loads(first), second, refused])
+"#;
+    let node = node(|_| ()).await;
+    node.deployed(&App::new("desk").function("front", "http", "python3", &python(FRONT), &["/*"])).await;
+    let got: Value = serde_json::from_str(&node.get("desk.localhost/").await.body).unwrap();
+    assert_eq!((&got[0][0]["sequence"], &got[1]), (&json!(1), &json!(202)), "{got}");
+    assert!(got[2].as_str().unwrap().contains("403"), "{got}");
+    let stored: Value =
+        serde_json::from_str(&node.control("GET", "/v1/topics/orders/events?tail=1", "").await.body).unwrap();
+    assert_eq!(stored["cause"]["app"], "desk", "{stored}");
+    node.node.stop().await;
+}

@@ -150,7 +150,10 @@ impl Touched {
             self.topic.name, self.bytes_max
         );
         Fault::new(Code::TopicFull, message)
-            .hint("see which subscription does not settle its events, or raise the topic's limit")
+            .hint(format!(
+                "`hob sub ls --topic {0}` says which subscription does not settle its events; `hob topic purge {0}` removes some",
+                self.topic.name
+            ))
     }
 
     /// Shows the records to readers.
