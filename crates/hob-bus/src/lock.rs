@@ -1,14 +1,20 @@
 //! One process per data folder.
 //!
 //! **How.** An advisory lock (`flock`) on the file `lock`, which the kernel lets go of when the
-//! process ends in whatever way. The file holds the process id for the error message only.
+//! process ends in whatever way. The file holds the process id for the error message only. A process that
+//! was just being started by a killed node holds the lock for another moment, which is waited for.
 
 use crate::storage;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
+use hob_core::limit::DATA_LOCK_WAIT;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How often is looked whether the lock is free.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A data folder that belongs to this process until the value is dropped.
 #[derive(Debug)]
@@ -31,10 +37,14 @@ impl FolderLock {
             .write(true)
             .open(&path)
             .map_err(|error| storage::fault("open", &path, &error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(in_use(folder, &mut file)),
-            Err(TryLockError::Error(error)) => return Err(storage::fault("lock", &path, &error)),
+        let until = Instant::now() + DATA_LOCK_WAIT;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK),
+                Err(TryLockError::WouldBlock) => return Err(in_use(folder, &mut file)),
+                Err(TryLockError::Error(error)) => return Err(storage::fault("lock", &path, &error)),
+            }
         }
         let pid = format!("{}\n", std::process::id());
         file.set_len(0)

@@ -25,6 +25,8 @@ pub const DEPLOY_CONCURRENCY: usize = 2;
 /// How long an uploaded artifact that no revision needs is kept, so that the deploy for which it came
 /// finds it.
 pub const UPLOAD_KEPT: Duration = Duration::from_secs(3600);
+/// How long a starting node waits for a data folder that another process has.
+pub const DATA_LOCK_WAIT: Duration = Duration::from_millis(300);
 /// Requests that wait for the thread which keeps the control state.
 pub const STATE_REQUESTS_QUEUED_MAX: usize = 1024;
 /// Commits that share one write to the disk.
