@@ -155,8 +155,8 @@ impl Worker {
         self.step_back().await;
         while !(self.stopping && self.machine.is_idle()) {
             let wake = self.wake;
+            // In no fixed order: while a backlog is worked off there is always a report, and wishes would wait.
             tokio::select! {
-                biased;
                 Some(report) = self.reports.recv() => {
                     if let Err(fault) = self.take(report).await {
                         return self.give_up(&fault);
