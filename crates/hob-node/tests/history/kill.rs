@@ -29,7 +29,7 @@ fn full() -> bool {
 }
 
 /// Lives in a row that may end before anything is delivered: after six of them, events that began in each are
-/// given up as those that kill the node, which is right and not what is tested here.
+/// given up as those that kill the node.
 const SHORT_MAX: u32 = 3;
 /// Of the sink's lines that other lives wait for, about
 const LINES_BYTES: u64 = 40_000;
@@ -92,10 +92,11 @@ async fn kills_lose_nothing_acknowledged() {
     let healed = Instant::now();
     let history = world.judge().await;
     firsts.sort_unstable();
+    let blamed = history.letters.iter().filter(|letter| letter.reason == "crashes").count();
     let first =
         |part: usize| firsts.get(firsts.len().saturating_sub(1) * part / 100).copied().unwrap_or_default();
     eprintln!(
-        "{} rounds, {} kills, {} acknowledged, {} in the topic, {} deliveries, {} dead letters, {} calls, 0 lost; \
+        "{} rounds, {} kills, {} acknowledged, {} in the topic, {} deliveries, {} dead letters, {} of them blamed for kills, {} calls, 0 lost; \
          drained in {:?}; start to first delivery: median {:?}, 99 of 100 {:?}, longest {:?} of {}",
         size.rounds,
         world.disturbances,
@@ -103,6 +104,7 @@ async fn kills_lose_nothing_acknowledged() {
         history.topic.len(),
         history.lines.len(),
         history.letters.len(),
+        blamed,
         history.calls.len(),
         healed.elapsed(),
         first(50),

@@ -3,6 +3,7 @@
 use super::violations;
 use crate::history::{ATTEMPTS, Call, History, Kind, Letter, Line, Outcome, Sent, Stored, Subscription};
 use crate::sink::{CALLS, TICK};
+use hob_core::subscription::CRASHES_MAX;
 
 fn sent(id: &str, n: u64, kind: Kind, outcome: Outcome) -> Sent {
     Sent { id: id.into(), n, key: "k".into(), checksum: format!("sum-{id}"), kind, outcome }
@@ -95,6 +96,11 @@ const CASES: &[Case] = &[
     ("poison", |history| history.letters[0].attempts = ATTEMPTS + 1),
     ("poison", |history| history.letters[0].reason = "crashes".into()),
     ("poison", |history| history.sent[3].kind = Kind::Once),
+    ("poison", |history| {
+        history.disturbances = CRASHES_MAX;
+        let blamed = Letter { reason: "crashes".into(), attempts: 0, ..history.letters[0].clone() };
+        history.letters.extend(vec![blamed; CRASHES_MAX as usize + 1]);
+    }),
     ("schedule", |history| of_tick(history).wall_ms -= 501),
     ("schedule", |history| {
         let again = Line { sequence: 2, attempt: 2, ..of_tick(history).clone() };
@@ -102,6 +108,7 @@ const CASES: &[Case] = &[
     }),
     ("calls", |history| history.calls[0].results.clear()),
     ("calls", |history| history.calls[0].results[1].1 = "other".into()),
+    ("calls", |history| history.calls[0].results = vec![("failed".into(), String::new()); 2]),
     ("calls", |history| history.calls.clear()),
     ("calls", |history| history.lines.retain(|line| line.subscription != CALLS)),
 ];
