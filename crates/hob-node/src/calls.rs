@@ -72,6 +72,8 @@ pub(crate) struct Acceptance<'a> {
     pub(crate) code: &'a FunctionCode,
     pub(crate) id: InvocationId,
     pub(crate) trace: TraceContext,
+    /// Where the result is to be sent; see [`take_callback`].
+    pub(crate) callback: Option<String>,
 }
 
 /// A call's id: where it is, and its secret.
@@ -119,11 +121,9 @@ impl Calls {
     /// Takes a call; it is on disk when this returns.
     ///
     /// # Errors
-    /// `HOB-0405` for a body above the limit, `HOB-0406` for a callback address that is none, and those of
-    /// [`Bus::publish`].
-    pub(crate) async fn accept(&self, by: &Acceptance<'_>, request: Request<Body>) -> Result<Response<Body>> {
-        let (mut head, body) = request.into_parts();
-        let callback = callback(&mut head.headers)?;
+    /// `HOB-0405` for a body above the limit, and those of [`Bus::publish`].
+    pub(crate) async fn accept(&self, by: Acceptance<'_>, request: Request<Body>) -> Result<Response<Body>> {
+        let (head, body) = request.into_parts();
         let most =
             ASYNC_BODY_BYTES_MAX.min(usize::try_from(by.code.spec.body_bytes_max).unwrap_or(usize::MAX));
         let (body, _room) = self.bus.collect(body, most).await.map_err(|fault| match fault.code() {
@@ -131,7 +131,7 @@ impl Calls {
                 .hint("call without `Prefer: respond-async`, or put the data elsewhere"),
             _ => fault,
         })?;
-        let message = Message::request(&head, body, callback);
+        let message = Message::request(&head, body, by.callback);
         let (app, function) = (&by.code.app, &by.code.name);
         let secret = identity::secret()[..32].to_owned();
         let mut event = Event::new(secret.clone(), format!("/apps/{app}/functions/{function}"), CALL);
@@ -238,8 +238,12 @@ impl Calls {
     }
 }
 
-/// The address for the result, taken out of the request.
-fn callback(headers: &mut HeaderMap) -> Result<Option<String>> {
+/// The address for the result, taken out of the request; before the headers are stripped that only the
+/// node may set, since one of them is Hob's.
+///
+/// # Errors
+/// `HOB-0406` for an address that is none.
+pub(crate) fn take_callback(headers: &mut HeaderMap) -> Result<Option<String>> {
     let named = headers.remove(CALLBACK_URL).or_else(|| headers.remove(X_CALLBACK_URL));
     headers.remove(PREFER);
     let Some(value) = named else { return Ok(None) };
@@ -292,7 +296,7 @@ fn not_found(id: &str) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use super::{CallId, callback, is_asked};
+    use super::{CallId, is_asked, take_callback};
     use http::HeaderMap;
 
     #[test]
@@ -325,7 +329,7 @@ mod tests {
             [("https://a.example/x", true), ("/x", false), ("ftp://a/x", false), ("a b", false)]
         {
             let mut headers = HeaderMap::from_iter([(super::X_CALLBACK_URL, url.parse().unwrap())]);
-            assert_eq!(callback(&mut headers).is_ok_and(|url| url.is_some()), good, "{url}");
+            assert_eq!(take_callback(&mut headers).is_ok_and(|url| url.is_some()), good, "{url}");
             assert!(headers.is_empty());
         }
     }

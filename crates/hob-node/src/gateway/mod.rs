@@ -141,11 +141,15 @@ impl Gateway {
     ) -> Response<Body> {
         let context = context(arrival, peer, found, &request);
         let (mut parts, incoming) = request.into_parts();
+        let callback = match calls::take_callback(&mut parts.headers) {
+            Ok(callback) => callback,
+            Err(fault) => return arrival.refuse(&fault),
+        };
         forward::inward(&mut parts.headers, peer);
         parts.uri = parts.uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from);
-        let by = Acceptance { code: found.pool.code(), id: arrival.id, trace: context.trace };
+        let by = Acceptance { code: found.pool.code(), id: arrival.id, trace: context.trace, callback };
         let request = Request::from_parts(parts, body::incoming(incoming));
-        self.calls.accept(&by, request).await.unwrap_or_else(|fault| arrival.refuse(&fault))
+        self.calls.accept(by, request).await.unwrap_or_else(|fault| arrival.refuse(&fault))
     }
 
     /// Takes the events of a request to an event route.

@@ -587,3 +587,42 @@ def handle(request):
     assert_eq!(stored["cause"]["app"], "desk", "{stored}");
     node.node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_is_sent_where_its_caller_wants_it_if_the_function_may_reach_that() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    if !has("python3", "a_result_is_sent_where_its_caller_wants_it_if_the_function_may_reach_that") {
+        return;
+    }
+    const HELLO: &str =
+        "def handle(request):\n    return 201, [(\"content-type\", \"text/plain\")], \"hello\"\n";
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = listener.local_addr().unwrap();
+    let node = node(|_| ()).await;
+    let app = App::new("work")
+        .function("open", "http", "python3", &python(HELLO), &["/open"])
+        .function("shut", "http", "python3", &python(HELLO), &["/shut"])
+        .change("open", |open| open.egress = Some(vec![place.to_string()]));
+    node.deployed(&app).await;
+    let url = format!("http://{place}/done");
+    for path in ["/shut", "/open"] {
+        let headers = [("prefer", "respond-async"), ("hob-callback-url", url.as_str())];
+        let got = node.send("POST", &format!("work.localhost{path}"), &headers, "").await;
+        assert_eq!(got.status, 202, "{got:?}");
+    }
+    let (mut stream, _) = tokio::time::timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+    let mut told = Vec::new();
+    while !told.ends_with(b"hello") {
+        assert!(stream.read_buf(&mut told).await.unwrap() > 0, "{}", String::from_utf8_lossy(&told));
+    }
+    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    let told = String::from_utf8_lossy(&told).to_ascii_lowercase();
+    for part in
+        ["post /done http/1.1", "hob-call-id: work.2.", "hob-call-status: 201", "content-type: text/plain"]
+    {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    let letters = until(&node, "/v1/dead-letters", |letters| letters.as_array().unwrap().len() == 1).await;
+    assert_eq!(letters[0]["topic"], "hob.results.work.dead", "the other may not reach it: {letters}");
+    node.node.stop().await;
+}
