@@ -175,11 +175,12 @@ impl Plan {
 
     /// A command for a server, on its own processor if asked.
     pub(crate) fn server_command(&self, program: &Path) -> Command {
-        if !self.pin {
-            return Command::new(program);
+        let mut command = Command::new(if self.pin { Path::new("taskset") } else { program });
+        if self.pin {
+            command.arg("--cpu-list").arg(SERVER_CPU.to_string()).arg(program);
         }
-        let mut command = Command::new("taskset");
-        command.arg("--cpu-list").arg(SERVER_CPU.to_string()).arg(program);
+        // With these each error costs a walk of the stack, and wasmtime makes one for each instance that ends.
+        command.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");
         command
     }
 

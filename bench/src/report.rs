@@ -161,12 +161,13 @@ impl Report {
     pub(crate) fn record(&self, scenarios: &[Scenario]) -> Result<()> {
         const FILE: &str = "bench/RESULTS.md";
         let old = fs::read_to_string(FILE).map_err(|error| format!("{FILE}: {error}"))?;
-        let mut heading = format!("{}.\n", self.heading());
-        for skipped in &self.skipped {
-            let _ = write!(heading, "\nSkipped: {skipped}.\n");
-        }
-        let section =
-            |scenario: &Scenario| (title(*scenario), format!("{heading}\n{}", self.table(*scenario)));
+        let section = |scenario: &Scenario| {
+            let mut text = format!("{}.\n", self.heading());
+            for skipped in self.skipped.iter().filter(|skipped| concerns(*scenario, skipped)) {
+                let _ = write!(text, "\nSkipped: {skipped}.\n");
+            }
+            (title(*scenario), format!("{text}\n{}", self.table(*scenario)))
+        };
         let fresh: Vec<(&str, String)> = scenarios.iter().map(section).collect();
         let titles: Vec<&str> = Scenario::value_variants().iter().map(|scenario| title(*scenario)).collect();
         fs::write(FILE, results::merge(&old, &fresh, &titles)).map_err(|error| format!("{FILE}: {error}"))?;
@@ -193,6 +194,17 @@ impl Report {
                     .into())
             }
         }
+    }
+}
+
+/// Whether what was skipped would have taken part in a scenario.
+fn concerns(scenario: Scenario, skipped: &str) -> bool {
+    match scenario {
+        Scenario::Load | Scenario::Cold | Scenario::Burst | Scenario::Memory => {
+            skipped.starts_with("wasmtime")
+        }
+        Scenario::Events => skipped.starts_with("NATS"),
+        Scenario::Deliver | Scenario::Backlog | Scenario::Growth => false,
     }
 }
 
