@@ -230,6 +230,9 @@ pub const TOPIC_AGE_CEILING: Duration = Duration::from_secs(10 * 365 * 24 * 3600
 pub const TOPIC_BYTES_DEFAULT: u64 = 1 << 30;
 /// All events of one topic, unsettled ones too: publishing is refused above.
 pub const TOPIC_BYTES_CEILING: u64 = 64 << 30;
+/// Settled events of one topic that are kept by a node without a disk, in bytes; unsettled ones eight times
+/// as much.
+pub const MEMORY_TOPIC_BYTES_MAX: u64 = 64 << 20;
 /// How long `(source, id)` of an event is remembered to drop a second one, unless the topic says otherwise.
 pub const DEDUP_WINDOW_DEFAULT: Duration = Duration::from_secs(600);
 /// What a topic may raise it to.

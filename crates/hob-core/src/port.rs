@@ -140,8 +140,8 @@ pub trait Log: Send + Sync {
     /// Sets what a topic keeps; forgotten when the engine is closed.
     fn configure<'a>(&'a self, topic: &'a TopicName, settings: TopicSettings) -> BoxFuture<'a, Result<()>>;
 
-    /// Nobody waits for records before `sequence` any more: retention may remove them. It never
-    /// removes others. Forgotten when the engine is closed; until it is told, nothing is removed.
+    /// Nobody waits for records before `sequence` any more, which may be less than before: retention may
+    /// remove them. It never removes others. Forgotten when the engine is closed; until it is told, nothing is removed.
     fn settle<'a>(&'a self, topic: &'a TopicName, sequence: u64) -> BoxFuture<'a, Result<()>>;
 
     /// Removes the records before `sequence` now, settled or not; returns how many went. Sequences are

@@ -2,8 +2,9 @@
 //!
 //! **Why.** `hob run` and tests need a node without a past.
 //!
-//! **How.** State is a map. Topics are the log of `file` on a disk in memory. Artifacts are files all the same, since hosts need paths; they are removed
-//! at the next start, so that no artifact is left from a time of which the state knows nothing.
+//! **How.** State is a map. Topics are the log of `file` on a disk in memory, with less of it. Artifacts are
+//! files all the same, since hosts need paths; they are removed at the next start, so that no artifact is
+//! left from a time of which the state knows nothing.
 
 use super::{Engine, EngineRow, EngineSettings, check_expectation};
 use crate::artifact::ArtifactFolder;

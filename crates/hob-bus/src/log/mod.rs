@@ -36,7 +36,10 @@ use crate::storage;
 use disk::{Disk, MemoryDisk, SystemDisk};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::{EVENT_BYTES_MAX, LOG_GROUP_BYTES_MAX, LOG_REQUESTS_QUEUED_MAX};
+use hob_core::limit::{
+    EVENT_BYTES_MAX, LOG_GROUP_BYTES_MAX, LOG_REQUESTS_QUEUED_MAX, MEMORY_TOPIC_BYTES_MAX,
+    TOPIC_BYTES_CEILING,
+};
 use hob_core::name::TopicName;
 use hob_core::port::{
     Appended, BoxFuture, Durability, Log, NewRecord, Page, ReadLimit, TopicSettings, TopicState,
@@ -61,6 +64,8 @@ type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 struct Options {
     /// Whether space is filled with zeros before it is written.
     prepare: bool,
+    /// Settled records of one topic that are kept at most, in bytes; unsettled ones eight times as much.
+    bytes_most: u64,
     broken: Broken,
 }
 
@@ -120,7 +125,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 impl SegmentLog {
     /// The log below a data folder.
     pub(crate) fn on_disk(data: &Path, broken: Broken, lock: Arc<FolderLock>) -> Result<Self> {
-        let options = Options { prepare: true, broken };
+        let options = Options { prepare: true, bytes_most: TOPIC_BYTES_CEILING, broken };
         let mut log = Self::open(Arc::new(SystemDisk), data, options, system_clock())?;
         log._lock = Some(lock);
         Ok(log)
@@ -128,7 +133,7 @@ impl SegmentLog {
 
     /// A log that is gone when it is dropped.
     pub(crate) fn in_memory(broken: Broken) -> Result<Self> {
-        let options = Options { prepare: false, broken };
+        let options = Options { prepare: false, bytes_most: MEMORY_TOPIC_BYTES_MAX, broken };
         Self::open(Arc::new(MemoryDisk::default()), Path::new("memory"), options, system_clock())
     }
 
@@ -287,7 +292,9 @@ impl Log for SegmentLog {
         let configured = self.shared.topic_or_new(topic).map(|topic| {
             let mut state = topic.state();
             state.exists = true;
-            state.settings = settings;
+            let most = self.shared.options.bytes_most;
+            let (bytes, bytes_max) = (settings.bytes.min(most), settings.bytes_max.min(8 * most));
+            state.settings = TopicSettings { bytes, bytes_max, ..settings };
         });
         Box::pin(std::future::ready(configured))
     }
@@ -295,7 +302,8 @@ impl Log for SegmentLog {
     fn settle<'a>(&'a self, topic: &'a TopicName, sequence: u64) -> BoxFuture<'a, Result<()>> {
         if let Some(topic) = self.shared.topic(topic) {
             let mut state = topic.state();
-            state.settled = state.settled.max(sequence);
+            // Less than before when somebody begins anew, or goes back.
+            state.settled = sequence;
         }
         Box::pin(std::future::ready(Ok(())))
     }

@@ -41,7 +41,7 @@ fn name(text: &str) -> TopicName {
 }
 
 fn open(disk: &Arc<SimulatedDisk>, broken: Broken, clock: Clock) -> SegmentLog {
-    let options = Options { prepare: true, broken };
+    let options = Options { prepare: true, bytes_most: u64::MAX / 8, broken };
     SegmentLog::open(Arc::<SimulatedDisk>::clone(disk), Path::new("data"), options, clock).unwrap()
 }
 

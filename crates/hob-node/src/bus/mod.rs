@@ -38,6 +38,8 @@ pub(crate) struct Bus {
     topics: Topics,
     /// Room for the bodies of requests, in KiB.
     room: Semaphore,
+    /// Held while the log is told what is settled, so that it hears the newest last.
+    settling: tokio::sync::Mutex<()>,
     /// Held while the set of dead letters that are dealt with changes.
     letters: tokio::sync::Mutex<()>,
 }
@@ -70,6 +72,7 @@ impl Bus {
             arrivals: Mutex::default(),
             topics: Topics::default(),
             room: Semaphore::new(INGRESS_BYTES_MAX / ingress::ROOM_UNIT),
+            settling: tokio::sync::Mutex::default(),
             letters: tokio::sync::Mutex::default(),
         })
     }
@@ -241,6 +244,7 @@ impl Bus {
 
     /// A subscription (`who`) waits for nothing before `sequence` any more; `None`: it is gone.
     pub(crate) async fn settle(&self, topic: &TopicName, who: &position::Key, sequence: Option<u64>) {
+        let _in_order = self.settling.lock().await;
         if let Some(settled) = self.topics.settled(topic, who, sequence)
             && let Err(fault) = self.log.settle(topic, settled).await
         {
@@ -254,6 +258,7 @@ impl Bus {
     /// # Errors
     /// Those of [`Log::topics`].
     pub(crate) async fn settle_rest(&self) -> Result<()> {
+        let _in_order = self.settling.lock().await;
         self.topics.everybody_is_known();
         for (topic, _) in self.log.topics().await? {
             if let Some(settled) = self.topics.settled_now(&topic) {

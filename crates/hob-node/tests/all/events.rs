@@ -626,3 +626,43 @@ async fn a_result_is_sent_where_its_caller_wants_it_if_the_function_may_reach_th
     assert_eq!(letters[0]["topic"], "hob.results.work.dead", "the other may not reach it: {letters}");
     node.node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_subscription_begins_where_it_says_and_a_removed_app_leaves_nothing() {
+    if !has("python3", "a_new_subscription_begins_where_it_says_and_a_removed_app_leaves_nothing") {
+        return;
+    }
+    let node = node(|_| ()).await;
+    let mut expired = event("old", "x");
+    expired["expirytime"] = json!("2001-01-01T00:00:00Z");
+    publish(&node, "orders", &json!([event("1", "x"), expired, event("3", "x")])).await;
+    let on = |name: &str, start: &str| {
+        let each = "topic = \"orders\"\ncall = \"sink\"\non-success = \"good\"";
+        format!("[[on]]\nname = \"{name}\"\nstart = {start}\n{each}\n")
+    };
+    let all = [on("all", "\"beginning\""), on("third", "3"), on("new", "\"now\"")].concat();
+    node.deployed(&sink("desk", &all)).await;
+    publish(&node, "orders", &json!([event("4", "x")])).await;
+    let mut found = pick(&seen(&node, "desk", |seen| seen.len() >= 6).await, &["subscription", "id"]);
+    found.sort_unstable();
+    let expected = [("all", "1"), ("all", "3"), ("all", "4"), ("new", "4"), ("third", "3"), ("third", "4")];
+    assert_eq!(found, expected.map(|(name, id)| format!("\"desk/{name}\" \"{id}\"")));
+    let letters =
+        until(&node, "/v1/dead-letters/orders.dead", |found| found.as_array().unwrap().len() == 1).await;
+    let letter = &letters[0];
+    assert_eq!((&letter["reason"], &letter["code"]), (&json!("expired"), &json!("HOB-0816")), "{letter}");
+    until(&node, "/v1/topics/good", |topic| topic["events"] == 6).await;
+    let record = node.control("GET", "/v1/topics/good/events?tail=1", "").await;
+    let record: Value = serde_json::from_str(&record.body).unwrap();
+    assert_eq!(record["event"]["data"]["requestContext"]["condition"], "Success", "{record}");
+
+    assert_eq!(node.control("DELETE", "/v1/apps/desk", "").await.status, 204);
+    assert_eq!(read(&node, "/v1/subscriptions").await, json!([]));
+    publish(&node, "orders", &json!([event("5", "x")])).await;
+    // Its name begins anew, as if it had never been there.
+    node.deployed(&sink("desk", &on("all", "\"now\""))).await;
+    publish(&node, "orders", &json!([event("6", "x")])).await;
+    let anew = pick(&seen(&node, "desk", |seen| !seen.is_empty()).await, &["id", "attempt"]);
+    assert_eq!(anew, [r#""6" 1"#]);
+    node.node.stop().await;
+}
