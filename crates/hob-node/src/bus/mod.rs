@@ -111,7 +111,9 @@ impl Bus {
         records: Vec<NewRecord>,
         durability: Durability,
     ) -> Result<Vec<Published>> {
-        self.topics.prepare(&*self.log, topic).await?;
+        if self.topics.prepare(&*self.log, topic).await? {
+            self.settle_anew(topic).await?;
+        }
         let appended = self.log.append(topic, records, durability).await?;
         if let Some(last) = appended.iter().filter(|appended| !appended.duplicate).map(|a| a.sequence).max() {
             self.arrived(topic, last + 1);
@@ -258,14 +260,20 @@ impl Bus {
     /// # Errors
     /// Those of [`Log::topics`].
     pub(crate) async fn settle_rest(&self) -> Result<()> {
-        let _in_order = self.settling.lock().await;
         self.topics.everybody_is_known();
         for (topic, _) in self.log.topics().await? {
-            if let Some(settled) = self.topics.settled_now(&topic) {
-                self.log.settle(&topic, settled).await?;
-            }
+            self.settle_anew(&topic).await?;
         }
         Ok(())
+    }
+
+    /// Tells the log once more what is settled.
+    async fn settle_anew(&self, topic: &TopicName) -> Result<()> {
+        let _in_order = self.settling.lock().await;
+        match self.topics.settled_now(topic) {
+            Some(settled) => self.log.settle(topic, settled).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -31,25 +31,17 @@ struct Known {
 }
 
 impl Topics {
-    /// Tells the log the settings of a topic before its first record.
-    pub(super) async fn prepare(&self, log: &dyn Log, topic: &TopicName) -> Result<()> {
+    /// Tells the log the settings of a topic before its first record; false when it has them.
+    pub(super) async fn prepare(&self, log: &dyn Log, topic: &TopicName) -> Result<bool> {
         let settings = {
             let known = super::lock(&self.known);
             if known.told.contains(topic) {
-                return Ok(());
+                return Ok(false);
             }
             known.settings(topic)
         };
         log.configure(topic, settings).await?;
-        let settled = {
-            let mut known = super::lock(&self.known);
-            known.told.insert(topic.clone());
-            known.settled(topic)
-        };
-        match settled {
-            Some(settled) => log.settle(topic, settled).await,
-            None => Ok(()),
-        }
+        Ok(super::lock(&self.known).told.insert(topic.clone()))
     }
 
     pub(super) fn settings(&self, topic: &TopicName) -> TopicSettings {
