@@ -145,7 +145,9 @@ async fn open(settings: &EngineSettings) -> Engine {
 #[test]
 fn child_runs_a_node() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
-    let (mut settings, _unused) = settings();
+    let (mut settings, unused) = settings();
+    // A kill would leave it behind.
+    drop(unused);
     settings.data = folder.join("data");
     settings.control = vec![Address::Unix(socket(&folder))];
     let mut engine = EngineSettings::new(&settings.data);
