@@ -172,9 +172,13 @@ impl SegmentLog {
             return Ok(Vec::new());
         }
         let topic = self.shared.topic_or_new(name)?;
-        if !topic.is_loaded() || !topic.state().is_ready() {
-            let (shared, topic) = (Arc::clone(&self.shared), Arc::clone(&topic));
-            blocking(move || prepare::prepare(&shared, &topic)).await?;
+        let is_ready = || topic.is_loaded() && topic.state().is_ready();
+        if !is_ready() {
+            let _alone = topic.preparing.lock().await;
+            if !is_ready() {
+                let (shared, topic) = (Arc::clone(&self.shared), Arc::clone(&topic));
+                blocking(move || prepare::prepare(&shared, &topic)).await?;
+            }
         }
         let item = |record: NewRecord| Item {
             key: record.key.map(|key| frame::key_hash(&key)),

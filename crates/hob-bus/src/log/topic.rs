@@ -35,6 +35,8 @@ pub(super) struct Topic {
     pub(super) loaded: AtomicBool,
     /// Held while the topic is loaded or made ready for records.
     pub(super) load: Mutex<()>,
+    /// Held by the publisher that has the topic made ready, for which the others wait without a thread each.
+    pub(super) preparing: tokio::sync::Mutex<()>,
     /// Held by whoever removes records in front.
     pub(super) front: Mutex<()>,
     state: Mutex<State>,
@@ -155,8 +157,15 @@ pub(super) fn spare_path(folder: &Path) -> PathBuf {
 impl Topic {
     /// A topic that has a folder is still to be loaded.
     pub(super) fn new(name: TopicName, folder: PathBuf, has_folder: bool) -> Self {
-        let (load, front, state) = (Mutex::new(()), Mutex::new(()), Mutex::new(State::empty()));
-        Self { name, folder, loaded: AtomicBool::new(!has_folder), load, front, state }
+        Self {
+            name,
+            folder,
+            loaded: AtomicBool::new(!has_folder),
+            load: Mutex::default(),
+            preparing: tokio::sync::Mutex::default(),
+            front: Mutex::default(),
+            state: Mutex::new(State::empty()),
+        }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

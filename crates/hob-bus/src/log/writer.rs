@@ -232,11 +232,11 @@ impl Writer {
             let files = state.files.as_ref().map(|files| Arc::clone(&files.acknowledged));
             (files.map(|file| (file, state.acknowledged())), state.synced < state.next, spare)
         };
+        touched.acknowledge();
+        // Nobody waits for it: a file that is behind proves less and accuses nobody.
         if let Some((file, acknowledged)) = acknowledged.filter(|_| synced) {
-            // If this fails the file is behind, which proves less and accuses nobody.
             let _ = file.write_at(&acknowledged.encode(), 0);
         }
-        touched.acknowledge();
         let mut buffer = std::mem::take(&mut touched.buffer);
         if self.buffers.len() < BUFFERS && buffer.capacity() <= BUFFER_BYTES_MAX {
             buffer.clear();
