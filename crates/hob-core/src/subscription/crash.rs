@@ -24,8 +24,9 @@ use serde::{Deserialize, Serialize};
 pub const CRASHES_NAMED: u32 = 2;
 /// Crashes after which an attempt is besides the only one of its kind.
 pub const CRASHES_ALONE: u32 = 4;
-/// Crashes after which the record is given up.
-pub const CRASHES_MAX: u32 = 6;
+/// Crashes after which the record is given up. A node that somebody else kills again and again in the middle of
+/// deliveries blames events that did nothing, so it takes many.
+pub const CRASHES_MAX: u32 = 10;
 /// Different marks that are kept; above it the two lowest become one.
 const MARKS_MAX: usize = 64;
 
