@@ -8,9 +8,9 @@ use crate::filter::Filter;
 use crate::limit;
 use crate::name::{FunctionName, TopicName, TriggerName};
 use crate::schedule::{Missed, Overlap};
+use crate::unit::millis;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// What causes calls of an app's functions besides requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -215,10 +215,6 @@ impl TopicSpec {
             dedup_ms: self.dedup_ms.max(other.dedup_ms),
         }
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -47,6 +47,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("`{text}` is not a time; write for example `30s` or `250ms`"))
 }
 
+/// Whole milliseconds of a time; the largest number for one that has more.
+pub fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Reads a rate such as `100/s`, `10/m` or `5/2s`: so many, and in how many milliseconds.
 ///
 /// # Errors

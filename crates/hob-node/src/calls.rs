@@ -17,6 +17,7 @@ pub(crate) use message::{Ended, Message};
 
 use crate::bus::{Bus, Placed, now_ms};
 use crate::identity;
+use crate::sync::lock;
 use hob_core::code::Code;
 use hob_core::event::Event;
 use hob_core::event::record::{Cause, Stored};
@@ -26,6 +27,7 @@ use hob_core::limit::{ASYNC_BODY_BYTES_MAX, ASYNC_RESULT_KEPT};
 use hob_core::name::{AppName, FunctionName, TopicName};
 use hob_core::port::Durability;
 use hob_core::trace::TraceContext;
+use hob_core::unit::millis;
 use hob_core::wire::{CallInfo, CallState};
 use hob_runtime::body::{self, Body};
 use hob_runtime::code::FunctionCode;
@@ -33,7 +35,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderVal
 use http::{Method, Request, Response, StatusCode};
 use results::Results;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
 /// Where the gateway answers for asynchronous calls.
@@ -149,7 +151,7 @@ impl Calls {
 
     fn tell_once(&self, app: &AppName, function: &FunctionName) {
         let function = (app.clone(), function.clone());
-        if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(function.clone()) {
+        if lock(&self.told).insert(function.clone()) {
             // Nobody listens any more when the node stops; the next one finds the call in the log.
             let _ = self.tell.send(function);
         }
@@ -207,7 +209,7 @@ impl Calls {
         let Some((message, ended_ms)) = self.results.find(&parsed.app, &parsed.secret).await? else {
             return Ok((info, None));
         };
-        let kept_ms = u64::try_from(ASYNC_RESULT_KEPT.as_millis()).unwrap_or(u64::MAX);
+        let kept_ms = millis(ASYNC_RESULT_KEPT);
         if ended_ms.saturating_add(kept_ms) < now_ms() {
             return Err(not_found(id));
         }

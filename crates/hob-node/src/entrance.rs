@@ -8,12 +8,13 @@
 
 use crate::gateway::forward;
 use crate::identity;
+use crate::sync::lock;
 use hob_runtime::code::FunctionCode;
 use hob_runtime::invocation::Context;
 use hob_runtime::outbound::{Caller, ProxyEntry, Running};
 use http::HeaderMap;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Every open way, by the instance's number.
 pub(crate) struct Entrances {
@@ -94,8 +95,4 @@ impl Drop for Guard {
     fn drop(&mut self) {
         lock(&self.entrances.open).remove(&self.instance);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -25,6 +25,7 @@ mod proxy;
 pub mod reference;
 mod schedules;
 pub mod settings;
+mod sync;
 pub mod task;
 mod tls;
 

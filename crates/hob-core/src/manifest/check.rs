@@ -10,7 +10,7 @@ use crate::limit;
 use crate::name::FunctionName;
 use crate::route::Table;
 use crate::spec::{AppSpec, FunctionSpec};
-use crate::unit::{show_bytes, show_bytes_over, show_duration};
+use crate::unit::{millis, show_bytes, show_bytes_over, show_duration};
 use std::time::Duration;
 
 /// Checks a whole app: its limits, its routes, and every function.
@@ -71,7 +71,6 @@ pub(super) fn check_function(name: &FunctionName, spec: &FunctionSpec) -> Checke
 
 fn check_numbers(name: &FunctionName, spec: &FunctionSpec) -> Checked {
     let time = |ms| show_duration(Duration::from_millis(ms));
-    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let count = |number: u64| number.to_string();
     let memory_max =
         if spec.host == "wasm" { limit::WASM_MEMORY_BYTES_CEILING } else { limit::MEMORY_BYTES_CEILING };
@@ -79,14 +78,14 @@ fn check_numbers(name: &FunctionName, spec: &FunctionSpec) -> Checked {
     let within = |setting, value: u64, range: (u64, u64), show: &dyn Fn(u64) -> String| {
         within(setting, name, value, range, show)
     };
-    within("timeout", spec.timeout_ms, (1, ms(limit::CALL_TIMEOUT_CEILING)), &time)?;
+    within("timeout", spec.timeout_ms, (1, millis(limit::CALL_TIMEOUT_CEILING)), &time)?;
     within("memory", spec.memory_bytes, (limit::MEMORY_BYTES_MIN, memory_max), &show_bytes)?;
     within("body", spec.body_bytes_max, (0, limit::BODY_BYTES_CEILING), &show_bytes)?;
     within("scale.max", scale.max.into(), (1, limit::INSTANCES_CEILING.into()), &count)?;
     within("scale.min", scale.min.into(), (0, scale.max.into()), &count)?;
     let concurrency = (1, limit::CONCURRENCY_CEILING.into());
     within("scale.concurrency", scale.concurrency.into(), concurrency, &count)?;
-    within("scale.idle", scale.idle_ms, (0, ms(limit::IDLE_TIMEOUT_CEILING)), &time)?;
+    within("scale.idle", scale.idle_ms, (0, millis(limit::IDLE_TIMEOUT_CEILING)), &time)?;
     within("scale.calls", scale.calls_per_instance.unwrap_or(1).into(), (1, u32::MAX.into()), &count)
 }
 

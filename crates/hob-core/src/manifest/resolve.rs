@@ -9,8 +9,8 @@ use crate::limit;
 use crate::name::{AppName, FunctionName};
 use crate::route::Table;
 use crate::spec::{AppSpec, AsyncSpec, FunctionSpec, PackageFile, RouteSpec, ScaleSpec};
+use crate::unit::millis;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// What a look at the function's file has shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,10 +125,6 @@ pub fn assemble(manifest: &Manifest, app: AppName, functions: Vec<Resolved>) -> 
 
 fn some<T: Clone>(written: &Written<T>) -> Written<Option<T>> {
     Written { value: Some(written.value.clone()), line: written.line }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn routes(function: &Function) -> Vec<Written<String>> {

@@ -54,6 +54,7 @@ use crate::limit::{
     DELIVERY_ATTEMPTS_DEFAULT, DELIVERY_BACKOFF_MAX_DEFAULT, DELIVERY_BACKOFF_MIN_DEFAULT,
     SUBSCRIPTION_CONCURRENCY_DEFAULT, SUBSCRIPTION_WINDOW_MAX,
 };
+use crate::unit::millis;
 use serde::{Deserialize, Serialize};
 
 /// A step back of the clock that is taken for no time instead of for a jump.
@@ -84,11 +85,10 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Self {
             attempts: DELIVERY_ATTEMPTS_DEFAULT,
-            backoff_min_ms: ms(DELIVERY_BACKOFF_MIN_DEFAULT),
-            backoff_max_ms: ms(DELIVERY_BACKOFF_MAX_DEFAULT),
+            backoff_min_ms: millis(DELIVERY_BACKOFF_MIN_DEFAULT),
+            backoff_max_ms: millis(DELIVERY_BACKOFF_MAX_DEFAULT),
             age_ms: None,
             ordered: false,
             concurrency: SUBSCRIPTION_CONCURRENCY_DEFAULT,

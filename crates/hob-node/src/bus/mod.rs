@@ -15,6 +15,7 @@ pub(crate) mod position;
 mod topics;
 
 use crate::identity;
+use crate::sync::lock;
 use hob_core::code::Code;
 use hob_core::event::record::{self, Stored};
 use hob_core::fault::{Fault, Result};
@@ -25,7 +26,7 @@ use hob_core::spec::AppSpec;
 use hob_core::trigger::StartAt;
 use hob_core::wire::Published;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};
 use topics::Topics;
 
@@ -280,8 +281,4 @@ impl Bus {
 /// Milliseconds since the Unix epoch.
 pub(crate) fn now_ms() -> u64 {
     identity::now_ms()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,14 @@
 //! What topics keep: the settings that apps ask for, and who still waits for which events.
 
 use super::position::Key;
+use crate::sync::lock;
 use hob_core::fault::Result;
 use hob_core::limit::{ASYNC_RESULT_KEPT, ASYNC_RESULTS_MAX, DEDUP_WINDOW_CEILING, TOPIC_BYTES_CEILING};
 use hob_core::name::TopicName;
 use hob_core::port::{Log, TopicSettings};
 use hob_core::spec::AppSpec;
 use hob_core::trigger::TopicSpec;
+use hob_core::unit::millis;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
 
@@ -34,18 +36,18 @@ impl Topics {
     /// Tells the log the settings of a topic before its first record; false when it has them.
     pub(super) async fn prepare(&self, log: &dyn Log, topic: &TopicName) -> Result<bool> {
         let settings = {
-            let known = super::lock(&self.known);
+            let known = lock(&self.known);
             if known.told.contains(topic) {
                 return Ok(false);
             }
             known.settings(topic)
         };
         log.configure(topic, settings).await?;
-        Ok(super::lock(&self.known).told.insert(topic.clone()))
+        Ok(lock(&self.known).told.insert(topic.clone()))
     }
 
     pub(super) fn settings(&self, topic: &TopicName) -> TopicSettings {
-        super::lock(&self.known).settings(topic)
+        lock(&self.known).settings(topic)
     }
 
     /// Takes over what all apps say, and tells the log what has changed.
@@ -63,7 +65,7 @@ impl Topics {
             letters.extend(spec.triggers.deliveries().map(|delivery| delivery.dead_letter.clone()));
         }
         let changed: Vec<(TopicName, TopicSettings)> = {
-            let mut known = super::lock(&self.known);
+            let mut known = lock(&self.known);
             let before = std::mem::replace(&mut known.specs, joined);
             known.letters.extend(letters);
             let topics: HashSet<&TopicName> = before.keys().chain(known.specs.keys()).collect();
@@ -80,7 +82,7 @@ impl Topics {
 
     /// Remembers how far a subscription is; returns what the log may be told.
     pub(super) fn settled(&self, topic: &TopicName, who: &Key, sequence: Option<u64>) -> Option<u64> {
-        let mut known = super::lock(&self.known);
+        let mut known = lock(&self.known);
         match sequence {
             Some(sequence) => {
                 known.cursors.entry(topic.clone()).or_default().insert(who.clone(), sequence);
@@ -95,11 +97,11 @@ impl Topics {
     }
 
     pub(super) fn settled_now(&self, topic: &TopicName) -> Option<u64> {
-        super::lock(&self.known).settled(topic)
+        lock(&self.known).settled(topic)
     }
 
     pub(super) fn everybody_is_known(&self) {
-        super::lock(&self.known).complete = true;
+        lock(&self.known).complete = true;
     }
 }
 
@@ -130,7 +132,6 @@ impl Known {
 
 /// What a topic keeps of which no app says anything.
 fn default_of(topic: &TopicName) -> TopicSpec {
-    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let default = TopicSpec::default();
     match topic.as_str().split('.').collect::<Vec<_>>()[..] {
         // A result can be found as long as both the call and the result are there.

@@ -2,12 +2,13 @@
 
 use super::{Message, results_topic};
 use crate::bus::Bus;
+use crate::sync::lock;
 use hob_core::fault::Result;
 use hob_core::limit::ASYNC_RESULTS_MAX;
 use hob_core::name::AppName;
 use hob_core::port::ReadLimit;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::sync::OnceCell;
 
 /// Records that are read at a time when the index is made.
@@ -107,8 +108,4 @@ impl Results {
 
 fn number(secret: &str) -> Option<u128> {
     u128::from_str_radix(secret, 16).ok()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -27,6 +27,7 @@ use crate::bus::position::Key;
 use crate::calls::{Calls, Told, calls_topic};
 use crate::dispatcher::Dispatcher;
 use crate::live::{Live, LiveApp, LiveTable};
+use crate::sync::lock;
 use crate::task::Tasks;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -36,7 +37,7 @@ use hob_core::subscription::Stats;
 use hob_core::trigger::{StartAt, SubscriptionSpec};
 use hob_core::wire::SubscriptionInfo;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -328,8 +329,4 @@ fn spec_of<'a>(app: &'a LiveApp, key: &Key) -> Option<(&'a SubscriptionSpec, boo
 fn not_found(key: &Key) -> Fault {
     Fault::new(Code::SubscriptionNotFound, format!("there is no subscription `{key}`"))
         .hint("`hob sub ls` lists them")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,7 +8,7 @@ use crate::name::TopicName;
 use crate::schedule::Schedule;
 use crate::spec::AppSpec;
 use crate::trigger::{DeliverySpec, RetrySpec, ScheduleSpec, SubscriptionSpec, TopicSpec};
-use crate::unit::{show_bytes, show_duration};
+use crate::unit::{millis, show_bytes, show_duration};
 use std::time::Duration;
 
 /// Checks an app's triggers and topics.
@@ -166,8 +166,4 @@ fn count(number: u64) -> String {
 
 fn time(ms: u64) -> String {
     show_duration(Duration::from_millis(ms))
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -10,7 +10,7 @@ use crate::schedule::Overlap;
 use crate::trigger::{
     DeliverySpec, EventRouteSpec, RetrySpec, ScheduleSpec, SubscriptionSpec, TopicSpec, Triggers,
 };
-use std::time::Duration;
+use crate::unit::millis;
 
 /// Keys of a trigger that calls a function.
 const DELIVERY: &[&str] =
@@ -196,8 +196,4 @@ impl Context<'_> {
 
 fn required<T: Clone>(written: &Option<Written<T>>) -> Option<T> {
     written.as_ref().map(|written| written.value.clone())
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
