@@ -1,38 +1,15 @@
 //! Engine `file` under kills and damaged files: nothing acknowledged is lost, nothing wrong is read.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
-
-use hob_bus::{Engine, EngineSettings, open};
+use crate::support::{
+    KillTest, Random, acknowledged, block_on, child_folder, copy_folder, file_engine, writers,
+};
+use hob_bus::Engine;
 use hob_core::code::Code;
 use hob_core::port::{Expect, State, Write};
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-/// Names the data folder to the child of the kill test.
-const CHILD: &str = "HOB_TEST_CHILD";
 const WRITERS: usize = 4;
-
-/// SplitMix64: seeded, so that a failure can be repeated.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-}
-
-fn engine(data: &Path) -> hob_core::fault::Result<Engine> {
-    open("file", &EngineSettings::new(data))
-}
 
 /// Two keys and a fresh one in one commit, so that half of it would show.
 fn pair(writer: usize, number: u64) -> Vec<Write> {
@@ -50,59 +27,27 @@ async fn number(state: &dyn State, key: &str) -> u64 {
 /// Not a test by itself: what the kill test starts. Commits for ever and says what is acknowledged.
 #[test]
 fn child_commits_until_it_is_killed() {
-    let Some(data) = std::env::var_os(CHILD) else { return };
-    let engine = engine(Path::new(&data)).unwrap();
-    let threads: Vec<_> = (0..WRITERS)
-        .map(|writer| {
-            let state = engine.state.clone();
-            std::thread::spawn(move || {
-                block_on(async {
-                    let mut last = number(&*state, &format!("left/{writer}")).await;
-                    loop {
-                        last += 1;
-                        state.commit(pair(writer, last)).await.unwrap();
-                        println!("acknowledged {writer} {last}");
-                    }
-                })
-            })
-        })
-        .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let Some(data) = child_folder() else { return };
+    let engine = file_engine(&data).unwrap();
+    writers(WRITERS, async |writer| {
+        let mut last = number(&*engine.state, &format!("left/{writer}")).await;
+        loop {
+            last += 1;
+            engine.state.commit(pair(writer, last)).await.unwrap();
+            acknowledged(writer, last);
+        }
+    });
 }
 
 #[test]
 fn a_kill_loses_nothing_acknowledged_and_leaves_nothing_half_done() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    let mut random = Random(2);
-    let mut acknowledged = [0u64; WRITERS];
-    for round in 0..40 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child_commits_until_it_is_killed", "--nocapture"])
-            .env(CHILD, &data)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut rest = random.below(60);
-        while let Some(Ok(line)) = lines.next() {
-            if let Some((writer, last)) = line.strip_prefix("acknowledged ").and_then(|l| l.split_once(' ')) {
-                acknowledged[writer.parse::<usize>().unwrap()] = last.parse().unwrap();
-                if rest == 0 {
-                    // The pipe may hold more acknowledgements: they count as well, so read on.
-                    let _ = child.kill();
-                }
-                rest = rest.saturating_sub(1);
-            }
-        }
-        child.wait().unwrap();
-        check_all_there(&data, &acknowledged, round);
-    }
-    assert!(acknowledged.iter().all(|last| *last > 40), "the test did not commit: {acknowledged:?}");
+    let child = "fault::child_commits_until_it_is_killed";
+    let told = KillTest { child, rounds: 40, seed: 2, kill_below: 60 }.run(check_all_there);
+    assert!(told.iter().all(|last| *last > 40), "the test did not commit: {told:?}");
 }
 
 fn check_all_there(data: &Path, acknowledged: &[u64; WRITERS], round: u32) {
-    let engine = engine(data).unwrap_or_else(|fault| panic!("round {round}: {fault}"));
+    let engine = file_engine(data).unwrap_or_else(|fault| panic!("round {round}: {fault}"));
     block_on(async {
         for (writer, acknowledged) in acknowledged.iter().enumerate() {
             let left = number(&*engine.state, &format!("left/{writer}")).await;
@@ -117,7 +62,7 @@ fn check_all_there(data: &Path, acknowledged: &[u64; WRITERS], round: u32) {
 /// A data folder with records in the database and in its log, and what it has to answer.
 fn sample(folder: &Path, closed: bool) -> (PathBuf, Vec<(String, Vec<u8>)>) {
     let data = folder.join("original");
-    let engine = engine(&data).unwrap();
+    let engine = file_engine(&data).unwrap();
     let content = block_on(async {
         for n in 0..40u64 {
             let value = format!("{n} ").repeat(usize::try_from(n).unwrap() * 8).into_bytes();
@@ -140,22 +85,10 @@ async fn read_all(engine: &Engine) -> hob_core::fault::Result<Vec<(String, Vec<u
     Ok(entries.into_iter().map(|(key, entry)| (key, entry.value)).collect())
 }
 
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 /// Opens a damaged copy: it is refused as damaged, or gives every value as it was, also after a write.
 /// Returns whether it was refused.
 fn refused_or_right(data: &Path, content: &[(String, Vec<u8>)], what: &str) -> bool {
-    let tried = engine(data).and_then(|engine| {
+    let tried = file_engine(data).and_then(|engine| {
         block_on(async {
             let read = read_all(&engine).await?;
             let write = Write { key: "zzz".into(), expect: Expect::Absent, value: Some(b"1".to_vec()) };
@@ -170,7 +103,7 @@ fn refused_or_right(data: &Path, content: &[(String, Vec<u8>)], what: &str) -> b
         }
         Ok(read) => {
             assert!(read == content, "{what}: a wrong value was read");
-            let again = engine(data).map(|engine| block_on(read_all(&engine)));
+            let again = file_engine(data).map(|engine| block_on(read_all(&engine)));
             assert_eq!(again.unwrap().unwrap().len(), content.len() + 1, "{what}: the write was lost");
             false
         }

@@ -1,33 +1,10 @@
 //! What the log of every engine promises, run for each row of `ENGINES`.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
-
-use hob_bus::{ENGINES, Engine, EngineRow, EngineSettings};
+use crate::support::{ALL, for_each, name, open, together};
 use hob_core::fault::Result;
 use hob_core::limit::EVENT_BYTES_MAX;
-use hob_core::name::TopicName;
 use hob_core::port::{Appended, Durability, Log, NewRecord, Page, ReadLimit, TopicSettings};
 use std::time::{Duration, Instant};
-
-/// Runs a test on each engine, with a data folder of its own.
-fn for_each(test: impl AsyncFn(&EngineRow, &EngineSettings)) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    for row in ENGINES {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = EngineSettings::new(folder.path().join("data"));
-        runtime.block_on(test(row, &settings));
-    }
-}
-
-fn open(row: &EngineRow, settings: &EngineSettings) -> Engine {
-    (row.open)(settings).unwrap_or_else(|fault| panic!("{}: {fault}", row.name))
-}
-
-fn name(text: &str) -> TopicName {
-    TopicName::new(text).unwrap()
-}
-
-const ALL: ReadLimit = ReadLimit { records: usize::MAX, bytes: usize::MAX };
 
 fn settings() -> TopicSettings {
     let (bytes, bytes_max) = (u64::MAX, u64::MAX);
@@ -142,7 +119,7 @@ fn concurrent_publications_of_a_batch_are_taken_once() {
     for_each(async |row, settings| {
         let engine = open(row, settings);
         let log = &*engine.log;
-        let race = futures((0..32).map(|_| told(log, "t", "a#1 b#2"))).await;
+        let race = together((0..32).map(|_| told(log, "t", "a#1 b#2"))).await;
         assert_eq!(race.iter().filter(|told| *told == "1 2").count(), 1, "{}: {race:?}", row.name);
         assert_eq!(race.iter().filter(|told| *told == "=1 =2").count(), 31, "{}: {race:?}", row.name);
     });
@@ -191,7 +168,7 @@ fn each_publisher_finds_its_records_in_its_order() {
                 assert_eq!(read.records[0].payload, format!("{publisher} {number}"), "{}", row.name);
             }
         };
-        futures((0..8).map(publish)).await;
+        together((0..8).map(publish)).await;
         for (topic, publishers) in [("even", [0, 2, 4, 6]), ("odd", [1, 3, 5, 7])] {
             let page = page(log, topic, 1, ALL).await;
             assert_eq!(page.records.len(), 4 * usize::try_from(EACH).unwrap(), "{}", row.name);
@@ -204,24 +181,6 @@ fn each_publisher_finds_its_records_in_its_order() {
             }
         }
     });
-}
-
-/// Polls all of them at once until all are ready.
-async fn futures<T>(list: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    let mut list: Vec<_> = list.map(|future| (Box::pin(future), None)).collect();
-    std::future::poll_fn(|context| {
-        for (future, result) in list.iter_mut().filter(|(_, result)| result.is_none()) {
-            if let std::task::Poll::Ready(value) = future.as_mut().poll(context) {
-                *result = Some(value);
-            }
-        }
-        if list.iter().all(|(_, result)| result.is_some()) {
-            return std::task::Poll::Ready(());
-        }
-        std::task::Poll::Pending
-    })
-    .await;
-    list.into_iter().filter_map(|(_, result)| result).collect()
 }
 
 #[test]
@@ -333,7 +292,7 @@ fn many_topics_share_few_open_files() {
         for round in 1..=2 {
             for part in 0..10 {
                 let topics: Vec<String> = (0..70).map(|n| format!("t-{}", part * 70 + n)).collect();
-                let told = futures(topics.iter().map(|topic| told(&*engine.log, topic, "a b"))).await;
+                let told = together(topics.iter().map(|topic| told(&*engine.log, topic, "a b"))).await;
                 let expected = if round == 1 { "1 2" } else { "3 4" };
                 assert!(told.iter().all(|told| told == expected), "{}: {told:?}", row.name);
             }

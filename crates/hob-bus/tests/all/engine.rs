@@ -1,28 +1,12 @@
 //! What every engine promises, run for each row of `ENGINES`.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
-
-use hob_bus::{ENGINES, Engine, EngineRow, EngineSettings};
+use crate::support::{for_each, open, together};
+use hob_bus::{ENGINES, Engine};
 use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::Result;
 use hob_core::port::{Expect, State, Write};
 use std::path::Path;
-
-/// Runs a test on each engine, with a data folder of its own.
-fn for_each(test: impl AsyncFn(&EngineRow, &EngineSettings)) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    for row in ENGINES {
-        let folder = tempfile::tempdir().unwrap();
-        let mut settings = EngineSettings::new(folder.path().join("data"));
-        settings.artifact_bytes_max = 1 << 20;
-        runtime.block_on(test(row, &settings));
-    }
-}
-
-fn open(row: &EngineRow, settings: &EngineSettings) -> Engine {
-    (row.open)(settings).unwrap_or_else(|fault| panic!("{}: {fault}", row.name))
-}
 
 /// `a=1` puts, `-a` removes; `?` after it expects the key absent, `@2` expects version 2.
 fn write(text: &str) -> Write {
@@ -97,29 +81,11 @@ fn of_concurrent_commits_on_one_version_one_wins() {
         commit(&*engine.state, "n=0").await;
         for round in 1..=20 {
             let lines: Vec<String> = (0..8).map(|racer| format!("n={racer}@{round} r{racer}=1")).collect();
-            let race = futures(lines.iter().map(|line| commit(&*engine.state, line))).await;
+            let race = together(lines.iter().map(|line| commit(&*engine.state, line))).await;
             assert_eq!(race.iter().filter(|outcome| *outcome == "ok").count(), 1, "{}: {race:?}", row.name);
         }
         assert_eq!(engine.state.get("n").await.unwrap().unwrap().version, 21);
     });
-}
-
-/// Polls all of them at once until all are ready.
-async fn futures<T>(list: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    let mut list: Vec<_> = list.map(|future| (Box::pin(future), None)).collect();
-    std::future::poll_fn(|context| {
-        for (future, result) in list.iter_mut().filter(|(_, result)| result.is_none()) {
-            if let std::task::Poll::Ready(value) = future.as_mut().poll(context) {
-                *result = Some(value);
-            }
-        }
-        if list.iter().all(|(_, result)| result.is_some()) {
-            return std::task::Poll::Ready(());
-        }
-        std::task::Poll::Pending
-    })
-    .await;
-    list.into_iter().filter_map(|(_, result)| result).collect()
 }
 
 #[test]
@@ -217,7 +183,7 @@ fn the_same_artifact_may_come_often_and_at_once_and_mends_a_damaged_one() {
         let bytes = vec![3; 500_000];
         let digest = Digest::of(&bytes);
         let pieces: &[&[u8]] = &[&bytes];
-        let all = futures((0..8).map(|_| upload(&engine, pieces, digest))).await;
+        let all = together((0..8).map(|_| upload(&engine, pieces, digest))).await;
         assert!(all.iter().all(|outcome| *outcome == Ok(500_000)), "{}: {all:?}", row.name);
         let path = engine.blobs.path(&digest).await.unwrap();
         std::fs::remove_file(&path).unwrap();

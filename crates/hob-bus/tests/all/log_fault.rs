@@ -1,64 +1,25 @@
 //! The log of engine `file` under kills and damaged files: nothing acknowledged is lost unsaid, nothing
 //! wrong is read.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
-
-use hob_bus::{Engine, EngineSettings, open};
-use hob_core::code::Code;
-use hob_core::name::TopicName;
+use crate::support::{
+    ALL, KillTest, Random, acknowledged, block_on, child_folder, copy_folder, file_engine, name, writers,
+};
+use hob_bus::Engine;
 use hob_core::port::{Durability, NewRecord, ReadLimit};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-/// Names the data folder to the child of the kill test.
-const CHILD: &str = "HOB_TEST_LOG_CHILD";
 /// Asks for all rounds instead of some.
 const FULL: &str = "HOB_TEST_FULL";
 const TOPICS: [&str; 3] = ["orders", "policy.bought", "small"];
-const ALL: ReadLimit = ReadLimit { records: usize::MAX, bytes: usize::MAX };
-
-/// SplitMix64: seeded, so that a failure can be repeated.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    fn place(&mut self, bound: usize) -> usize {
-        usize::try_from(self.below(bound as u64)).unwrap()
-    }
-}
 
 fn rounds(some: u32, full: u32) -> u32 {
     if std::env::var_os(FULL).is_some() { full } else { some }
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-}
-
 fn engine(data: &Path) -> Engine {
-    let end = Instant::now() + Duration::from_secs(20);
-    loop {
-        match open("file", &EngineSettings::new(data)) {
-            // A child of the kill test that is just being started has all files of this process for a
-            // moment, so a lock that was let go of is let go of a little later.
-            Err(fault) if fault.code() == Code::DataLocked && Instant::now() < end => {}
-            other => return other.unwrap(),
-        }
-    }
-}
-
-fn name(text: &str) -> TopicName {
-    TopicName::new(text).unwrap()
+    file_engine(data).unwrap()
 }
 
 /// What the record with this number of this writer says; its length tells whether it is whole.
@@ -75,61 +36,28 @@ fn record(writer: usize, number: u64) -> NewRecord {
 /// Not a test by itself: what the kill test starts. Appends for ever and says what is acknowledged.
 #[test]
 fn child_appends_until_it_is_killed() {
-    let Some(data) = std::env::var_os(CHILD) else { return };
-    let engine = engine(Path::new(&data));
-    let threads: Vec<_> = TOPICS
-        .into_iter()
-        .enumerate()
-        .map(|(writer, topic)| {
-            let log = engine.log.clone();
-            std::thread::spawn(move || {
-                block_on(async {
-                    let next = log.topic(&name(topic)).await.unwrap().map_or(1, |state| state.next);
-                    // Pairs in one batch, so that half of one would show.
-                    let mut pair = next.div_ceil(2);
-                    let durability = if writer == 2 { Durability::Memory } else { Durability::Disk };
-                    loop {
-                        let records = vec![record(writer, pair * 2 - 1), record(writer, pair * 2)];
-                        let appended = log.append(&name(topic), records, durability).await.unwrap();
-                        println!("acknowledged {writer} {}", appended[1].sequence);
-                        pair += 1;
-                    }
-                })
-            })
-        })
-        .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let Some(data) = child_folder() else { return };
+    let engine = engine(&data);
+    writers(TOPICS.len(), async |writer| {
+        let topic = name(TOPICS[writer]);
+        let next = engine.log.topic(&topic).await.unwrap().map_or(1, |state| state.next);
+        // Pairs in one batch, so that half of one would show.
+        let mut pair = next.div_ceil(2);
+        let durability = if writer == 2 { Durability::Memory } else { Durability::Disk };
+        loop {
+            let records = vec![record(writer, pair * 2 - 1), record(writer, pair * 2)];
+            let appended = engine.log.append(&topic, records, durability).await.unwrap();
+            acknowledged(writer, appended[1].sequence);
+            pair += 1;
+        }
+    });
 }
 
 #[test]
 fn a_kill_loses_nothing_acknowledged_and_leaves_no_half_batch() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    let mut random = Random(5);
-    let mut acknowledged = [0u64; 3];
-    for round in 0..rounds(20, 200) {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child_appends_until_it_is_killed", "--nocapture"])
-            .env(CHILD, &data)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut rest = random.below(400);
-        while let Some(Ok(line)) = lines.next() {
-            if let Some((writer, last)) = line.strip_prefix("acknowledged ").and_then(|l| l.split_once(' ')) {
-                acknowledged[writer.parse::<usize>().unwrap()] = last.parse().unwrap();
-                if rest == 0 {
-                    // The pipe may hold more acknowledgements: they count as well, so read on.
-                    let _ = child.kill();
-                }
-                rest = rest.saturating_sub(1);
-            }
-        }
-        child.wait().unwrap();
-        check_all_there(&data, &acknowledged, round);
-    }
-    assert!(acknowledged.iter().all(|last| *last > 100), "the test did not append: {acknowledged:?}");
+    let child = "log_fault::child_appends_until_it_is_killed";
+    let told = KillTest { child, rounds: rounds(20, 200), seed: 5, kill_below: 400 }.run(check_all_there);
+    assert!(told.iter().all(|last| *last > 100), "the test did not append: {told:?}");
 }
 
 fn check_all_there(data: &Path, acknowledged: &[u64; 3], round: u32) {
@@ -172,18 +100,6 @@ fn sample(folder: &Path) -> PathBuf {
     });
     drop(engine);
     data
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 /// Every file of a topic, by name.
