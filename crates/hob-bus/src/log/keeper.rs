@@ -10,11 +10,11 @@
 use super::Shared;
 use super::io_fault;
 use super::load::{load, remove_segment};
+use super::message::{Job, Request};
 use super::note::{self, Meta};
 use super::prepare::{finish_spare, make_spare};
 use super::read::first_time;
 use super::topic::{Spare, Topic, index_path, segment_path};
-use super::writer::Request;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{LOG_RETENTION_INTERVAL, LOG_SYNC_INTERVAL};
 use std::io;
@@ -24,16 +24,6 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-
-/// What the writer wants to be done.
-pub(super) enum Job {
-    /// Prepare a file with that much space.
-    Spare(Arc<Topic>, u64),
-    /// A segment is complete.
-    Sealed(Arc<Topic>, u64),
-    /// Nothing more comes.
-    Stop,
-}
 
 /// How long no space is prepared after that has failed.
 const FULL_PAUSE: Duration = Duration::from_secs(1);

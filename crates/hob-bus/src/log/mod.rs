@@ -22,6 +22,7 @@ mod frame;
 mod index;
 mod keeper;
 mod load;
+mod message;
 mod note;
 mod prepare;
 mod read;
@@ -45,6 +46,7 @@ use hob_core::port::{
     Appended, BoxFuture, Durability, Log, NewRecord, Page, ReadLimit, TopicSettings, TopicState,
 };
 use keeper::Keeper;
+use message::{Append, Item, Job, Request};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -54,7 +56,6 @@ use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot};
 use topic::Topic;
-use writer::{Append, Item, Request};
 
 /// Milliseconds since the Unix epoch.
 type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -94,7 +95,7 @@ struct Shared {
     topics: RwLock<BTreeMap<TopicName, Arc<Topic>>>,
     /// Whether there are records that wait for the next regular sync.
     unsynced: AtomicBool,
-    keeper: std::sync::mpsc::Sender<keeper::Job>,
+    keeper: std::sync::mpsc::Sender<Job>,
 }
 
 /// The handle of the log's threads. Dropping it lets them finish what is queued, and close.

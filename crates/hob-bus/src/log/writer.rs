@@ -14,16 +14,14 @@ mod files;
 mod plan;
 
 use super::disk::DiskFile;
-use super::keeper::Job;
+use super::message::{Append, Job, Request};
 use super::sync::Syncer;
 use super::topic::{Files, Keys, Segment, Spare, Topic, index_path};
 use super::{Broken, Shared};
-use bytes::Bytes;
 use files::OpenFiles;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{LOG_GROUP_BYTES_MAX, LOG_TOPICS_OPEN_MAX};
-use hob_core::port::{Appended, Durability};
 use plan::Touched;
 use std::collections::HashMap;
 use std::io;
@@ -31,34 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
-
-/// What the writer is asked for.
-pub(super) enum Request {
-    Append(Append),
-    /// Ends the segment that is written, if there is anything in it.
-    Roll(Arc<Topic>, Option<oneshot::Sender<()>>),
-    /// Syncs what was acknowledged before it was synced.
-    Flush,
-}
-
-/// A batch to be appended.
-pub(super) struct Append {
-    pub(super) topic: Arc<Topic>,
-    pub(super) items: Vec<Item>,
-    pub(super) bytes: usize,
-    pub(super) durability: Durability,
-    pub(super) answer: Answer,
-}
-
-/// Where the outcome of an [`Append`] goes. Whoever has gone has lost interest, not the records.
-pub(super) type Answer = oneshot::Sender<Result<Vec<Appended>>>;
-
-/// One record.
-pub(super) struct Item {
-    pub(super) payload: Bytes,
-    pub(super) key: Option<u128>,
-}
+use tokio::sync::mpsc;
 
 /// Starts the thread; it ends when nobody can ask any more.
 pub(super) fn start(shared: Arc<Shared>, queue: mpsc::Receiver<Request>) -> Result<JoinHandle<()>> {

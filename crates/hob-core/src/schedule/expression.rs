@@ -13,8 +13,9 @@
 //!
 //! **Not here:** the time zone ([`super::Schedule`]).
 
-use super::calendar::{Calendar, count};
-use super::{dialect, words};
+use super::calendar::count;
+use super::kind::Kind;
+use super::{cron, words};
 use crate::code::Code;
 use crate::fault::{Fault, Result};
 use crate::limit::{SCHEDULE_BYTES_MAX, SCHEDULE_STEP_MAX, SCHEDULE_STEP_MIN};
@@ -39,17 +40,6 @@ pub struct Expression {
     text: String,
     zone: Option<String>,
     pub(super) kind: Kind,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Calendar(Calendar),
-    /// Milliseconds from one run to the next.
-    Every(u64),
-    /// Once, at this second since 1970.
-    Once(i64),
-    /// Once, at this local second.
-    OnceLocal(i64),
 }
 
 impl Expression {
@@ -115,7 +105,7 @@ fn kind(text: &str) -> Result<Kind> {
         return every_rate(text, rate);
     }
     if let Some(fields) = bracketed(text, "cron") {
-        return dialect::aws(text, fields).map(Kind::Calendar);
+        return cron::aws(text, fields).map(Kind::Calendar);
     }
     if text.is_empty() || text.contains(['(', ')']) {
         let what = match text {
@@ -125,7 +115,7 @@ fn kind(text: &str) -> Result<Kind> {
         let hint = "`30 3 * * MON-FRI` and `cron(30 3 ? * MON-FRI *)` run at 03:30 from Monday to Friday";
         return Err(Fault::new(Code::ScheduleInvalid, what).hint(hint));
     }
-    dialect::plain(text).map(Kind::Calendar)
+    cron::plain(text).map(Kind::Calendar)
 }
 
 /// What follows a word and a space.
@@ -142,7 +132,7 @@ fn bracketed<'a>(text: &'a str, word: &str) -> Option<&'a str> {
 fn macros(text: &str) -> Result<Kind> {
     let lower = text.to_ascii_lowercase();
     if let Some((_, fields)) = MACROS.iter().find(|(name, _)| *name == lower) {
-        return dialect::plain(fields).map(Kind::Calendar);
+        return cron::plain(fields).map(Kind::Calendar);
     }
     let known = MACROS.iter().map(|(name, _)| *name);
     let fault = Fault::new(Code::ScheduleInvalid, format!("`{text}` is not the name of a schedule"));

@@ -14,11 +14,13 @@
 //! **Not here:** waiting, storing the [`State`], beginning a run (`hob-node`).
 
 mod calendar;
+mod cron;
 mod day;
 mod decide;
 mod dialect;
 mod expression;
 mod field;
+mod kind;
 mod next;
 mod words;
 
@@ -28,8 +30,8 @@ pub use expression::Expression;
 use crate::code::Code;
 use crate::fault::{Fault, Result};
 use crate::near;
-use expression::Kind;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
+use kind::Kind;
 
 /// The time zone of a schedule that names none.
 pub const ZONE_DEFAULT: &str = "UTC";

@@ -5,7 +5,7 @@
 
 use super::calendar::{Calendar, lowest, show};
 use super::day::{Days, MonthDay, MonthDays, WeekDay, WeekDays};
-use super::expression::Kind;
+use super::kind::Kind;
 use crate::unit;
 use jiff::Timestamp;
 use std::time::Duration;

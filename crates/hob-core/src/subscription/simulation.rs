@@ -11,11 +11,13 @@
 //! `HOB_SEEDS=100000` runs more seeds, `HOB_SEED=17` runs one; a failure names its seed.
 
 mod check;
+mod record;
 mod world;
 
 use super::{Bounds, CRASHES_MAX, Reason, Settings};
+use record::Kind;
 use std::sync::atomic::{AtomicU64, Ordering};
-use world::{Kind, World};
+use world::World;
 
 /// Runs of a usual test.
 const SEEDS: u64 = 10_000;

@@ -4,7 +4,7 @@ use super::{Writer, failure, read_only};
 use crate::log::disk::DiskFile;
 use crate::log::frame::{SEGMENT_HEAD_BYTES, segment_head};
 use crate::log::index::Index;
-use crate::log::keeper::Job;
+use crate::log::message::Job;
 use crate::log::note::ACKNOWLEDGED;
 use crate::log::topic::{Files, Segment, Spare, Topic, segment_path, spare_path};
 use hob_core::code::Code;

@@ -1,10 +1,11 @@
 //! What one group of publications does to one topic, before and after it is written.
 
-use super::{Answer, Append, take_keys};
+use super::take_keys;
 use crate::log::dedup::Dedup;
 use crate::log::disk::DiskFile;
 use crate::log::frame::{Head, Salt, encode, frame_bytes};
 use crate::log::index::{Entry, INDEX_STEP_BYTES};
+use crate::log::message::{Answer, Append};
 use crate::log::topic::{Keys, State, Topic};
 use crate::log::{Broken, Shared};
 use hob_core::code::Code;

@@ -1,6 +1,6 @@
 //! What a world knows by itself, and compares with what the machine does.
 
-use super::world::{Kind, Record};
+use super::record::{Kind, Record};
 use crate::subscription::{Delivery, Outcome, Reason, Settings, Snapshot, Stats};
 use std::collections::{BTreeMap, BTreeSet};
 

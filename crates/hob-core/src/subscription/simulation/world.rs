@@ -2,6 +2,7 @@
 
 use super::Mutation;
 use super::check::{Facts, ensure, index};
+use super::record::{Kind, Record};
 use crate::subscription::retry::random;
 use crate::subscription::{
     Bounds, CLOCK_SLACK_MS, Candidate, DEAD_LETTERS_MAX, Delivery, Effect, Input, Machine, Outcome, Rate,
@@ -13,43 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 const EPOCH_MS: u64 = 1_000_000_000;
 /// Events in which a world that is left alone has to come to rest.
 const REST_EVENTS: usize = 5000;
-
-/// What becomes of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::subscription) enum Kind {
-    /// The function handles it.
-    Good,
-    /// It does so some day.
-    Moody,
-    /// It never does.
-    Poison,
-    /// It says so.
-    Rejected,
-    /// The node dies of it.
-    Killer,
-    /// The filter does not match.
-    Skipped,
-    /// Its time is over.
-    Expired,
-    /// It is lost in the log.
-    Missing,
-    /// It is lost after it was read.
-    Vanished,
-}
-
-impl Kind {
-    pub(super) fn is_wanted(self) -> bool {
-        !matches!(self, Self::Skipped | Self::Expired | Self::Missing)
-    }
-}
-
-/// A record of the topic.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Record {
-    pub(super) kind: Kind,
-    pub(super) key: Option<u64>,
-    time_ms: u64,
-}
 
 /// Something that is under way.
 #[derive(Clone, Copy, Debug)]
