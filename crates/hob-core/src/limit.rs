@@ -251,6 +251,8 @@ pub const LOG_PREPARED_BYTES_MIN: u64 = 64 << 10;
 pub const LOG_TAIL_BYTES: usize = 256 << 10;
 /// Longest time for which a record of durability `memory` is not on disk.
 pub const LOG_SYNC_INTERVAL: Duration = Duration::from_millis(500);
+/// How often whoever waits for a time of the wall clock looks at it, since it may be set.
+pub const CLOCK_LOOK_INTERVAL: Duration = Duration::from_secs(30);
 /// How often is looked for records that need not be kept any more.
 pub const LOG_RETENTION_INTERVAL: Duration = Duration::from_secs(1);
 /// Topics whose files are kept open.

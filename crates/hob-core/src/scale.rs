@@ -18,6 +18,7 @@
 
 use crate::limit::{QUEUE_CALLS_MAX, START_BACKOFF_MAX, START_BACKOFF_MIN};
 use crate::spec::ScaleSpec;
+use crate::unit::millis;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A call that waits or runs; numbers grow in the order of arrival.
@@ -249,8 +250,8 @@ impl Scale {
 
     /// Puts the next start off, twice as long each time.
     fn failed(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
-        let first = u64::try_from(START_BACKOFF_MIN.as_millis()).unwrap_or(u64::MAX);
-        let longest = u64::try_from(START_BACKOFF_MAX.as_millis()).unwrap_or(u64::MAX);
+        let first = millis(START_BACKOFF_MIN);
+        let longest = millis(START_BACKOFF_MAX);
         let pause_ms = first.saturating_mul(1 << self.failures.min(20)).min(longest);
         self.failures = self.failures.saturating_add(1);
         self.blocked_until_ms = now_ms + pause_ms;

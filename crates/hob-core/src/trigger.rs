@@ -7,6 +7,7 @@
 use crate::filter::Filter;
 use crate::limit;
 use crate::name::{FunctionName, TopicName, TriggerName};
+use crate::port::TopicSettings;
 use crate::schedule::{Missed, Overlap};
 use crate::unit::millis;
 use serde::{Deserialize, Serialize};
@@ -200,6 +201,18 @@ impl Default for TopicSpec {
             bytes: limit::TOPIC_BYTES_DEFAULT,
             events: None,
             dedup_ms: millis(limit::DEDUP_WINDOW_DEFAULT),
+        }
+    }
+}
+
+impl From<TopicSpec> for TopicSettings {
+    fn from(spec: TopicSpec) -> Self {
+        Self {
+            age_ms: spec.age_ms,
+            bytes: spec.bytes,
+            records: spec.events.unwrap_or(u64::MAX),
+            dedup_ms: spec.dedup_ms,
+            bytes_max: limit::TOPIC_BYTES_CEILING,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! **Why.** A bare number in a settings file hides its unit; so settings are text with a unit, and
 //! one parser reads them all.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Reads a size such as `128 MiB`, `64KB`, `1 GiB` or `512` (bytes).
 ///
@@ -50,6 +50,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 /// Whole milliseconds of a time; the largest number for one that has more.
 pub fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A time of the wall clock in milliseconds since the Unix epoch; one before that counts as that.
+pub fn unix_ms(time: SystemTime) -> u64 {
+    millis(time.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// Reads a rate such as `100/s`, `10/m` or `5/2s`: so many, and in how many milliseconds.

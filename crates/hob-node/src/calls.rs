@@ -15,7 +15,9 @@ mod results;
 
 pub(crate) use message::{Ended, Message};
 
-use crate::bus::{Bus, Placed, now_ms};
+use crate::bus::ingress::DURABILITY;
+use crate::bus::{Bus, Placed};
+use crate::clock::now_ms;
 use crate::identity;
 use crate::sync::lock;
 use hob_core::code::Code;
@@ -266,7 +268,7 @@ fn accepted(id: &str) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static(RESPOND_ASYNC));
-    headers.insert(HeaderName::from_static("hob-durability"), HeaderValue::from_static("disk"));
+    headers.insert(DURABILITY, HeaderValue::from_static("disk"));
     for (name, text) in [(LOCATION, format!("{PATH}{id}")), (CALL_ID, id.to_owned())] {
         headers.extend(HeaderValue::try_from(text).ok().map(|value| (name, value)));
     }

@@ -29,12 +29,6 @@ pub(crate) fn secret() -> String {
     format!("{}{}", first.simple(), second.simple())
 }
 
-/// Milliseconds since the Unix epoch.
-pub(crate) fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// Whether two secrets are equal, in a time that depends on their lengths only.
 pub(crate) fn same_secret(given: &[u8], expected: &[u8]) -> bool {
     let difference = given.iter().zip(expected).fold(0u8, |all, (a, b)| all | (a ^ b));

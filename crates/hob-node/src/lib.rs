@@ -8,6 +8,7 @@
 pub mod apps;
 mod bus;
 mod calls;
+mod clock;
 mod control;
 mod delivery;
 mod dispatcher;

@@ -12,8 +12,9 @@
 //! **Not here:** choosing a function within a revision ([`hob_core::route`]).
 
 use arc_swap::{ArcSwap, Guard};
+use hob_core::code::Code;
 use hob_core::digest::Digest;
-use hob_core::fault::Result;
+use hob_core::fault::{Fault, Result};
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
 use hob_core::route::Table;
 use hob_core::spec::AppSpec;
@@ -157,6 +158,17 @@ impl LiveRevision {
         let routes = Table::new(&spec.routes, &spec.triggers.event_routes)?;
         let (app, digest) = (spec.app.clone(), spec.digest());
         Ok(Self { app, number, digest, created_ms, spec, routes, functions, alive: watch::Sender::new(()) })
+    }
+
+    /// The instances of a function.
+    ///
+    /// # Errors
+    /// `HOB-0353` when the revision does not have it.
+    pub(crate) fn pool(&self, function: &FunctionName) -> Result<&Arc<Pool>> {
+        self.functions.get(function).ok_or_else(|| {
+            let what = format!("revision {} of app `{}` has no function `{function}`", self.number, self.app);
+            Fault::new(Code::FunctionNotFound, what).hint(format!("hob show {}", self.app))
+        })
     }
 
     /// Resolves when nobody holds the revision any more: no table and no call.

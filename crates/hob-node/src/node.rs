@@ -3,13 +3,13 @@
 use crate::apps::{Addresses, Apps, Parts};
 use crate::bus::Bus;
 use crate::calls::Calls;
+use crate::clock;
 use crate::control::{self, Control, Guard};
 use crate::delivery::{self, Delivery};
 use crate::dispatcher::Dispatcher;
 use crate::entrance::Entrances;
 use crate::gateway::routing::Rules;
 use crate::gateway::{self, Gateway};
-use crate::identity;
 use crate::listener::Listener;
 use crate::live::{Live, LiveTable};
 use crate::logs::Logs;
@@ -230,6 +230,6 @@ fn info(url: &str, domain: &str) -> NodeInfo {
         url: url.to_owned(),
         domain: domain.to_owned(),
         pid: std::process::id(),
-        started_ms: identity::now_ms(),
+        started_ms: clock::now_ms(),
     }
 }

@@ -4,12 +4,13 @@
 //! a node that is killed between deciding and remembering publishes it once: its id is its time.
 //!
 //! **How.** One task for all schedules. [`hob_core::schedule`] decides; this module stores what was
-//! decided, after it was done. The wall clock is looked at at least every half minute, since it may be set.
+//! decided, after it was done.
 //!
 //! **Not here:** how the run reaches its function ([`crate::delivery`]).
 
+use crate::bus::Bus;
 use crate::bus::position::{self, Key, Runs};
-use crate::bus::{Bus, now_ms};
+use crate::clock::{now_ms, sleep_until};
 use crate::delivery::Delivery;
 use crate::live::Live;
 use crate::task::Tasks;
@@ -27,8 +28,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 
-/// How often the wall clock is looked at.
-const LOOK: Duration = Duration::from_secs(30);
 /// Next runs that are shown.
 const NEXT_SHOWN: usize = 5;
 /// The type of a run's event.
@@ -79,9 +78,8 @@ impl Schedules {
         let mut asked = self.changed.subscribe();
         loop {
             let wake_ms = self.fire_due().await;
-            let left = wake_ms.map_or(LOOK, |wake| Duration::from_millis(wake.saturating_sub(now_ms())));
             tokio::select! {
-                () = tokio::time::sleep(left.min(LOOK)) => {}
+                () = sleep_until(wake_ms) => {}
                 _ = asked.changed() => {}
                 changed = changes.changed() => {
                     if changed.is_err() {

@@ -14,10 +14,11 @@ use hob_core::id::InvocationId;
 use hob_core::limit::{LOG_BYTES_PER_SECOND, LOG_LINE_BYTES_MAX, LOG_TAIL_LINES};
 use hob_core::name::{AppName, FunctionName};
 use hob_core::port::{LogRecord, LogSink, Spawn, Stream};
+use hob_core::unit::unix_ms;
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// One stream of one instance, cut into lines. Usable from synchronous and asynchronous code.
@@ -111,9 +112,8 @@ fn record(
     stream: Stream,
     text: String,
 ) -> LogRecord {
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     LogRecord {
-        time_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+        time_ms: unix_ms(SystemTime::now()),
         app: code.app.clone(),
         revision: code.revision,
         function: code.name.clone(),

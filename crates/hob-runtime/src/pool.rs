@@ -27,7 +27,7 @@ use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{GRACE_CEILING, QUEUE_CALLS_MAX, QUEUE_WAIT_MAX};
 use hob_core::scale::{CallId, Effect, Event, InstanceId, Scale, Sharing};
-use hob_core::unit::show_duration;
+use hob_core::unit::{millis, show_duration};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -492,7 +492,7 @@ impl Shared {
     }
 
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+        millis(self.epoch.elapsed())
     }
 
     fn call_timeout(&self) -> Fault {

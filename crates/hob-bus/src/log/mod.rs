@@ -45,6 +45,7 @@ use hob_core::name::TopicName;
 use hob_core::port::{
     Appended, BoxFuture, Durability, Log, NewRecord, Page, ReadLimit, TopicSettings, TopicState,
 };
+use hob_core::unit::unix_ms;
 use keeper::Keeper;
 use message::{Append, Item, Job, Request};
 use std::collections::BTreeMap;
@@ -53,7 +54,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 use tokio::sync::{mpsc, oneshot};
 use topic::Topic;
 
@@ -114,9 +115,7 @@ fn io_fault(action: &str, path: &Path, error: &io::Error) -> Fault {
 }
 
 fn system_clock() -> Clock {
-    // A clock before 1970 counts as 1970.
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    Arc::new(move || u64::try_from(now()).unwrap_or(u64::MAX))
+    Arc::new(|| unix_ms(SystemTime::now()))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

@@ -9,12 +9,10 @@ use super::frame::{SEGMENT_HEAD_BYTES, Salt};
 use super::index::{Entry, Index};
 use super::note::{Acknowledged, Found};
 use hob_core::fault::Fault;
-use hob_core::limit::{
-    DEDUP_WINDOW_DEFAULT, LOG_PREPARED_BYTES_MIN, LOG_SEGMENT_BYTES, LOG_TAIL_BYTES, TOPIC_AGE_DEFAULT,
-    TOPIC_BYTES_CEILING, TOPIC_BYTES_DEFAULT,
-};
+use hob_core::limit::{LOG_PREPARED_BYTES_MIN, LOG_SEGMENT_BYTES, LOG_TAIL_BYTES};
 use hob_core::name::TopicName;
 use hob_core::port::{Record, TopicSettings};
+use hob_core::trigger::TopicSpec;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -127,18 +125,6 @@ pub(super) struct Start {
     pub(super) blind: bool,
 }
 
-/// What a topic keeps until it is told otherwise.
-pub(super) fn default_settings() -> TopicSettings {
-    let ms = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    TopicSettings {
-        age_ms: ms(TOPIC_AGE_DEFAULT),
-        bytes: TOPIC_BYTES_DEFAULT,
-        records: u64::MAX,
-        dedup_ms: ms(DEDUP_WINDOW_DEFAULT),
-        bytes_max: TOPIC_BYTES_CEILING,
-    }
-}
-
 /// The file of a segment.
 pub(super) fn segment_path(folder: &Path, base: u64) -> PathBuf {
     folder.join(format!("{base:020}.log"))
@@ -200,7 +186,7 @@ impl State {
             newest_ms: None,
             oldest: None,
             damage: Vec::new(),
-            settings: default_settings(),
+            settings: TopicSpec::default().into(),
             settled: 0,
             read_only: None,
             keys: Keys::Unread,

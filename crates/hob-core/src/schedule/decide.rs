@@ -30,6 +30,7 @@
 
 use super::Schedule;
 use crate::limit::{MISSED_RUNS_MAX, SCHEDULE_JITTER_CEILING, SCHEDULE_LATE_MAX, SKIPPED_RUNS_COUNTED_MAX};
+use crate::unit::millis;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -274,7 +275,7 @@ impl Runs<'_> {
     /// When a due run may begin.
     fn ripe_at(&self, due_ms: u64) -> u64 {
         let jitter = self.rules.jitter.min(SCHEDULE_JITTER_CEILING);
-        let longest_ms = u64::try_from(jitter.as_millis()).unwrap_or(u64::MAX);
+        let longest_ms = millis(jitter);
         if longest_ms == 0 {
             return due_ms;
         }
@@ -293,7 +294,7 @@ impl Runs<'_> {
     /// The runs after `from_ms` up to `newest_ms` that are not late, in order. They are few: no schedule is
     /// due more often than each second.
     fn on_time(&self, from_ms: u64, newest_ms: u64, now_ms: u64) -> Vec<u64> {
-        let late_ms = u64::try_from(SCHEDULE_LATE_MAX.as_millis()).expect("the limit is a minute");
+        let late_ms = millis(SCHEDULE_LATE_MAX);
         let mut found = Vec::new();
         let mut at_ms = Some(newest_ms);
         while let Some(due_ms) = at_ms.filter(|due_ms| *due_ms > from_ms) {

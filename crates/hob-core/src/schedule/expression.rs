@@ -160,7 +160,7 @@ fn every(text: &str, time: &str) -> Result<Kind> {
         let end = rest[unit..].find(|c: char| !c.is_ascii_alphabetic()).map_or(rest.len(), |end| unit + end);
         let part = unit::parse_duration(&rest[..end])
             .map_err(|_| refuse(&format!("is `{time}`, but has to be numbers with `s`, `m`, `h` or `d`")))?;
-        sum_ms = sum_ms.saturating_add(u64::try_from(part.as_millis()).unwrap_or(u64::MAX));
+        sum_ms = sum_ms.saturating_add(unit::millis(part));
         rest = rest[end..].trim_start();
     }
     if time.is_empty() {

@@ -8,13 +8,14 @@
 use super::window::Entry;
 use super::{Reason, Settings, crash};
 use crate::limit::DELIVERY_BACKOFF_CEILING;
+use crate::unit::millis;
 
 /// The pause after the `nth` failure in a row, in milliseconds.
 pub(super) fn pause_ms(settings: &Settings, nth: u32, after_ms: Option<u64>, random: u64) -> u64 {
     let factor = 1_u64 << nth.saturating_sub(1).min(40);
     let whole = settings.backoff_min_ms.saturating_mul(factor).min(settings.backoff_max_ms);
     let half = whole / 2;
-    let ceiling_ms = u64::try_from(DELIVERY_BACKOFF_CEILING.as_millis()).unwrap_or(u64::MAX);
+    let ceiling_ms = millis(DELIVERY_BACKOFF_CEILING);
     (half + random % (whole - half + 1)).max(after_ms.unwrap_or(0)).min(ceiling_ms)
 }
 

@@ -4,6 +4,7 @@ use super::ready::{self, Role};
 use super::record::{self, Stored};
 use super::retire;
 use super::{Apps, Report, Step, Turn, shelf, triggers};
+use crate::clock::now_ms;
 use crate::live::{LiveApp, LiveRevision, LiveTable};
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::GRACE_DEFAULT;
@@ -12,10 +13,11 @@ use hob_core::name::{AppName, RevisionNumber};
 use hob_core::port::Write;
 use hob_core::rollout::{self, Plan, Record, Request};
 use hob_core::spec::AppSpec;
+use hob_core::unit::millis;
 use hob_core::wire::Deployed;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// See [`Apps::deploy`].
 pub(super) async fn deploy(apps: &Arc<Apps>, spec: AppSpec, report: &Report) -> Result<Deployed> {
@@ -237,15 +239,10 @@ impl Turn {
 
     /// Gives the turn back, then sweeps what the change has left over.
     async fn end(self, done: Result<Deployed>, began: Instant) -> Result<Deployed> {
-        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let took_ms = millis(began.elapsed());
         let apps = Arc::clone(&self.apps);
         drop(self);
         shelf::sweep(&apps).await;
         done.map(|deployed| Deployed { took_ms, ..deployed })
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,6 +8,7 @@
 
 use super::Apps;
 use crate::bus::position::{self, Key, positions, schedules};
+use crate::clock::now_ms;
 use crate::live::LiveApp;
 use hob_core::fault::Result;
 use hob_core::name::{AppName, TopicName};
@@ -64,9 +65,9 @@ pub(super) async fn writes<'a>(
         writes.push(match trigger {
             Trigger::Position(topic, start) => {
                 let from = apps.bus.start(topic, *start).await?;
-                position::write(key.clone(), &Snapshot::first(from, crate::bus::now_ms()), None)?
+                position::write(key.clone(), &Snapshot::first(from, now_ms()), None)?
             }
-            Trigger::Runs => position::write(key.clone(), &position::Runs::new(crate::bus::now_ms()), None)?,
+            Trigger::Runs => position::write(key.clone(), &position::Runs::new(now_ms()), None)?,
         });
     }
     let gone = before.into_keys().filter(|key| !after.contains_key(key));

@@ -80,6 +80,16 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// That Hob said no.
+    pub(crate) fn of(fault: &Fault) -> Self {
+        Self {
+            code: Some(fault.code().text().to_owned()),
+            status: Some(fault.status()),
+            answer: Some(fault.message().to_owned()),
+            ..Self::default()
+        }
+    }
+
     /// One line for people.
     pub(crate) fn text(&self) -> String {
         let answer = self.answer.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
@@ -97,12 +107,7 @@ impl Failure {
 impl Letter {
     /// For an event that was never published, since it was too deep in a chain.
     pub(super) fn of_loop(topic: &TopicName, fault: &Fault) -> Self {
-        let failure = Failure {
-            code: Some(fault.code().text().to_owned()),
-            status: Some(fault.status()),
-            answer: Some(fault.message().to_owned()),
-            ..Failure::default()
-        };
+        let failure = Failure::of(fault);
         let (subscription, topic) = (None, topic.clone());
         Self { subscription, topic, sequence: 0, generation: 0, reason: "loop", attempts: 0, failure }
     }
@@ -144,10 +149,7 @@ impl Letter {
 
 /// The beginning of an answer as an attribute may hold it (CloudEvents 1.0.2, section 3.1).
 fn harmless(answer: &str) -> String {
-    let mut end = answer.len().min(DEAD_LETTER_ANSWER_BYTES_MAX);
-    while !answer.is_char_boundary(end) {
-        end -= 1;
-    }
+    let end = answer.floor_char_boundary(DEAD_LETTER_ANSWER_BYTES_MAX);
     answer[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
 }
 
@@ -208,19 +210,33 @@ impl Bus {
     /// # Errors
     /// Those of the log and the store.
     pub(crate) async fn letters(&self, topic: &TopicName, from: u64, most: usize) -> Result<Vec<DeadLetter>> {
-        let dealt = self.dealt(topic).await?.0;
-        let (mut found, mut from) = (Vec::new(), from);
+        let (dealt, mut found) = (self.dealt(topic).await?.0, Vec::new());
+        let more = |letter| {
+            found.push(letter);
+            found.len() < most
+        };
+        self.open_letters(topic, &dealt, from, more).await?;
+        Ok(found)
+    }
+
+    /// Shows the letters from a sequence on that are not dealt with, as long as `more` are wanted.
+    async fn open_letters(
+        &self,
+        topic: &TopicName,
+        dealt: &Dealt,
+        mut from: u64,
+        mut more: impl FnMut(DeadLetter) -> bool,
+    ) -> Result<()> {
         loop {
             let page = self.read(topic, from, PAGE).await?;
-            if page.events.is_empty() && page.next <= from {
-                return Ok(found);
+            if page.is_end(from) {
+                return Ok(());
             }
             from = page.next;
             let open = page.events.into_iter().filter(|placed| !dealt.letters.contains(placed.sequence));
             for letter in open.filter_map(|placed| shown(topic, &placed)) {
-                found.push(letter);
-                if found.len() == most {
-                    return Ok(found);
+                if !more(letter) {
+                    return Ok(());
                 }
             }
         }
@@ -244,13 +260,17 @@ impl Bus {
         let _one_at_a_time = self.letters.lock().await;
         let (mut dealt, mut version) = self.dealt(topic).await?;
         let mut chosen = sequences.to_vec();
-        if chosen.is_empty() {
-            chosen = self.open_letters(topic, &dealt).await?;
-        }
-        for sequence in &chosen {
+        for sequence in sequences {
             if dealt.letters.contains(*sequence) || self.letter(topic, *sequence).await.is_err() {
                 return Err(not_found(topic, *sequence));
             }
+        }
+        if chosen.is_empty() {
+            let more = |letter: DeadLetter| {
+                chosen.push(letter.sequence);
+                true
+            };
+            self.open_letters(topic, &dealt, 0, more).await?;
         }
         let mut count = 0;
         for group in chosen.chunks(PAGE.records) {
@@ -267,19 +287,6 @@ impl Bus {
         }
         self.trim_letters(topic, &dealt).await?;
         Ok(count)
-    }
-
-    async fn open_letters(&self, topic: &TopicName, dealt: &Dealt) -> Result<Vec<u64>> {
-        let (mut open, mut from) = (Vec::new(), 0);
-        loop {
-            let page = self.read(topic, from, PAGE).await?;
-            if page.events.is_empty() && page.next <= from {
-                return Ok(open);
-            }
-            from = page.next;
-            let letters = page.events.iter().filter(|placed| shown(topic, placed).is_some());
-            open.extend(letters.map(|placed| placed.sequence).filter(|at| !dealt.letters.contains(*at)));
-        }
     }
 
     /// Publishes the event once more, for the subscription that gave it up alone. It is delivered by

@@ -17,7 +17,7 @@ use hob_core::unit::show_bytes;
 use hob_core::wire::Published;
 use hob_runtime::body::{self, Body};
 use hob_runtime::outbound::Caller;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -28,7 +28,7 @@ pub(super) const ROOM_UNIT: usize = 1 << 10;
 /// The trace of whoever sends events that name none themselves (W3C Trace Context).
 const TRACEPARENT: &str = "traceparent";
 /// The header of an acknowledgement that says how safe the events are.
-const DURABILITY: &str = "hob-durability";
+pub(crate) const DURABILITY: HeaderName = HeaderName::from_static("hob-durability");
 
 impl Bus {
     /// Publishes the events of a request; `caller` is the function that sent it, if one did.

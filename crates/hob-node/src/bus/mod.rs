@@ -14,7 +14,6 @@ pub(crate) mod ingress;
 pub(crate) mod position;
 mod topics;
 
-use crate::identity;
 use crate::sync::lock;
 use hob_core::code::Code;
 use hob_core::event::record::{self, Stored};
@@ -63,6 +62,13 @@ pub(crate) struct Events {
     pub(crate) events: Vec<Placed>,
     /// Where to go on. What is neither here nor comes from there on is gone.
     pub(crate) next: u64,
+}
+
+impl Events {
+    /// Whether nothing stands in the topic from `from` on, where it was read.
+    pub(crate) fn is_end(&self, from: u64) -> bool {
+        self.events.is_empty() && self.next <= from
+    }
 }
 
 impl Bus {
@@ -276,9 +282,4 @@ impl Bus {
             None => Ok(()),
         }
     }
-}
-
-/// Milliseconds since the Unix epoch.
-pub(crate) fn now_ms() -> u64 {
-    identity::now_ms()
 }

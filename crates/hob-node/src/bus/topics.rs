@@ -3,7 +3,7 @@
 use super::position::Key;
 use crate::sync::lock;
 use hob_core::fault::Result;
-use hob_core::limit::{ASYNC_RESULT_KEPT, ASYNC_RESULTS_MAX, DEDUP_WINDOW_CEILING, TOPIC_BYTES_CEILING};
+use hob_core::limit::{ASYNC_RESULT_KEPT, ASYNC_RESULTS_MAX, DEDUP_WINDOW_CEILING};
 use hob_core::name::TopicName;
 use hob_core::port::{Log, TopicSettings};
 use hob_core::spec::AppSpec;
@@ -107,14 +107,7 @@ impl Topics {
 
 impl Known {
     fn settings(&self, topic: &TopicName) -> TopicSettings {
-        let spec = self.specs.get(topic).copied().unwrap_or_else(|| default_of(topic));
-        TopicSettings {
-            age_ms: spec.age_ms,
-            bytes: spec.bytes,
-            records: spec.events.unwrap_or(u64::MAX),
-            dedup_ms: spec.dedup_ms,
-            bytes_max: TOPIC_BYTES_CEILING,
-        }
+        self.specs.get(topic).copied().unwrap_or_else(|| default_of(topic)).into()
     }
 
     /// Before which sequence nobody waits; `None` while that is not known.

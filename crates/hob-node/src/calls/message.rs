@@ -3,6 +3,7 @@
 //! **Not here:** anything about attempts; [`Ended`] only carries what was found out.
 
 use super::CALL_ID;
+use crate::bus::Placed;
 use bytes::{BufMut, Bytes, BytesMut};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -194,8 +195,13 @@ impl Message {
         Ok(bytes.freeze())
     }
 
+    /// What a record of calls or results holds; `None` for one that is neither.
+    pub(crate) fn of(placed: &Placed) -> Option<Self> {
+        placed.stored.event.data.as_ref().and_then(Self::decode)
+    }
+
     /// Reads what [`Message::encode`] wrote; `None` for anything else.
-    pub(crate) fn decode(bytes: &Bytes) -> Option<Self> {
+    fn decode(bytes: &Bytes) -> Option<Self> {
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
         let head = serde_json::from_slice(&bytes[..end]).ok()?;
         Some(Self { head, body: bytes.slice(end + 1..) })

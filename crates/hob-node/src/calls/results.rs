@@ -77,9 +77,7 @@ impl Results {
         };
         let Some(sequence) = sequence else { return Ok(None) };
         let placed = self.bus.event(&results_topic(app), sequence).await?;
-        Ok(placed.and_then(|placed| {
-            Some((Message::decode(placed.stored.event.data.as_ref()?)?, placed.published_ms))
-        }))
+        Ok(placed.and_then(|placed| Some((Message::of(&placed)?, placed.published_ms))))
     }
 
     /// Reads what was there before the node started.
@@ -87,7 +85,7 @@ impl Results {
         let (topic, mut from) = (results_topic(app), 0);
         loop {
             let page = self.bus.read(&topic, from, PAGE).await?;
-            if page.events.is_empty() && page.next <= from {
+            if page.is_end(from) {
                 return Ok(());
             }
             from = page.next;

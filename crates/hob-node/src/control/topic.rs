@@ -207,7 +207,7 @@ async fn write(
                 return lines.fail(fault).await;
             }
         };
-        let at_the_end = page.events.is_empty() && page.next <= from;
+        let at_the_end = page.is_end(from);
         from = page.next;
         for placed in page.events {
             if left == 0 || !lines.send(&shown(topic, &placed)).await {

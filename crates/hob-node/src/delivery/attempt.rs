@@ -30,7 +30,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 /// The number of the attempt, from 1.
-const ATTEMPT: HeaderName = HeaderName::from_static("hob-attempt");
+pub(super) const ATTEMPT: HeaderName = HeaderName::from_static("hob-attempt");
 /// The topic that the event comes from.
 const TOPIC: HeaderName = HeaderName::from_static("hob-topic");
 /// Its number there.
@@ -68,13 +68,7 @@ pub(crate) struct Attempted {
 
 impl Attempted {
     pub(super) fn refused(fault: &Fault, outcome: Outcome) -> Self {
-        let failure = Failure {
-            code: Some(fault.code().text().to_owned()),
-            status: Some(fault.status()),
-            answer: Some(fault.message().to_owned()),
-            ..Failure::default()
-        };
-        Self { outcome, failure }
+        Self { outcome, failure: Failure::of(fault) }
     }
 }
 
@@ -83,12 +77,9 @@ impl Attempt<'_> {
     pub(super) async fn make(&self) -> Attempted {
         let function = &self.spec.function;
         let destination = format!("http://{function}.{}.internal{}", self.key.app, self.spec.path);
-        let Some(pool) = self.revision.functions.get(function) else {
-            let what = format!(
-                "revision {} of app `{}` has no function `{function}`",
-                self.revision.number, self.key.app
-            );
-            return Attempted::refused(&Fault::new(Code::FunctionNotFound, what), Outcome::Rejected);
+        let pool = match self.revision.pool(function) {
+            Ok(pool) => pool,
+            Err(fault) => return Attempted::refused(&fault, Outcome::Rejected),
         };
         let target = Target { revision: Arc::clone(&self.revision), pool: Arc::clone(pool) };
         let reply = dispatcher::call(target, self.cause(), self.request()).await;
@@ -236,7 +227,7 @@ pub(super) fn record_of(
     failure: &Failure,
 ) -> Event {
     let kind = if condition == "Success" { "dev.hob.delivery.succeeded" } else { "dev.hob.delivery.failed" };
-    let now = hob_core::event::timestamp(crate::bus::now_ms());
+    let now = hob_core::event::timestamp(crate::clock::now_ms());
     let answer = failure.answer.as_deref().unwrap_or_default();
     let payload = serde_json::from_str(answer).unwrap_or_else(|_| serde_json::Value::from(answer));
     let request = &placed.stored.event;

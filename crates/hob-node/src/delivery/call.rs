@@ -5,7 +5,7 @@
 //! that has an end, the last answer is the result, and the call has failed.
 
 use super::Parts;
-use super::attempt::{Attempted, collect, record_of};
+use super::attempt::{ATTEMPT, Attempted, collect, record_of};
 use super::outcome;
 use crate::bus::Placed;
 use crate::bus::dead::{Failure, Letter};
@@ -21,12 +21,9 @@ use hob_core::fault::{Fault, Result};
 use hob_core::name::{FunctionName, TopicName};
 use hob_core::port::Durability;
 use hob_core::subscription::Outcome;
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{StatusCode, header::HeaderName};
 use std::sync::Arc;
-
-/// The number of the attempt, from 1.
-const ATTEMPT: HeaderName = HeaderName::from_static("hob-attempt");
 
 /// Makes the call; when it has ended, its result is kept.
 pub(super) async fn make(
@@ -36,13 +33,12 @@ pub(super) async fn make(
     placed: &Placed,
     number: u32,
 ) -> Attempted {
-    let Some(message) = placed.stored.event.data.as_ref().and_then(Message::decode) else {
+    let Some(message) = Message::of(placed) else {
         return Attempted::refused(&Fault::internal("a stored call cannot be read"), Outcome::Rejected);
     };
-    let Some(pool) = revision.functions.get(function) else {
-        let what =
-            format!("revision {} of app `{}` has no function `{function}`", revision.number, revision.app);
-        return Attempted::refused(&Fault::new(Code::FunctionNotFound, what), Outcome::Rejected);
+    let pool = match revision.pool(function) {
+        Ok(pool) => pool,
+        Err(fault) => return Attempted::refused(&fault, Outcome::Rejected),
     };
     let mut request = message.to_request();
     let trace = placed.stored.trace.and_then(|trace| HeaderValue::try_from(trace.to_string()).ok());
@@ -108,7 +104,7 @@ pub(super) async fn give_up(
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, text)]);
     let answer = Bytes::from(failure.answer.clone().unwrap_or_default());
     let result = Message::answer(status.unwrap_or(StatusCode::GATEWAY_TIMEOUT), &headers, answer, ended);
-    let message = placed.stored.event.data.as_ref().and_then(Message::decode);
+    let message = Message::of(placed);
     keep(parts, revision, function, placed, result, message.as_ref().and_then(Message::callback)).await?;
     let topic = destination_of(revision, function, false);
     record(parts, revision, function, placed, topic, (letter.attempts, "RetriesExhausted"), failure).await
@@ -151,7 +147,7 @@ async fn record(
 
 /// Sends a result to the address that the caller named, as far as the function may reach it.
 pub(super) async fn call_back(parts: &Parts, revision: &Arc<LiveRevision>, placed: &Placed) -> Attempted {
-    let message = placed.stored.event.data.as_ref().and_then(Message::decode);
+    let message = Message::of(placed);
     let Some((message, url)) = message.and_then(|message| {
         let url = message.callback()?.to_owned();
         Some((message, url))

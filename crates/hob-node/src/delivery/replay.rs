@@ -6,8 +6,9 @@
 
 use super::Parts;
 use super::attempt::{Attempt, Attempted};
+use crate::bus::Placed;
 use crate::bus::position::Key;
-use crate::bus::{Placed, now_ms};
+use crate::clock::now_ms;
 use crate::live::LiveRevision;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -87,11 +88,7 @@ fn revision(parts: &Parts, asked: &ReplayRequest) -> Result<Arc<LiveRevision>> {
 
 /// A function gets every event, in the form in which a subscription of its own would.
 fn one(revision: &LiveRevision, function: &FunctionName) -> Result<Receiver> {
-    if !revision.functions.contains_key(function) {
-        let what =
-            format!("revision {} of app `{}` has no function `{function}`", revision.number, revision.app);
-        return Err(Fault::new(Code::FunctionNotFound, what).hint(format!("hob show {}", revision.app)));
-    }
+    revision.pool(function)?;
     let known = revision.spec.triggers.deliveries().find(|spec| spec.function == *function);
     let spec = known.cloned().unwrap_or_else(|| DeliverySpec {
         function: function.clone(),
@@ -145,7 +142,7 @@ where
     let (mut from, mut events, mut delivered, mut failed) = (replay.from, 0, 0, 0);
     'pages: loop {
         let page = replay.parts.bus.read(&replay.topic, from, PAGE).await?;
-        if page.events.is_empty() && page.next <= from {
+        if page.is_end(from) {
             break;
         }
         from = page.next;

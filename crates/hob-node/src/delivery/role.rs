@@ -145,7 +145,7 @@ impl Desk {
                 return (if own { Wanted::Deliver } else { Wanted::Skip }, None);
             }
             Role::Callbacks => {
-                let message = stored.event.data.as_ref().and_then(calls::Message::decode);
+                let message = calls::Message::of(placed);
                 let own = message.is_some_and(|message| message.callback().is_some());
                 return (if own { Wanted::Deliver } else { Wanted::Skip }, None);
             }
@@ -165,7 +165,7 @@ impl Desk {
             return (Wanted::Skip, None);
         }
         let key = self.order_key(&revision, stored);
-        let expired = stored.event.expires_ms().is_some_and(|expires| expires <= crate::bus::now_ms());
+        let expired = stored.event.expires_ms().is_some_and(|expires| expires <= crate::clock::now_ms());
         (if expired { Wanted::Expired } else { Wanted::Deliver }, key)
     }
 

@@ -9,9 +9,10 @@
 use super::Parts;
 use super::attempt::Attempted;
 use super::role::{Desk, Role};
+use crate::bus::Placed;
 use crate::bus::dead::Failure;
 use crate::bus::position::{self, Key};
-use crate::bus::{Placed, now_ms};
+use crate::clock::{now_ms, sleep_until};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{
@@ -23,9 +24,7 @@ use hob_core::subscription::{
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 
 /// Reports that wait for the worker; those who report wait when it is full.
 const REPORTS_MAX: usize = 256;
@@ -406,19 +405,6 @@ impl Worker {
     }
 }
 
-/// Sleeps until a time of the wall clock, but looks at that every half minute: it may be set.
-async fn sleep_until(at_ms: Option<u64>) {
-    const LOOK: Duration = Duration::from_secs(30);
-    let Some(at_ms) = at_ms else { return std::future::pending().await };
-    loop {
-        let left = at_ms.saturating_sub(now_ms());
-        if left == 0 {
-            return;
-        }
-        tokio::time::sleep_until(Instant::now() + Duration::from_millis(left).min(LOOK)).await;
-    }
-}
-
 /// What is said of an event whose own time is over.
 fn expired(placed: &Placed) -> Failure {
     let expiry = placed.stored.event.text("expirytime").unwrap_or_default();
@@ -429,11 +415,7 @@ fn expired(placed: &Placed) -> Failure {
 /// Cuts what is kept of an answer.
 fn shorten(answer: &mut Option<String>) {
     if let Some(text) = answer {
-        let mut end = text.len().min(DEAD_LETTER_ANSWER_BYTES_MAX);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
+        text.truncate(text.floor_char_boundary(DEAD_LETTER_ANSWER_BYTES_MAX));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::strict::Exchange;
 use crate::listener::Place;
+use hob_core::unit::millis;
 use http::HeaderValue;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -93,7 +94,7 @@ impl Busy {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let now = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now = millis(self.0.began.elapsed());
         self.0.idle_since_ms.store(now, Ordering::Relaxed);
         self.0.active.fetch_sub(1, Ordering::Relaxed);
     }

@@ -7,14 +7,13 @@ use hob_core::fault::{Fault, Result};
 use hob_core::name::{AppName, TriggerName};
 use hob_core::near::nearest;
 use hob_core::trigger::StartAt;
-use hob_core::unit::parse_duration;
+use hob_core::unit::{millis, parse_duration, unix_ms};
 use hob_core::wire::TriggersQuery;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// Now, in milliseconds since the Unix epoch.
 pub(super) fn now_ms() -> u64 {
-    let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
+    unix_ms(SystemTime::now())
 }
 
 /// Reads `2026-07-01T09:30:00Z`, or `1h` and `-1h` for so long ago; for clap.
@@ -27,7 +26,7 @@ pub(super) fn time_ms(text: &str) -> Result<u64, String> {
 fn read_time_ms(text: &str, now_ms: u64) -> Option<u64> {
     timestamp_ms(text).or_else(|| {
         let ago = parse_duration(text.strip_prefix('-').unwrap_or(text)).ok()?;
-        Some(now_ms.saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)))
+        Some(now_ms.saturating_sub(millis(ago)))
     })
 }
 

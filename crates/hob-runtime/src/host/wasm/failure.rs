@@ -78,9 +78,7 @@ pub(super) fn log(
     // The debug form would show the node's own stack as well.
     let stack = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
     let mut text = format!("{}\n{stack}", trap_text(error));
-    if text.len() > LOG_LINE_BYTES_MAX {
-        text.truncate((0..=LOG_LINE_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0));
-    }
+    text.truncate(text.floor_char_boundary(LOG_LINE_BYTES_MAX));
     for line in text.lines().filter(|line| !line.is_empty()) {
         crate::log::platform(&*environment.logs, code, instance, invocation, line);
     }

@@ -17,7 +17,7 @@ use hob_core::fault::{Fault, Result};
 use hob_core::limit::{EVENT_BATCH_BYTES_MAX, EVENT_BATCH_MAX};
 use hob_core::name::TopicName;
 use hob_core::port::Durability;
-use hob_core::unit::{show_bytes, show_duration};
+use hob_core::unit::{millis, show_bytes, show_duration};
 use serde::Serialize;
 use std::cell::RefCell;
 use std::os::fd::AsFd;
@@ -117,7 +117,7 @@ impl<'a> Stream<'a> {
 
     /// What is sent so far.
     pub(super) fn summary(&self) -> Summary {
-        let took_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let took_ms = millis(self.begun.elapsed());
         Summary { took_ms, ..self.summary.borrow().clone() }
     }
 
