@@ -21,6 +21,7 @@ pub mod manifest;
 pub mod name;
 pub mod near;
 pub mod port;
+pub mod random;
 pub mod rollout;
 pub mod route;
 pub mod scale;

@@ -7,28 +7,13 @@ mod simulated;
 use super::{Broken, Clock, Options, SegmentLog};
 use hob_core::name::TopicName;
 use hob_core::port::ReadLimit;
+use hob_core::random::Random;
 use simulated::SimulatedDisk;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use tokio::runtime::Runtime;
 
 const ALL: ReadLimit = ReadLimit { records: usize::MAX, bytes: usize::MAX };
-
-/// SplitMix64: seeded, so that a failure can be repeated.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    fn one_in(&mut self, bound: u64) -> bool {
-        self.below(bound) == 0
-    }
-}
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     static RUNTIME: LazyLock<Runtime> =

@@ -1,11 +1,10 @@
 //! Engine `file` under kills and damaged files: nothing acknowledged is lost, nothing wrong is read.
 
-use crate::support::{
-    KillTest, Random, acknowledged, block_on, child_folder, copy_folder, file_engine, writers,
-};
+use crate::support::{KillTest, acknowledged, block_on, child_folder, copy_folder, file_engine, writers};
 use hob_bus::Engine;
 use hob_core::code::Code;
 use hob_core::port::{Expect, State, Write};
+use hob_core::random::Random;
 use std::fs;
 use std::path::{Path, PathBuf};
 

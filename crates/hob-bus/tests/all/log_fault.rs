@@ -2,10 +2,11 @@
 //! wrong is read.
 
 use crate::support::{
-    ALL, KillTest, Random, acknowledged, block_on, child_folder, copy_folder, file_engine, name, writers,
+    ALL, KillTest, acknowledged, block_on, child_folder, copy_folder, file_engine, name, writers,
 };
 use hob_bus::Engine;
 use hob_core::port::{Durability, NewRecord, ReadLimit};
+use hob_core::random::Random;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@ use hob_core::code::Code;
 use hob_core::fault::Result;
 use hob_core::name::TopicName;
 use hob_core::port::ReadLimit;
+use hob_core::random::Random;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -67,22 +68,6 @@ pub(crate) async fn together<T>(list: impl Iterator<Item = impl Future<Output = 
     })
     .await;
     list.into_iter().filter_map(|(_, result)| result).collect()
-}
-
-/// SplitMix64: seeded, so that a failure can be repeated.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    pub(crate) fn place(&mut self, bound: usize) -> usize {
-        usize::try_from(self.below(bound as u64)).unwrap()
-    }
 }
 
 pub(crate) fn copy_folder(from: &Path, to: &Path) {

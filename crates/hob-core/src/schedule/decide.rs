@@ -30,6 +30,7 @@
 
 use super::Schedule;
 use crate::limit::{MISSED_RUNS_MAX, SCHEDULE_JITTER_CEILING, SCHEDULE_LATE_MAX, SKIPPED_RUNS_COUNTED_MAX};
+use crate::random::mix;
 use crate::unit::millis;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -307,14 +308,6 @@ impl Runs<'_> {
         found.reverse();
         found
     }
-}
-
-/// Spreads all bits over all bits (the finaliser of SplitMix64).
-fn mix(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
 }
 
 #[cfg(test)]

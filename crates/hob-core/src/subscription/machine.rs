@@ -5,13 +5,14 @@
 
 use super::crash::{Marks, after_crash};
 use super::rate::Bucket;
-use super::retry::{pause_ms, random, verdict};
+use super::retry::{pause_ms, verdict};
 use super::snapshot::{Saves, Snapshot, Waiting};
 use super::window::{Entry, Stage, Window};
 use super::{
     Bounds, CLOCK_SLACK_MS, Candidate, Counters, Delivery, Effect, FAILURE_PAUSE_MS, Input, Outcome, Ranges,
     Reason, Settings, Stats, Wanted,
 };
+use crate::random::Random;
 use std::collections::BTreeMap;
 
 /// One subscription. Times are milliseconds since the Unix epoch; they may jump.
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 pub struct Machine {
     pub(super) settings: Settings,
     pub(super) bounds: Bounds,
-    pub(super) seed: u64,
+    pub(super) random: Random,
     pub(super) generation: u32,
     pub(super) cursor: u64,
     pub(super) done: Ranges,
@@ -58,7 +59,7 @@ impl Machine {
         let mut machine = Self {
             settings,
             bounds: Bounds { window: bounds.window.max(1), page: bounds.page.max(1), ..bounds },
-            seed,
+            random: Random(seed),
             generation: 1,
             cursor,
             done: Ranges::default(),
@@ -367,7 +368,7 @@ impl Machine {
         if self.mutation == super::simulation::Mutation::Retry {
             return self.window.place(sequence, Stage::Blocked);
         }
-        let pause_ms = pause_ms(&settings, nth, after_ms, random(&mut self.seed));
+        let pause_ms = pause_ms(&settings, nth, after_ms, self.random.number());
         self.window.place(sequence, Stage::Waiting(self.now_ms.saturating_add(pause_ms)));
     }
 

@@ -32,19 +32,10 @@ pub(super) fn verdict(settings: &Settings, entry: &Entry, now_ms: u64) -> Option
     }
 }
 
-/// The next number of a sequence that looks random (SplitMix64, which passes the usual tests and needs one
-/// word of state).
-pub(super) fn random(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *seed;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{pause_ms, random};
+    use super::pause_ms;
+    use crate::random::Random;
     use crate::subscription::Settings;
 
     #[test]
@@ -62,10 +53,10 @@ mod tests {
             (1, Some(60_000), 60_000, 60_000),
             (1, Some(u64::MAX), 24 * 3_600_000, 24 * 3_600_000),
         ];
-        let mut seed = 1;
+        let mut random = Random(1);
         for (nth, after_ms, shortest, longest) in table {
             let pauses: Vec<u64> =
-                (0..4000).map(|_| pause_ms(&settings, *nth, *after_ms, random(&mut seed))).collect();
+                (0..4000).map(|_| pause_ms(&settings, *nth, *after_ms, random.number())).collect();
             let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
             let slack = (longest - shortest) / 100;
             assert!(*least >= *shortest && *least <= shortest + slack, "{nth} {after_ms:?}: {least}");

@@ -4,7 +4,7 @@ use crate::child::{Child, How, Place};
 use crate::collect::{read, topic};
 use crate::history::Stored;
 use crate::load::control;
-use crate::random::{Random, Repeat, seed};
+use crate::random::{Random, Repeat, character, seed};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ const TOPICS: [&str; 3] = ["apples", "pears", "plums"];
 
 async fn publish(place: &Place, topic: &str, batch: u64, random: &mut Random) {
     let event = |n: u64, random: &mut Random| {
-        let data: String = (0..random.below(400)).map(|_| random.character(b'a', 26)).collect();
+        let data: String = (0..random.below(400)).map(|_| character(random, b'a', 26)).collect();
         json!({ "specversion": "1.0", "id": format!("{topic}-{batch}-{n}"), "source": "/damage", "type": "x",
             "datacontenttype": "text/plain", "data": data })
     };

@@ -5,7 +5,7 @@
 
 use crate::child::Place;
 use crate::history::{Call, Kind, Outcome, Sent};
-use crate::random::Random;
+use crate::random::{Random, character};
 use crate::sink::{APP, TOPIC, checksum};
 use crate::support::{Got, exchange};
 use bytes::Bytes;
@@ -168,7 +168,7 @@ impl Client {
         };
         let most = if self.random.once_in(50) { 20_000 } else { self.mix.bytes };
         let length = self.random.below(most + 1);
-        let data = (0..length).map(|_| self.random.character(b' ', 95)).collect();
+        let data = (0..length).map(|_| character(&mut self.random, b' ', 95)).collect();
         Planned {
             id: format!("c{}-{}", self.number, self.n),
             n: self.n,

@@ -84,11 +84,11 @@ impl Model {
 
     fn new_batch(&mut self) -> Batch {
         let topic = usize::try_from(self.random.below(3)).unwrap();
-        let durability = if self.random.one_in(5) { Durability::Memory } else { Durability::Disk };
-        let count = if self.random.one_in(10) { 40 } else { 1 + self.random.below(4) };
+        let durability = if self.random.once_in(5) { Durability::Memory } else { Durability::Disk };
+        let count = if self.random.once_in(10) { 40 } else { 1 + self.random.below(4) };
         let record = |_| {
             self.payloads += 1;
-            let key = self.random.one_in(2).then(|| self.random.below(40));
+            let key = self.random.once_in(2).then(|| self.random.below(40));
             self.key_of.extend(key.map(|key| (self.payloads, key)));
             (self.payloads, key)
         };
@@ -103,7 +103,7 @@ impl Model {
         self.clock.store(now + jump - 3_600_000, Ordering::Relaxed);
         for _ in 0..self.random.below(25) {
             self.clock.fetch_add(self.random.below(3), Ordering::Relaxed);
-            if self.random.one_in(12) {
+            if self.random.once_in(12) {
                 self.trim(log);
                 continue;
             }
@@ -249,7 +249,7 @@ fn try_seed(seed: u64, broken: Broken) {
         model.what = format!("seed {seed} life {life}");
         let log = open(&disk, broken, model.clock());
         let end = model.random.below(4);
-        for _ in 0..if model.random.one_in(3) { 1 + model.random.below(3) } else { 0 } {
+        for _ in 0..if model.random.once_in(3) { 1 + model.random.below(3) } else { 0 } {
             disk.add_fault(model.fault());
         }
         if end > 1 {

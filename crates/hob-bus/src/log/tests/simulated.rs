@@ -204,7 +204,7 @@ impl SimulatedDisk {
             }
         }
         for folder in inner.folders.difference(&inner.safe_folders) {
-            if random.one_in(2) {
+            if random.once_in(2) {
                 names.retain(|path, _| !path.starts_with(folder));
             }
         }

@@ -3,6 +3,7 @@
 use super::{ErrorKind, Expression};
 use crate::filter::{Attributes, Value};
 use crate::limit::{CESQL_BYTES_MAX, CESQL_TEXT_BYTES_MAX, FILTER_DEPTH_MAX};
+use crate::random::Random;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -219,13 +220,8 @@ fn no_soup_of_tokens_makes_it_panic() {
         SUBSTRING( LEFT( RIGHT( ABS( INT( BOOL( UPPER( NOPE( 'abc' LIKE 'a_' IN (1, id) EXISTS \u{e9} . _ \\";
     let tokens: Vec<&str> = TOKENS.split(' ').filter(|token| !token.is_empty()).collect();
     let event = seen("count:=3; flag:=true");
-    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = |below: usize| {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        usize::try_from(seed % below as u64).unwrap()
-    };
+    let mut random = Random(1);
+    let mut next = |below: usize| random.place(below);
     let mut understood = 0;
     for _ in 0..60_000 {
         let length = next(9) + 1;

@@ -3,6 +3,7 @@
 use super::super::Schedule;
 use super::{Decision, Fire, Missed, Overlap, Reason, Rules, Runs, State, decide, seed};
 use crate::limit::{MISSED_RUNS_MAX, SCHEDULE_LATE_MAX, SKIPPED_RUNS_COUNTED_MAX};
+use crate::random::Random;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -177,16 +178,6 @@ fn delays_differ_by_name_stay_the_same_and_keep_the_order() {
     assert_eq!(decide(&schedule, &rules, &State::new(0), wake_ms - 1, false).fire, []);
     let fire = Fire { due_ms: 2 * MINUTE_MS, made_up: false };
     assert_eq!(decide(&schedule, &rules, &State::new(0), wake_ms, false).fire, [fire]);
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        super::mix(self.0) % bound
-    }
 }
 
 /// Runs that begin, with whether they are made up, and how many are left out for which reason.

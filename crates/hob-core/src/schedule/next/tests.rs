@@ -1,6 +1,7 @@
 //! The search against a walk through every minute of two years, with random expressions.
 
 use super::super::Schedule;
+use crate::random::Random;
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
@@ -64,11 +65,11 @@ struct Chosen {
 
 impl Chosen {
     fn random(random: &mut Random) -> Chosen {
-        let (minute, minutes) = random.field(0, 59, 40);
-        let (hour, hours) = random.field(0, 23, 40);
-        let (day, days) = random.field(1, 31, 60);
-        let (month, months) = random.field(1, 12, 70);
-        let (weekday, weekdays) = random.field(0, 6, 60);
+        let (minute, minutes) = field(random, 0, 59, 40);
+        let (hour, hours) = field(random, 0, 23, 40);
+        let (day, days) = field(random, 1, 31, 60);
+        let (month, months) = field(random, 1, 12, 70);
+        let (weekday, weekdays) = field(random, 0, 6, 60);
         let restricts = |text: &str, set: u64| (text != "*").then_some(set);
         Chosen {
             text: format!("{minute} {hour} {day} {month} {weekday}"),
@@ -111,45 +112,33 @@ impl Chosen {
     }
 }
 
-/// SplitMix64.
-struct Random(u64);
+fn pick(random: &mut Random, from: u8, to: u8) -> u8 {
+    from + u8::try_from(random.below(u64::from(to - from) + 1)).unwrap()
+}
 
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let value = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (value ^ (value >> 31)) % bound
+/// A field and its values; `*` with the given chance in a hundred.
+fn field(random: &mut Random, min: u8, max: u8, open: u64) -> (String, u64) {
+    if random.below(100) < open {
+        return ("*".to_owned(), (min..=max).fold(0, |set, value| set | 1 << value));
     }
-
-    fn pick(&mut self, from: u8, to: u8) -> u8 {
-        from + u8::try_from(self.below(u64::from(to - from) + 1)).unwrap()
+    let (mut texts, mut values) = (Vec::new(), 0);
+    for _ in 0..=random.below(3) {
+        let (from, step) = (pick(random, min, max), pick(random, 1, 7.min(max - min + 1)));
+        let to = pick(random, from, max);
+        let (text, item): (String, Vec<u8>) = match random.below(4) {
+            0 => (format!("*/{step}"), (min..=max).step_by(step.into()).collect()),
+            1 => (format!("{from}-{to}"), (from..=to).collect()),
+            2 => (format!("{from}-{to}/{step}"), (from..=to).step_by(step.into()).collect()),
+            _ => (from.to_string(), vec![from]),
+        };
+        texts.push(text);
+        values = item.iter().fold(values, |set, value| set | 1 << value);
     }
-
-    /// A field and its values; `*` with the given chance in a hundred.
-    fn field(&mut self, min: u8, max: u8, open: u64) -> (String, u64) {
-        if self.below(100) < open {
-            return ("*".to_owned(), (min..=max).fold(0, |set, value| set | 1 << value));
-        }
-        let (mut texts, mut values) = (Vec::new(), 0);
-        for _ in 0..=self.below(3) {
-            let (from, step) = (self.pick(min, max), self.pick(1, 7.min(max - min + 1)));
-            let to = self.pick(from, max);
-            let (text, item): (String, Vec<u8>) = match self.below(4) {
-                0 => (format!("*/{step}"), (min..=max).step_by(step.into()).collect()),
-                1 => (format!("{from}-{to}"), (from..=to).collect()),
-                2 => (format!("{from}-{to}/{step}"), (from..=to).step_by(step.into()).collect()),
-                _ => (from.to_string(), vec![from]),
-            };
-            texts.push(text);
-            values = item.iter().fold(values, |set, value| set | 1 << value);
-        }
-        // `*/1` alone leaves a field open, and is written as such in the table.
-        if texts == ["*/1"] {
-            return ("*".to_owned(), values);
-        }
-        (texts.join(","), values)
+    // `*/1` alone leaves a field open, and is written as such in the table.
+    if texts == ["*/1"] {
+        return ("*".to_owned(), values);
     }
+    (texts.join(","), values)
 }
 
 fn at_ms(passed: usize) -> u64 {

@@ -3,7 +3,7 @@
 use super::Mutation;
 use super::check::{Facts, ensure, index};
 use super::record::{Kind, Record};
-use crate::subscription::retry::random;
+use crate::random::Random;
 use crate::subscription::{
     Bounds, CLOCK_SLACK_MS, Candidate, DEAD_LETTERS_MAX, Delivery, Effect, Input, Machine, Outcome, Rate,
     Reason, Settings, Snapshot, Wanted,
@@ -27,7 +27,7 @@ enum Event {
 /// A topic, a function, a disk, a clock, and a subscription.
 #[derive(Debug)]
 pub(in crate::subscription) struct World {
-    seed: u64,
+    random: Random,
     mutation: Mutation,
     settings: Settings,
     bounds: Bounds,
@@ -58,7 +58,7 @@ impl World {
         let mut machine = Machine::new(1, settings, bounds, seed, EPOCH_MS);
         machine.mutate(mutation);
         Self {
-            seed: seed ^ 0x5eed,
+            random: Random(seed ^ 0x5eed),
             mutation,
             settings,
             bounds,
@@ -130,7 +130,7 @@ impl World {
     }
 
     fn below(&mut self, end: u64) -> u64 {
-        random(&mut self.seed) % end
+        self.random.below(end)
     }
 
     fn chance(&mut self, percent: u64) -> bool {
