@@ -8,7 +8,7 @@
 //! everything before it is sent first, nothing after it.
 
 use super::made::Made;
-use super::{level, shown};
+use super::{level, shown, unreadable};
 use crate::client::Client;
 use crate::output::Progress;
 use hob_core::code::Code;
@@ -288,9 +288,4 @@ impl Input {
             }
         }
     }
-}
-
-fn unreadable(name: &str, error: &std::io::Error) -> Fault {
-    Fault::new(Code::FileMissing, format!("cannot read `{name}`: {error}"))
-        .hint("name a file that can be read, or `-` for standard input")
 }

@@ -147,10 +147,7 @@ fn shown(file: &str) -> String {
 
 /// The bytes of a file, or of standard input for `-`.
 fn read(file: &str, most: usize) -> Result<Vec<u8>> {
-    let unreadable = |error: std::io::Error| {
-        Fault::new(Code::FileMissing, format!("cannot read `{}`: {error}", shown(file)))
-            .hint("name a file that can be read, or `-` for standard input")
-    };
+    let unreadable = |error: std::io::Error| unreadable(&shown(file), &error);
     let source: Box<dyn Read> = match file {
         "-" => Box::new(std::io::stdin().lock()),
         _ => Box::new(std::fs::File::open(file).map_err(unreadable)?),
@@ -163,6 +160,11 @@ fn read(file: &str, most: usize) -> Result<Vec<u8>> {
             .hint("send many events with `--lines`; put large data elsewhere and name it with `dataref`"));
     }
     Ok(bytes)
+}
+
+fn unreadable(name: &str, error: &std::io::Error) -> Fault {
+    Fault::new(Code::FileMissing, format!("cannot read `{name}`: {error}"))
+        .hint("name a file that can be read, or `-` for standard input")
 }
 
 fn told(one: &Published) -> String {
