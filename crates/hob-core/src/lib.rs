@@ -13,6 +13,7 @@ pub mod code;
 pub mod digest;
 pub mod egress;
 pub mod event;
+pub mod fact;
 pub mod fault;
 pub mod filter;
 pub mod id;

@@ -7,6 +7,7 @@
 //! async runtime.
 
 use crate::digest::Digest;
+use crate::fact::{Fact, FactQuery};
 use crate::fault::Result;
 use crate::id::InvocationId;
 use crate::name::{AppName, FunctionName, RevisionNumber, TopicName};
@@ -251,6 +252,41 @@ pub struct TopicSettings {
     pub dedup_ms: u64,
     /// Nothing is appended above this size on disk, settled or not.
     pub bytes_max: u64,
+}
+
+/// Facts, kept within bounds of age and size. Losing the newest in a crash is allowed: they are told
+/// behind the call, and what must not be lost is in the log.
+pub trait Facts: Send + Sync {
+    /// Keeps facts, in the order in which they came.
+    ///
+    /// # Errors
+    /// `HOB-06xx` when they cannot be written; none are kept then.
+    fn append(&self, facts: Vec<Fact>) -> BoxFuture<'_, Result<()>>;
+
+    /// The newest facts that `query` wants, oldest first.
+    ///
+    /// # Errors
+    /// `HOB-06xx` when they cannot be read.
+    fn find(&self, query: FactQuery) -> BoxFuture<'_, Result<Vec<Fact>>>;
+
+    /// Removes what is older than `before_ms`, and the oldest until all take at most `bytes` on disk;
+    /// returns how many facts went.
+    ///
+    /// # Errors
+    /// `HOB-06xx` when the store cannot be written.
+    fn trim(&self, before_ms: u64, bytes: u64) -> BoxFuture<'_, Result<u64>>;
+
+    /// How many facts are kept, and in how many bytes.
+    ///
+    /// # Errors
+    /// `HOB-06xx` when the store cannot be read.
+    fn size(&self) -> BoxFuture<'_, Result<(u64, u64)>>;
+}
+
+/// Takes facts, never waits; what there is no room for is counted and dropped.
+pub trait FactSink: Send + Sync {
+    /// Hands over one fact.
+    fn tell(&self, fact: Fact);
 }
 
 /// Starts background tasks. The node gives it out, so that it alone decides how tasks end.

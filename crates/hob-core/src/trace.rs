@@ -3,7 +3,66 @@
 //! **How.** [`TraceContext`] is a value. New span ids come from outside, since this crate has no
 //! randomness. `tracestate` is passed on as it came, by whoever passes the headers on.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
+
+macro_rules! hex_id {
+    ($(#[$doc:meta])* $type:ident, $number:ty, $digits:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+        #[serde(try_from = "String", into = "String")]
+        #[schemars(with = "String")]
+        pub struct $type(pub $number);
+
+        impl $type {
+            /// Reads its hexadecimal digits; `None` for anything else, and for 0.
+            pub fn parse(text: &str) -> Option<Self> {
+                let whole = text.len() == $digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+                let number = <$number>::from_str_radix(text, 16).ok().filter(|number| whole && *number != 0)?;
+                Some(Self(number))
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!("{:0", $digits, "x}"), self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = String;
+            fn try_from(text: String) -> Result<Self, String> {
+                let what = concat!("is not an id of ", $digits, " hexadecimal digits");
+                Self::parse(&text).ok_or_else(|| format!("`{text}` {what}"))
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(id: $type) -> String {
+                id.to_string()
+            }
+        }
+    };
+}
+
+hex_id!(
+    /// All calls, deliveries and spans with one cause.
+    TraceId,
+    u128,
+    32
+);
+hex_id!(
+    /// One span of a trace. That of a call is the low half of its invocation id.
+    SpanId,
+    u64,
+    16
+);
 
 /// Trace id, span id and flags of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

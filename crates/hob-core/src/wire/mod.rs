@@ -5,8 +5,10 @@
 //! **How.** Plain data with JSON schemas; `docs/reference/openapi.json` is generated from them.
 
 mod event;
+mod why;
 
 pub use event::*;
+pub use why::*;
 
 use crate::digest::Digest;
 use crate::fault::FaultWire;
