@@ -312,6 +312,22 @@ pub const SCHEDULE_STEP_MAX: Duration = Duration::from_secs(36_500 * 24 * 3600);
 /// Runs left out that are counted in one decision; of more it is only said that there are more.
 pub const SKIPPED_RUNS_COUNTED_MAX: u64 = 10_000;
 
+/// Series of meters of one node: functions of revisions that were called. What is above is counted as
+/// the function `_other`.
+pub const METERS_MAX: usize = 1024;
+/// Subscriptions and schedules of one function and revision whose use is counted apart; that of more
+/// counts as none's.
+pub const METER_TRIGGERS_MAX: usize = 32;
+/// How often what was used is added to what is stored: so much of it a kill of the node can lose.
+pub const USAGE_FLUSH_EVERY: Duration = Duration::from_secs(60);
+/// Rows of one app's use in one hour or day.
+pub const USAGE_ROWS_MAX: usize = 512;
+/// How long use is kept by the hour; afterwards it is that of days.
+pub const USAGE_HOURS_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
+/// How long use is kept: 13 months.
+pub const USAGE_DAYS_KEPT: Duration = Duration::from_secs(396 * 24 * 3600);
+
+const _: () = assert!(USAGE_HOURS_KEPT.as_millis() < USAGE_DAYS_KEPT.as_millis());
 const _: () = assert!(ASYNC_BODY_BYTES_MAX < EVENT_BYTES_MAX && ASYNC_RESULT_BYTES_MAX < EVENT_BYTES_MAX);
 const _: () =
     assert!(EVENT_BYTES_MAX <= EVENT_BATCH_BYTES_MAX && EVENT_BATCH_BYTES_MAX <= LOG_GROUP_BYTES_MAX);
