@@ -10,6 +10,7 @@
 //! **Not here:** anything that waits. Waiting is `hob-node`'s and `hob-runtime`'s work.
 
 pub mod code;
+pub mod cost;
 pub mod digest;
 pub mod egress;
 pub mod event;
