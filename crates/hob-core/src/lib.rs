@@ -9,6 +9,9 @@
 //!
 //! **Not here:** anything that waits. Waiting is `hob-node`'s and `hob-runtime`'s work.
 
+pub mod alert;
+pub mod budget;
+pub mod certificate;
 pub mod code;
 pub mod cost;
 pub mod digest;
@@ -17,6 +20,7 @@ pub mod event;
 pub mod fact;
 pub mod fault;
 pub mod filter;
+pub mod forecast;
 pub mod id;
 pub mod limit;
 pub mod manifest;
@@ -34,4 +38,5 @@ pub mod trace;
 pub mod trigger;
 pub mod unit;
 pub mod usage;
+pub mod watch;
 pub mod wire;

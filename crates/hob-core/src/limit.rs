@@ -328,6 +328,23 @@ pub const USAGE_HOURS_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 pub const USAGE_DAYS_KEPT: Duration = Duration::from_secs(396 * 24 * 3600);
 
 const _: () = assert!(USAGE_HOURS_KEPT.as_millis() < USAGE_DAYS_KEPT.as_millis());
+/// Alert rules of one app.
+pub const ALERTS_PER_APP_MAX: usize = 100;
+/// Longest time for which a value has to be bad before somebody is told.
+pub const ALERT_FOR_CEILING: Duration = Duration::from_secs(24 * 3600);
+/// How long a value has to be bad, unless the rule says otherwise.
+pub const ALERT_FOR_DEFAULT: Duration = Duration::from_secs(60);
+/// A value has to be good for this long, at least, before an alert is taken back.
+pub const ALERT_CLEAR_MIN: Duration = Duration::from_secs(60);
+/// How often budgets and alert rules are looked at.
+pub const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+/// The time over which shares, percentiles and crashes are measured for alerts.
+pub const WATCH_WINDOW: Duration = Duration::from_secs(60);
+/// Percentages of one budget at which somebody is told.
+pub const BUDGET_ALERTS_MAX: usize = 10;
+/// Longest wait before an event is tried again that a spent budget holds up, so that a raised one is noticed.
+pub const BUDGET_RETRY_MAX: Duration = Duration::from_secs(15);
+
 const _: () = assert!(ASYNC_BODY_BYTES_MAX < EVENT_BYTES_MAX && ASYNC_RESULT_BYTES_MAX < EVENT_BYTES_MAX);
 const _: () =
     assert!(EVENT_BYTES_MAX <= EVENT_BATCH_BYTES_MAX && EVENT_BATCH_BYTES_MAX <= LOG_GROUP_BYTES_MAX);

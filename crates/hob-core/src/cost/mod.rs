@@ -6,16 +6,14 @@
 //! **How.** [`Sheet`] says what a place charges, [`Billed`] is use as that place counts it (rounded up, with
 //! its least memory), and [`price`] multiplies the two. A machine has one price for everything: half of it
 //! buys processor time, half memory over time, so that costs of apps add up and the rest is idle
-//! ([`Machine`]). [`change`] says what other settings would cost at known traffic.
+//! ([`Machine`]).
 //!
-//! **Not here:** counting use ([`crate::usage`]), and what is done when it costs too much
-//! ([`crate::budget`]).
+//! **Not here:** counting use ([`crate::usage`]), what other settings would cost ([`crate::forecast`]), and
+//! what is done when it costs too much ([`crate::budget`]).
 
-mod change;
 mod money;
 mod sheet;
 
-pub use change::{Change, change};
 pub use money::{Currency, Money, Price};
 pub use sheet::{Kept, Place, Sheet, Tariff, Tier};
 
@@ -200,6 +198,22 @@ fn of_machine(month: Money, machine: Machine, billed: &Billed) -> Money {
 /// What a machine costs in so many milliseconds, used or not.
 pub fn of_time(month: Money, span_ms: u64) -> Money {
     month.times(span_ms.into(), MONTH_MS.into())
+}
+
+impl Sheet {
+    /// What instances cost that wait for calls, for their time and their memory's time (MiB-microseconds).
+    pub fn kept(&self, machine: Machine, time_us: u128, memory_mib_us: u128) -> Money {
+        match (&self.per_month, &self.kept) {
+            (Some(price), _) => {
+                of_machine(price.amount, machine, &Billed { memory_mib_us, ..Billed::default() })
+            }
+            (None, Some(kept)) => {
+                kept.memory.times(memory_mib_us, GIB_SECOND)
+                    + kept.cpu.times(time_us * u128::from(self.vcpus), SECOND)
+            }
+            (None, None) => Money::ZERO,
+        }
+    }
 }
 
 impl Tariff {

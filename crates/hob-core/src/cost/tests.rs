@@ -1,11 +1,7 @@
 //! Prices against figures that were reckoned by hand.
 
-use super::{Billed, MONTH_MS, Machine, Money, Place, Price, Sheet, change, of_time, price};
-use crate::name::FunctionName;
-use crate::spec::AppSpec;
+use super::{Billed, MONTH_MS, Machine, Money, Place, Price, Sheet, of_time, price};
 use crate::usage::Usage;
-use serde_json::json;
-use std::collections::BTreeMap;
 
 const MACHINE: Machine = Machine { cpus: 2, memory_bytes: 4 << 30 };
 
@@ -141,47 +137,4 @@ fn free_tiers_and_months_are_proportional() {
     assert_eq!(cost(&disk, None).storage, Money::parse("0.00105678").unwrap());
     let unknown = price(&Sheet::own(None), MACHINE, &disk, None).unwrap_err();
     assert!(unknown.hint_text().unwrap().contains("--price-per-month"));
-}
-
-fn app(memory_mib: u64, timeout_ms: u64, min: u32) -> AppSpec {
-    serde_json::from_value(json!({ "app": "a", "routes": [], "functions": { "f": {
-        "host": "wasm", "contract": "wasi-http", "run": ["f.wasm"], "package": {}, "env": {},
-        "timeout_ms": timeout_ms, "memory_bytes": memory_mib << 20, "body_bytes_max": 1, "egress": null,
-        "private": false, "settings": {},
-        "scale": { "min": min, "max": 9, "concurrency": 1, "idle_ms": 1, "calls_per_instance": null },
-    } } }))
-    .unwrap()
-}
-
-#[test]
-fn a_change_of_settings_is_priced_at_known_traffic() {
-    let week = MONTH_MS / 4;
-    let function = FunctionName::new("f").unwrap();
-    // 1 000 000 calls of 999.5 ms, so that half a millisecond more makes a second: 4 000 000 s in a month.
-    let traffic = usage(1_000_000, 999_500_000_000, 0, 0);
-    let quiet = Usage::default();
-    for (what, used, before, after, expected) in [
-        // 4 000 000 s x 0.125 GB = 500 000 GB-s x 0.0000166667 = 8.33335, and 0.80 for 4 000 000 calls.
-        ("the same", traffic, app(128, 30_000, 0), app(128, 30_000, 0), None),
-        ("memory", traffic, app(128, 30_000, 0), app(256, 30_000, 0), Some(("9.13335", "17.4667"))),
-        // Calls are cut at 499.5 ms.
-        (
-            "timeout",
-            Usage { wall_us: 999_500_000_000, ..traffic },
-            app(128, 30_000, 0),
-            app(128, 500, 0),
-            // 500.5 ms each: 2 002 000 s x 0.125 = 250 250 GB-s = 4.170841675
-            Some(("9.13335", "4.970841675")),
-        ),
-        // 1 GB for 2 628 000 s x 0.0000041667, with and without calls.
-        ("kept", quiet, app(1024, 1000, 0), app(1024, 1000, 1), Some(("0", "10.9500876"))),
-        ("nothing used", quiet, app(128, 1000, 0), app(256, 1000, 0), None),
-    ] {
-        let usage = BTreeMap::from([(function.clone(), used)]);
-        let sheet = Sheet::shipped(Place::AwsLambda);
-        let found = change(&sheet, MACHINE, &usage, week, &before, &after).unwrap();
-        let found = found.first().map(|change| (change.before.to_string(), change.after.to_string()));
-        let expected = expected.map(|(before, after)| (before.to_owned(), after.to_owned()));
-        assert_eq!(found, expected, "{what}");
-    }
 }
