@@ -169,8 +169,13 @@ struct App {
 impl App {
     fn new(name: &str) -> Self {
         let (functions, routes) = (BTreeMap::new(), Vec::new());
-        let spec =
-            AppSpec { app: AppName::new(name).unwrap(), functions, routes, triggers: Default::default() };
+        let spec = AppSpec {
+            app: AppName::new(name).unwrap(),
+            functions,
+            routes,
+            triggers: Default::default(),
+            watch: Default::default(),
+        };
         Self { spec, files: BTreeSet::new() }
     }
 
