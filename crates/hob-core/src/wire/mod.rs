@@ -4,10 +4,12 @@
 //!
 //! **How.** Plain data with JSON schemas; `docs/reference/openapi.json` is generated from them.
 
+mod cost;
 mod event;
 mod usage;
 mod why;
 
+pub use cost::*;
 pub use event::*;
 pub use usage::*;
 pub use why::*;
