@@ -1,6 +1,7 @@
 //! Bodies on their way through a pool: requests are measured, replies hold their call's place.
 
 use super::Place;
+use super::watch::Watch;
 use crate::body::Body;
 use crate::invocation::{Context as Call, Reply};
 use bytes::Bytes;
@@ -101,32 +102,35 @@ impl http_body::Body for Limited {
 
 /// Ties the call's place to the reply: to its body, or to its connection if it switches protocols. What
 /// the body brings is counted.
-pub(super) fn guard(mut reply: Reply, place: Place, deadline: Instant, call: &Arc<Call>) -> Reply {
+pub(super) fn guard(mut reply: Reply, place: Place, watch: Watch, deadline: Instant) -> Reply {
     if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
-        reply.extensions_mut().insert(place);
+        reply.extensions_mut().insert(place.watched(watch));
         return reply;
     }
     if reply.body().is_end_stream() {
         return reply;
     }
-    let call = Arc::clone(call);
-    reply.map(|inner| Guarded { inner, place: Some(place), deadline, alarm: None, call }.boxed_unsync())
+    reply.map(|inner| {
+        Guarded { inner, place: Some(place), watch: Some(watch), deadline, alarm: None }.boxed_unsync()
+    })
 }
 
 struct Guarded {
     inner: Body,
     place: Option<Place>,
+    /// Tells of the call when its place is free again.
+    watch: Option<Watch>,
     deadline: Instant,
     /// Made when the body is waited for: most bodies are ready at once.
     alarm: Option<Pin<Box<Sleep>>>,
-    call: Arc<Call>,
 }
 
 impl Guarded {
-    /// The end: whoever learns of it can rely on everything about the call being known.
+    /// The end: whoever is told of it can rely on everything about the call being known.
     fn end(&mut self) {
         self.inner = crate::body::empty();
         self.place = None;
+        self.watch = None;
     }
 
     fn fail(&mut self, fault: Fault) -> Poll<Option<Result<Frame<Bytes>>>> {
@@ -134,6 +138,9 @@ impl Guarded {
         match self.place.take() {
             Some(place) => place.failed(),
             None => return Poll::Ready(None),
+        }
+        if let Some(mut watch) = self.watch.take() {
+            watch.failed(&fault);
         }
         Poll::Ready(Some(Err(fault)))
     }
@@ -147,7 +154,9 @@ impl http_body::Body for Guarded {
         match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(Some(Err(fault))) => self.fail(fault),
             Poll::Ready(Some(Ok(frame))) => {
-                self.call.timing.sent(frame.data_ref().map_or(0, |data| data.len() as u64));
+                if let (Some(watch), Some(data)) = (&self.watch, frame.data_ref()) {
+                    watch.sent(data.len() as u64);
+                }
                 if self.inner.is_end_stream() {
                     self.end();
                 }

@@ -133,7 +133,8 @@ impl Calls {
 #[cfg(test)]
 mod tests {
     use super::{Calls, Context};
-    use crate::invocation::Timing;
+    use crate::invocation::{Origin, Timing, Trail};
+    use hob_core::fact::CallCause;
     use hob_core::id::InvocationId;
     use hob_core::name::{AppName, FunctionName, RevisionNumber};
     use hob_core::trace::TraceContext;
@@ -153,7 +154,9 @@ mod tests {
             secure: false,
             peer: None,
             route: None,
+            origin: Origin::now(CallCause::Request),
             timing: Timing::default(),
+            trail: Trail::default(),
         })
     }
 
