@@ -187,6 +187,23 @@ pub const LOG_TAIL_LINES: usize = 5;
 /// Log records that a node keeps in memory.
 pub const LOG_RECORDS_KEPT: usize = 20_000;
 
+/// Alert rules of one app.
+pub const ALERTS_PER_APP_MAX: usize = 100;
+/// Longest time for which a value has to be bad before somebody is told.
+pub const ALERT_FOR_CEILING: Duration = Duration::from_secs(24 * 3600);
+/// How long a value has to be bad, unless the rule says otherwise.
+pub const ALERT_FOR_DEFAULT: Duration = Duration::from_secs(60);
+/// A value has to be good for this long, at least, before an alert is taken back.
+pub const ALERT_CLEAR_MIN: Duration = Duration::from_secs(60);
+/// How often budgets and alert rules are looked at.
+pub const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+/// The time over which shares, percentiles and crashes are measured for alerts.
+pub const WATCH_WINDOW: Duration = Duration::from_secs(60);
+/// Percentages of one budget at which somebody is told.
+pub const BUDGET_ALERTS_MAX: usize = 10;
+/// Longest wait before an event is tried again that a spent budget holds up, so that a raised one is noticed.
+pub const BUDGET_RETRY_MAX: Duration = Duration::from_secs(15);
+
 /// Time in which a stopping node lets running calls finish.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -312,38 +329,6 @@ pub const SCHEDULE_STEP_MAX: Duration = Duration::from_secs(36_500 * 24 * 3600);
 /// Runs left out that are counted in one decision; of more it is only said that there are more.
 pub const SKIPPED_RUNS_COUNTED_MAX: u64 = 10_000;
 
-/// Series of meters of one node: functions of revisions that were called. What is above is counted as
-/// the function `_other`.
-pub const METERS_MAX: usize = 1024;
-/// Subscriptions and schedules of one function and revision whose use is counted apart; that of more
-/// counts as none's.
-pub const METER_TRIGGERS_MAX: usize = 32;
-/// How often what was used is added to what is stored: so much of it a kill of the node can lose.
-pub const USAGE_FLUSH_EVERY: Duration = Duration::from_secs(60);
-/// Rows of one app's use in one hour or day.
-pub const USAGE_ROWS_MAX: usize = 512;
-/// How long use is kept by the hour; afterwards it is that of days.
-pub const USAGE_HOURS_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
-/// How long use is kept: 13 months.
-pub const USAGE_DAYS_KEPT: Duration = Duration::from_secs(396 * 24 * 3600);
-
-const _: () = assert!(USAGE_HOURS_KEPT.as_millis() < USAGE_DAYS_KEPT.as_millis());
-/// Alert rules of one app.
-pub const ALERTS_PER_APP_MAX: usize = 100;
-/// Longest time for which a value has to be bad before somebody is told.
-pub const ALERT_FOR_CEILING: Duration = Duration::from_secs(24 * 3600);
-/// How long a value has to be bad, unless the rule says otherwise.
-pub const ALERT_FOR_DEFAULT: Duration = Duration::from_secs(60);
-/// A value has to be good for this long, at least, before an alert is taken back.
-pub const ALERT_CLEAR_MIN: Duration = Duration::from_secs(60);
-/// How often budgets and alert rules are looked at.
-pub const WATCH_INTERVAL: Duration = Duration::from_secs(2);
-/// The time over which shares, percentiles and crashes are measured for alerts.
-pub const WATCH_WINDOW: Duration = Duration::from_secs(60);
-/// Percentages of one budget at which somebody is told.
-pub const BUDGET_ALERTS_MAX: usize = 10;
-/// Longest wait before an event is tried again that a spent budget holds up, so that a raised one is noticed.
-pub const BUDGET_RETRY_MAX: Duration = Duration::from_secs(15);
 /// Facts in one file; the oldest files are removed whole.
 pub const FACTS_PER_SEGMENT: u64 = 100_000;
 /// After this long a new file of facts begins.
@@ -375,6 +360,22 @@ pub const FACTS_LISTED_MAX: usize = 10_000;
 /// Calls to the world outside that are kept of one call.
 pub const FACTS_OUTSIDE_MAX: usize = 32;
 
+/// Series of meters of one node: functions of revisions that were called. What is above is counted as
+/// the function `_other`.
+pub const METERS_MAX: usize = 1024;
+/// Subscriptions and schedules of one function and revision whose use is counted apart; that of more
+/// counts as none's.
+pub const METER_TRIGGERS_MAX: usize = 32;
+/// How often what was used is added to what is stored: so much of it a kill of the node can lose.
+pub const USAGE_FLUSH_EVERY: Duration = Duration::from_secs(60);
+/// Rows of one app's use in one hour or day.
+pub const USAGE_ROWS_MAX: usize = 512;
+/// How long use is kept by the hour; afterwards it is that of days.
+pub const USAGE_HOURS_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
+/// How long use is kept: 13 months.
+pub const USAGE_DAYS_KEPT: Duration = Duration::from_secs(396 * 24 * 3600);
+
+const _: () = assert!(USAGE_HOURS_KEPT.as_millis() < USAGE_DAYS_KEPT.as_millis());
 const _: () = assert!(ASYNC_BODY_BYTES_MAX < EVENT_BYTES_MAX && ASYNC_RESULT_BYTES_MAX < EVENT_BYTES_MAX);
 const _: () =
     assert!(EVENT_BYTES_MAX <= EVENT_BATCH_BYTES_MAX && EVENT_BATCH_BYTES_MAX <= LOG_GROUP_BYTES_MAX);

@@ -74,7 +74,7 @@ impl FunctionWatch {
             failure: ended.fault.map(Failure::from),
             times: times(ended),
             cold: context.timing.cold(),
-            used: Used { memory_bytes: self.code.spec.memory_bytes, ..Used::default() },
+            used: used(ended, &self.code),
             instance: context.trail.instance(),
             outside: context.trail.outside(),
         };
@@ -87,8 +87,18 @@ fn times(ended: &Ended<'_>) -> Times {
     Times {
         queue_us: timing.queue_us(),
         start_us: timing.start_us(),
-        load_us: 0,
+        load_us: timing.load_us(),
         answer_us: micros(ended.answer),
         total_us: micros(ended.total),
+    }
+}
+
+fn used(ended: &Ended<'_>, code: &FunctionCode) -> Used {
+    let timing = &ended.context.timing;
+    Used {
+        cpu_us: timing.cpu_us(),
+        memory_bytes: code.spec.memory_bytes,
+        bytes_in: timing.bytes_in(),
+        bytes_out: timing.bytes_out(),
     }
 }
