@@ -25,6 +25,7 @@ pub mod forecast;
 pub mod id;
 pub mod limit;
 pub mod manifest;
+pub mod measure;
 pub mod name;
 pub mod near;
 pub mod port;

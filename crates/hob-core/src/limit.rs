@@ -197,8 +197,16 @@ pub const ALERT_FOR_DEFAULT: Duration = Duration::from_secs(60);
 pub const ALERT_CLEAR_MIN: Duration = Duration::from_secs(60);
 /// How often budgets and alert rules are looked at.
 pub const WATCH_INTERVAL: Duration = Duration::from_secs(2);
-/// The time over which shares, percentiles and crashes are measured for alerts.
+/// The time over which shares and percentiles are measured for alerts.
 pub const WATCH_WINDOW: Duration = Duration::from_secs(60);
+/// The time over which crashes and failed starts are counted for alerts: several of the longest pauses between starts.
+pub const CRASH_WINDOW: Duration = Duration::from_secs(300);
+/// Crashes and failed starts of one function within that time, above which the node tells of them by itself.
+pub const CRASHES_TOLD_ABOVE: u64 = 2;
+/// Time that the gateway's certificate is still valid, below which the node tells of it by itself.
+pub const CERTIFICATE_LEFT_MIN: Duration = Duration::from_secs(14 * 24 * 3600);
+/// Percent of the data folder's disk that are free, below which the node tells of it by itself.
+pub const DISK_FREE_PERCENT_MIN: u64 = 5;
 /// Percentages of one budget at which somebody is told.
 pub const BUDGET_ALERTS_MAX: usize = 10;
 /// Longest wait before an event is tried again that a spent budget holds up, so that a raised one is noticed.
