@@ -6,6 +6,7 @@
 //! **How.** [`Node::start`] and [`Node::stop`] are each one function, readable top to bottom.
 
 pub mod apps;
+mod alerts;
 mod bus;
 mod calls;
 mod clock;

@@ -1,5 +1,6 @@
 //! Settings of one node.
 
+use hob_core::cost::Price;
 use hob_core::name::AppName;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub compiler: Vec<OsString>,
     /// Pool of reserved WASM slots; `None`: if the machine allows it.
     pub pooling: Option<bool>,
+    /// What the machine costs in a month; `None`: what `price.toml` in the data folder says.
+    pub price_per_month: Option<Price>,
 }
 
 /// Where the control API listens.

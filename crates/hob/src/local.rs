@@ -45,6 +45,7 @@ impl Temporary {
             default_app: None,
             compiler: compiler(),
             pooling: None,
+            price_per_month: None,
         })
         .await?;
         Ok(Self { node, client: Client::new(Endpoint::Unix(socket), None), data })

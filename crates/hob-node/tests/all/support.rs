@@ -71,6 +71,7 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         default_app: None,
         compiler: Vec::new(),
         pooling: Some(false),
+        price_per_month: None,
     };
     (settings, data)
 }

@@ -1,0 +1,168 @@
+//! Budgets and alerts: what is looked at now and then while functions run.
+//!
+//! **Why.** A budget that nobody watches is a wish, and a failure that nobody is told of goes on.
+//!
+//! **How.** Every few seconds, and when an app has changed, [`Alerts`] takes the use of each budget's period
+//! and sets the doors in front of functions ([`gate`]); then it measures what the rules ask for ([`sample`]),
+//! lets [`hob_core::alert`] decide, and publishes what has begun or ended as events ([`tell`]). Firing alerts
+//! and stopped budgets are stored, so that a restart neither tells twice nor opens a door.
+//!
+//! **Invariants.** One task looks; calls only pass doors.
+//!
+//! **Not here:** counting calls ([`Ledger`]), what a budget or rule means ([`hob_core::budget`],
+//! [`hob_core::alert`]).
+
+mod board;
+mod budget;
+mod gate;
+mod sample;
+mod tell;
+
+pub(crate) use gate::Doors;
+
+use crate::bus::Bus;
+use crate::clock::now_ms;
+use crate::delivery::Delivery;
+use crate::live::Live;
+use crate::sync::lock;
+use crate::task::Tasks;
+use board::Board;
+use budget::Budgets;
+use hob_core::cost::{Machine, Place, Sheet};
+use hob_core::fault::Result;
+use hob_core::limit::WATCH_INTERVAL;
+use hob_core::measure::Counts;
+use hob_core::name::{AppName, FunctionName, RevisionNumber};
+use hob_core::port::BoxFuture;
+use hob_core::usage::Usage;
+use hob_core::wire::{AlertInfo, BudgetInfo, Prices};
+use sample::Sampler;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// What was counted of calls.
+pub(crate) trait Ledger: Send + Sync {
+    /// What each function of an app used since a time, milliseconds since the Unix epoch, until now; what
+    /// belongs to no function is left out.
+    ///
+    /// # Errors
+    /// `HOB-06xx` when it cannot be read.
+    fn used<'a>(
+        &'a self,
+        app: &'a AppName,
+        since_ms: u64,
+    ) -> BoxFuture<'a, Result<BTreeMap<FunctionName, Usage>>>;
+
+    /// Counts of each function since the node started.
+    fn counts(&self) -> BTreeMap<(AppName, FunctionName, RevisionNumber), Counts>;
+
+    /// Instances of each function that could not start or ended by themselves since the node started.
+    fn crashes(&self) -> BTreeMap<(AppName, FunctionName), u64>;
+
+    /// Upper bounds of the buckets of [`Counts`], microseconds.
+    fn bounds_us(&self) -> &'static [u64];
+}
+
+/// What [`Alerts`] works with.
+pub(crate) struct Parts {
+    pub(crate) bus: Arc<Bus>,
+    pub(crate) live: Arc<Live>,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) doors: Arc<Doors>,
+    /// The machine and what it costs.
+    pub(crate) prices: Prices,
+    /// Folder of everything that the node stores: alerts tell of its disk.
+    pub(crate) data: PathBuf,
+    /// From when to when the gateway's certificate is valid, milliseconds since the Unix epoch.
+    pub(crate) certificate: Option<(u64, u64)>,
+}
+
+/// Looks at the budgets and alert rules of a node.
+pub(crate) struct Alerts {
+    bus: Arc<Bus>,
+    live: Arc<Live>,
+    ledger: Arc<dyn Ledger>,
+    prices: Prices,
+    sampler: Mutex<Sampler>,
+    budgets: Mutex<Budgets>,
+    board: Mutex<Board>,
+    /// There once something can be delivered.
+    delivery: OnceLock<Arc<Delivery>>,
+    /// Held while somebody looks.
+    looking: tokio::sync::Mutex<()>,
+}
+
+impl Alerts {
+    /// Brings back what is stored and sets every door, before anybody is called.
+    ///
+    /// # Errors
+    /// `HOB-06xx` when what is stored cannot be read.
+    pub(crate) async fn open(parts: Parts) -> Result<Arc<Self>> {
+        let board = Board::load(parts.bus.state()).await?;
+        let budgets = Budgets::load(parts.doors, parts.bus.state()).await?;
+        let this = Self {
+            bus: parts.bus,
+            live: parts.live,
+            ledger: parts.ledger,
+            prices: parts.prices,
+            sampler: Mutex::new(Sampler::new(parts.data, parts.certificate)),
+            budgets: Mutex::new(budgets),
+            board: Mutex::new(board),
+            delivery: OnceLock::new(),
+            looking: tokio::sync::Mutex::default(),
+        };
+        let table = Arc::clone(&this.live.load());
+        this.look_at_budgets(&table, now_ms()).await?;
+        Ok(Arc::new(this))
+    }
+
+    /// Looks again and again.
+    pub(crate) fn start(self: &Arc<Self>, delivery: &Arc<Delivery>, tasks: &Tasks) {
+        // It is set once: a node starts once.
+        let _ = self.delivery.set(Arc::clone(delivery));
+        let (this, mut changes) = (Arc::clone(self), self.live.changes());
+        tasks.start("alerts", async move {
+            loop {
+                this.look().await;
+                tokio::select! {
+                    changed = changes.changed() => if changed.is_err() { return },
+                    () = tokio::time::sleep(WATCH_INTERVAL) => {}
+                }
+            }
+        });
+    }
+
+    /// Looks at everything once.
+    async fn look(&self) {
+        let _one_at_a_time = self.looking.lock().await;
+        let (now_ms, table) = (now_ms(), Arc::clone(&self.live.load()));
+        if let Err(fault) = self.look_at_budgets(&table, now_ms).await {
+            tracing::error!(%fault, "budgets could not be looked at");
+        }
+        if let Err(fault) = self.look_at_rules(&table, now_ms).await {
+            tracing::error!(%fault, "alert rules could not be looked at");
+        }
+    }
+
+    /// Every budget with how it stands, by app; those of functions after their app's.
+    pub(crate) fn budgets(&self, app: Option<&AppName>) -> Vec<BudgetInfo> {
+        lock(&self.budgets).list(app)
+    }
+
+    /// Every alert rule with how it stands, the node's own first.
+    pub(crate) fn list(&self, app: Option<&AppName>) -> Vec<AlertInfo> {
+        lock(&self.board).list(app)
+    }
+
+    /// The machine and every price sheet.
+    pub(crate) const fn prices(&self) -> &Prices {
+        &self.prices
+    }
+
+    /// The price sheet of a place, and the machine.
+    pub(crate) fn sheet(&self, at: Place) -> (Sheet, Machine) {
+        let found = self.prices.sheets.iter().find(|sheet| sheet.name == at);
+        (found.cloned().unwrap_or_else(|| Sheet::shipped(at)), self.prices.machine)
+    }
+}
