@@ -1,6 +1,7 @@
 //! Every call is counted once, what is above the bound too, and the text is what Prometheus reads.
 
-use super::{Ended, Form, HistogramValue, Kind, Meters, Metric, Sample, Value, bounded};
+use super::metric::{HistogramValue, Sample, Value};
+use super::{Ended, Form, Kind, Meters, Metric, bounded};
 use hob_core::code::Owner;
 use hob_core::fact::{CallCause, Times, Used};
 use hob_core::limit::{METER_TRIGGERS_MAX, METERS_MAX};
