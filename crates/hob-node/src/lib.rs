@@ -26,11 +26,13 @@ mod problem;
 mod proxy;
 pub mod reference;
 mod schedules;
+mod scrape;
 pub mod settings;
 mod sync;
 pub mod task;
 mod telemetry;
 mod tls;
+mod usage;
 
 pub use control::openapi;
 pub use hob_runtime::host::{Detected, detect};

@@ -31,11 +31,6 @@ impl CpuTotal {
     pub fn is_final(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
-
-    /// A number that no other sum has at the same time.
-    pub fn number(&self) -> usize {
-        Arc::as_ptr(&self.0).addr()
-    }
 }
 
 /// Processor time of this thread, nanoseconds.

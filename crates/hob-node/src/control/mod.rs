@@ -15,6 +15,7 @@ mod call;
 mod fact;
 mod letter;
 mod log;
+mod metric;
 mod node;
 mod openapi;
 mod query;
@@ -35,8 +36,10 @@ use crate::dispatcher::Dispatcher;
 use crate::live::Live;
 use crate::logs::Logs;
 use crate::schedules::Schedules;
+use crate::scrape::Scrape;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
+use crate::usage::UsageBook;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::CONTROL_BODY_BYTES_MAX;
@@ -63,6 +66,7 @@ static OPERATIONS: &[&[Operation]] = &[
     topic::OPERATIONS,
     trigger::OPERATIONS,
     letter::OPERATIONS,
+    metric::OPERATIONS,
 ];
 
 /// What operations work with.
@@ -77,6 +81,8 @@ pub(crate) struct Control {
     pub(crate) schedules: Arc<Schedules>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) scrape: Arc<Scrape>,
+    pub(crate) usage: Arc<UsageBook>,
     pub(crate) node: NodeInfo,
 }
 
