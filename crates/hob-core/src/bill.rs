@@ -122,7 +122,7 @@ fn report_of(
     rows.iter_mut().for_each(|row| row.share = row.cost.total.share_of(whole));
     // Those of one time stay in order; otherwise the most expensive goes first.
     if rows.iter().all(|row| row.start_ms.is_none()) {
-        rows.sort_by(|left, right| right.cost.total.cmp(&left.cost.total));
+        rows.sort_by_key(|row| std::cmp::Reverse(row.cost.total));
     }
     Ok(CostReport {
         at: sheet.name,

@@ -5,8 +5,8 @@
 //!
 //! **How.** [`Node::start`] and [`Node::stop`] are each one function, readable top to bottom.
 
-pub mod apps;
 mod alerts;
+pub mod apps;
 mod bus;
 mod calls;
 mod clock;

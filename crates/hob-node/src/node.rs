@@ -1,5 +1,6 @@
 //! A node's life: how it starts and how it stops, each one function, readable top to bottom.
 
+use crate::alerts::{self, Alerts, Doors};
 use crate::apps::{Addresses, Apps, Parts};
 use crate::bus::Bus;
 use crate::calls::Calls;
@@ -90,7 +91,8 @@ impl Node {
             Arc::clone(&entrances),
             External::new(Arc::clone(&tasks) as _)?,
         );
-        let runtime = Runtime::open(environment(&settings, &tasks, &logs, &telemetry, &dispatcher))?;
+        let doors = Arc::new(Doors::default());
+        let runtime = Runtime::open(environment(&settings, &tasks, &logs, &telemetry, &doors, &dispatcher))?;
         let apps = Apps::new(Parts {
             state: engine.state,
             blobs: engine.blobs,
@@ -103,6 +105,16 @@ impl Node {
         })?;
         proxy::serve(inner, Arc::clone(&dispatcher), entrances, &tasks);
         apps.restore().await?;
+        let alerts = Alerts::open(alerts::Parts {
+            bus: Arc::clone(&bus),
+            live: Arc::clone(&live),
+            usage: Arc::clone(&usage),
+            doors,
+            prices: alerts::prices(&settings)?,
+            data: settings.data.clone(),
+            certificate: settings.tls.as_ref().and_then(tls::validity_ms),
+        })
+        .await?;
         let parts = delivery::Parts {
             bus: Arc::clone(&bus),
             live: Arc::clone(&live),
@@ -112,6 +124,7 @@ impl Node {
             lost: Notify::new(),
         };
         let delivery = Delivery::start(parts, told).await?;
+        alerts.start(&delivery, &tasks);
         let schedules =
             Schedules::start(Arc::clone(&bus), Arc::clone(&live), Arc::clone(&delivery), &tasks).await?;
 
@@ -142,6 +155,7 @@ impl Node {
             telemetry: Arc::clone(&telemetry),
             scrape,
             usage: Arc::clone(&usage),
+            alerts,
             node,
         });
         let control_closing = CancellationToken::new();
@@ -203,6 +217,7 @@ fn environment(
     tasks: &Arc<Tasks>,
     logs: &Arc<Logs>,
     telemetry: &Arc<Telemetry>,
+    doors: &Arc<Doors>,
     dispatcher: &Arc<Dispatcher>,
 ) -> Environment {
     Environment {
@@ -213,6 +228,7 @@ fn environment(
         spawn: Arc::clone(tasks) as _,
         logs: Arc::clone(logs) as _,
         witnesses: Arc::new(Watches(Arc::clone(telemetry))),
+        gates: Arc::clone(doors) as _,
         outbound: Arc::clone(dispatcher) as _,
         instances: AtomicU64::new(1),
     }

@@ -82,7 +82,7 @@ impl Billed {
         let step = u128::from(sheet.round_ms) * 1000;
         let time_us = (wall + calls * step / 2).max(calls * step);
         // The mean memory of the calls, by their time.
-        let memory = if wall == 0 { 0 } else { time_us * u128::from(usage.mib_us) / wall };
+        let memory = (time_us * u128::from(usage.mib_us)).checked_div(wall).unwrap_or_default();
         Self {
             calls: usage.invocations,
             time_us,

@@ -1,7 +1,7 @@
 //! Price sheets: what somewhere charges, read from dated files.
 //!
 //! **How.** A list sheet has a [`Tariff`] for each thing that is charged; a machine has one price for all of
-//! it. The shipped files are in `sheets/`; a person's own `price.toml` has the form of `own.toml`.
+//! it. The shipped files are in `sheets/`; a person's own `price.toml` says one thing, `per-month`.
 
 use super::money::{Currency, Money, Price};
 use crate::code::Code;
@@ -167,19 +167,19 @@ mod price_text {
     }
 }
 
+fn refuse(why: &str, file: &str) -> Fault {
+    let why = why.lines().collect::<Vec<_>>().join(", ");
+    Fault::new(Code::ManifestValue, format!("the price sheet cannot be read: {why}")).at(file)
+}
+
 impl Sheet {
     /// Reads a sheet; `file` names it in messages.
     ///
     /// # Errors
     /// `HOB-0103` for text that is no sheet, or one whose tiers do not rise.
     pub fn parse(text: &str, file: &str) -> Result<Self> {
-        let refuse = |why: String| {
-            Fault::new(Code::ManifestValue, format!("the price sheet cannot be read: {why}"))
-                .at(file)
-                .hint("`docs/guides/cost.md` shows what it may hold")
-        };
-        let sheet: Self = toml::from_str(text)
-            .map_err(|error| refuse(error.message().lines().collect::<Vec<_>>().join(", ")))?;
+        let refuse = |why: String| refuse(&why, file);
+        let sheet: Self = toml::from_str(text).map_err(|error| refuse(error.message().to_owned()))?;
         let tariffs = [&sheet.requests, &sheet.memory, &sheet.cpu, &sheet.storage, &sheet.egress];
         if tariffs.iter().any(|tariff| tariff.is_some()) && sheet.currency.is_none() {
             return Err(refuse("it has prices and no `currency`".to_owned()));
@@ -200,6 +200,22 @@ impl Sheet {
         let found = SHIPPED.iter().find(|(name, _)| *name == place);
         let (_, text) = found.expect("every place has a sheet, which a test reads");
         Self::parse(text, place.word()).expect("shipped sheets can be read, as a test shows")
+    }
+
+    /// Reads a person's own price: `per-month = "40 EUR"`; `file` names it in messages.
+    ///
+    /// # Errors
+    /// As [`Sheet::parse`].
+    pub fn parse_own(text: &str, file: &str) -> Result<Self> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        struct Own {
+            per_month: String,
+        }
+        let own = toml::from_str::<Own>(text).map_err(|error| error.message().to_owned());
+        let price = own.and_then(|own| Price::parse(&own.per_month));
+        let price = price.map_err(|why| refuse(&why, file).hint("write `per-month = \"40 EUR\"`"))?;
+        Ok(Self::own(Some(price)))
     }
 
     /// The sheet of a machine with this price.

@@ -92,7 +92,8 @@ impl Board {
         }
         for (name, rule) in rules {
             let sample = sample(&name, &rule);
-            let (known, alert) = self.rules.entry(name.clone()).or_insert_with(|| (rule.clone(), Alert::default()));
+            let (known, alert) =
+                self.rules.entry(name.clone()).or_insert_with(|| (rule.clone(), Alert::default()));
             *known = rule;
             if let Some(turn) = alert.step(known, sample.clone(), now_ms) {
                 turns.push((name, known.clone(), turn, sample));

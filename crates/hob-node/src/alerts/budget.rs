@@ -8,8 +8,8 @@
 //! What was used when a budget stopped is stored: a kill may lose the last minute of what was counted, and the
 //! door has to stay shut.
 
-use super::gate::{Doors, Of};
 use super::Alerts;
+use super::gate::{Doors, Of};
 use crate::bus::position;
 use crate::live::{LiveApp, LiveTable};
 use crate::sync::lock;
@@ -150,13 +150,15 @@ impl Alerts {
             for (function, spec) in app.current.spec.watch.budgets() {
                 let of = (app.name.clone(), function.cloned());
                 let (since_ms, _) = period(spec.per, now_ms);
+                // Before use is read: a call that ends in between counts twice rather than not at all.
                 let counted = running(app, function);
-                let used = self.ledger.used(&app.name, since_ms).await?;
-                let mut sum = lock(&self.budgets).used_at_stop(&of, since_ms);
-                let mut of_ledger = Usage::default();
-                let parts = used.iter().filter(|(name, _)| function.is_none_or(|function| function == *name));
-                parts.for_each(|(_, usage)| of_ledger += usage);
-                sum = later(&sum, &of_ledger);
+                let used = self.ledger.used(since_ms, now_ms).await?;
+                let of_this = |(owner, name): &&(AppName, FunctionName)| {
+                    *owner == app.name && function.is_none_or(|function| function == name)
+                };
+                let mut sum = Usage::default();
+                used.iter().filter(|(key, _)| of_this(key)).for_each(|(_, usage)| sum += usage);
+                let sum = later(&sum, &lock(&self.budgets).used_at_stop(&of, since_ms));
                 let (sheet, machine) = self.sheet(spec.at);
                 let standing = assess(spec, &sum, &sheet, machine, now_ms);
                 if standing.stopped {

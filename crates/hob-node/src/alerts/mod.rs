@@ -9,12 +9,13 @@
 //!
 //! **Invariants.** One task looks; calls only pass doors.
 //!
-//! **Not here:** counting calls ([`Ledger`]), what a budget or rule means ([`hob_core::budget`],
+//! **Not here:** counting calls ([`crate::telemetry`], [`crate::usage`]), what a budget or rule means ([`hob_core::budget`],
 //! [`hob_core::alert`]).
 
 mod board;
 mod budget;
 mod gate;
+mod ledger;
 mod sample;
 mod tell;
 
@@ -24,51 +25,31 @@ use crate::bus::Bus;
 use crate::clock::now_ms;
 use crate::delivery::Delivery;
 use crate::live::Live;
+use crate::settings::Settings;
 use crate::sync::lock;
 use crate::task::Tasks;
+use crate::usage::UsageBook;
 use board::Board;
 use budget::Budgets;
 use hob_core::cost::{Machine, Place, Sheet};
 use hob_core::fault::Result;
 use hob_core::limit::WATCH_INTERVAL;
-use hob_core::measure::Counts;
-use hob_core::name::{AppName, FunctionName, RevisionNumber};
-use hob_core::port::BoxFuture;
-use hob_core::usage::Usage;
+use hob_core::name::AppName;
 use hob_core::wire::{AlertInfo, BudgetInfo, Prices};
+use hob_runtime::machine;
+use ledger::Ledger;
 use sample::Sampler;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// What was counted of calls.
-pub(crate) trait Ledger: Send + Sync {
-    /// What each function of an app used since a time, milliseconds since the Unix epoch, until now; what
-    /// belongs to no function is left out.
-    ///
-    /// # Errors
-    /// `HOB-06xx` when it cannot be read.
-    fn used<'a>(
-        &'a self,
-        app: &'a AppName,
-        since_ms: u64,
-    ) -> BoxFuture<'a, Result<BTreeMap<FunctionName, Usage>>>;
-
-    /// Counts of each function since the node started.
-    fn counts(&self) -> BTreeMap<(AppName, FunctionName, RevisionNumber), Counts>;
-
-    /// Instances of each function that could not start or ended by themselves since the node started.
-    fn crashes(&self) -> BTreeMap<(AppName, FunctionName), u64>;
-
-    /// Upper bounds of the buckets of [`Counts`], microseconds.
-    fn bounds_us(&self) -> &'static [u64];
-}
+/// Says what the machine costs, in the data folder.
+const PRICE_FILE: &str = "price.toml";
 
 /// What [`Alerts`] works with.
 pub(crate) struct Parts {
     pub(crate) bus: Arc<Bus>,
     pub(crate) live: Arc<Live>,
-    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) usage: Arc<UsageBook>,
     pub(crate) doors: Arc<Doors>,
     /// The machine and what it costs.
     pub(crate) prices: Prices,
@@ -82,7 +63,7 @@ pub(crate) struct Parts {
 pub(crate) struct Alerts {
     bus: Arc<Bus>,
     live: Arc<Live>,
-    ledger: Arc<dyn Ledger>,
+    ledger: Ledger,
     prices: Prices,
     sampler: Mutex<Sampler>,
     budgets: Mutex<Budgets>,
@@ -104,7 +85,7 @@ impl Alerts {
         let this = Self {
             bus: parts.bus,
             live: parts.live,
-            ledger: parts.ledger,
+            ledger: Ledger::new(parts.usage),
             prices: parts.prices,
             sampler: Mutex::new(Sampler::new(parts.data, parts.certificate)),
             budgets: Mutex::new(budgets),
@@ -165,4 +146,23 @@ impl Alerts {
         let found = self.prices.sheets.iter().find(|sheet| sheet.name == at);
         (found.cloned().unwrap_or_else(|| Sheet::shipped(at)), self.prices.machine)
     }
+}
+
+/// The price sheets of a node: the shipped ones, and what its own machine costs, by its settings or by
+/// `price.toml` in its data folder.
+///
+/// # Errors
+/// `HOB-0103` for a `price.toml` that cannot be understood.
+pub(crate) fn prices(settings: &Settings) -> Result<Prices> {
+    let file = settings.data.join(PRICE_FILE);
+    let own = match (&settings.price_per_month, std::fs::read_to_string(&file)) {
+        (Some(price), _) => Sheet::own(Some(price.clone())),
+        (None, Ok(text)) => Sheet::parse_own(&text, &file.display().to_string())?,
+        (None, Err(_)) => Sheet::own(None),
+    };
+    let listed = [Place::AwsLambda, Place::CloudRun].map(Sheet::shipped);
+    Ok(Prices {
+        machine: Machine { cpus: machine::cpus(), memory_bytes: machine::memory_bytes() },
+        sheets: std::iter::once(own).chain(listed).collect(),
+    })
 }

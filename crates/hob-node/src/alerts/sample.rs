@@ -1,12 +1,13 @@
 //! Measuring what alert rules ask for.
 //!
-//! **How.** Counts of calls come from the ledger and are compared with those of a minute ago; lag and dead
+//! **How.** Counts of calls come from the meters and are compared with those of a minute ago; lag and dead
 //! letters are asked for only where a rule wants them.
 
 use super::Alerts;
 use super::board::Name;
 use crate::live::LiveTable;
 use crate::sync::lock;
+use crate::telemetry::meter::bounds_us;
 use hob_core::alert::Sample;
 use hob_core::fault::Result;
 use hob_core::limit::{CRASH_WINDOW, WATCH_WINDOW};
@@ -64,13 +65,14 @@ impl Alerts {
     /// Measures what these rules need.
     pub(super) async fn measure(&self, rules: &BTreeMap<Name, AlertSpec>, now_ms: u64) -> Result<Measured> {
         let wants = |metric| rules.values().any(|rule| rule.metric == metric);
-        let mut measured = Measured { bounds_us: self.ledger.bounds_us(), ..Measured::default() };
+        let mut measured = Measured { bounds_us: bounds_us(), ..Measured::default() };
+        let meters = self.bus.telemetry().meters();
         {
             let mut sampler = lock(&self.sampler);
-            for ((app, function, _), counts) in sampler.calls.gained(now_ms, &self.ledger.counts()) {
+            for ((app, function, _), counts) in sampler.calls.gained(now_ms, &meters.counts()) {
                 measured.calls.entry((app, function)).or_default().add(&counts);
             }
-            measured.crashes = sampler.crashes.gained(now_ms, &self.ledger.crashes());
+            measured.crashes = sampler.crashes.gained(now_ms, &meters.crashes());
             measured.certificate = sampler.certificate.map(|(from_ms, to_ms)| {
                 let us = |ms: u64| ms.saturating_mul(1000);
                 (us(now_ms.saturating_sub(from_ms)), us(to_ms.saturating_sub(now_ms)))
@@ -85,7 +87,8 @@ impl Alerts {
                 Some(delivery) => delivery.list().await,
                 None => Vec::new(),
             };
-            measured.lags = all.into_iter().map(|info| (info.app, info.name, info.spec.topic, info.lag)).collect();
+            measured.lags =
+                all.into_iter().map(|info| (info.app, info.name, info.spec.topic, info.lag)).collect();
         }
         if wants(Metric::DeadLetters) {
             let all = self.bus.letter_topics().await?;
@@ -97,7 +100,12 @@ impl Alerts {
 
 impl Measured {
     /// The value for a rule; `None` where there is nothing to measure.
-    pub(super) fn sample(&self, app: Option<&AppName>, rule: &AlertSpec, table: &LiveTable) -> Option<Sample> {
+    pub(super) fn sample(
+        &self,
+        app: Option<&AppName>,
+        rule: &AlertSpec,
+        table: &LiveTable,
+    ) -> Option<Sample> {
         match rule.metric {
             Metric::ErrorShare | Metric::ColdStartShare | Metric::LatencyP99 | Metric::QueueTime => {
                 let mut sum = Counts::default();
@@ -119,13 +127,19 @@ impl Measured {
                         && rule.topic.as_ref().is_none_or(|wanted| wanted == topic)
                 });
                 let most = all.max_by_key(|(_, _, _, lag)| *lag);
-                most.map(|(_, name, _, lag)| Sample { value: lag * 1000, of: Some(format!("subscription {name}")) })
+                most.map(|(_, name, _, lag)| Sample {
+                    value: lag * 1000,
+                    of: Some(format!("subscription {name}")),
+                })
             }
             Metric::DeadLetters => {
                 let topics = dead_topics(app?, rule, table);
                 let letters = topics.iter().filter_map(|topic| Some((topic, *self.letters.get(topic)?)));
                 let most = letters.max_by_key(|(_, letters)| *letters);
-                let sample = most.map(|(topic, letters)| Sample { value: letters * 1000, of: Some(format!("topic {topic}")) });
+                let sample = most.map(|(topic, letters)| Sample {
+                    value: letters * 1000,
+                    of: Some(format!("topic {topic}")),
+                });
                 Some(sample.unwrap_or_default())
             }
             Metric::CertificateAge => self.certificate.map(|(age_us, _)| plain(age_us)),

@@ -34,7 +34,8 @@ impl Told<'_> {
             Turn::Ended { since_ms, told_ms } => (RESOLVED, "resolved", since_ms, told_ms),
         };
         let of = self.app.map_or("node", |app| app.as_str());
-        let mut event = Event::new(format!("{of}-{}-{told_ms}-{word}", self.name), format!("/alerts/{of}"), kind);
+        let mut event =
+            Event::new(format!("{of}-{}-{told_ms}-{word}", self.name), format!("/alerts/{of}"), kind);
         event.time = Some(timestamp(self.now_ms));
         event.subject = Some(self.name.to_owned());
         event.datacontenttype = Some("application/json".to_owned());
@@ -113,7 +114,14 @@ mod tests {
                 r#"{"specversion":"1.0","id":"shop-errors-2000-resolved""#,
             ),
         ] {
-            let told = Told { app: Some(&app), name: "errors", rule: &rule, turn, sample: Some(&sample), now_ms: 9000 };
+            let told = Told {
+                app: Some(&app),
+                name: "errors",
+                rule: &rule,
+                turn,
+                sample: Some(&sample),
+                now_ms: 9000,
+            };
             let text = json::to_value(&told.event()).to_string();
             assert!(text.starts_with(expected), "\n{text}\n{expected}");
         }

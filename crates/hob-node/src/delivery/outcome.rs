@@ -8,8 +8,8 @@ use hob_core::code::Code;
 use hob_core::fault::Fault;
 use hob_core::limit::BUDGET_RETRY_MAX;
 use hob_core::subscription::Outcome;
-use http::header::RETRY_AFTER;
 use hob_core::unit::millis;
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 
 /// Judges an answer. `code` is there when Hob answered in the function's place.

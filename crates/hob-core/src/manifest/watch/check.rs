@@ -99,7 +99,7 @@ fn check_alert(what: &str, alert: &AlertSpec, app: &AppSpec) -> Result<()> {
     let known = |name: &TriggerName| {
         app.triggers.subscriptions.contains_key(name) || app.triggers.schedules.contains_key(name)
     };
-    if let Some(name) = alert.subscription.as_ref().filter(|name| !known(*name)) {
+    if let Some(name) = alert.subscription.as_ref().filter(|name| !known(name)) {
         let why = format!("{what} names subscription `{name}`, which the app has not");
         return Err(Fault::new(Code::SubscriptionNotFound, why)
             .with_status(400)

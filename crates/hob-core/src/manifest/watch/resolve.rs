@@ -70,7 +70,7 @@ impl Context<'_> {
         let spec = AlertSpec {
             metric,
             bound: self.bound(metric)?,
-            for_ms: millis(value(&alert.lasts).unwrap_or(default_for(metric))),
+            for_ms: millis(value(&alert.lasts).unwrap_or_else(|| default_for(metric))),
             function: value(&alert.function),
             topic: value(&alert.topic),
             subscription: value(&alert.subscription),

@@ -14,10 +14,12 @@
 //! **Not here:** gauges that are read when somebody asks ([`crate::scrape`]).
 
 mod cells;
+mod counts;
 mod metric;
 mod show;
 mod text;
 
+pub(crate) use counts::bounds_us;
 pub(crate) use metric::{Kind, Metric, bounded};
 pub(crate) use text::Form;
 
@@ -49,6 +51,8 @@ pub(crate) struct Ended<'a> {
     pub(crate) cold: bool,
     /// What it used.
     pub(crate) used: Used,
+    /// It was refused before it began, since a budget is spent: no use, and nothing to measure.
+    pub(crate) refused: bool,
 }
 
 /// What a meter is of.
@@ -154,6 +158,9 @@ impl Meter {
         let Ended { cause, status, owner, times, cold, .. } = ended;
         self.calls[cause_index(cause)][outcome_index(*status, *owner)].add(1);
         self.classes[class_index(*status)].add(1);
+        if ended.refused {
+            return;
+        }
         self.duration.observe(times.total_us);
         self.queue.observe(times.queue_us);
         if *cold {
@@ -237,6 +244,7 @@ impl Meter {
 #[derive(Default)]
 pub(crate) struct Meters {
     known: Mutex<BTreeMap<Key, Arc<Meter>>>,
+    crashes: counts::Crashes,
 }
 
 impl Meters {
