@@ -41,4 +41,5 @@ pub mod trigger;
 pub mod unit;
 pub mod usage;
 pub mod watch;
+pub mod why;
 pub mod wire;

@@ -23,6 +23,7 @@ use crate::telemetry::meter::{Kind, Metric};
 use crate::telemetry::{Telemetry, Watches};
 use crate::tls;
 use crate::usage::UsageBook;
+use crate::why::Why;
 use hob_bus::{Engine, EngineSettings};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -105,16 +106,7 @@ impl Node {
         })?;
         proxy::serve(inner, Arc::clone(&dispatcher), entrances, &tasks);
         apps.restore().await?;
-        let alerts = Alerts::open(alerts::Parts {
-            bus: Arc::clone(&bus),
-            live: Arc::clone(&live),
-            usage: Arc::clone(&usage),
-            doors,
-            prices: alerts::prices(&settings)?,
-            data: settings.data.clone(),
-            certificate: settings.tls.as_ref().and_then(tls::validity_ms),
-        })
-        .await?;
+        let alerts = Alerts::open(alerts::Parts::new(&settings, &bus, &live, &usage, doors)?).await?;
         let parts = delivery::Parts {
             bus: Arc::clone(&bus),
             live: Arc::clone(&live),
@@ -130,6 +122,15 @@ impl Node {
 
         let url = url(&addresses, settings.http, &http);
         let rules = Rules { default_app: settings.default_app.clone(), addresses };
+        let why = Why {
+            live: Arc::clone(&live),
+            bus: Arc::clone(&bus),
+            delivery: Arc::clone(&delivery),
+            schedules: Arc::clone(&schedules),
+            telemetry: Arc::clone(&telemetry),
+            logs: Arc::clone(&logs),
+            rules: rules.clone(),
+        };
         let gateway = Gateway::new(
             Arc::clone(&live),
             Arc::clone(&bus),
@@ -157,6 +158,7 @@ impl Node {
             usage: Arc::clone(&usage),
             alerts,
             node,
+            why,
         });
         let control_closing = CancellationToken::new();
         let mut control_addresses = Vec::new();

@@ -28,6 +28,7 @@ use crate::live::Live;
 use crate::settings::Settings;
 use crate::sync::lock;
 use crate::task::Tasks;
+use crate::tls;
 use crate::usage::UsageBook;
 use board::Board;
 use budget::Budgets;
@@ -47,16 +48,40 @@ const PRICE_FILE: &str = "price.toml";
 
 /// What [`Alerts`] works with.
 pub(crate) struct Parts {
-    pub(crate) bus: Arc<Bus>,
-    pub(crate) live: Arc<Live>,
-    pub(crate) usage: Arc<UsageBook>,
-    pub(crate) doors: Arc<Doors>,
+    bus: Arc<Bus>,
+    live: Arc<Live>,
+    usage: Arc<UsageBook>,
+    doors: Arc<Doors>,
     /// The machine and what it costs.
-    pub(crate) prices: Prices,
+    prices: Prices,
     /// Folder of everything that the node stores: alerts tell of its disk.
-    pub(crate) data: PathBuf,
+    data: PathBuf,
     /// From when to when the gateway's certificate is valid, milliseconds since the Unix epoch.
-    pub(crate) certificate: Option<(u64, u64)>,
+    certificate: Option<(u64, u64)>,
+}
+
+impl Parts {
+    /// Of a node with these settings.
+    ///
+    /// # Errors
+    /// `HOB-0103` for a `price.toml` that cannot be understood.
+    pub(crate) fn new(
+        settings: &Settings,
+        bus: &Arc<Bus>,
+        live: &Arc<Live>,
+        usage: &Arc<UsageBook>,
+        doors: Arc<Doors>,
+    ) -> Result<Self> {
+        Ok(Self {
+            bus: Arc::clone(bus),
+            live: Arc::clone(live),
+            usage: Arc::clone(usage),
+            doors,
+            prices: prices(settings)?,
+            data: settings.data.clone(),
+            certificate: settings.tls.as_ref().and_then(tls::validity_ms),
+        })
+    }
 }
 
 /// Looks at the budgets and alert rules of a node.
@@ -153,7 +178,7 @@ impl Alerts {
 ///
 /// # Errors
 /// `HOB-0103` for a `price.toml` that cannot be understood.
-pub(crate) fn prices(settings: &Settings) -> Result<Prices> {
+fn prices(settings: &Settings) -> Result<Prices> {
     let file = settings.data.join(PRICE_FILE);
     let own = match (&settings.price_per_month, std::fs::read_to_string(&file)) {
         (Some(price), _) => Sheet::own(Some(price.clone())),

@@ -24,6 +24,7 @@ mod serve;
 mod stream;
 mod topic;
 mod trigger;
+mod why;
 
 pub(crate) use auth::Guard;
 pub use openapi::openapi;
@@ -42,6 +43,7 @@ use crate::scrape::Scrape;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
 use crate::usage::UsageBook;
+use crate::why::Why;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::CONTROL_BODY_BYTES_MAX;
@@ -63,6 +65,7 @@ static OPERATIONS: &[&[Operation]] = &[
     app::OPERATIONS,
     artifact::OPERATIONS,
     log::OPERATIONS,
+    why::OPERATIONS,
     fact::OPERATIONS,
     call::OPERATIONS,
     topic::OPERATIONS,
@@ -87,6 +90,7 @@ pub(crate) struct Control {
     pub(crate) scrape: Arc<Scrape>,
     pub(crate) usage: Arc<UsageBook>,
     pub(crate) alerts: Arc<Alerts>,
+    pub(crate) why: Why,
     pub(crate) node: NodeInfo,
 }
 
