@@ -210,7 +210,7 @@ pub const DISK_FREE_PERCENT_MIN: u64 = 5;
 /// Percentages of one budget at which somebody is told.
 pub const BUDGET_ALERTS_MAX: usize = 10;
 /// Longest wait before an event is tried again that a spent budget holds up, so that a raised one is noticed.
-pub const BUDGET_RETRY_MAX: Duration = Duration::from_secs(15);
+pub const BUDGET_RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// Time in which a stopping node lets running calls finish.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,9 +1,8 @@
 //! Budgets at work: use is compared with what is allowed, and doors are set.
 //!
-//! **How.** The number of calls that is left is given to a door once for each budget and period; the door
-//! counts from there by itself, so that not one call too many passes. Money and memory over time are known
-//! when calls have ended, so that calls which run when the budget is spent still end, and those of the next
-//! seconds may begin.
+//! **How.** A door numbers calls, and is told which number is the first that may not pass; so not one call too
+//! many does. Money and memory over time are known when calls have ended, so that calls which run when the
+//! budget is spent still end, and those of the next seconds may begin.
 //!
 //! What was used when a budget stopped is stored: a kill may lose the last minute of what was counted, and the
 //! door has to stay shut.
@@ -40,6 +39,8 @@ pub(super) struct Budgets {
 struct Known {
     spec: BudgetSpec,
     standing: Standing,
+    /// The number that its door gave, or would have given, to the first call of the period.
+    first: i64,
 }
 
 /// What is stored: what had been used in which period when a budget stopped.
@@ -72,20 +73,24 @@ impl Budgets {
         self.known.get(&(app.clone(), function.cloned())).map(|known| &known.standing)
     }
 
-    /// Takes what was used, and sets the door. `running` are calls that are not counted yet.
-    fn take(&mut self, of: Of, spec: &BudgetSpec, standing: Standing, running: u64) {
+    /// Takes what was used, and sets the door. `begun` are calls of this period that have begun, as far as is
+    /// known.
+    fn take(&mut self, of: Of, spec: &BudgetSpec, standing: Standing, begun: u64) {
         let door = self.doors.of(&of);
-        let before = self.known.get(&of);
-        let changed = before.is_none_or(|before| {
-            let limits = |spec: &BudgetSpec| (spec.invocations, spec.stop, spec.per);
-            limits(&before.spec) != limits(spec) || before.standing.since_ms != standing.since_ms
-        });
-        if changed {
-            let left = standing.calls_left.filter(|_| spec.stop);
-            door.allow(left.map(|left| left.saturating_sub(running)), standing.until_ms);
-        }
+        let passed = door.passed();
+        let first = match self.known.get(&of) {
+            Some(known) if known.standing.since_ms == standing.since_ms => known.first,
+            Some(_) => passed,
+            None => {
+                let first = passed.saturating_sub(i64::try_from(begun).unwrap_or(i64::MAX));
+                // All that has passed a door of this period is of this period, counted already or not.
+                if door.made_ms >= standing.since_ms { first.min(0) } else { first }
+            }
+        };
+        let most = spec.invocations.filter(|_| spec.stop).map(|most| i64::try_from(most).unwrap_or(i64::MAX));
+        door.allow(most.map(|most| first.saturating_add(most)), standing.until_ms);
         door.shut(standing.stopped);
-        self.known.insert(of, Known { spec: spec.clone(), standing });
+        self.known.insert(of, Known { spec: spec.clone(), standing, first });
     }
 
     /// Opens the doors of budgets that are not there any more.
@@ -151,7 +156,7 @@ impl Alerts {
                 let of = (app.name.clone(), function.cloned());
                 let (since_ms, _) = period(spec.per, now_ms);
                 // Before use is read: a call that ends in between counts twice rather than not at all.
-                let counted = running(app, function);
+                let running = running(app, function);
                 let used = self.ledger.used(since_ms, now_ms).await?;
                 let of_this = |(owner, name): &&(AppName, FunctionName)| {
                     *owner == app.name && function.is_none_or(|function| function == name)
@@ -164,7 +169,7 @@ impl Alerts {
                 if standing.stopped {
                     stopped.0.insert(name(&of), (since_ms, sum));
                 }
-                lock(&self.budgets).take(of.clone(), spec, standing, counted);
+                lock(&self.budgets).take(of.clone(), spec, standing, sum.invocations + running);
                 wanted.push(of);
             }
         }

@@ -2,9 +2,10 @@
 //!
 //! **Why.** A budget that stops has to hold for each call, and a call must not wait for sums to be made.
 //!
-//! **How.** A [`Door`] counts down the calls that may still pass, with one atomic number, and can be shut for
-//! other reasons. Whoever looks at budgets now and then ([`super::budget`]) sets it; in between it is exact by
-//! itself. A function's gate is two doors: its own and its app's. A door without a budget is one look.
+//! **How.** A [`Door`] numbers the calls that pass it, from the first one on, and refuses those above a number
+//! that whoever looks at budgets now and then ([`super::budget`]) has set; so it is exact in between, and no
+//! call is forgotten that passed while a budget was new. It can be shut for other reasons too. A function's
+//! gate is two doors: its own and its app's.
 
 use crate::clock::now_ms;
 use crate::sync::lock;
@@ -17,9 +18,6 @@ use hob_runtime::gate::{Gate, Gates};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-
-/// Any number of calls may pass.
-const ANY: i64 = i64::MAX;
 
 /// What a door is in front of: an app, or one of its functions.
 pub(crate) type Of = (AppName, Option<FunctionName>);
@@ -74,8 +72,12 @@ impl Gate for Both {
 /// Lets calls pass while there is a budget for them.
 pub(crate) struct Door {
     what: String,
-    /// Calls that may still pass, or [`ANY`].
-    left: AtomicI64,
+    /// When it was made, milliseconds since the Unix epoch.
+    pub(super) made_ms: u64,
+    /// Calls that have passed.
+    passed: AtomicI64,
+    /// The number of the first call that may not.
+    end: AtomicI64,
     shut: AtomicBool,
     /// When the budget begins anew, milliseconds since the Unix epoch.
     until_ms: AtomicU64,
@@ -87,15 +89,25 @@ impl Door {
             Some(function) => format!("function `{function}`"),
             None => format!("app `{app}`"),
         };
-        let (left, shut) = (AtomicI64::new(ANY), AtomicBool::new(false));
-        Self { what, left, shut, until_ms: AtomicU64::new(0) }
+        Self {
+            what,
+            made_ms: now_ms(),
+            passed: AtomicI64::new(0),
+            end: AtomicI64::new(i64::MAX),
+            shut: AtomicBool::new(false),
+            until_ms: AtomicU64::new(0),
+        }
     }
 
-    /// Lets so many calls pass from now on, or any number, until the budget begins anew.
-    pub(super) fn allow(&self, calls: Option<u64>, until_ms: u64) {
+    /// Calls that have passed so far.
+    pub(super) fn passed(&self) -> i64 {
+        self.passed.load(Ordering::Relaxed)
+    }
+
+    /// Lets calls pass up to this number, or for ever, until the budget begins anew.
+    pub(super) fn allow(&self, end: Option<i64>, until_ms: u64) {
         self.until_ms.store(until_ms, Ordering::Relaxed);
-        let left = calls.map_or(ANY, |calls| i64::try_from(calls).unwrap_or(ANY - 1));
-        self.left.store(left, Ordering::Relaxed);
+        self.end.store(end.unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
     /// Lets nobody pass, or goes by the number of calls again.
@@ -107,21 +119,16 @@ impl Door {
         if self.shut.load(Ordering::Relaxed) {
             return Err(self.refusal());
         }
-        if self.left.load(Ordering::Relaxed) == ANY {
-            return Ok(());
-        }
-        if self.left.fetch_sub(1, Ordering::Relaxed) > 0 {
+        if self.passed.fetch_add(1, Ordering::Relaxed) < self.end.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.return_one();
         Err(self.refusal())
     }
 
-    /// A call that has passed is refused elsewhere.
+    /// A call that has passed is refused after all.
     fn return_one(&self) {
-        if self.left.load(Ordering::Relaxed) != ANY {
-            self.left.fetch_add(1, Ordering::Relaxed);
-        }
+        self.passed.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn refusal(&self) -> Fault {
@@ -153,8 +160,9 @@ mod tests {
     #[test]
     fn exactly_as_many_pass_as_there_is_a_budget_for() {
         let (both, app, _) = both();
+        assert!(both.admit().is_ok(), "before anybody has looked");
         app.allow(Some(1000), u64::MAX);
-        let passed = AtomicU32::new(0);
+        let passed = AtomicU32::new(1);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -177,7 +185,7 @@ mod tests {
         app.shut(false);
         let passes: Vec<bool> = (0..3).map(|_| both.admit().is_ok()).collect();
         assert_eq!(passes, [true, true, false], "what the app refused is not counted");
-        function.allow(Some(1), u64::MAX);
+        function.allow(Some(3), u64::MAX);
         assert!(both.admit().is_ok(), "a raised budget");
         function.allow(None, u64::MAX);
         assert!((0..9).all(|_| both.admit().is_ok()), "no budget");

@@ -50,9 +50,9 @@ impl Told<'_> {
             "topic": rule.topic,
             "subscription": rule.subscription,
             "of": self.sample.and_then(|sample| sample.of.clone()),
-            "value": self.sample.map(|sample| number(rule.metric, sample.value)),
+            "value": self.sample.map(|sample| number(sample.value)),
             "bound": rule.bound.word(),
-            "threshold": number(rule.metric, rule.bound.value()),
+            "threshold": number(rule.bound.value()),
             "unit": unit(rule.metric),
             "since": timestamp(since_ms),
             "why": alert::next(self.app, rule),
@@ -64,7 +64,7 @@ impl Told<'_> {
 
 /// A value in the metric's unit.
 #[expect(clippy::cast_precision_loss, reason = "three decimals are exact for every value that occurs")]
-fn number(_: Metric, thousandths: u64) -> f64 {
+fn number(thousandths: u64) -> f64 {
     thousandths as f64 / 1000.0
 }
 
@@ -107,7 +107,7 @@ mod tests {
         for (turn, expected) in [
             (
                 Turn::Began { since_ms: 1000 },
-                r#"{"specversion":"1.0","id":"shop-errors-9000-firing","source":"/alerts/shop","type":"dev.hob.alert.firing","subject":"errors","time":"1970-01-01T00:00:09Z","datacontenttype":"application/json","data":{"alert":"errors","app":"shop","bound":"above","function":"front","metric":"error-share","since":"1970-01-01T00:00:01Z","state":"firing","text":"the share of calls that fail is 12.5%; the rule tells of above 5%","threshold":5.0,"unit":"percent","value":12.5,"why":"hob why --function shop/front --since 10m"}}"#,
+                r#"{"specversion":"1.0","id":"shop-errors-9000-firing","source":"/alerts/shop","type":"dev.hob.alert.firing","datacontenttype":"application/json","subject":"errors","time":"1970-01-01T00:00:09Z","data":{"app":"shop","alert":"errors","state":"firing","text":"the share of calls that fail is 12.5%; the rule tells of above 5%","metric":"error-share","function":"front","value":12.5,"bound":"above","threshold":5.0,"unit":"percent","since":"1970-01-01T00:00:01Z","why":"hob why --function shop/front --since 10m"}}"#,
             ),
             (
                 Turn::Ended { since_ms: 1000, told_ms: 2000 },

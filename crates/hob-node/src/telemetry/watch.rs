@@ -71,6 +71,9 @@ impl Witness for FunctionWatch {
 impl FunctionWatch {
     fn count(&self, ended: &Ended<'_>) {
         let meter = self.meter.get_or_init(|| self.telemetry.meters().of(&self.code));
+        if let Some(fault) = ended.fault.filter(|_| refused(ended)) {
+            return meter.refused(&ended.context.origin.cause, fault);
+        }
         meter.ended(&meter::Ended {
             cause: &ended.context.origin.cause,
             status: ended.status,
@@ -78,7 +81,6 @@ impl FunctionWatch {
             times: times(ended),
             cold: ended.context.timing.cold(),
             used: used(ended, &self.code),
-            refused: refused(ended),
         });
     }
 

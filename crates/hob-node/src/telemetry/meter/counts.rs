@@ -1,8 +1,10 @@
 //! Meters as counts that alert rules are measured with.
 
 use super::cells::BOUNDS_US;
-use super::{Key, Meters};
+use super::{Key, Meter, Meters, cause_index, class_index, outcome_index};
 use crate::sync::lock;
+use hob_core::fact::CallCause;
+use hob_core::fault::Fault;
 use hob_core::limit::METERS_MAX;
 use hob_core::measure::Counts;
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
@@ -17,6 +19,14 @@ pub(super) struct Crashes(Mutex<BTreeMap<(AppName, FunctionName), u64>>);
 /// Upper bounds of the buckets of [`Counts`], microseconds.
 pub(crate) const fn bounds_us() -> &'static [u64] {
     &BOUNDS_US
+}
+
+impl Meter {
+    /// Counts a call that was refused before it began: no use, and nothing to measure.
+    pub(crate) fn refused(&self, cause: &CallCause, fault: &Fault) {
+        self.calls[cause_index(cause)][outcome_index(None, Some(fault.owner()))].add(1);
+        self.classes[class_index(Some(fault.status()))].add(1);
+    }
 }
 
 impl Meters {

@@ -51,8 +51,6 @@ pub(crate) struct Ended<'a> {
     pub(crate) cold: bool,
     /// What it used.
     pub(crate) used: Used,
-    /// It was refused before it began, since a budget is spent: no use, and nothing to measure.
-    pub(crate) refused: bool,
 }
 
 /// What a meter is of.
@@ -158,9 +156,6 @@ impl Meter {
         let Ended { cause, status, owner, times, cold, .. } = ended;
         self.calls[cause_index(cause)][outcome_index(*status, *owner)].add(1);
         self.classes[class_index(*status)].add(1);
-        if ended.refused {
-            return;
-        }
         self.duration.observe(times.total_us);
         self.queue.observe(times.queue_us);
         if *cold {
