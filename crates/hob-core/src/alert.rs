@@ -191,6 +191,7 @@ pub fn tell(rule: &AlertSpec, sample: Option<&Sample>, began: bool) -> String {
 pub fn next(app: Option<&AppName>, rule: &AlertSpec) -> String {
     let named = |name: &str| app.map_or_else(|| name.to_owned(), |app| format!("{app}/{name}"));
     let of_app = app.map(|app| format!(" {app}")).unwrap_or_default();
+    let only_app = app.map(|app| format!(" --app {app}")).unwrap_or_default();
     match rule.metric {
         Metric::ErrorShare | Metric::LatencyP99 | Metric::QueueTime | Metric::ColdStartShare => {
             match &rule.function {
@@ -199,7 +200,7 @@ pub fn next(app: Option<&AppName>, rule: &AlertSpec) -> String {
             }
         }
         Metric::CrashLoop => match &rule.function {
-            Some(function) => format!("hob logs{of_app} --function {function}"),
+            Some(function) => format!("hob logs {}", named(function.as_str())),
             None => format!("hob logs{of_app}"),
         },
         Metric::Lag => match &rule.subscription {
@@ -210,7 +211,7 @@ pub fn next(app: Option<&AppName>, rule: &AlertSpec) -> String {
             Some(topic) => format!("hob dlq ls {topic}"),
             None => "hob dlq ls".to_owned(),
         },
-        Metric::Budget => format!("hob budget ls{of_app}"),
+        Metric::Budget => format!("hob budget ls{only_app}"),
         Metric::CertificateAge | Metric::CertificateLeft | Metric::DiskFree => "hob doctor".to_owned(),
     }
 }
