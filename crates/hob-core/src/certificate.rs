@@ -74,11 +74,8 @@ mod tests {
 
     /// An element with its length, of less than 65 536 bytes.
     fn element(tag: u8, content: &[u8]) -> Vec<u8> {
-        let length = content.len();
-        let head = match u8::try_from(length) {
-            Ok(short @ 0..=0x7f) => vec![tag, short],
-            _ => vec![tag, 0x82, (length >> 8) as u8, (length & 0xff) as u8],
-        };
+        let [high, low] = u16::try_from(content.len()).unwrap().to_be_bytes();
+        let head = if high == 0 && low < 0x80 { vec![tag, low] } else { vec![tag, 0x82, high, low] };
         [&head, content].concat()
     }
 

@@ -49,7 +49,6 @@ async fn lines(client: &Client, before: &AppSpec, after: &AppSpec) -> Result<Vec
         ..UsageQuery::default()
     };
     let used = client.usage(&asked).await?;
-    let span_ms = used.until_ms.saturating_sub(used.since_ms.max(since_ms)).max(1);
     let usage: BTreeMap<FunctionName, Usage> =
         used.rows.iter().filter_map(|row| Some((row.function.clone()?, row.usage))).collect();
     let prices = client.prices().await?;
@@ -57,7 +56,7 @@ async fn lines(client: &Client, before: &AppSpec, after: &AppSpec) -> Result<Vec
     let known = |sheet: &&Sheet| sheet.name != Place::Own || sheet.per_month.is_some();
     let Some(sheet) = prices.sheets.iter().find(known) else { return Ok(Vec::new()) };
     let Some(currency) = sheet.currency() else { return Ok(Vec::new()) };
-    let changes = change(sheet, prices.machine, &usage, span_ms, before, after)?;
+    let changes = change(sheet, prices.machine, &usage, WEEK_MS, before, after)?;
     let calls: u64 = usage.values().map(|usage| usage.invocations).sum();
     if changes.is_empty() && calls == 0 {
         return Ok(vec!["cost: no calls in the last 7 days to reckon the change with".to_owned()]);
