@@ -9,6 +9,7 @@
 
 use super::Alerts;
 use super::gate::{Doors, Of};
+use super::ledger::Sums;
 use crate::bus::position;
 use crate::live::{LiveApp, LiveTable};
 use crate::sync::lock;
@@ -21,6 +22,7 @@ use hob_core::watch::BudgetSpec;
 use hob_core::wire::BudgetInfo;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 /// Where stopped budgets are stored.
@@ -150,6 +152,8 @@ impl Alerts {
     /// Compares every budget with what was used, and sets the doors.
     pub(super) async fn look_at_budgets(&self, table: &LiveTable, now_ms: u64) -> Result<()> {
         let mut wanted = Vec::new();
+        // There are at most two periods, and many budgets.
+        let mut periods: BTreeMap<u64, Sums> = BTreeMap::new();
         let mut stopped = Stopped::default();
         for app in table.apps().values() {
             for (function, spec) in app.current.spec.watch.budgets() {
@@ -157,12 +161,14 @@ impl Alerts {
                 let (since_ms, _) = period(spec.per, now_ms);
                 // Before use is read: a call that ends in between counts twice rather than not at all.
                 let running = running(app, function);
-                let used = self.ledger.used(since_ms, now_ms).await?;
+                if let Entry::Vacant(period) = periods.entry(since_ms) {
+                    period.insert(self.ledger.used(since_ms, now_ms).await?);
+                }
                 let of_this = |(owner, name): &&(AppName, FunctionName)| {
                     *owner == app.name && function.is_none_or(|function| function == name)
                 };
                 let mut sum = Usage::default();
-                used.iter().filter(|(key, _)| of_this(key)).for_each(|(_, usage)| sum += usage);
+                periods[&since_ms].iter().filter(|(key, _)| of_this(key)).for_each(|(_, usage)| sum += usage);
                 let sum = later(&sum, &lock(&self.budgets).used_at_stop(&of, since_ms));
                 let (sheet, machine) = self.sheet(spec.at);
                 let standing = assess(spec, &sum, &sheet, machine, now_ms);

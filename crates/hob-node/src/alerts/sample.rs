@@ -1,6 +1,6 @@
 //! Measuring what alert rules ask for.
 //!
-//! **How.** Counts of calls come from the meters and are compared with those of a minute ago; lag and dead
+//! **How.** Counts of calls come from the meters and are compared with those of a minute ago. They, lag and dead
 //! letters are asked for only where a rule wants them.
 
 use super::Alerts;
@@ -19,6 +19,9 @@ use hob_runtime::machine;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+/// Metrics that are made of counts of calls.
+const CALLS: [Metric; 4] =
+    [Metric::ErrorShare, Metric::ColdStartShare, Metric::LatencyP99, Metric::QueueTime];
 /// Steps in which the windows move on.
 const STEPS: u64 = 6;
 
@@ -69,8 +72,10 @@ impl Alerts {
         let meters = self.bus.telemetry().meters();
         {
             let mut sampler = lock(&self.sampler);
-            for ((app, function, _), counts) in sampler.calls.gained(now_ms, &meters.counts()) {
-                measured.calls.entry((app, function)).or_default().add(&counts);
+            if CALLS.into_iter().any(wants) {
+                for ((app, function, _), counts) in sampler.calls.gained(now_ms, &meters.counts()) {
+                    measured.calls.entry((app, function)).or_default().add(&counts);
+                }
             }
             measured.crashes = sampler.crashes.gained(now_ms, &meters.crashes());
             measured.certificate = sampler.certificate.map(|(from_ms, to_ms)| {

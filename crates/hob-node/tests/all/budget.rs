@@ -1,7 +1,7 @@
 //! Budgets that stop and alerts that tell, through a whole node.
 
-use crate::support::{App, PATIENCE, TestNode, last_event, node, settings};
-use hob_node::Node;
+use crate::support::{App, PATIENCE, TestNode, has, last_event, node, python, settings};
+use hob_node::{Node, Tls};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -155,5 +155,70 @@ async fn use_costs_what_the_prices_say() {
     spec["watch"]["budget"]["invocations"] = Value::Null;
     let refused = last_event(&node.control("POST", "/v1/apps/shop/revisions", spec.to_string()).await);
     assert_eq!(refused["code"], "HOB-0103", "what a client sends is checked: {refused}");
+    node.node.stop().await;
+}
+
+/// Refuses events, and ends when it is told to.
+const FRAGILE: &str = r#"
+def handle(request):
+    if request.path == "/crash":
+        os._exit(1)
+    return (400 if request.command == "POST" else 200), [], "x"
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_metric_can_fire() {
+    if !has("python3", "every_metric_can_fire") {
+        return;
+    }
+    let fixture = |name: &str| format!("{}/tests/all/tls/{name}", env!("CARGO_MANIFEST_DIR")).into();
+    let tls = Tls { certificate: fixture("certificate.pem"), key: fixture("key.pem") };
+    let node = node(|settings| settings.tls = Some(tls)).await;
+    let rules = [
+        ("age", "certificate-age", "above = \"1s\""),
+        ("budget", "budget", "above = 1"),
+        ("certificate", "certificate-left", "below = \"37000d\""),
+        ("cold", "cold-start-share", "above = \"1%\""),
+        ("crashes", "crash-loop", "above = 1\nfunction = \"front\""),
+        ("disk", "disk-free", "below = \"101%\""),
+        ("errors", "error-share", "above = 1"),
+        ("lag", "lag", "above = 1\nsubscription = \"slow\""),
+        ("letters", "dead-letters", "above = 1"),
+        ("p99", "latency-p99", "above = \"1us\""),
+        ("queue", "queue-time", "above = \"1us\""),
+    ];
+    let alerts: String = rules
+        .iter()
+        .map(|(name, metric, rest)| {
+            format!("[[alert]]\nname = \"{name}\"\nmetric = \"{metric}\"\nfor = \"0s\"\n{rest}\n")
+        })
+        .collect();
+    let on = "[[on]]\nname = \"all\"\ntopic = \"orders\"\ncall = \"front\"\n[[on]]\nname = \"slow\"\ntopic = \"orders\"\ncall = \"front\"\n";
+    let app = App::new("shop")
+        .function("front", "http", "python3", &python(FRAGILE), &["/*"])
+        .on(&format!("[budget]\ninvocations = 10\nalert = []\n{on}{alerts}"));
+    node.deployed(&app).await;
+    assert_eq!(node.control("POST", "/v1/apps/shop/subscriptions/slow/pause", "").await.status, 204);
+    for id in ["1", "2"] {
+        let event = json!({ "specversion": "1.0", "id": id, "source": "/test", "type": "paid" });
+        let media = [("content-type", "application/cloudevents+json")];
+        let got = node.control_with("POST", "/v1/topics/orders/events", &media, event.to_string()).await;
+        assert_eq!(got.status, 202, "{got:?}");
+    }
+    for _ in 0..2 {
+        let got = node.control("GET", "/v1/apps/shop/functions/front/call/crash", "").await;
+        assert_eq!(got.status, 502, "{got:?}");
+    }
+    let firing = |alerts: &Value| -> Vec<String> {
+        let all = alerts.as_array().unwrap().iter();
+        let firing = all.filter(|alert| alert["state"]["is"] == "firing");
+        firing.map(|alert| alert["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let alerts = until(&node, "/v1/alerts?app=shop", |alerts| firing(alerts).len() == rules.len()).await;
+    assert_eq!(firing(&alerts), rules.map(|(name, ..)| name));
+    let own = read(&node, "/v1/alerts").await;
+    let own: Vec<&Value> = own.as_array().unwrap().iter().filter(|alert| alert["app"].is_null()).collect();
+    let names: Vec<&str> = own.iter().map(|alert| alert["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["hob-certificate", "hob-crash-loop", "hob-disk"], "the node has rules of its own");
     node.node.stop().await;
 }
