@@ -287,8 +287,13 @@ fn published(event: &Publication) -> (String, Verdict) {
 pub fn left_out(reason: &SkipReason) -> String {
     match reason {
         SkipReason::Filter { clause, wanted, seen: Some(seen) } => {
-            let near = super::text::nearly(wanted, seen).map(|how| format!(" ({how})")).unwrap_or_default();
+            let near = super::text::nearly_by(clause, wanted, seen)
+                .map(|how| format!(" ({how})"))
+                .unwrap_or_default();
             format!("`{clause}` wants `{}`, the event has `{}`{near}", line(wanted, 80), line(seen, 80))
+        }
+        SkipReason::Filter { clause, wanted, seen: None } if !clause.contains('.') => {
+            format!("`{clause}` does not match: it wants {}", line(wanted, 120))
         }
         SkipReason::Filter { clause, wanted, seen: None } => {
             format!("`{clause}` wants `{}`, and the event does not have that", line(wanted, 80))
