@@ -71,9 +71,7 @@ fn of_failure(call: &Call, failure: &Failure, around: &Around<'_>) -> Cause {
             let places = around.spec.map(places).unwrap_or_default();
             let reason = format!("{}; {places}", failure.message);
             let reason = reason.trim_end_matches("; ").to_owned();
-            let fix = format!(
-                "raise `scale.max` or `scale.concurrency` of `{function}`, or make it faster"
-            );
+            let fix = format!("raise `scale.max` or `scale.concurrency` of `{function}`, or make it faster");
             let fix = failure.hint.clone().unwrap_or(fix);
             return Cause::new(Verdict::Bad, reason).fix(fix).owner(Owner::Limit).code(&failure.code);
         }
