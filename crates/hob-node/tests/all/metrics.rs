@@ -2,7 +2,8 @@
 
 use crate::support::{App, PATIENCE, TestNode, settings};
 use hob_node::Node;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
@@ -11,10 +12,11 @@ fn app() -> App {
     App::new("desk")
         .function("hello", "stdio", "sh", "cat >/dev/null; echo hello", &["/hello"])
         .function("bad", "stdio", "sh", "exit 3", &["/bad"])
-        .on("[[on]]\nname = \"paid\"\ntopic = \"orders\"\ncall = \"hello\"\n")
+        .on("[[on]]\nname = \"paid\"\ntopic = \"orders\"\ncall = \"hello\"\n\
+            [[on]]\nname = \"lost\"\ntopic = \"doomed\"\ncall = \"bad\"\nretry = { attempts = 1 }\n")
 }
 
-/// Calls both functions, and delivers two events.
+/// Calls both functions, and publishes events: two are delivered, one is given up.
 async fn use_it(node: &TestNode) {
     node.deployed(&app()).await;
     for _ in 0..3 {
@@ -22,15 +24,16 @@ async fn use_it(node: &TestNode) {
     }
     assert_eq!(node.send("POST", "desk.localhost/hello", &[], "0123456789").await.body, "hello\n");
     assert_eq!(node.get("desk.localhost/bad").await.status, 500);
-    for id in ["a", "b"] {
+    for (id, topic) in [("a", "orders"), ("b", "orders"), ("c", "doomed")] {
         let headers = [("ce-specversion", "1.0"), ("ce-id", id), ("ce-source", "/test"), ("ce-type", "paid")];
-        assert_eq!(node.control_with("POST", "/v1/topics/orders/events", &headers, "").await.status, 202);
+        let path = format!("/v1/topics/{topic}/events");
+        assert_eq!(node.control_with("POST", &path, &headers, "").await.status, 202);
     }
     let until = Instant::now() + PATIENCE;
     loop {
         let got = node.control("GET", "/v1/subscriptions", "").await;
         let all: Value = serde_json::from_str(&got.body).unwrap();
-        if all[0]["delivered"] == 2 {
+        if (&all[0]["dead"], &all[1]["delivered"]) == (&json!(1), &json!(2)) {
             return;
         }
         assert!(Instant::now() < until, "{all}");
@@ -69,6 +72,8 @@ async fn prometheus_reads_what_the_node_counts() {
             2.0,
         ),
         ("hob_topic_events{topic=\"orders\"}".to_owned(), 2.0),
+        ("hob_subscription_dead_total{app=\"desk\",subscription=\"lost\",topic=\"doomed\"}".to_owned(), 1.0),
+        ("hob_dead_letters{topic=\"doomed.dead\"}".to_owned(), 1.0),
         ("hob_facts_dropped_total".to_owned(), 0.0),
     ] {
         assert_eq!(value(&got.body, &series), Some(expected), "{series}\n{}", got.body);
@@ -88,22 +93,44 @@ async fn prometheus_reads_what_the_node_counts() {
     let there = node.control_with("GET", "/metrics", &[("accept", "application/openmetrics-text")], "").await;
     assert!(there.header("content-type").starts_with("application/openmetrics-text; version=1.0.0"));
     assert!(there.body.ends_with("\n# EOF\n"));
-    check(&got.body);
+    let guide = include_str!("../../../../docs/guides/metrics.md");
+    let told: BTreeSet<&str> = got.body.lines().filter_map(family).collect();
+    let explained: BTreeSet<&str> =
+        guide.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert_eq!(told, explained, "the guide's tables are all that there is");
+    check(&["check", "metrics"], &got.body);
+    let blocks: Vec<&str> =
+        guide.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let [config, rules] = blocks[..] else { panic!("a configuration and rules") };
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "secret").unwrap();
+    let config = config.replace("/etc/hob/token", &token.display().to_string());
+    for (what, text) in [("config", config.as_str()), ("rules", rules)] {
+        let file = folder.path().join(what);
+        std::fs::write(&file, text).unwrap();
+        check(&["check", what, &file.display().to_string()], "");
+    }
     node.node.stop().await;
 }
 
-/// Lets `promtool` look at the text.
-fn check(text: &str) {
+/// The name in a line `# TYPE <name> <type>`.
+fn family(line: &str) -> Option<&str> {
+    line.strip_prefix("# TYPE ")?.split(' ').next()
+}
+
+/// Lets `promtool` look at something; for metrics at its standard input.
+fn check(args: &[&str], text: &str) {
     let promtool = match promtool() {
         Ok(promtool) => promtool,
         Err(why) if std::env::var_os("CI").is_none_or(|ci| ci != "true") => {
-            eprintln!("skipped: `promtool check metrics` is not to be had here: {why}");
+            eprintln!("skipped: `promtool {}` is not to be had here: {why}", args.join(" "));
             return;
         }
         Err(why) => panic!("CI needs promtool: {why}"),
     };
     let mut child = Command::new(promtool)
-        .args(["check", "metrics"])
+        .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -112,7 +139,8 @@ fn check(text: &str) {
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
-    assert!(status.success() && said.is_empty(), "promtool: {said}\n{text}");
+    assert!(status.success(), "promtool {args:?}: {said}\n{text}");
+    assert!(args[1] != "metrics" || said.is_empty(), "promtool finds fault: {said}\n{text}");
 }
 
 /// Prometheus' own tool: the machine's, or that of Debian's package, which stays in the target folder and is not
@@ -167,7 +195,8 @@ async fn usage_is_exact_and_outlives_the_node() {
     let (settings, data) = settings();
     let node = TestNode::of(Node::start(settings.clone()).await.unwrap(), &settings, data);
     use_it(&node).await;
-    let expected = ["desk bad - 1 1 0", "desk hello - 4 0 10", "desk hello paid 2 0 0"];
+    let expected =
+        ["desk bad - 1 1 0", "desk bad lost 1 1 0", "desk hello - 4 0 10", "desk hello paid 2 0 0"];
     let (total, rows) = usage(&node, "by=function,trigger").await;
     assert_eq!(rows, expected);
     for known in ["wall_us", "cpu_us", "mib_us", "bytes_out", "cold_starts"] {
@@ -183,7 +212,7 @@ async fn usage_is_exact_and_outlives_the_node() {
     }
     assert_eq!(node.get("desk.localhost/hello").await.status, 200);
     let (_, rows) = usage(&node, "app=desk").await;
-    assert_eq!(rows, ["desk - - 8 1 10"]);
+    assert_eq!(rows, ["desk - - 9 2 10"]);
     assert_eq!(usage(&node, "app=other").await.1, Vec::<String>::new());
     let refused = node.control("GET", "/v1/usage?by=functions", "").await;
     assert_eq!((refused.status, refused.header("hob-error")), (400, "HOB-0704"));
