@@ -33,4 +33,5 @@ pub mod trace;
 pub mod trigger;
 pub mod unit;
 pub mod usage;
+pub mod why;
 pub mod wire;

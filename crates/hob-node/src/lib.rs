@@ -32,6 +32,7 @@ pub mod task;
 mod telemetry;
 mod tls;
 mod usage;
+mod why;
 
 pub use control::openapi;
 pub use hob_runtime::host::{Detected, detect};

@@ -23,6 +23,7 @@ mod serve;
 mod stream;
 mod topic;
 mod trigger;
+mod why;
 
 pub(crate) use auth::Guard;
 pub use openapi::openapi;
@@ -40,6 +41,7 @@ use crate::scrape::Scrape;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
 use crate::usage::UsageBook;
+use crate::why::Why;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::CONTROL_BODY_BYTES_MAX;
@@ -61,6 +63,7 @@ static OPERATIONS: &[&[Operation]] = &[
     app::OPERATIONS,
     artifact::OPERATIONS,
     log::OPERATIONS,
+    why::OPERATIONS,
     fact::OPERATIONS,
     call::OPERATIONS,
     topic::OPERATIONS,
@@ -83,6 +86,7 @@ pub(crate) struct Control {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) scrape: Arc<Scrape>,
     pub(crate) usage: Arc<UsageBook>,
+    pub(crate) why: Why,
     pub(crate) node: NodeInfo,
 }
 
