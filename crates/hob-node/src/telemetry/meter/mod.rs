@@ -14,7 +14,7 @@
 //! **Not here:** gauges that are read when somebody asks ([`crate::scrape`]).
 
 mod cells;
-mod metric;
+pub(crate) mod metric;
 mod show;
 mod text;
 
