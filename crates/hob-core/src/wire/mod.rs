@@ -5,9 +5,11 @@
 //! **How.** Plain data with JSON schemas; `docs/reference/openapi.json` is generated from them.
 
 mod event;
+mod usage;
 mod why;
 
 pub use event::*;
+pub use usage::*;
 pub use why::*;
 
 use crate::digest::Digest;

@@ -15,6 +15,7 @@ mod call;
 mod fact;
 mod letter;
 mod log;
+mod metric;
 mod node;
 mod openapi;
 mod query;
@@ -37,8 +38,10 @@ use crate::identity;
 use crate::live::Live;
 use crate::logs::Logs;
 use crate::schedules::Schedules;
+use crate::scrape::Scrape;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
+use crate::usage::UsageBook;
 use crate::why::Why;
 use hob_core::code::Code;
 use hob_core::fact::{Failure, Refused, What};
@@ -68,6 +71,7 @@ static OPERATIONS: &[&[Operation]] = &[
     topic::OPERATIONS,
     trigger::OPERATIONS,
     letter::OPERATIONS,
+    metric::OPERATIONS,
 ];
 
 /// What operations work with.
@@ -82,6 +86,8 @@ pub(crate) struct Control {
     pub(crate) schedules: Arc<Schedules>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) scrape: Arc<Scrape>,
+    pub(crate) usage: Arc<UsageBook>,
     pub(crate) why: Why,
     pub(crate) node: NodeInfo,
 }
