@@ -81,7 +81,7 @@ impl Node {
         let addresses =
             Addresses { secure: tls.is_some(), domain: settings.domain.clone(), port: port(&http)? };
         let entrances = Entrances::new(port(&inner)?);
-        let telemetry = Telemetry::start(engine.facts, &tasks);
+        let telemetry = Telemetry::start(engine.facts, settings.facts, &tasks);
         let bus = Bus::new(engine.log, Arc::clone(&engine.state), Arc::clone(&telemetry));
         let usage = UsageBook::start(Arc::clone(&engine.state), Arc::clone(&telemetry), &live, &bus, &tasks);
         let (calls, told) = Calls::new(Arc::clone(&bus));
