@@ -5,6 +5,7 @@
 
 mod control;
 mod events;
+mod facts;
 mod malformed;
 mod metrics;
 mod protocol;
