@@ -82,7 +82,7 @@ impl Node {
         let addresses =
             Addresses { secure: tls.is_some(), domain: settings.domain.clone(), port: port(&http)? };
         let entrances = Entrances::new(port(&inner)?);
-        let telemetry = Telemetry::start(engine.facts, &tasks);
+        let telemetry = Telemetry::start(engine.facts, settings.facts, &tasks);
         let bus = Bus::new(engine.log, Arc::clone(&engine.state), Arc::clone(&telemetry));
         let usage = UsageBook::start(Arc::clone(&engine.state), Arc::clone(&telemetry), &live, &bus, &tasks);
         let (calls, told) = Calls::new(Arc::clone(&bus));
@@ -154,11 +154,11 @@ impl Node {
             schedules,
             tasks: Arc::clone(&tasks),
             telemetry: Arc::clone(&telemetry),
+            why,
             scrape,
             usage: Arc::clone(&usage),
             alerts,
             node,
-            why,
         });
         let control_closing = CancellationToken::new();
         let mut control_addresses = Vec::new();

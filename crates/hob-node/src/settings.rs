@@ -27,6 +27,8 @@ pub struct Settings {
     pub default_app: Option<AppName>,
     /// The command that compiles a component in a child process; empty: in this process.
     pub compiler: Vec<OsString>,
+    /// Whether what happens is counted and kept: without it `hob why` knows nothing. For measurements only.
+    pub facts: bool,
     /// Pool of reserved WASM slots; `None`: if the machine allows it.
     pub pooling: Option<bool>,
     /// What the machine costs in a month; `None`: what `price.toml` in the data folder says.

@@ -36,6 +36,7 @@ use crate::bus::Bus;
 use crate::calls::Calls;
 use crate::delivery::Delivery;
 use crate::dispatcher::Dispatcher;
+use crate::identity;
 use crate::live::Live;
 use crate::logs::Logs;
 use crate::schedules::Schedules;
@@ -45,13 +46,14 @@ use crate::telemetry::Telemetry;
 use crate::usage::UsageBook;
 use crate::why::Why;
 use hob_core::code::Code;
+use hob_core::fact::{Failure, Refused, What};
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::CONTROL_BODY_BYTES_MAX;
 use hob_core::port::BoxFuture;
 use hob_core::wire::NodeInfo;
 use hob_runtime::body::{self, Body};
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use schemars::{Schema, SchemaGenerator};
@@ -92,6 +94,27 @@ pub(crate) struct Control {
     pub(crate) alerts: Arc<Alerts>,
     pub(crate) why: Why,
     pub(crate) node: NodeInfo,
+}
+
+impl Control {
+    /// That a request to the control API was refused; the id under which that can be looked up.
+    fn tell_refused(&self, fault: &Fault, (method, path): (Method, String)) -> String {
+        if let Some(id) = fault.id() {
+            return id.to_owned();
+        }
+        let (id, host) = (identity::invocation(), String::new());
+        let refused = Refused {
+            id,
+            control: true,
+            app: None,
+            method: method.to_string(),
+            path,
+            host,
+            failure: Failure::from(fault),
+        };
+        self.telemetry.now(None, What::Refused(Box::new(refused)));
+        id.to_string()
+    }
 }
 
 /// One line of [`OPERATIONS`].

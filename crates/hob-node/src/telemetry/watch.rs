@@ -11,7 +11,7 @@ use hob_core::port::FactSink;
 use hob_core::trace::TraceId;
 use hob_core::unit::{micros, millis};
 use hob_runtime::code::FunctionCode;
-use hob_runtime::witness::{Changed, Ended, Witness, Witnesses};
+use hob_runtime::witness::{Changed, Ended, Nobody, Witness, Witnesses};
 use std::sync::{Arc, OnceLock};
 
 /// Watches every function of the node.
@@ -19,6 +19,9 @@ pub(crate) struct Watches(pub(crate) Arc<Telemetry>);
 
 impl Witnesses for Watches {
     fn of(&self, code: &Arc<FunctionCode>) -> Arc<dyn Witness> {
+        if !self.0.is_on() {
+            return Arc::new(Nobody);
+        }
         let (telemetry, code) = (Arc::clone(&self.0), Arc::clone(code));
         let budget = Budget::new(FACTS_CALLS_PER_SECOND);
         Arc::new(FunctionWatch { telemetry, code, budget, meter: OnceLock::new() })

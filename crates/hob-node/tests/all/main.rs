@@ -6,7 +6,9 @@
 mod budget;
 mod control;
 mod events;
+mod facts;
 mod malformed;
+mod metrics;
 mod protocol;
 mod routing;
 mod stop;

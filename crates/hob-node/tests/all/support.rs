@@ -70,6 +70,7 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         domain: "localhost".into(),
         default_app: None,
         compiler: Vec::new(),
+        facts: true,
         pooling: Some(false),
         price_per_month: None,
     };

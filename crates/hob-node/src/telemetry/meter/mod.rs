@@ -15,7 +15,7 @@
 
 mod cells;
 mod counts;
-mod metric;
+pub(crate) mod metric;
 mod show;
 mod text;
 
