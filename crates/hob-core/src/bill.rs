@@ -239,10 +239,10 @@ mod tests {
         let second = "01980000000070008000000000000002";
         let facts = [other, call(first, 5000, 6500), call(second, 0, 1)];
         let found = of_calls(&Sheet::shipped(Place::AwsLambda), MACHINE, &facts).unwrap();
-        // 2 ms and 1 ms of 1 GB: 0.003 GB-s; and two requests.
+        // 2 ms and 1 ms of 1 GB: 0.003 GB-s, to the trillionth; and two requests.
         assert_eq!(
             (found.total.compute.to_string(), found.total.requests.to_string()),
-            ("0.0000000500001".into(), "0.0000004".into())
+            ("0.00000005".into(), "0.0000004".into())
         );
         assert_eq!((found.rows.len(), found.usage.wall_us, found.until_ms), (2, 1501, 11));
     }
