@@ -18,6 +18,7 @@ pub mod fault;
 pub mod filter;
 pub mod id;
 pub mod limit;
+pub mod log_line;
 pub mod manifest;
 pub mod name;
 pub mod near;

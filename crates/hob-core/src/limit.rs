@@ -184,8 +184,18 @@ pub const LOG_LINE_BYTES_MAX: usize = 64 << 10;
 pub const LOG_BYTES_PER_SECOND: u64 = 1 << 20;
 /// Lines of an instance's output that are kept for the message when it fails.
 pub const LOG_TAIL_LINES: usize = 5;
+/// Fields of one structured log line, and attributes of one span; of more it is said how many are missing.
+pub const LOG_FIELDS_MAX: usize = 64;
+/// Name of one such field.
+pub const LOG_FIELD_NAME_BYTES_MAX: usize = 128;
+/// Value of one such field; what is longer is cut and marked.
+pub const LOG_FIELD_BYTES_MAX: usize = 4 << 10;
+/// How long after a call what its instance prints is still taken for the call's, unless another has begun.
+pub const LOG_AFTER_CALL: Duration = Duration::from_millis(100);
 /// Log records that a node keeps in memory.
 pub const LOG_RECORDS_KEPT: usize = 20_000;
+/// Their texts and fields together; of long records fewer are kept.
+pub const LOG_BYTES_KEPT: u64 = 64 << 20;
 
 /// Time in which a stopping node lets running calls finish.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);

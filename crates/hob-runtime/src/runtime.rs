@@ -4,7 +4,7 @@ use crate::code::FunctionCode;
 use crate::contract::{self, Contract};
 use crate::environment::Environment;
 use crate::host::{HOSTS, Host, Progress};
-use crate::log;
+use crate::log::Limited;
 use crate::pool::Pool;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -23,6 +23,7 @@ fn open_more_files() {
 /// The hosts and contracts of one node.
 pub struct Runtime {
     environment: Arc<Environment>,
+    logs: Arc<Limited>,
     hosts: BTreeMap<&'static str, Arc<dyn Host>>,
 }
 
@@ -33,13 +34,19 @@ impl Runtime {
     /// When a host cannot work on this machine at all.
     pub fn open(mut environment: Environment) -> Result<Self> {
         open_more_files();
-        environment.logs = log::limited(environment.logs, Arc::clone(&environment.spawn));
+        let logs = Limited::new(environment.logs, Arc::clone(&environment.spawn));
+        environment.logs = Arc::clone(&logs) as _;
         let environment = Arc::new(environment);
         let mut hosts = BTreeMap::new();
         for row in HOSTS {
             hosts.insert(row.name, (row.open)(&environment)?);
         }
-        Ok(Self { environment, hosts })
+        Ok(Self { environment, logs, hosts })
+    }
+
+    /// The sink that all functions print to, which limits their rates and counts what it drops.
+    pub fn logs(&self) -> &Arc<Limited> {
+        &self.logs
     }
 
     /// Checks that host and contract exist and that the contract takes its settings.

@@ -7,6 +7,7 @@
 use crate::code::FunctionCode;
 use crate::environment::Environment;
 use crate::invocation::{Context, Invocation, Reply};
+use crate::outbound::Running;
 use hob_core::fault::{Fault, Result};
 use hob_core::port::BoxFuture;
 use std::net::SocketAddr;
@@ -73,6 +74,11 @@ pub trait Program: Send + Sync {
     /// port from a stranger's.
     fn listening(&self) -> Vec<SocketAddr> {
         Vec::new()
+    }
+    /// Has to be told which calls it serves when it serves more than one, so that what it prints can be
+    /// known to be theirs; `None` where that makes no difference.
+    fn calls(&self) -> Option<Arc<dyn Running>> {
+        None
     }
     /// The last lines that it printed, oldest first, where they are kept; for messages.
     fn last_lines(&self) -> Vec<String> {

@@ -29,25 +29,26 @@ impl Way {
         .into()
     }
 
-    /// Says that a call runs, until the returned value is dropped.
-    pub(super) fn running(&self, context: &Arc<Context>) -> OnTheWay {
-        let entry = self.0.as_ref().map(|entry| Arc::clone(&entry.running));
-        if let Some(running) = &entry {
+    /// Says that a call runs, until the returned value is dropped: to whoever takes the instance's own
+    /// calls, and to whoever reads what it prints (`logged`).
+    pub(super) fn running(&self, context: &Arc<Context>, logged: Option<Arc<dyn Running>>) -> OnTheWay {
+        let told = [self.0.as_ref().map(|entry| Arc::clone(&entry.running)), logged];
+        for running in told.iter().flatten() {
             running.begin(context);
         }
-        OnTheWay { running: entry, context: Arc::clone(context) }
+        OnTheWay { told, context: Arc::clone(context) }
     }
 }
 
 /// A call that runs.
 pub(super) struct OnTheWay {
-    running: Option<Arc<dyn Running>>,
+    told: [Option<Arc<dyn Running>>; 2],
     context: Arc<Context>,
 }
 
 impl Drop for OnTheWay {
     fn drop(&mut self) {
-        if let Some(running) = &self.running {
+        for running in self.told.iter().flatten() {
             running.end(&self.context);
         }
     }

@@ -103,7 +103,7 @@ impl Server {
     }
 
     async fn exchange(&self, invocation: Invocation) -> Result<Reply> {
-        let on_the_way = self.way.running(&invocation.context);
+        let on_the_way = self.way.running(&invocation.context, self.program.calls());
         let (request, switches) = inward(invocation.request, self.h2c)?;
         let mut response = match self.connections.send(request).await {
             Ok(response) => response,
