@@ -74,7 +74,7 @@ pub(super) async fn follow(client: &Client, output: &Output) -> Result<()> {
     let query = LogQuery { tail: Some(1000), follow: true, ..LogQuery::default() };
     client
         .logs(&query, |record| {
-            output.note(&logs::line(&record, output));
+            output.note(&logs::line(&record, logs::From::Function, output.note_style()));
             true
         })
         .await
