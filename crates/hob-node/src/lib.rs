@@ -28,6 +28,7 @@ mod schedules;
 pub mod settings;
 mod sync;
 pub mod task;
+mod telemetry;
 mod tls;
 
 pub use control::openapi;

@@ -17,6 +17,7 @@ use crate::proxy;
 use crate::schedules::Schedules;
 use crate::settings::{Address, Settings};
 use crate::task::Tasks;
+use crate::telemetry::{Telemetry, Watches};
 use crate::tls;
 use hob_bus::{Engine, EngineSettings};
 use hob_core::code::Code;
@@ -44,6 +45,7 @@ pub struct Node {
     delivery: Arc<Delivery>,
     apps: Arc<Apps>,
     live: Arc<Live>,
+    telemetry: Arc<Telemetry>,
     tasks: Arc<Tasks>,
 }
 
@@ -74,7 +76,8 @@ impl Node {
         let addresses =
             Addresses { secure: tls.is_some(), domain: settings.domain.clone(), port: port(&http)? };
         let entrances = Entrances::new(port(&inner)?);
-        let bus = Bus::new(engine.log, Arc::clone(&engine.state));
+        let telemetry = Telemetry::start(engine.facts, &tasks);
+        let bus = Bus::new(engine.log, Arc::clone(&engine.state), Arc::clone(&telemetry));
         let (calls, told) = Calls::new(Arc::clone(&bus));
         let dispatcher = Dispatcher::new(
             Arc::clone(&live),
@@ -82,7 +85,7 @@ impl Node {
             Arc::clone(&entrances),
             External::new(Arc::clone(&tasks) as _)?,
         );
-        let runtime = Runtime::open(environment(&settings, &tasks, &logs, &dispatcher))?;
+        let runtime = Runtime::open(environment(&settings, &tasks, &logs, &telemetry, &dispatcher))?;
         let apps = Apps::new(Parts {
             state: engine.state,
             blobs: engine.blobs,
@@ -109,8 +112,14 @@ impl Node {
 
         let url = url(&addresses, settings.http, &http);
         let rules = Rules { default_app: settings.default_app.clone(), addresses };
-        let gateway =
-            Gateway::new(Arc::clone(&live), Arc::clone(&bus), Arc::clone(&calls), rules, Arc::clone(&tasks));
+        let gateway = Gateway::new(
+            Arc::clone(&live),
+            Arc::clone(&bus),
+            Arc::clone(&calls),
+            rules,
+            Arc::clone(&tasks),
+            Arc::clone(&telemetry),
+        );
         let gateway = gateway::serve(gateway, http, tls, &tasks);
         let operations = Arc::new(Control {
             apps: Arc::clone(&apps),
@@ -122,6 +131,7 @@ impl Node {
             delivery: Arc::clone(&delivery),
             schedules,
             tasks: Arc::clone(&tasks),
+            telemetry: Arc::clone(&telemetry),
             node: info(&url, &settings.domain),
         });
         let control_closing = CancellationToken::new();
@@ -130,7 +140,17 @@ impl Node {
             control_addresses.push(address);
             control::serve(&operations, listener, guard, control_closing.clone(), &tasks);
         }
-        Ok(Self { url, control: control_addresses, gateway, control_closing, delivery, apps, live, tasks })
+        Ok(Self {
+            url,
+            control: control_addresses,
+            gateway,
+            control_closing,
+            delivery,
+            apps,
+            live,
+            telemetry,
+            tasks,
+        })
     }
 
     /// The gateway's address, such as `http://127.0.0.1:8080`, with the real port.
@@ -151,6 +171,7 @@ impl Node {
         }
         self.delivery.stop(GRACE_DEFAULT).await;
         self.apps.stop(GRACE_DEFAULT).await;
+        self.telemetry.flush().await;
         self.tasks.stop().await;
         // Functions hold the way to other functions, and that holds what is live: a circle, which would
         // keep the store open.
@@ -169,6 +190,7 @@ fn environment(
     settings: &Settings,
     tasks: &Arc<Tasks>,
     logs: &Arc<Logs>,
+    telemetry: &Arc<Telemetry>,
     dispatcher: &Arc<Dispatcher>,
 ) -> Environment {
     Environment {
@@ -178,6 +200,7 @@ fn environment(
         pooling: settings.pooling,
         spawn: Arc::clone(tasks) as _,
         logs: Arc::clone(logs) as _,
+        witnesses: Arc::new(Watches(Arc::clone(telemetry))),
         outbound: Arc::clone(dispatcher) as _,
         instances: AtomicU64::new(1),
     }

@@ -12,6 +12,7 @@ mod app;
 mod artifact;
 mod auth;
 mod call;
+mod fact;
 mod letter;
 mod log;
 mod node;
@@ -35,6 +36,7 @@ use crate::live::Live;
 use crate::logs::Logs;
 use crate::schedules::Schedules;
 use crate::task::Tasks;
+use crate::telemetry::Telemetry;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::CONTROL_BODY_BYTES_MAX;
@@ -56,6 +58,7 @@ static OPERATIONS: &[&[Operation]] = &[
     app::OPERATIONS,
     artifact::OPERATIONS,
     log::OPERATIONS,
+    fact::OPERATIONS,
     call::OPERATIONS,
     topic::OPERATIONS,
     trigger::OPERATIONS,
@@ -73,6 +76,7 @@ pub(crate) struct Control {
     pub(crate) delivery: Arc<Delivery>,
     pub(crate) schedules: Arc<Schedules>,
     pub(crate) tasks: Arc<Tasks>,
+    pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) node: NodeInfo,
 }
 
