@@ -22,6 +22,7 @@ pub mod log_line;
 pub mod manifest;
 pub mod name;
 pub mod near;
+pub mod otlp;
 pub mod port;
 pub mod random;
 pub mod rollout;
