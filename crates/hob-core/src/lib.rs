@@ -34,4 +34,5 @@ pub mod subscription;
 pub mod trace;
 pub mod trigger;
 pub mod unit;
+pub mod why;
 pub mod wire;

@@ -30,6 +30,7 @@ mod sync;
 pub mod task;
 mod telemetry;
 mod tls;
+mod why;
 
 pub use control::openapi;
 pub use hob_runtime::host::{Detected, detect};

@@ -19,6 +19,7 @@ use crate::settings::{Address, Settings};
 use crate::task::Tasks;
 use crate::telemetry::{Telemetry, Watches};
 use crate::tls;
+use crate::why::Why;
 use hob_bus::{Engine, EngineSettings};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -112,6 +113,15 @@ impl Node {
 
         let url = url(&addresses, settings.http, &http);
         let rules = Rules { default_app: settings.default_app.clone(), addresses };
+        let why = Why {
+            live: Arc::clone(&live),
+            bus: Arc::clone(&bus),
+            delivery: Arc::clone(&delivery),
+            schedules: Arc::clone(&schedules),
+            telemetry: Arc::clone(&telemetry),
+            logs: Arc::clone(&logs),
+            rules: rules.clone(),
+        };
         let gateway = Gateway::new(
             Arc::clone(&live),
             Arc::clone(&bus),
@@ -132,6 +142,7 @@ impl Node {
             schedules,
             tasks: Arc::clone(&tasks),
             telemetry: Arc::clone(&telemetry),
+            why,
             node: info(&url, &settings.domain),
         });
         let control_closing = CancellationToken::new();

@@ -22,6 +22,7 @@ mod serve;
 mod stream;
 mod topic;
 mod trigger;
+mod why;
 
 pub(crate) use auth::Guard;
 pub use openapi::openapi;
@@ -37,6 +38,7 @@ use crate::logs::Logs;
 use crate::schedules::Schedules;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
+use crate::why::Why;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::CONTROL_BODY_BYTES_MAX;
@@ -58,6 +60,7 @@ static OPERATIONS: &[&[Operation]] = &[
     app::OPERATIONS,
     artifact::OPERATIONS,
     log::OPERATIONS,
+    why::OPERATIONS,
     fact::OPERATIONS,
     call::OPERATIONS,
     topic::OPERATIONS,
@@ -77,6 +80,7 @@ pub(crate) struct Control {
     pub(crate) schedules: Arc<Schedules>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) why: Why,
     pub(crate) node: NodeInfo,
 }
 
