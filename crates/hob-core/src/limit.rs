@@ -358,10 +358,16 @@ pub const OTLP_BODY_BYTES_MAX: usize = 4 << 20;
 pub const OTLP_ITEMS_MAX: usize = 2048;
 /// How deep the values of attributes may be nested.
 pub const OTLP_DEPTH_MAX: usize = 8;
+/// Such requests that are decoded at a time: a small message can be a large value.
+pub const OTLP_DECODED_MAX: usize = 4;
 /// Spans of one function that are kept in a second.
 pub const OTLP_SPANS_PER_SECOND: u32 = 1000;
 /// Spans, or log records, that wait to be exported; what comes above this is dropped and counted.
 pub const OTLP_QUEUED_MAX: usize = 8192;
+/// Their bytes, as far as they can be reckoned.
+pub const OTLP_QUEUED_BYTES_MAX: usize = 32 << 20;
+/// Bytes after which no more are added to one exported request.
+pub const OTLP_BATCH_BYTES_MAX: usize = 2 << 20;
 /// Spans, or log records, of one exported request.
 pub const OTLP_BATCH_MAX: usize = 512;
 /// How long a span or log record may wait to be exported with others.

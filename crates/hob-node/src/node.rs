@@ -8,8 +8,10 @@ use crate::control::{self, Control, Guard};
 use crate::delivery::{self, Delivery};
 use crate::dispatcher::Dispatcher;
 use crate::entrance::Entrances;
+use crate::export::Export;
 use crate::gateway::routing::Rules;
 use crate::gateway::{self, Gateway};
+use crate::intake::Intake;
 use crate::listener::Listener;
 use crate::live::{Live, LiveTable};
 use crate::logs::Logs;
@@ -26,6 +28,7 @@ use hob_core::fault::{Fault, Result};
 use hob_core::limit::{DRAIN_TIMEOUT, GRACE_DEFAULT};
 use hob_core::wire::NodeInfo;
 use hob_runtime::environment::Environment;
+use hob_runtime::log::Limited;
 use hob_runtime::outbound::external::External;
 use hob_runtime::runtime::Runtime;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -47,6 +50,7 @@ pub struct Node {
     apps: Arc<Apps>,
     live: Arc<Live>,
     telemetry: Arc<Telemetry>,
+    export: Option<Export>,
     tasks: Arc<Tasks>,
 }
 
@@ -78,15 +82,19 @@ impl Node {
             Addresses { secure: tls.is_some(), domain: settings.domain.clone(), port: port(&http)? };
         let entrances = Entrances::new(port(&inner)?);
         let telemetry = Telemetry::start(engine.facts, &tasks);
+        let export = settings.otlp.as_ref();
+        let export = export.map(|otlp| Export::start(otlp, &telemetry, &logs, None, &tasks)).transpose()?;
         let bus = Bus::new(engine.log, Arc::clone(&engine.state), Arc::clone(&telemetry));
+        let printed = Limited::new(Arc::clone(&logs) as _, Arc::clone(&tasks) as _);
         let (calls, told) = Calls::new(Arc::clone(&bus));
         let dispatcher = Dispatcher::new(
             Arc::clone(&live),
             Arc::clone(&bus),
             Arc::clone(&entrances),
+            Intake::new(Arc::clone(&telemetry), Arc::clone(&printed) as _),
             External::new(Arc::clone(&tasks) as _)?,
         );
-        let runtime = Runtime::open(environment(&settings, &tasks, &logs, &telemetry, &dispatcher))?;
+        let runtime = Runtime::open(environment(&settings, &tasks, &printed, &telemetry, &dispatcher))?;
         let apps = Apps::new(Parts {
             state: engine.state,
             blobs: engine.blobs,
@@ -160,6 +168,7 @@ impl Node {
             apps,
             live,
             telemetry,
+            export,
             tasks,
         })
     }
@@ -183,6 +192,9 @@ impl Node {
         self.delivery.stop(GRACE_DEFAULT).await;
         self.apps.stop(GRACE_DEFAULT).await;
         self.telemetry.flush().await;
+        if let Some(export) = &self.export {
+            export.close().await;
+        }
         self.tasks.stop().await;
         // Functions hold the way to other functions, and that holds what is live: a circle, which would
         // keep the store open.
@@ -200,7 +212,7 @@ impl Node {
 fn environment(
     settings: &Settings,
     tasks: &Arc<Tasks>,
-    logs: &Arc<Logs>,
+    logs: &Arc<Limited>,
     telemetry: &Arc<Telemetry>,
     dispatcher: &Arc<Dispatcher>,
 ) -> Environment {

@@ -4,7 +4,6 @@ use crate::code::FunctionCode;
 use crate::contract::{self, Contract};
 use crate::environment::Environment;
 use crate::host::{HOSTS, Host, Progress};
-use crate::log::Limited;
 use crate::pool::Pool;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -23,7 +22,6 @@ fn open_more_files() {
 /// The hosts and contracts of one node.
 pub struct Runtime {
     environment: Arc<Environment>,
-    logs: Arc<Limited>,
     hosts: BTreeMap<&'static str, Arc<dyn Host>>,
 }
 
@@ -32,21 +30,14 @@ impl Runtime {
     ///
     /// # Errors
     /// When a host cannot work on this machine at all.
-    pub fn open(mut environment: Environment) -> Result<Self> {
+    pub fn open(environment: Environment) -> Result<Self> {
         open_more_files();
-        let logs = Limited::new(environment.logs, Arc::clone(&environment.spawn));
-        environment.logs = Arc::clone(&logs) as _;
         let environment = Arc::new(environment);
         let mut hosts = BTreeMap::new();
         for row in HOSTS {
             hosts.insert(row.name, (row.open)(&environment)?);
         }
-        Ok(Self { environment, logs, hosts })
-    }
-
-    /// The sink that all functions print to, which limits their rates and counts what it drops.
-    pub fn logs(&self) -> &Arc<Limited> {
-        &self.logs
+        Ok(Self { environment, hosts })
     }
 
     /// Checks that host and contract exist and that the contract takes its settings.

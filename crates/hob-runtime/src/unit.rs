@@ -42,6 +42,8 @@ pub trait Command: Send + Sync {
     /// # Errors
     /// `HOB-0306` when the program is missing, `HOB-0305` when it is for another machine.
     fn start(&self, launch: Launch) -> BoxFuture<'_, Result<Box<dyn Program>>>;
+    /// Whether its programs open connections themselves, so that they have to be told of the node's proxy.
+    fn connects(&self) -> bool;
 }
 
 /// How to start a program.

@@ -1,19 +1,17 @@
 //! A log record in OTLP's words (Logs Data Model), and back.
 
 use super::{Attributes, Log, Value, fields, resource};
-use crate::id::InvocationId;
 use crate::log_line::{Level, harmless, short};
 use crate::port::{LogRecord, Stream};
 use std::collections::BTreeMap;
 
-const INVOCATION: &str = "faas.invocation_id";
 const NANOS_PER_MS: u64 = 1_000_000;
 
 /// What a record is, and who tells it.
 pub fn log(record: &LogRecord) -> (Attributes, Log) {
     let mut attributes: Attributes = vec![("faas.instance".into(), record.instance.to_string().into())];
     if let Some(id) = record.invocation {
-        attributes.push((INVOCATION.into(), id.to_string().into()));
+        attributes.push(("faas.invocation_id".into(), id.to_string().into()));
     }
     let stream = match record.stream {
         Stream::Stdout => Some("stdout"),
@@ -44,16 +42,10 @@ pub fn log(record: &LogRecord) -> (Attributes, Log) {
     (resource::function(&record.app, &record.function, record.revision), log)
 }
 
-/// What a function has told by itself, as a record like `origin`: harmless and bounded. An invocation that it
-/// names counts only if `known` says that it is the function's own.
-pub fn record_of(
-    log: &Log,
-    scope: &str,
-    origin: LogRecord,
-    known: impl Fn(InvocationId) -> bool,
-) -> LogRecord {
+/// What a function has told by itself, as a record like `origin`: harmless and bounded. The invocation that it may
+/// name is no more than a field, since it may be any.
+pub fn record_of(log: &Log, scope: &str, origin: LogRecord) -> LogRecord {
     let mut more: BTreeMap<String, String> = fields(&log.attributes);
-    let named = more.get(INVOCATION).and_then(|id| InvocationId::parse(id)).filter(|id| known(*id));
     if !scope.is_empty() {
         more.entry("otel.scope.name".to_owned()).or_insert_with(|| harmless(scope.as_bytes()));
     }
@@ -69,9 +61,8 @@ pub fn record_of(
     LogRecord {
         // What claims to be from the future, or much too old, is dated now.
         time_ms: plausible(time_ns / NANOS_PER_MS, origin.time_ms),
-        invocation: named.or(origin.invocation),
-        trace: log.trace.or(origin.trace),
-        span: log.span.or(if log.trace.is_none() { origin.span } else { None }),
+        trace: log.trace,
+        span: log.span.filter(|_| log.trace.is_some()),
         stream: Stream::Otlp,
         level,
         text: short(&text, crate::limit::LOG_LINE_BYTES_MAX),
@@ -84,4 +75,85 @@ pub fn record_of(
 fn plausible(claimed_ms: u64, now_ms: u64) -> u64 {
     const AGE_MS_MAX: u64 = 3_600_000;
     if claimed_ms <= now_ms && now_ms - claimed_ms <= AGE_MS_MAX { claimed_ms } else { now_ms }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{log, record_of};
+    use crate::log_line::Level;
+    use crate::otlp::{Log, Value};
+    use crate::port::LogRecord;
+    use crate::trace::{SpanId, TraceId};
+    use serde_json::json;
+
+    fn origin() -> LogRecord {
+        serde_json::from_value(json!({
+            "time_ms": 1_700_000_000_000_u64, "app": "shop", "revision": 3, "function": "cart", "instance": 7,
+            "stream": "otlp", "text": "",
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn records_of_guests_are_dated_levelled_and_harmless() {
+        for (log, expected) in [
+            (
+                Log {
+                    time_ns: 1_699_999_999_000_000_000,
+                    severity: 18,
+                    body: "no\u{7}".into(),
+                    ..Log::default()
+                },
+                (1_699_999_999_000, Some(Level::Error), "no\\x07"),
+            ),
+            // From the future, from long ago, without any time; a level in words.
+            (Log { time_ns: u64::MAX, ..Log::default() }, (1_700_000_000_000, None, "")),
+            (
+                Log {
+                    observed_ns: 1,
+                    severity_text: "WARNING".to_owned(),
+                    event: "e".to_owned(),
+                    ..Log::default()
+                },
+                (1_700_000_000_000, Some(Level::Warn), "e"),
+            ),
+            (
+                Log { body: Value::Map(vec![("a".to_owned(), Value::Int(1))]), ..Log::default() },
+                (1_700_000_000_000, None, "{\"a\":1}"),
+            ),
+        ] {
+            let record = record_of(&log, "lib", origin());
+            assert_eq!((record.time_ms, record.level, record.text.as_str()), expected, "{log:?}");
+            assert_eq!((record.instance, record.fields["otel.scope.name"].as_str()), (7, "lib"));
+        }
+        let placed = Log { trace: Some(TraceId(1)), span: Some(SpanId(2)), ..Log::default() };
+        let record = record_of(&placed, "", origin());
+        assert_eq!((record.trace, record.span), (Some(TraceId(1)), Some(SpanId(2))));
+        assert_eq!(record_of(&Log { trace: None, ..placed }, "", origin()).span, None);
+    }
+
+    #[test]
+    fn records_are_exported_with_what_is_known() {
+        let mut record = origin();
+        record.stream = crate::port::Stream::Stderr;
+        record.invocation = crate::id::InvocationId::parse("0000000000000000000000000000002a");
+        (record.level, record.text) = (Some(Level::Warn), "slow".to_owned());
+        record.fields.insert("ms".to_owned(), "7".to_owned());
+        let (who, log) = log(&record);
+        let shown = |all: &crate::otlp::Attributes| {
+            all.iter().map(|(name, value)| format!("{name}={}", value.shown())).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            shown(&who),
+            "service.name=shop/cart service.version=3 faas.name=shop/cart faas.version=3"
+        );
+        assert_eq!(
+            shown(&log.attributes),
+            "faas.instance=7 faas.invocation_id=0000000000000000000000000000002a log.iostream=stderr ms=7"
+        );
+        assert_eq!(
+            (log.severity, log.severity_text.as_str(), log.body.shown().as_str()),
+            (13, "WARN", "slow")
+        );
+    }
 }

@@ -110,6 +110,16 @@ impl Value {
         }
     }
 
+    fn bytes(&self) -> usize {
+        8 + match self {
+            Self::None | Self::Bool(_) | Self::Int(_) | Self::Double(_) => 8,
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::List(values) => values.iter().map(Self::bytes).sum(),
+            Self::Map(values) => values.iter().map(|(name, value)| name.len() + value.bytes()).sum(),
+        }
+    }
+
     fn json(&self) -> serde_json::Value {
         match self {
             Self::None => serde_json::Value::Null,
@@ -228,6 +238,27 @@ pub struct Log {
     pub span: Option<SpanId>,
     /// The name, if it is an event.
     pub event: String,
+}
+
+impl Span {
+    /// About how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        let events = self.events.iter().map(|(name, _, of)| name.len() + bytes(of));
+        let links = self.links.iter().map(|(_, _, of)| bytes(of));
+        let more = events.chain(links).map(|bytes| bytes + 32).sum::<usize>();
+        self.name.len() + bytes(&self.attributes) + self.failed.as_ref().map_or(0, String::len) + more + 128
+    }
+}
+
+impl Log {
+    /// About how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        self.body.bytes() + bytes(&self.attributes) + self.severity_text.len() + self.event.len() + 64
+    }
+}
+
+fn bytes(attributes: &Attributes) -> usize {
+    attributes.iter().map(|(name, value)| name.len() + value.bytes()).sum()
 }
 
 /// One metric, cumulative since its start.

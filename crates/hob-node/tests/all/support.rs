@@ -70,6 +70,7 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         default_app: None,
         compiler: Vec::new(),
         pooling: Some(false),
+        otlp: None,
     };
     (settings, data)
 }

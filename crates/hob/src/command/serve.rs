@@ -42,6 +42,8 @@ pub(super) struct Serve {
     /// Where state is kept: `file` (durable) or `memory` (forgotten at the end)
     #[arg(long, value_name = "ENGINE", default_value = "file")]
     engine: String,
+    #[command(flatten)]
+    telemetry: settings::Telemetry,
 }
 
 impl Command for Serve {
@@ -76,6 +78,7 @@ impl Serve {
             default_app: self.default_app.as_deref().map(AppName::new).transpose()?,
             compiler: local::compiler(),
             pooling: None,
+            otlp: self.telemetry.collector(),
             data,
         })
     }

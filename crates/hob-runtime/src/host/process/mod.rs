@@ -109,6 +109,10 @@ impl Unit for Native {
 }
 
 impl Command for Native {
+    fn connects(&self) -> bool {
+        true
+    }
+
     fn start(&self, launch: Launch) -> BoxFuture<'_, Result<Box<dyn Program>>> {
         Box::pin(async move {
             let shared = &self.shared;
