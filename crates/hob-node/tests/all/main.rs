@@ -11,4 +11,5 @@ mod routing;
 mod stop;
 mod support;
 mod switch;
+mod telemetry;
 mod upgrade;
