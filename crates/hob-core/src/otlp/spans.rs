@@ -15,6 +15,8 @@ use crate::name::TopicName;
 use crate::trace::{SpanId, TraceId};
 use std::collections::{HashMap, VecDeque};
 
+/// A shorter wait for an instance is how a warm one is found, and no span.
+const QUEUE_TOLD_US: u64 = 1000;
 const NANOS_PER_US: u64 = 1000;
 const NANOS_PER_MS: u64 = 1_000_000;
 
@@ -336,7 +338,7 @@ fn phases(own: &Span, call: &Call) -> Vec<Span> {
         )
     };
     let mut all = Vec::new();
-    if times.queue_us > 0 {
+    if times.queue_us >= QUEUE_TOLD_US {
         all.push(part(own.span, "wait for an instance", "queue", 0, times.queue_us));
     }
     if times.start_us > 0 {

@@ -12,7 +12,7 @@ fn call(change: Json) -> Fact {
         "time_ms": 1000, "trace": "00000000000000000000000000000001", "fact": "call",
         "id": "00000000000000000000000000000011", "app": "shop", "revision": 3, "function": "cart",
         "cause": { "by": "request" }, "method": "GET", "path": "/cart/7", "route": "/cart/{id}", "status": 200,
-        "times": { "queue_us": 0, "start_us": 0, "answer_us": 60_000, "total_us": 80_000 },
+        "times": { "queue_us": 53, "start_us": 0, "answer_us": 60_000, "total_us": 80_000 },
         "used": { "memory_bytes": 1, "bytes_in": 0, "bytes_out": 5 },
     });
     fact.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
