@@ -27,11 +27,13 @@ mod problem;
 mod proxy;
 pub mod reference;
 mod schedules;
+mod scrape;
 pub mod settings;
 mod sync;
 pub mod task;
 mod telemetry;
 mod tls;
+mod usage;
 mod why;
 
 pub use control::openapi;

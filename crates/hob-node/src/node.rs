@@ -12,15 +12,18 @@ use crate::export::Export;
 use crate::gateway::routing::Rules;
 use crate::gateway::{self, Gateway};
 use crate::intake::Intake;
-use crate::listener::Listener;
+use crate::listener::{Listener, Open};
 use crate::live::{Live, LiveTable};
 use crate::logs::Logs;
 use crate::proxy;
 use crate::schedules::Schedules;
+use crate::scrape::Scrape;
 use crate::settings::{Address, Settings};
 use crate::task::Tasks;
+use crate::telemetry::meter::{Kind, Metric};
 use crate::telemetry::{Telemetry, Watches};
 use crate::tls;
+use crate::usage::UsageBook;
 use crate::why::Why;
 use hob_bus::{Engine, EngineSettings};
 use hob_core::code::Code;
@@ -51,6 +54,7 @@ pub struct Node {
     live: Arc<Live>,
     telemetry: Arc<Telemetry>,
     export: Option<Export>,
+    usage: Arc<UsageBook>,
     tasks: Arc<Tasks>,
 }
 
@@ -81,10 +85,11 @@ impl Node {
         let addresses =
             Addresses { secure: tls.is_some(), domain: settings.domain.clone(), port: port(&http)? };
         let entrances = Entrances::new(port(&inner)?);
-        let telemetry = Telemetry::start(engine.facts, &tasks);
+        let telemetry = Telemetry::start(engine.facts, settings.facts, &tasks);
         let export = settings.otlp.as_ref();
-        let export = export.map(|otlp| Export::start(otlp, &telemetry, &logs, None, &tasks)).transpose()?;
+        let export = export.map(|otlp| Export::start(otlp, &telemetry, &logs, &tasks)).transpose()?;
         let bus = Bus::new(engine.log, Arc::clone(&engine.state), Arc::clone(&telemetry));
+        let usage = UsageBook::start(Arc::clone(&engine.state), Arc::clone(&telemetry), &live, &bus, &tasks);
         let printed = Limited::new(Arc::clone(&logs) as _, Arc::clone(&tasks) as _);
         let (calls, told) = Calls::new(Arc::clone(&bus));
         let dispatcher = Dispatcher::new(
@@ -139,6 +144,13 @@ impl Node {
             Arc::clone(&telemetry),
         );
         let gateway = gateway::serve(gateway, http, tls, &tasks);
+        let node = info(&url, &settings.domain);
+        let scrape = Scrape::new(&live, &bus, &delivery, &telemetry, node.clone());
+        scrape.extra(connections(gateway.open()));
+        scrape.extra(dropped_lines(printed));
+        if let Some(export) = &export {
+            export.measure(&scrape, node.started_ms, &tasks);
+        }
         let operations = Arc::new(Control {
             apps: Arc::clone(&apps),
             logs,
@@ -151,7 +163,9 @@ impl Node {
             tasks: Arc::clone(&tasks),
             telemetry: Arc::clone(&telemetry),
             why,
-            node: info(&url, &settings.domain),
+            scrape,
+            usage: Arc::clone(&usage),
+            node,
         });
         let control_closing = CancellationToken::new();
         let mut control_addresses = Vec::new();
@@ -169,6 +183,7 @@ impl Node {
             live,
             telemetry,
             export,
+            usage,
             tasks,
         })
     }
@@ -191,6 +206,7 @@ impl Node {
         }
         self.delivery.stop(GRACE_DEFAULT).await;
         self.apps.stop(GRACE_DEFAULT).await;
+        self.usage.keep(clock::now_ms()).await;
         self.telemetry.flush().await;
         if let Some(export) = &self.export {
             export.close().await;
@@ -205,6 +221,20 @@ impl Node {
                 let _ = std::fs::remove_file(path);
             }
         }
+    }
+}
+
+/// What was dropped of the lines of each function, as metrics.
+fn dropped_lines(printed: Arc<Limited>) -> impl Fn() -> Vec<Metric> + Send + Sync + 'static {
+    move || {
+        let help = "Log lines above the rate of their function, which were dropped";
+        let mut lines = Metric::new("hob_log_lines_dropped", Kind::Counter, "", help);
+        for (app, function, dropped) in printed.dropped() {
+            #[expect(clippy::cast_precision_loss, reason = "nobody drops 2^53 lines")]
+            let number = dropped.lines as f64;
+            lines.push([("app", app.as_str()), ("function", function.as_str())], number);
+        }
+        vec![lines]
     }
 }
 
@@ -226,6 +256,15 @@ fn environment(
         witnesses: Arc::new(Watches(Arc::clone(telemetry))),
         outbound: Arc::clone(dispatcher) as _,
         instances: AtomicU64::new(1),
+    }
+}
+
+/// What tells how many connections the gateway has.
+fn connections(open: Open) -> impl Fn() -> Vec<Metric> + Send + Sync + 'static {
+    move || {
+        let metric =
+            Metric::new("hob_connections", Kind::Gauge, "", "Connections that are open at the gateway");
+        vec![metric.with([], f64::from(open.count()))]
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Settings {
     pub default_app: Option<AppName>,
     /// The command that compiles a component in a child process; empty: in this process.
     pub compiler: Vec<OsString>,
+    /// Whether what happens is counted and kept: without it `hob why` knows nothing. For measurements only.
+    pub facts: bool,
     /// Pool of reserved WASM slots; `None`: if the machine allows it.
     pub pooling: Option<bool>,
     /// Where spans, log records and metrics are exported to; `None`: nowhere.

@@ -44,6 +44,7 @@ impl Temporary {
             domain: domain.to_owned(),
             default_app: None,
             compiler: compiler(),
+            facts: true,
             pooling: None,
             otlp,
         })

@@ -29,7 +29,7 @@ pub(super) fn read(text: &str) -> Option<Line> {
         return None;
     }
     let Value::Object(mut object) = serde_json::from_str(trimmed).ok()? else { return None };
-    let level = take(&mut object, LEVELS, |value| level(value)).map(|(_, level)| level);
+    let level = take(&mut object, LEVELS, level).map(|(_, level)| level);
     if let Some((_, message)) = take(&mut object, MESSAGES, message) {
         return Some(Line { level, text: message, fields: fields(object) });
     }

@@ -378,7 +378,7 @@ fn of_outside(own: &Span, outside: &Outside, number: u32) -> Span {
 
 #[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
 fn of_refused(fact: &Fact, refused: &Refused) -> Span {
-    let trace = fact.trace.unwrap_or(TraceId(refused.id.0.max(1)));
+    let trace = fact.trace.unwrap_or_else(|| TraceId(refused.id.0.max(1)));
     let failure = &refused.failure;
     let mut attributes: Attributes = vec![
         ("http.request.method".into(), refused.method.as_str().into()),

@@ -4,7 +4,7 @@ use super::cause::{Around, of_call, of_delay};
 use super::text::time;
 use super::tree::{change, step, tree};
 use super::{Cause, cause};
-use crate::fact::{Call, CallCause, Change, Fact, Refused, What};
+use crate::fact::{Call, CallCause, Change, Changed, Fact, Refused, What};
 use crate::name::RevisionNumber;
 use crate::trace::TraceId;
 use crate::wire::{Step, Story, Verdict};
@@ -58,7 +58,7 @@ fn other_revision(call: &Call, time_ms: u64, evidence: &CallEvidence<'_>) -> Opt
     Some(format!("revision {} handled it; revision {current} takes new requests now", call.revision))
 }
 
-fn noun(changed: &crate::fact::Changed) -> String {
+fn noun(changed: &Changed) -> String {
     match (&changed.failure, changed.change) {
         (Some(failure), _) => format!("a deploy failed ({})", failure.message),
         (None, _) => change(changed).0,
@@ -97,8 +97,25 @@ fn next(call: &Call, trace: Option<TraceId>, verdict: Verdict) -> Vec<String> {
 pub fn refused(fact: &Fact, refused: &Refused) -> Story {
     let mut story = cause::plain(&refused.failure).story(format!("request {}", refused.id));
     story.path = vec![step(fact)];
+    if refused.control {
+        story.subject = format!("command {}", refused.id);
+        return story;
+    }
     let url = format!("{} http://{}{}", refused.method, refused.host, refused.path);
     story.next = vec![format!("hob why --route \"{url}\"")];
+    story
+}
+
+/// The story of a change of an app that failed, or did not.
+pub fn changed(fact: &Fact, changed: &Changed) -> Story {
+    let (text, verdict) = change(changed);
+    let cause = match &changed.failure {
+        Some(failure) => Cause { reason: text, ..cause::plain(failure) },
+        None => Cause::new(verdict, text),
+    };
+    let mut story = cause.story(format!("change of {}", changed.app));
+    story.path = vec![step(fact)];
+    story.next = vec![format!("hob show {}", changed.app), format!("hob logs {}", changed.app)];
     story
 }
 

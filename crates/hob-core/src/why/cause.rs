@@ -26,6 +26,8 @@ pub struct Around<'a> {
     pub spec: Option<&'a FunctionSpec>,
     /// The last lines that it printed in this call, or that its instance did.
     pub printed: &'a [String],
+    /// The beginning of what it answered with, where that is known.
+    pub answer: Option<&'a str>,
     /// Why instances of the function could not start, the newest first.
     pub start_failures: &'a [Failure],
     /// Attributes of events or requests that failed in the same way, this one too.
@@ -69,9 +71,7 @@ fn of_failure(call: &Call, failure: &Failure, around: &Around<'_>) -> Cause {
             let places = around.spec.map(places).unwrap_or_default();
             let reason = format!("{}; {places}", failure.message);
             let reason = reason.trim_end_matches("; ").to_owned();
-            let fix = format!(
-                "raise `scale.max` or `scale.concurrency` of `{function}`, or make it faster: `hob top`"
-            );
+            let fix = format!("raise `scale.max` or `scale.concurrency` of `{function}`, or make it faster");
             let fix = failure.hint.clone().unwrap_or(fix);
             return Cause::new(Verdict::Bad, reason).fix(fix).owner(Owner::Limit).code(&failure.code);
         }
@@ -205,6 +205,9 @@ fn of_printed(call: &Call, ended: &str, around: &Around<'_>) -> Option<Cause> {
 /// An environment variable that the program asks for and does not have.
 fn missing(function: &str, printed: &[String], around: &Around<'_>) -> Option<Cause> {
     let name = missing_variable(printed)?;
+    if let Some(of_request) = missing_in_request(function, &name, printed) {
+        return Some(of_request);
+    }
     if around.spec.is_some_and(|spec| spec.env.contains_key(&name)) {
         return None;
     }
@@ -215,6 +218,26 @@ fn missing(function: &str, printed: &[String], around: &Around<'_>) -> Option<Ca
     );
     let fix = format!("set `{name}` in `env` of function `{function}` in `hob.toml`, then `hob deploy`");
     Some(Cause::new(Verdict::Bad, reason).fix(fix).owner(Owner::Code))
+}
+
+/// A variable that a contract makes of the request (CGI, RFC 3875, 4.1.18): the request lacks what it is made of.
+fn missing_in_request(function: &str, name: &str, printed: &[String]) -> Option<Cause> {
+    let header = name.strip_prefix("HTTP_")?.to_ascii_lowercase().replace('_', "-");
+    let (what, fix) = match header.strip_prefix("ce-") {
+        Some(attribute) => {
+            (format!("the event has no `{attribute}`"), format!("publish events with `{attribute}`"))
+        }
+        None => {
+            (format!("the request has no header `{header}`"), format!("send `{header}` with the request"))
+        }
+    };
+    let said = printed.iter().rev().find(|line| line.contains(name)).map_or("", String::as_str);
+    let reason = format!("{what}, which `{function}` needs; it printed `{}`", line(said, LINE_CHARS));
+    Some(
+        Cause::new(Verdict::Bad, reason)
+            .fix(format!("{fix}, or let `{function}` do without it"))
+            .owner(Owner::Caller),
+    )
 }
 
 /// What failed calls have in common, as the end of a sentence.
@@ -261,8 +284,10 @@ fn of_status(call: &Call, status: u16, around: &Around<'_>) -> Cause {
     }
     let said = around.printed.iter().rev().find(|line| !line.trim().is_empty());
     let said = said.map(|text| format!("; it printed `{}`", line(text, LINE_CHARS))).unwrap_or_default();
+    let answered = around.answer.map(|text| line(text, LINE_CHARS)).filter(|text| !text.is_empty());
+    let answered = answered.map(|text| format!(": `{text}`")).unwrap_or_default();
     let common = common(around);
-    let reason = format!("`{function}` answered {status} itself{said}{common}");
+    let reason = format!("`{function}` answered {status} itself{answered}{said}{common}");
     if status < 500 {
         let fix =
             format!("the function refuses the request: compare what was sent with what `{function}` takes");

@@ -2,7 +2,7 @@
 
 use super::Cause;
 use super::cause::plain;
-use super::text::{count, line, names, nearly, time, took_ms};
+use super::text::{count, line, names, nearly_by, time, took_ms};
 use super::tree::{left_out, place, tree};
 use crate::code::Owner;
 use crate::fact::{Fact, Publication, SkipReason, What};
@@ -24,6 +24,8 @@ pub struct EventEvidence<'a> {
     pub tried: &'a [Tried],
     /// The topics that somebody subscribes to.
     pub subscribed: &'a [TopicName],
+    /// The one subscription that is asked about, `app/name`; `None`: all.
+    pub focus: Option<&'a str>,
 }
 
 /// What became of an event in one subscription.
@@ -212,7 +214,9 @@ fn given_up(tried: &Tried, letter: &DeadLetter) -> Cause {
 
 fn mend_filter(name: &str, reason: &SkipReason) -> String {
     match reason {
-        SkipReason::Filter { clause, wanted, seen: Some(seen) } if nearly(wanted, seen).is_some() => {
+        SkipReason::Filter { clause, wanted, seen: Some(seen) }
+            if nearly_by(clause, wanted, seen).is_some() =>
+        {
             format!(
                 "write `{}` instead of `{}` in `{clause}` of `{name}`, or let the publisher write `{}`",
                 line(seen, 60),
@@ -237,6 +241,14 @@ fn sum(topic: &TopicName, sequence: u64, told: &[Cause], evidence: &EventEvidenc
     }
     if told.is_empty() {
         return nobody(topic, evidence.subscribed);
+    }
+    let focused = evidence
+        .tried
+        .iter()
+        .zip(told)
+        .find(|(tried, _)| Some(tried.subscription.as_str()) == evidence.focus);
+    if let Some((_, cause)) = focused {
+        return cause.clone();
     }
     let of = |verdict: Verdict| told.iter().filter(move |cause| cause.verdict == verdict);
     let others = |verdict: Verdict| {
@@ -312,7 +324,8 @@ fn gone(topic: &TopicName, sequence: u64) -> Cause {
 
 fn next(topic: &TopicName, sequence: u64, evidence: &EventEvidence<'_>, story: &Story) -> Vec<String> {
     let mut next = Vec::new();
-    for tried in evidence.tried {
+    let asked = |tried: &&Tried| evidence.focus.is_none_or(|focus| tried.subscription == focus);
+    for tried in evidence.tried.iter().filter(asked) {
         if let Some(letter) = &tried.letter {
             next.push(format!("hob dlq show {} {}", letter.topic, letter.sequence));
         }
@@ -321,9 +334,15 @@ fn next(topic: &TopicName, sequence: u64, evidence: &EventEvidence<'_>, story: &
         next.push(format!("hob sub resume {}", tried.subscription));
     }
     if evidence.published_ms.is_some() && story.verdict != Verdict::Good {
-        next.push(format!("hob replay {topic} --from {sequence} --limit 1 --to APP/FUNCTION"));
+        let to = evidence.tried.iter().find_map(|tried| {
+            let (app, _) = tried.subscription.split_once('/')?;
+            (!tried.function.is_empty()).then(|| format!("{app}/{}", tried.function))
+        });
+        let to = to.unwrap_or_else(|| "APP/FUNCTION".to_owned());
+        next.push(format!("hob replay {topic} --from {sequence} --limit 1 --to {to}"));
     }
     next.extend(story.trace.as_ref().map(|trace| format!("hob trace {trace}")));
+    next.dedup();
     next.truncate(4);
     next
 }

@@ -2,7 +2,7 @@
 
 use super::Cause;
 use super::event::nobody;
-use super::text::{count, names, nearly, time, took};
+use super::text::{count, names, nearly_by, time, took};
 use super::tree::{left_out, step};
 use crate::code::{Code, Owner};
 use crate::fact::{Call, Fact, InstanceStep, SkipReason, What};
@@ -214,10 +214,12 @@ fn of_topic(
             },
         };
     }
+    if let Some(cause) = near_miss(tried).and_then(|one| missed(one, &what)) {
+        return cause;
+    }
     let wanting: Vec<&TopicTried> = tried.iter().filter(|one| one.left_out.is_none()).collect();
     if wanting.is_empty() {
-        let near = |one: &&TopicTried| matches!(&one.left_out, Some(SkipReason::Filter { wanted, seen: Some(seen), .. }) if nearly(wanted, seen).is_some());
-        let told = tried.iter().find(near).or_else(|| tried.first());
+        let told = near_miss(tried).or_else(|| tried.first());
         let why = told.and_then(|one| {
             Some(format!("`{}/{}`: {}", one.info.app, one.info.name, left_out(one.left_out.as_ref()?)))
         });
@@ -266,6 +268,27 @@ fn of_topic(
         return Cause::new(Verdict::Skipped, reason).fix(fix).owner(Owner::Caller);
     }
     failing(&wanting, &what)
+}
+
+/// A subscription whose filter the event misses by a letter or two.
+fn near_miss(tried: &[TopicTried]) -> Option<&TopicTried> {
+    tried.iter().find(|one| match &one.left_out {
+        Some(SkipReason::Filter { clause, wanted, seen: Some(seen) }) => {
+            nearly_by(clause, wanted, seen).is_some()
+        }
+        _ => false,
+    })
+}
+
+fn missed(one: &TopicTried, what: &str) -> Option<Cause> {
+    let reason = one.left_out.as_ref()?;
+    let SkipReason::Filter { clause, wanted, seen: Some(seen) } = reason else { return None };
+    let who = format!("{}/{}", one.info.app, one.info.name);
+    Some(
+        Cause::new(Verdict::Skipped, format!("`{who}` leaves out {what}: {}", left_out(reason)))
+            .fix(format!("let the `{clause}` of `{who}` and what is published agree: `{wanted}` or `{seen}`"))
+            .owner(Owner::Caller),
+    )
 }
 
 fn failing(wanting: &[&TopicTried], what: &str) -> Cause {

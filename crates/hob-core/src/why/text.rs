@@ -75,6 +75,25 @@ pub fn nearly(wanted: &str, seen: &str) -> Option<&'static str> {
     }
 }
 
+/// The same for what a filter's clause wants: of a prefix or suffix only that part is compared.
+pub fn nearly_by(clause: &str, wanted: &str, seen: &str) -> Option<&'static str> {
+    let part = |characters: usize| -> Option<&str> {
+        let count = seen.chars().count();
+        if clause.contains("prefix") {
+            let end = seen.char_indices().nth(characters).map_or(seen.len(), |(at, _)| at);
+            return Some(&seen[..end]);
+        }
+        if clause.contains("suffix") {
+            let start = seen.char_indices().nth(count.saturating_sub(characters)).map_or(0, |(at, _)| at);
+            return Some(&seen[start..]);
+        }
+        (characters == wanted.chars().count()).then_some(seen)
+    };
+    let length = wanted.chars().count();
+    let parts = [length, length.saturating_sub(1), length + 1].into_iter().filter_map(part);
+    parts.filter_map(|part| nearly(wanted, part)).min_by_key(|how| how.contains("two"))
+}
+
 /// One line of at most so many characters.
 pub fn line(text: &str, characters: usize) -> String {
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
@@ -88,7 +107,7 @@ pub fn line(text: &str, characters: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{count, line, names, nearly, took};
+    use super::{count, line, names, nearly, nearly_by, took};
 
     #[test]
     fn times_have_three_digits_or_so() {
@@ -127,6 +146,15 @@ mod tests {
             ("order.created", "invoice", None),
         ] {
             assert_eq!(nearly(wanted, seen), told, "{wanted} {seen}");
+        }
+        let one = Some("they are one character apart");
+        for (clause, wanted, seen, told) in [
+            ("prefix.type", "com.github.release.", "com.github.relase.published", one),
+            ("prefix.type", "com.github.", "org.gitlab.x", None),
+            ("suffix.type", ".created", "order.creatd", one),
+            ("exact.type", "order.created", "order.creatd", one),
+        ] {
+            assert_eq!(nearly_by(clause, wanted, seen), told, "{clause} {wanted} {seen}");
         }
     }
 }

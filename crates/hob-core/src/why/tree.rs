@@ -6,7 +6,7 @@
 
 use super::text::{line, took, took_ms};
 use crate::fact::{
-    Call, CallCause, Change, Changed, Delivered, Ending, Fact, InstanceStep, Outside, Publication,
+    Call, CallCause, Change, Changed, Delivered, Ending, Fact, InstanceStep, Outside, Publication, Refused,
     RunDecision, SkipReason, What,
 };
 use crate::id::InvocationId;
@@ -128,10 +128,7 @@ pub fn step(fact: &Fact) -> Step {
         What::Refused(refused) => Step {
             id: Some(refused.id.to_string()),
             ..plain(
-                format!(
-                    "{} {} on host `{}`: {}",
-                    refused.method, refused.path, refused.host, refused.failure.message
-                ),
+                format!("{} {} {}: {}", refused.method, refused.path, whom(refused), refused.failure.message),
                 Verdict::Bad,
             )
         },
@@ -283,12 +280,22 @@ fn published(event: &Publication) -> (String, Verdict) {
     }
 }
 
+/// Who was asked by a refused request.
+fn whom(refused: &Refused) -> String {
+    if refused.control { "of the control API".to_owned() } else { format!("on host `{}`", refused.host) }
+}
+
 /// Why a subscription left an event out.
 pub fn left_out(reason: &SkipReason) -> String {
     match reason {
         SkipReason::Filter { clause, wanted, seen: Some(seen) } => {
-            let near = super::text::nearly(wanted, seen).map(|how| format!(" ({how})")).unwrap_or_default();
+            let near = super::text::nearly_by(clause, wanted, seen)
+                .map(|how| format!(" ({how})"))
+                .unwrap_or_default();
             format!("`{clause}` wants `{}`, the event has `{}`{near}", line(wanted, 80), line(seen, 80))
+        }
+        SkipReason::Filter { clause, wanted, seen: None } if !clause.contains('.') => {
+            format!("`{clause}` does not match: it wants {}", line(wanted, 120))
         }
         SkipReason::Filter { clause, wanted, seen: None } => {
             format!("`{clause}` wants `{}`, and the event does not have that", line(wanted, 80))

@@ -6,10 +6,12 @@
 
 mod event;
 mod log;
+mod usage;
 mod why;
 
 pub use event::*;
 pub use log::LogQuery;
+pub use usage::*;
 pub use why::*;
 
 use crate::digest::Digest;

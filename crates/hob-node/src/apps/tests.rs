@@ -76,7 +76,7 @@ impl Desk {
         let parts = Parts {
             state: Arc::clone(&engine.state),
             blobs: engine.blobs,
-            bus: Bus::new(engine.log, engine.state, Telemetry::start(engine.facts, &tasks)),
+            bus: Bus::new(engine.log, engine.state, Telemetry::start(engine.facts, true, &tasks)),
             runtime: Arc::new(Runtime::open(environment).unwrap()),
             spawn: Arc::clone(&tasks) as _,
             live: Arc::clone(&live),

@@ -14,9 +14,8 @@ mod collector;
 mod metrics;
 mod pipe;
 
-pub(crate) use metrics::Source;
-
 use crate::logs::{Line, Logs};
+use crate::scrape::Scrape;
 use crate::settings::Otlp;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
@@ -27,7 +26,7 @@ use hob_core::limit::OTLP_FLUSH_TIMEOUT;
 use hob_core::otlp::{self, Log, Signal, Span, Spans};
 use hob_core::wire::LogQuery;
 use hob_runtime::outbound::external::External;
-use pipe::{Counts, Inlet, pipe};
+use pipe::{AllCounts, Inlet, pipe};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::broadcast;
@@ -37,7 +36,8 @@ use tokio_util::task::TaskTracker;
 
 /// The export of one node.
 pub(crate) struct Export {
-    counts: Arc<[Counts; Signal::ALL.len()]>,
+    collector: Arc<Collector>,
+    counts: AllCounts,
     /// No more will be told: what waits is sent, then the tasks end.
     closing: CancellationToken,
     working: TaskTracker,
@@ -52,14 +52,13 @@ impl Export {
         settings: &Otlp,
         telemetry: &Telemetry,
         logs: &Logs,
-        metrics: Option<Arc<dyn Source>>,
         tasks: &Arc<Tasks>,
     ) -> Result<Self> {
         let (closing, working) = (CancellationToken::new(), TaskTracker::new());
         let external = External::new(Arc::clone(tasks) as _)?;
         let collector = Arc::new(Collector::new(settings, external, closing.clone())?);
-        let counts: Arc<[Counts; Signal::ALL.len()]> = Arc::default();
-        let export = Self { counts, closing, working };
+        let counts = AllCounts::default();
+        let export = Self { counts, collector: Arc::clone(&collector), closing, working };
         let (spans, out) = pipe(Signal::Traces, &export.counts, Span::bytes);
         export.run(tasks, "export of spans", out.run(Arc::clone(&collector), otlp::write_spans));
         let (records, out) = pipe(Signal::Logs, &export.counts, Log::bytes);
@@ -69,12 +68,16 @@ impl Export {
         let (_, lines) = logs.read(LogQuery { tail: Some(0), ..LogQuery::default() });
         let closing = export.closing.clone();
         export.run(tasks, "log for export", follow_logs(lines, records, closing));
-        if let Some(source) = metrics {
-            let counts = Arc::clone(&export.counts);
-            let work = metrics::run(source, collector, counts, export.closing.clone());
-            export.run(tasks, "export of metrics", work);
-        }
         Ok(export)
+    }
+
+    /// Exports metrics from now on, which the node has counted since `started_ms`.
+    pub(crate) fn measure(&self, scrape: &Arc<Scrape>, started_ms: u64, tasks: &Tasks) {
+        let counts = Arc::clone(&self.counts);
+        scrape.extra(move || vec![pipe::metric(&counts)]);
+        let (scrape, collector) = (Arc::clone(scrape), Arc::clone(&self.collector));
+        let (counts, closing) = (Arc::clone(&self.counts), self.closing.clone());
+        self.run(tasks, "export of metrics", metrics::run(scrape, started_ms, collector, counts, closing));
     }
 
     fn run(&self, tasks: &Tasks, kind: &'static str, work: impl Future<Output = ()> + Send + 'static) {

@@ -1,6 +1,7 @@
 //! A bounded queue of one signal, and the task that sends what is in it.
 
 use super::collector::Collector;
+use crate::telemetry::meter::{Kind, Metric};
 use hob_core::limit::{
     OTLP_BATCH_BYTES_MAX, OTLP_BATCH_MAX, OTLP_BATCH_WAIT, OTLP_QUEUED_BYTES_MAX, OTLP_QUEUED_MAX,
 };
@@ -23,6 +24,22 @@ pub(super) struct Counts {
 
 /// The counts of all signals, in their order.
 pub(super) type AllCounts = Arc<[Counts; Signal::ALL.len()]>;
+
+/// The counts as a metric.
+pub(super) fn metric(counts: &AllCounts) -> Metric {
+    let help = "Spans, log records and metrics for the collector, by what became of them";
+    let mut metric = Metric::new("hob_export_items", Kind::Counter, "", help);
+    for (signal, counts) in Signal::ALL.into_iter().zip(counts.iter()) {
+        let all =
+            [("exported", &counts.exported), ("dropped", &counts.dropped), ("rejected", &counts.rejected)];
+        for (outcome, count) in all {
+            #[expect(clippy::cast_precision_loss, reason = "no export counts beyond 2^53")]
+            let value = count.load(Ordering::Relaxed) as f64;
+            metric.push([("signal", signal.word()), ("outcome", outcome)], value);
+        }
+    }
+    metric
+}
 
 struct Queued<T> {
     who: Attributes,

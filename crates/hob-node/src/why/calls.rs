@@ -29,6 +29,7 @@ pub(super) struct Known {
     children: Vec<Call>,
     spec: Option<FunctionSpec>,
     printed: Vec<String>,
+    answer: Option<String>,
     start_failures: Vec<Failure>,
     failed: Vec<BTreeMap<String, String>>,
     passed: Vec<BTreeMap<String, String>>,
@@ -46,6 +47,7 @@ impl Known {
             children,
             spec: self.spec.as_ref(),
             printed: &self.printed,
+            answer: self.answer.as_deref(),
             start_failures: &self.start_failures,
             failed: &self.failed,
             passed: &self.passed,
@@ -110,6 +112,7 @@ impl Why {
             return Ok(known);
         }
         known.printed = self.printed(fact, call);
+        known.answer = self.answer_of(call).await?;
         if call.failure.as_ref().is_some_and(|failure| failure.code.starts_with("HOB-03")) {
             known.start_failures = self.start_failures(call).await?;
         }
@@ -141,6 +144,17 @@ impl Why {
             lines = meanwhile.map(|record| record.text.clone()).collect();
         }
         lines.split_off(lines.len().saturating_sub(LINES))
+    }
+
+    /// What a failed attempt was answered with, without its status.
+    async fn answer_of(&self, call: &Call) -> Result<Option<String>> {
+        let told = self.find_kinds(About::Invocation(call.id), &["delivered"], 1).await?;
+        let text = told.into_iter().next().and_then(|fact| match fact.what {
+            What::Delivered(one) => one.failure,
+            _ => None,
+        });
+        let status = call.status.map(|status| format!("status {status} ")).unwrap_or_default();
+        Ok(text.and_then(|text| text.strip_prefix(&status).map(str::to_owned)))
     }
 
     /// Why instances of the function could not start, the newest first.

@@ -11,6 +11,7 @@ use hob_core::fault::Result;
 use hob_core::filter::{Filters, Mismatch};
 use hob_core::name::{FunctionName, TopicName};
 use hob_core::port::ReadLimit;
+use hob_core::trace::TraceId;
 use hob_core::trigger::SubscriptionSpec;
 use hob_core::unit::show_duration;
 use hob_core::why::event::{self, EventEvidence, Tried};
@@ -28,12 +29,18 @@ const LETTERS: usize = 1000;
 impl Why {
     /// The story of the event at a place; a dead letter's is that of its event.
     pub(super) async fn of_place(&self, topic: &TopicName, sequence: u64) -> Result<Story> {
-        if let Ok(letter) = self.bus.letter(topic, sequence).await {
-            return self.of_letter(&letter).await;
+        match self.bus.letter(topic, sequence).await {
+            Ok(letter) => self.of_letter(&letter).await,
+            Err(_) => self.of_event(topic, sequence, None).await,
         }
+    }
+
+    async fn of_event(&self, topic: &TopicName, sequence: u64, focus: Option<&str>) -> Result<Story> {
         let placed = self.bus.event(topic, sequence).await?;
         let mut facts = self.find(About::Event(topic.clone(), sequence), FACTS).await?;
-        let trace = placed.as_ref().and_then(|placed| crate::bus::tell::trace(&placed.stored));
+        let trace = placed
+            .as_ref()
+            .map(|placed| TraceId(crate::bus::tell::trace(topic, sequence, &placed.stored).trace_id));
         if let Some(trace) = trace.or_else(|| facts.iter().find_map(|fact| fact.trace)) {
             for fact in self.with_events(self.find(About::Trace(trace), FACTS).await?).await? {
                 if !facts.contains(&fact) {
@@ -48,6 +55,7 @@ impl Why {
             facts: &facts,
             tried: &tried,
             subscribed: &self.subscribed(),
+            focus,
         };
         Ok(event::story(topic, sequence, &evidence))
     }
@@ -55,7 +63,7 @@ impl Why {
     /// A dead letter: of an event that was delivered in vain, or of one that was never published.
     async fn of_letter(&self, letter: &DeadLetter) -> Result<Story> {
         let mut story = if letter.from_sequence > 0 {
-            Box::pin(self.of_place(&letter.from_topic, letter.from_sequence)).await?
+            self.of_event(&letter.from_topic, letter.from_sequence, Some(&letter.subscription)).await?
         } else {
             let fix = "look for functions that publish what they subscribe to; then drop the letter";
             hob_core::why::Cause::new(hob_core::wire::Verdict::Bad, letter.answer.clone().unwrap_or_default())
@@ -65,8 +73,10 @@ impl Why {
                 .story("")
         };
         story.subject = format!("dead letter {}/{}", letter.topic, letter.sequence);
-        story.next.insert(0, format!("hob dlq show {} {}", letter.topic, letter.sequence));
-        story.next.dedup();
+        let show = format!("hob dlq show {} {}", letter.topic, letter.sequence);
+        if !story.next.contains(&show) {
+            story.next.insert(0, show);
+        }
         Ok(story)
     }
 

@@ -104,6 +104,7 @@ impl Why {
             match &fact.what {
                 What::Call(one) if one.id == invocation => return self.of_call(fact, one).await,
                 What::Refused(one) if one.id == invocation => return Ok(call::refused(fact, one)),
+                What::Changed(one) if one.id == Some(invocation) => return Ok(call::changed(fact, one)),
                 _ => {}
             }
         }

@@ -5,7 +5,9 @@
 
 mod control;
 mod events;
+mod facts;
 mod malformed;
+mod metrics;
 mod protocol;
 mod routing;
 mod stop;

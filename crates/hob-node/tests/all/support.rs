@@ -69,6 +69,7 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         domain: "localhost".into(),
         default_app: None,
         compiler: Vec::new(),
+        facts: true,
         pooling: Some(false),
         otlp: None,
     };

@@ -8,7 +8,7 @@ use serde_json::json;
 fn a_function_may_have_a_collector_of_its_own() {
     let names = |env: serde_json::Value| -> String {
         let spec = json!({
-            "host": "process", "contract": "http", "run": ["a"], "env": env, "timeout_ms": 1, "memory_bytes": 1,
+            "host": "process", "contract": "http", "run": ["a"], "package": {}, "env": env, "timeout_ms": 1, "memory_bytes": 1,
             "body_bytes_max": 1, "scale": { "min": 0, "max": 1, "concurrency": 1, "idle_ms": 1 },
         });
         let code = FunctionCode {
@@ -17,6 +17,7 @@ fn a_function_may_have_a_collector_of_its_own() {
             name: "cart".to_owned().try_into().unwrap(),
             spec: serde_json::from_value(spec).unwrap(),
             dir: "/".into(),
+            cpu: Default::default(),
         };
         let variables = telemetry_variables(&code, "http://here");
         let shown =

@@ -12,3 +12,4 @@ mod pool;
 mod ports;
 mod program;
 mod support;
+mod used;

@@ -20,7 +20,7 @@ async fn the_environment_is_the_manifests() {
     }
     for (name, _) in std::env::vars_os() {
         let name = name.to_str().unwrap();
-        let wanted = ["PATH", "HOME", "LANG", "TMPDIR"].contains(&name);
+        let wanted = ["PATH", "HOME", "LANG", "TMPDIR", "PYTHONUNBUFFERED"].contains(&name);
         assert!(wanted || !names.contains(name), "`{name}` of the node is in:\n{printed}");
     }
     let home = printed.lines().find_map(|line| line.strip_prefix("HOME=")).unwrap();

@@ -42,6 +42,9 @@ pub(super) struct Serve {
     /// Where state is kept: `file` (durable) or `memory` (forgotten at the end)
     #[arg(long, value_name = "ENGINE", default_value = "file")]
     engine: String,
+    /// Count and keep nothing of what happens, to measure what that costs; `hob why` knows nothing then
+    #[arg(long)]
+    no_facts: bool,
     #[command(flatten)]
     telemetry: settings::Telemetry,
 }
@@ -77,6 +80,7 @@ impl Serve {
             domain: self.domain.trim_matches('.').to_ascii_lowercase(),
             default_app: self.default_app.as_deref().map(AppName::new).transpose()?,
             compiler: local::compiler(),
+            facts: !self.no_facts,
             pooling: None,
             otlp: self.telemetry.collector(),
             data,

@@ -125,6 +125,23 @@ fn the_sdk_of_a_function_and_a_collector_meet_in_one_trace() {
     });
     assert_eq!(seen["wrong"], Value::Array(Vec::new()), "only fields that the official messages have");
 
+    // Metrics come at the end of the node at the latest.
+    let Node { serving, home: _home } = node;
+    serving.signal("TERM");
+    assert_eq!(serving.wait().0, 0);
+    let last = receiver.seen();
+    assert_eq!(last["wrong"], Value::Array(Vec::new()));
+    for (name, kind, unit) in [
+        ("hob_calls", "sum", ""),
+        ("hob_call_duration", "histogram", "s"),
+        ("hob_topic_size", "gauge", "By"),
+        ("hob_export_items", "sum", ""),
+    ] {
+        let found = those(&last, "metrics", |metric| metric["name"] == name);
+        assert!(!found.is_empty(), "{name} is not in {:#}", last["metrics"]);
+        assert_eq!((&found[0]["kind"], &found[0]["unit"]), (&kind.into(), &unit.into()), "{name}");
+    }
+
     // The request, with the function's own spans in it.
     let of_trace = |name: &str| {
         let found = those(&seen, "spans", |span| span["trace"] == trace && span["name"] == name);
