@@ -13,4 +13,5 @@ mod routing;
 mod stop;
 mod support;
 mod switch;
+mod telemetry;
 mod upgrade;

@@ -71,6 +71,7 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         compiler: Vec::new(),
         facts: true,
         pooling: Some(false),
+        otlp: None,
     };
     (settings, data)
 }

@@ -45,6 +45,8 @@ pub(super) struct Serve {
     /// Count and keep nothing of what happens, to measure what that costs; `hob why` knows nothing then
     #[arg(long)]
     no_facts: bool,
+    #[command(flatten)]
+    telemetry: settings::Telemetry,
 }
 
 impl Command for Serve {
@@ -80,6 +82,7 @@ impl Serve {
             compiler: local::compiler(),
             facts: !self.no_facts,
             pooling: None,
+            otlp: self.telemetry.collector(),
             data,
         })
     }

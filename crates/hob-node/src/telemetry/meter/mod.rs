@@ -18,7 +18,7 @@ pub(crate) mod metric;
 mod show;
 mod text;
 
-pub(crate) use metric::{Kind, Metric, bounded};
+pub(crate) use metric::{HistogramValue, Kind, Metric, Sample, Value, bounded};
 pub(crate) use text::Form;
 
 use crate::sync::lock;
