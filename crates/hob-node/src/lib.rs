@@ -15,8 +15,10 @@ mod delivery;
 mod dispatcher;
 pub mod doctor;
 mod entrance;
+mod export;
 mod gateway;
 mod identity;
+mod intake;
 mod listener;
 pub mod live;
 pub mod logs;
@@ -38,7 +40,7 @@ mod why;
 pub use control::openapi;
 pub use hob_runtime::host::{Detected, detect};
 pub use node::Node;
-pub use settings::{Address, Settings, Tls};
+pub use settings::{Address, Otlp, Settings, Tls};
 
 /// What the program does when it was started with [`COMPILE_COMMAND`] as its first argument: compiles
 /// one component under limits of its own, and ends.

@@ -22,7 +22,7 @@ pub struct Environment {
     pub pooling: Option<bool>,
     /// Starts background tasks.
     pub spawn: Arc<dyn Spawn>,
-    /// Takes log records.
+    /// Takes log records; a node gives a [`crate::log::Limited`].
     pub logs: Arc<dyn LogSink>,
     /// Is told of every call and instance.
     pub witnesses: Arc<dyn Witnesses>,

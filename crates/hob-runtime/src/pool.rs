@@ -30,6 +30,7 @@ use hob_core::code::Code;
 use hob_core::fact::InstanceStep;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{GRACE_CEILING, QUEUE_CALLS_MAX, QUEUE_WAIT_MAX};
+use hob_core::log_line::Level;
 use hob_core::scale::{CallId, Effect, Event, InstanceId, Scale, Sharing};
 use hob_core::unit::{millis, show_duration};
 use std::collections::HashMap;
@@ -542,7 +543,7 @@ impl Shared {
     }
 
     fn report(&self, instance: InstanceId, text: &str) {
-        log::platform(self.environment.logs.as_ref(), &self.code, instance, None, text);
+        log::platform(self.environment.logs.as_ref(), &self.code, instance, None, Level::Error, text);
     }
 
     fn now_ms(&self) -> u64 {

@@ -14,4 +14,5 @@ mod routing;
 mod stop;
 mod support;
 mod switch;
+mod telemetry;
 mod upgrade;

@@ -73,6 +73,7 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         facts: true,
         pooling: Some(false),
         price_per_month: None,
+        otlp: None,
     };
     (settings, data)
 }

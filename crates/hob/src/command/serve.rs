@@ -49,6 +49,8 @@ pub(super) struct Serve {
     /// Count and keep nothing of what happens, to measure what that costs; `hob why` knows nothing then
     #[arg(long)]
     no_facts: bool,
+    #[command(flatten)]
+    telemetry: settings::Telemetry,
 }
 
 impl Command for Serve {
@@ -85,6 +87,7 @@ impl Serve {
             facts: !self.no_facts,
             pooling: None,
             price_per_month: self.price_per_month,
+            otlp: self.telemetry.collector(),
             data,
         })
     }

@@ -20,7 +20,7 @@ mod show;
 mod text;
 
 pub(crate) use counts::bounds_us;
-pub(crate) use metric::{Kind, Metric, bounded};
+pub(crate) use metric::{HistogramValue, Kind, Metric, Sample, Value, bounded};
 pub(crate) use text::Form;
 
 use crate::sync::lock;
