@@ -101,8 +101,8 @@ impl Node {
             External::new(Arc::clone(&tasks) as _)?,
         );
         let doors = Arc::new(Doors::default());
-        let environment = environment(&settings, &tasks, &printed, &telemetry, &doors, &dispatcher);
-        let runtime = Runtime::open(environment)?;
+        let runtime =
+            Runtime::open(environment(&settings, &tasks, &printed, &telemetry, &doors, &dispatcher))?;
         let apps = Apps::new(Parts {
             state: engine.state,
             blobs: engine.blobs,

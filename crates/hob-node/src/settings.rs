@@ -31,10 +31,10 @@ pub struct Settings {
     pub facts: bool,
     /// Pool of reserved WASM slots; `None`: if the machine allows it.
     pub pooling: Option<bool>,
-    /// What the machine costs in a month; `None`: what `price.toml` in the data folder says.
-    pub price_per_month: Option<Price>,
     /// Where spans, log records and metrics are exported to; `None`: nowhere.
     pub otlp: Option<Otlp>,
+    /// What the machine costs in a month; `None`: what `price.toml` in the data folder says.
+    pub price_per_month: Option<Price>,
 }
 
 /// A collector (OpenTelemetry protocol over HTTP).

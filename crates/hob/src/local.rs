@@ -46,8 +46,8 @@ impl Temporary {
             compiler: compiler(),
             facts: true,
             pooling: None,
-            price_per_month: None,
             otlp,
+            price_per_month: None,
         })
         .await?;
         Ok(Self { node, client: Client::new(Endpoint::Unix(socket), None), data })

@@ -72,8 +72,8 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         compiler: Vec::new(),
         facts: true,
         pooling: Some(false),
-        price_per_month: None,
         otlp: None,
+        price_per_month: None,
     };
     (settings, data)
 }

@@ -86,8 +86,8 @@ impl Serve {
             compiler: local::compiler(),
             facts: !self.no_facts,
             pooling: None,
-            price_per_month: self.price_per_month,
             otlp: self.telemetry.collector(),
+            price_per_month: self.price_per_month,
             data,
         })
     }
