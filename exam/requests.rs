@@ -228,7 +228,7 @@ static FAULTS: &[Fault] = &[
     Fault {
         name: "an answer is malformed",
         inject: |stage| both(stage, "GET /odd", 502),
-        cause: &["`odd`", "not valid", "banana"],
+        cause: &["`odd`", "not valid", "`Status`"],
         fix: &["print"],
     },
     Fault {
@@ -290,10 +290,21 @@ static FAULTS: &[Fault] = &[
         inject: |stage| {
             let answer = stage.request("POST /events", "shop.localhost", &[], "no event");
             assert_eq!(answer.status, 400);
-            vec![ask(&[&answer.id])]
+            vec![ask(&[&answer.id]), ask(&["--route", "POST http://shop.localhost/events"])]
         },
         cause: &["not accepted", "`parcels`", "ce-"],
         fix: &["ce-"],
+    },
+    Fault {
+        name: "an event is too large",
+        inject: |stage| {
+            let head = ["ce-specversion: 1.0", "ce-id: l-1", "ce-source: /x", "ce-type: x"];
+            let answer = stage.request("POST /events", "shop.localhost", &head, &"x".repeat(1_200_000));
+            assert_eq!(answer.status, 413);
+            vec![ask(&[&answer.id]), ask(&["l-1"])]
+        },
+        cause: &["`l-1`", "not accepted", "`parcels`", "1 MiB"],
+        fix: &["`dataref`"],
     },
     Fault {
         name: "a failure is known by its code alone",

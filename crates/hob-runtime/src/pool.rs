@@ -238,8 +238,11 @@ impl Shared {
         let (request, body_fault) = body::limit(request, self.code.spec.body_bytes_max)?;
 
         let arrived = Instant::now();
-        let place = self.acquire(deadline).await.map_err(for_callers)?;
+        let place = self.acquire(deadline).await;
         let waited = arrived.elapsed();
+        // Who waited in vain has waited too.
+        context.timing.queued(waited);
+        let place = place.map_err(for_callers)?;
         context.timing.queued(waited.saturating_sub(place.started_in().unwrap_or_default()));
         if let Some(started_in) = place.started_in() {
             context.timing.started(started_in.min(waited));

@@ -286,6 +286,11 @@ fn published(event: &Publication) -> (String, Verdict) {
 /// Why a subscription left an event out.
 pub fn left_out(reason: &SkipReason) -> String {
     match reason {
+        // An expression names several attributes; what they are is in `seen`, or only what it comes to.
+        SkipReason::Filter { clause, wanted, seen: Some(seen) } if clause == "sql" => match seen.as_str() {
+            "false" => format!("`{}` is false", line(wanted, 120)),
+            seen => format!("`{}` is not true: the event has {}", line(wanted, 120), line(seen, 120)),
+        },
         SkipReason::Filter { clause, wanted, seen: Some(seen) } => {
             let near = super::text::nearly_by(clause, wanted, seen)
                 .map(|how| format!(" ({how})"))
@@ -299,7 +304,7 @@ pub fn left_out(reason: &SkipReason) -> String {
             format!("`{clause}` wants `{}`, and the event does not have that", line(wanted, 80))
         }
         SkipReason::NoTrigger => "the revision that the event belongs to has no such subscription".to_owned(),
-        SkipReason::Seek => "the subscription was moved beyond it".to_owned(),
+        SkipReason::Seek { .. } => "the subscription was moved beyond it".to_owned(),
     }
 }
 
