@@ -45,17 +45,16 @@ curl -fsS -H 'ce-specversion: 1.0' -H \"ce-id: TOPIC-1\" -H 'ce-source: /begin' 
 pub(crate) static GROUP: Group = Group { name: "changes", prepare: |_| (), faults: FAULTS };
 
 /// Deploys a chain whose first revision publishes after the second was deployed.
-fn chain(stage: &Stage, name: &str, topic: &str, second: impl Fn(&str) -> String) {
+fn chain(stage: &Stage, (name, topic): (&str, &str), first: &str, second: &str) {
     let folder = stage.path(&format!("{name}-")).display().to_string();
     let begin = BEGIN.replace("FOLDER", &folder).replace("TOPIC", topic);
-    stage.deploy(name, &CHAIN.replace("NUMBER", "1").replace("begun", topic), &[("begin.sh", &begin)]);
+    stage.deploy(name, &first.replace("NUMBER", "1").replace("begun", topic), &[("begin.sh", &begin)]);
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| stage.seen(name, "POST /begin", 200));
+        let request = scope.spawn(|| stage.seen(name, "POST /begin", 200));
         appears(&stage.path(&format!("{name}-begun")));
-        let changed = second(&CHAIN.replace("NUMBER", "2").replace("begun", topic));
-        stage.deploy(name, &changed, &[("begin.sh", &begin)]);
+        stage.deploy(name, &second.replace("NUMBER", "2").replace("begun", topic), &[("begin.sh", &begin)]);
         std::fs::write(stage.path(&format!("{name}-go")), "").unwrap();
-        first.join().unwrap();
+        request.join().unwrap();
     });
 }
 
@@ -102,9 +101,9 @@ static FAULTS: &[Fault] = &[
     Fault {
         name: "an event is handled by the old revision, which published it",
         inject: |stage| {
-            chain(stage, "chain", "begun", str::to_owned);
+            chain(stage, ("chain", "begun"), CHAIN, CHAIN);
             eventually("it is delivered", || {
-                (stage.number(&["sub", "show", "hears"], "/delivered")? == 1).then_some(())
+                (stage.number(&["sub", "show", "chain/hears"], "/delivered")? == 1).then_some(())
             });
             assert!(stage.ok(&["logs"]).contains("heard by 1"));
             vec![ask(&["begun-1"]), ask(&["begun/1"])]
@@ -115,27 +114,32 @@ static FAULTS: &[Fault] = &[
     Fault {
         name: "an event belongs to a revision without the subscription",
         inject: |stage| {
-            let renamed = |text: &str| text.replace("name = \"hears\"", "name = \"listens\"");
-            chain(stage, "other", "said", renamed);
-            eventually("it is delivered", || {
+            // The first revision does not subscribe, and the second one does.
+            let (before, _) = CHAIN.split_once("[[on]]").unwrap();
+            chain(stage, ("other", "said"), before, CHAIN);
+            stage.ok(&["send", "said", "--id", "said-2", "--type", "begun"]);
+            eventually("the next one is delivered", || {
                 (stage.number(&["sub", "show", "other/hears"], "/delivered")? == 1).then_some(())
             });
-            vec![ask(&["--topic", "said"]), ask(&["other/hears"])]
+            vec![ask(&["said-1"]), ask(&["said/1"])]
         },
-        cause: &["hears"],
-        fix: &["hob"],
+        cause: &["other/hears", "revision 1", "no such subscription"],
+        fix: &["hob replay said --from 1 --limit 1 --to other/hear"],
     },
     Fault {
         name: "a subscription is gone with the new revision",
         inject: |stage| {
-            stage.ok(&["send", "said", "--id", "g-1", "--type", "x"]);
-            eventually("it is delivered", || {
-                (stage.number(&["sub", "show", "listens"], "/delivered")? == 1).then_some(())
+            stage.deploy("third", &CHAIN.replace("begun", "told"), &[("begin.sh", "true")]);
+            let renamed = CHAIN.replace("begun", "told").replace("name = \"hears\"", "name = \"listens\"");
+            stage.deploy("third", &renamed, &[("begin.sh", "true")]);
+            stage.ok(&["send", "told", "--id", "g-1", "--type", "x"]);
+            eventually("it is delivered by the other", || {
+                (stage.number(&["sub", "show", "third/listens"], "/delivered")? == 1).then_some(())
             });
-            vec![ask(&["other/hears"])]
+            vec![ask(&["third/hears"])]
         },
-        cause: &["current revision of `other`", "no subscription `other/hears`"],
-        fix: &["hob rollback other"],
+        cause: &["current revision of `third`", "no subscription `third/hears`"],
+        fix: &["hob rollback third"],
     },
     Fault {
         name: "an app was removed",

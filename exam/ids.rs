@@ -23,7 +23,7 @@ static FAULTS: &[Fault] = &[
         // A UUID of version 7 names its time: this one is of the year 2020.
         inject: |_| vec![ask(&["016f5e66e80070008000000000000001"])],
         cause: &["2020-01-01", "longer ago", "kept"],
-        fix: &["14"],
+        fix: &["14 days"],
     },
     Fault {
         name: "an error code is asked about that has not happened",

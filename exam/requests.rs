@@ -292,7 +292,7 @@ static FAULTS: &[Fault] = &[
             assert_eq!(answer.status, 400);
             vec![ask(&[&answer.id]), ask(&["--route", "POST http://shop.localhost/events"])]
         },
-        cause: &["not accepted", "`parcels`", "ce-"],
+        cause: &["carries no CloudEvent", "`parcels`"],
         fix: &["ce-"],
     },
     Fault {
@@ -303,7 +303,7 @@ static FAULTS: &[Fault] = &[
             assert_eq!(answer.status, 413);
             vec![ask(&[&answer.id]), ask(&["l-1"])]
         },
-        cause: &["`l-1`", "not accepted", "`parcels`", "1 MiB"],
+        cause: &["`l-1`", "not accepted", "`parcels`", "limit"],
         fix: &["`dataref`"],
     },
     Fault {

@@ -130,7 +130,14 @@ fn one(tried: &Tried, topic: &TopicName, sequence: u64, evidence: &EventEvidence
     }
     if let Some(reason) = &tried.left_out {
         let cause = Cause::new(Verdict::Skipped, format!("`{name}`{} leaves it out: {}", by(tried), left_out(reason)));
-        return tell(cause.fix(mend_filter(name, reason)).owner(Owner::Caller), "leaves it out");
+        let fix = match reason {
+            SkipReason::NoTrigger => format!(
+                "deliver it all the same: {}; what an app's own event causes stays with the revision that published it",
+                replay(topic, sequence, tried)
+            ),
+            _ => mend_filter(name, reason),
+        };
+        return tell(cause.fix(fix).owner(Owner::Caller), "leaves it out");
     }
     if tried.dropped {
         let cause = Cause::new(Verdict::Skipped, format!("`{name}` gave it up, and somebody dropped its dead letter"));

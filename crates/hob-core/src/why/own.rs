@@ -142,10 +142,9 @@ fn of_outside(call: &Call, ended: &str, outside: &Outside) -> Cause {
         return Cause::new(Verdict::Bad, reason).fix(fix).owner(Owner::Dependency);
     };
     let (what, fix) = call_failure(function.as_str(), to, failure);
-    let reason = if to.starts_with("bus.internal") {
-        format!("{ended} after an event that it published was not accepted: {what}")
-    } else {
-        format!("{ended} after its call to `{to}` had failed: {what}")
+    let reason = match to.strip_prefix("bus.internal/") {
+        Some(topic) => format!("{ended} after an event that it published to `{topic}` was not accepted: {what}"),
+        None => format!("{ended} after its call to `{to}` had failed: {what}"),
     };
     Cause::new(Verdict::Bad, reason).fix(fix).owner(failure.owner).code(&failure.code)
 }

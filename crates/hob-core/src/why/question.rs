@@ -7,7 +7,6 @@ use crate::code::{Code, Owner};
 use crate::fact::{Call, Fact, InstanceStep, What};
 use crate::limit::FACTS_KEPT;
 use crate::name::{AppName, FunctionName, RevisionNumber};
-use crate::unit::show_duration;
 use crate::wire::{Story, Verdict};
 
 /// Facts that a path shows.
@@ -59,9 +58,9 @@ fn of_function(app: &AppName, function: &FunctionName, evidence: &FunctionEviden
     if let (Some(newest), Some(cause)) = (failures.last(), &evidence.failed) {
         let same = failures.iter().filter(|call| alike(call, newest)).count();
         let all = count(failures.len() as u64, "call");
-        let alike = if same == failures.len() { "so".to_owned() } else { format!("{same} of them so") };
+        let alike = if same == failures.len() { String::new() } else { format!(", {same} of them so") };
         let since = time(evidence.since_ms);
-        return cause.clone().and(&format!("; {all} of `{function}` failed since {since}, {alike}"));
+        return cause.clone().and(&format!("; {all} of `{function}` failed since {since}{alike}"));
     }
     let start = evidence.facts.iter().rev().find_map(|fact| match &fact.what {
         What::Instance(instance) if instance.step == InstanceStep::StartFailed => {
@@ -148,7 +147,7 @@ pub fn code(code: Code, facts: &[Fact], last: Option<&Cause>) -> Story {
 /// `when` is the time that it names itself, where it does; `kept_since_ms` how far back anything is kept; `near` what
 /// there is that is called nearly so.
 pub fn unknown(id: &str, when: Option<u64>, kept_since_ms: u64, near: Option<&str>) -> Story {
-    let kept = show_duration(FACTS_KEPT);
+    let kept = count(FACTS_KEPT.as_secs() / 86_400, "day");
     let cause = match (when, near) {
         (Some(when), _) if when >= kept_since_ms => Cause::new(
             Verdict::Unknown,

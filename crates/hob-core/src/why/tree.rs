@@ -268,7 +268,11 @@ fn outside_call(outside: &Outside) -> (String, Verdict) {
 }
 
 fn published(event: &Publication) -> (String, Verdict) {
-    let what = format!("event `{}` of type `{}`", line(&event.id, 64), line(&event.kind, 64));
+    let what = match event.id.as_str() {
+        // It could not be read, so that nothing is known of it.
+        "" => "an event".to_owned(),
+        id => format!("event `{}` of type `{}`", line(id, 64), line(&event.kind, 64)),
+    };
     match (&event.failure, event.duplicate) {
         (Some(failure), _) => {
             (format!("{what} for topic {} is refused: {}", event.topic, failure.message), Verdict::Bad)

@@ -198,12 +198,13 @@ impl Why {
             _ => None,
         };
         let told = told_then(key, topic, sequence, facts).filter(|_| good.is_none());
+        let told = told.map(|reason| event.map_or(reason.clone(), |event| in_full(reason, event)));
         let now = stored.filter(|_| called.is_none()).and_then(|stored| left_out(&pinned, key, topic, stored));
         Ok(Tried {
             subscription: key.to_string(),
             function: function.map(ToString::to_string).unwrap_or_default(),
             paused: look.paused,
-            left_out: told.clone().or(now).filter(|_| good.is_none()),
+            left_out: told.or(now).filter(|_| good.is_none()),
             revision: Some(handled),
             newer: Some(app.current.number).filter(|current| *current > handled && stored.is_some_and(|stored| stored.cause.is_some())),
             place: look.place,
@@ -430,13 +431,21 @@ fn left_out(revision: &LiveRevision, key: &Key, topic: &TopicName, stored: &Stor
 /// The clause of a subscription's filter that an event does not match; of an expression with what the event has.
 pub(super) fn explain(spec: &SubscriptionSpec, event: &Event) -> Option<SkipReason> {
     let mismatch = Filters::compile(&spec.filters).ok()?.explain(event).err()?;
-    let Mismatch { clause, wanted, mut seen } = mismatch;
-    if clause == "sql" {
-        let has = named_in(&wanted, |name| event.text(name).map(std::borrow::Cow::into_owned));
-        let has: Vec<String> = has.iter().map(|(name, value)| format!("{name} `{value}`")).collect();
-        seen = Some(has.join(", ")).filter(|has| !has.is_empty()).or(seen);
+    let Mismatch { clause, wanted, seen } = mismatch;
+    Some(in_full(SkipReason::Filter { clause, wanted, seen }, event))
+}
+
+/// A reason with what the event has where an expression looks, not only that it is false.
+fn in_full(reason: SkipReason, event: &Event) -> SkipReason {
+    match reason {
+        SkipReason::Filter { clause, wanted, seen } if clause == "sql" => {
+            let has = named_in(&wanted, |name| event.text(name).map(std::borrow::Cow::into_owned));
+            let has: Vec<String> = has.iter().map(|(name, value)| format!("{name} `{value}`")).collect();
+            let seen = Some(has.join(", ")).filter(|has| !has.is_empty()).or(seen);
+            SkipReason::Filter { clause, wanted, seen }
+        }
+        other => other,
     }
-    Some(SkipReason::Filter { clause, wanted, seen })
 }
 
 fn call_attempts(revision: &LiveRevision, function: Option<&FunctionName>) -> u32 {
