@@ -197,6 +197,31 @@ pub const LOG_RECORDS_KEPT: usize = 20_000;
 /// Their texts and fields together; of long records fewer are kept.
 pub const LOG_BYTES_KEPT: u64 = 64 << 20;
 
+/// Alert rules of one app.
+pub const ALERTS_PER_APP_MAX: usize = 100;
+/// Longest time for which a value has to be bad before somebody is told.
+pub const ALERT_FOR_CEILING: Duration = Duration::from_secs(24 * 3600);
+/// How long a value has to be bad, unless the rule says otherwise.
+pub const ALERT_FOR_DEFAULT: Duration = Duration::from_secs(60);
+/// A value has to be good for this long, at least, before an alert is taken back.
+pub const ALERT_CLEAR_MIN: Duration = Duration::from_secs(60);
+/// How often budgets and alert rules are looked at.
+pub const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+/// The time over which shares and percentiles are measured for alerts.
+pub const WATCH_WINDOW: Duration = Duration::from_secs(60);
+/// The time over which crashes and failed starts are counted for alerts: several of the longest pauses between starts.
+pub const CRASH_WINDOW: Duration = Duration::from_secs(300);
+/// Crashes and failed starts of one function within that time, above which the node tells of them by itself.
+pub const CRASHES_TOLD_ABOVE: u64 = 2;
+/// Time that the gateway's certificate is still valid, below which the node tells of it by itself.
+pub const CERTIFICATE_LEFT_MIN: Duration = Duration::from_secs(14 * 24 * 3600);
+/// Percent of the data folder's disk that are free, below which the node tells of it by itself.
+pub const DISK_FREE_PERCENT_MIN: u64 = 5;
+/// Percentages of one budget at which somebody is told.
+pub const BUDGET_ALERTS_MAX: usize = 10;
+/// Longest wait before an event is tried again that a spent budget holds up, so that a raised one is noticed.
+pub const BUDGET_RETRY_MAX: Duration = Duration::from_secs(5);
+
 /// Time in which a stopping node lets running calls finish.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 

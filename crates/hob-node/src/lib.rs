@@ -5,6 +5,7 @@
 //!
 //! **How.** [`Node::start`] and [`Node::stop`] are each one function, readable top to bottom.
 
+mod alerts;
 pub mod apps;
 mod bus;
 mod calls;

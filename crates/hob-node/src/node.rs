@@ -1,5 +1,6 @@
 //! A node's life: how it starts and how it stops, each one function, readable top to bottom.
 
+use crate::alerts::{self, Alerts, Doors};
 use crate::apps::{Addresses, Apps, Parts};
 use crate::bus::Bus;
 use crate::calls::Calls;
@@ -99,7 +100,9 @@ impl Node {
             Intake::new(Arc::clone(&telemetry), Arc::clone(&printed) as _),
             External::new(Arc::clone(&tasks) as _)?,
         );
-        let runtime = Runtime::open(environment(&settings, &tasks, &printed, &telemetry, &dispatcher))?;
+        let doors = Arc::new(Doors::default());
+        let runtime =
+            Runtime::open(environment(&settings, &tasks, &printed, &telemetry, &doors, &dispatcher))?;
         let apps = Apps::new(Parts {
             state: engine.state,
             blobs: engine.blobs,
@@ -112,6 +115,7 @@ impl Node {
         })?;
         proxy::serve(inner, Arc::clone(&dispatcher), entrances, &tasks);
         apps.restore().await?;
+        let alerts = Alerts::open(alerts::Parts::new(&settings, &bus, &live, &usage, doors)?).await?;
         let parts = delivery::Parts {
             bus: Arc::clone(&bus),
             live: Arc::clone(&live),
@@ -121,6 +125,7 @@ impl Node {
             lost: Notify::new(),
         };
         let delivery = Delivery::start(parts, told).await?;
+        alerts.start(&delivery, &tasks);
         let schedules =
             Schedules::start(Arc::clone(&bus), Arc::clone(&live), Arc::clone(&delivery), &tasks).await?;
 
@@ -165,6 +170,7 @@ impl Node {
             why,
             scrape,
             usage: Arc::clone(&usage),
+            alerts,
             node,
         });
         let control_closing = CancellationToken::new();
@@ -244,6 +250,7 @@ fn environment(
     tasks: &Arc<Tasks>,
     logs: &Arc<Limited>,
     telemetry: &Arc<Telemetry>,
+    doors: &Arc<Doors>,
     dispatcher: &Arc<Dispatcher>,
 ) -> Environment {
     Environment {
@@ -254,6 +261,7 @@ fn environment(
         spawn: Arc::clone(tasks) as _,
         logs: Arc::clone(logs) as _,
         witnesses: Arc::new(Watches(Arc::clone(telemetry))),
+        gates: Arc::clone(doors) as _,
         outbound: Arc::clone(dispatcher) as _,
         instances: AtomicU64::new(1),
     }

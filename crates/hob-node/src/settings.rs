@@ -1,5 +1,6 @@
 //! Settings of one node.
 
+use hob_core::cost::Price;
 use hob_core::name::AppName;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub pooling: Option<bool>,
     /// Where spans, log records and metrics are exported to; `None`: nowhere.
     pub otlp: Option<Otlp>,
+    /// What the machine costs in a month; `None`: what `price.toml` in the data folder says.
+    pub price_per_month: Option<Price>,
 }
 
 /// A collector (OpenTelemetry protocol over HTTP).

@@ -1,5 +1,6 @@
 //! What the node gives to hosts and contracts: folders, ports, and numbers for instances.
 
+use crate::gate::Gates;
 use crate::outbound::Outbound;
 use crate::witness::Witnesses;
 use hob_core::port::{LogSink, Spawn};
@@ -25,6 +26,8 @@ pub struct Environment {
     pub logs: Arc<dyn LogSink>,
     /// Is told of every call and instance.
     pub witnesses: Arc<dyn Witnesses>,
+    /// Decides which functions may be called.
+    pub gates: Arc<dyn Gates>,
     /// Takes the calls that functions make.
     pub outbound: Arc<dyn Outbound>,
     /// The next instance's number.

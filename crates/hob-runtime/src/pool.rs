@@ -18,6 +18,7 @@ pub use place::Place;
 use crate::code::FunctionCode;
 use crate::contract::{Contract, Lifetime};
 use crate::environment::Environment;
+use crate::gate::Gate;
 use crate::host::Host;
 use crate::invocation::{Invocation, Reply, Timing};
 use crate::log;
@@ -72,9 +73,10 @@ impl Pool {
         contract: &'static dyn Contract,
         environment: Arc<Environment>,
     ) -> Arc<Self> {
-        let witness = environment.witnesses.of(&code);
+        let (witness, gate) = (environment.witnesses.of(&code), environment.gates.of(&code));
         let shared = Shared {
             witness,
+            gate,
             code,
             host,
             contract,
@@ -102,7 +104,7 @@ impl Pool {
     /// keeps the place with it. The deadline ends a body that still streams, but no such connection.
     ///
     /// # Errors
-    /// `HOB-0501` at the deadline, `HOB-0503` when the queue is full, `HOB-0504` when it waited too
+    /// `HOB-0511` when its budget is spent, `HOB-0501` at the deadline, `HOB-0503` when the queue is full, `HOB-0504` when it waited too
     /// long, `HOB-0405` for a body above the limit, and whatever the instance answers with.
     pub async fn call(&self, invocation: Invocation) -> Result<Reply> {
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
@@ -160,6 +162,7 @@ impl Pool {
 
 struct Shared {
     witness: Arc<dyn Witness>,
+    gate: Arc<dyn Gate>,
     code: Arc<FunctionCode>,
     host: Arc<dyn Host>,
     contract: &'static dyn Contract,
@@ -239,6 +242,7 @@ impl Shared {
         deadline: tokio::time::Instant,
     ) -> Result<(Reply, Place)> {
         let Invocation { context, request } = invocation;
+        self.gate.admit()?;
         let (request, body_fault) = body::limit(request, self.code.spec.body_bytes_max, &context)?;
 
         let arrived = Instant::now();

@@ -47,6 +47,7 @@ impl Temporary {
             facts: true,
             pooling: None,
             otlp,
+            price_per_month: None,
         })
         .await?;
         Ok(Self { node, client: Client::new(Endpoint::Unix(socket), None), data })

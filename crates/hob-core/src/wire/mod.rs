@@ -4,11 +4,13 @@
 //!
 //! **How.** Plain data with JSON schemas; `docs/reference/openapi.json` is generated from them.
 
+mod cost;
 mod event;
 mod log;
 mod usage;
 mod why;
 
+pub use cost::*;
 pub use event::*;
 pub use log::LogQuery;
 pub use usage::*;

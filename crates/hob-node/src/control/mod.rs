@@ -12,6 +12,7 @@ mod app;
 mod artifact;
 mod auth;
 mod call;
+mod cost;
 mod fact;
 mod letter;
 mod log;
@@ -29,6 +30,7 @@ pub(crate) use auth::Guard;
 pub use openapi::openapi;
 pub(crate) use serve::serve;
 
+use crate::alerts::Alerts;
 use crate::apps::Apps;
 use crate::bus::Bus;
 use crate::calls::Calls;
@@ -72,6 +74,7 @@ static OPERATIONS: &[&[Operation]] = &[
     trigger::OPERATIONS,
     letter::OPERATIONS,
     metric::OPERATIONS,
+    cost::OPERATIONS,
 ];
 
 /// What operations work with.
@@ -88,6 +91,7 @@ pub(crate) struct Control {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) scrape: Arc<Scrape>,
     pub(crate) usage: Arc<UsageBook>,
+    pub(crate) alerts: Arc<Alerts>,
     pub(crate) why: Why,
     pub(crate) node: NodeInfo,
 }

@@ -12,6 +12,7 @@ use hob_core::trace::TraceContext;
 use hob_runtime::body::{Body, empty, full};
 use hob_runtime::code::FunctionCode;
 use hob_runtime::environment::Environment;
+use hob_runtime::gate::Open;
 use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
 use hob_runtime::log::Limited;
 use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
@@ -67,6 +68,7 @@ impl Bench {
             logs: Arc::clone(&limited) as Arc<dyn LogSink>,
             outbound: Arc::new(Nowhere),
             witnesses: Arc::new(Nobody),
+            gates: Arc::new(Open),
             instances: AtomicU64::new(1),
         };
         Self { runtime: Runtime::open(environment).unwrap(), logs, limited, folder, next: AtomicU64::new(1) }
