@@ -5,6 +5,7 @@
 //!
 //! **How.** [`Node::start`] and [`Node::stop`] are each one function, readable top to bottom.
 
+mod alerts;
 pub mod apps;
 mod bus;
 mod calls;
@@ -14,8 +15,10 @@ mod delivery;
 mod dispatcher;
 pub mod doctor;
 mod entrance;
+mod export;
 mod gateway;
 mod identity;
+mod intake;
 mod listener;
 pub mod live;
 pub mod logs;
@@ -25,17 +28,19 @@ mod problem;
 mod proxy;
 pub mod reference;
 mod schedules;
+mod scrape;
 pub mod settings;
 mod sync;
 pub mod task;
 mod telemetry;
 mod tls;
+mod usage;
 mod why;
 
 pub use control::openapi;
 pub use hob_runtime::host::{Detected, detect};
 pub use node::Node;
-pub use settings::{Address, Settings, Tls};
+pub use settings::{Address, Otlp, Settings, Tls};
 
 /// What the program does when it was started with [`COMPILE_COMMAND`] as its first argument: compiles
 /// one component under limits of its own, and ends.

@@ -1,5 +1,6 @@
 //! A node's life: how it starts and how it stops, each one function, readable top to bottom.
 
+use crate::alerts::{self, Alerts, Doors};
 use crate::apps::{Addresses, Apps, Parts};
 use crate::bus::Bus;
 use crate::calls::Calls;
@@ -8,17 +9,22 @@ use crate::control::{self, Control, Guard};
 use crate::delivery::{self, Delivery};
 use crate::dispatcher::Dispatcher;
 use crate::entrance::Entrances;
+use crate::export::Export;
 use crate::gateway::routing::Rules;
 use crate::gateway::{self, Gateway};
-use crate::listener::Listener;
+use crate::intake::Intake;
+use crate::listener::{Listener, Open};
 use crate::live::{Live, LiveTable};
 use crate::logs::Logs;
 use crate::proxy;
 use crate::schedules::Schedules;
+use crate::scrape::Scrape;
 use crate::settings::{Address, Settings};
 use crate::task::Tasks;
+use crate::telemetry::meter::{Kind, Metric};
 use crate::telemetry::{Telemetry, Watches};
 use crate::tls;
+use crate::usage::UsageBook;
 use crate::why::Why;
 use hob_bus::{Engine, EngineSettings};
 use hob_core::code::Code;
@@ -26,6 +32,7 @@ use hob_core::fault::{Fault, Result};
 use hob_core::limit::{DRAIN_TIMEOUT, GRACE_DEFAULT};
 use hob_core::wire::NodeInfo;
 use hob_runtime::environment::Environment;
+use hob_runtime::log::Limited;
 use hob_runtime::outbound::external::External;
 use hob_runtime::runtime::Runtime;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -47,6 +54,8 @@ pub struct Node {
     apps: Arc<Apps>,
     live: Arc<Live>,
     telemetry: Arc<Telemetry>,
+    export: Option<Export>,
+    usage: Arc<UsageBook>,
     tasks: Arc<Tasks>,
 }
 
@@ -77,16 +86,23 @@ impl Node {
         let addresses =
             Addresses { secure: tls.is_some(), domain: settings.domain.clone(), port: port(&http)? };
         let entrances = Entrances::new(port(&inner)?);
-        let telemetry = Telemetry::start(engine.facts, &tasks);
+        let telemetry = Telemetry::start(engine.facts, settings.facts, &tasks);
+        let export = settings.otlp.as_ref();
+        let export = export.map(|otlp| Export::start(otlp, &telemetry, &logs, &tasks)).transpose()?;
         let bus = Bus::new(engine.log, Arc::clone(&engine.state), Arc::clone(&telemetry));
+        let usage = UsageBook::start(Arc::clone(&engine.state), Arc::clone(&telemetry), &live, &bus, &tasks);
+        let printed = Limited::new(Arc::clone(&logs) as _, Arc::clone(&tasks) as _);
         let (calls, told) = Calls::new(Arc::clone(&bus));
         let dispatcher = Dispatcher::new(
             Arc::clone(&live),
             Arc::clone(&bus),
             Arc::clone(&entrances),
+            Intake::new(Arc::clone(&telemetry), Arc::clone(&printed) as _),
             External::new(Arc::clone(&tasks) as _)?,
         );
-        let runtime = Runtime::open(environment(&settings, &tasks, &logs, &telemetry, &dispatcher))?;
+        let doors = Arc::new(Doors::default());
+        let runtime =
+            Runtime::open(environment(&settings, &tasks, &printed, &telemetry, &doors, &dispatcher))?;
         let apps = Apps::new(Parts {
             state: engine.state,
             blobs: engine.blobs,
@@ -99,6 +115,7 @@ impl Node {
         })?;
         proxy::serve(inner, Arc::clone(&dispatcher), entrances, &tasks);
         apps.restore().await?;
+        let alerts = Alerts::open(alerts::Parts::new(&settings, &bus, &live, &usage, doors)?).await?;
         let parts = delivery::Parts {
             bus: Arc::clone(&bus),
             live: Arc::clone(&live),
@@ -108,6 +125,7 @@ impl Node {
             lost: Notify::new(),
         };
         let delivery = Delivery::start(parts, told).await?;
+        alerts.start(&delivery, &tasks);
         let schedules =
             Schedules::start(Arc::clone(&bus), Arc::clone(&live), Arc::clone(&delivery), &tasks).await?;
 
@@ -132,6 +150,13 @@ impl Node {
             Arc::clone(&telemetry),
         );
         let gateway = gateway::serve(gateway, http, tls, &tasks);
+        let node = info(&url, &settings.domain);
+        let scrape = Scrape::new(&live, &bus, &delivery, &telemetry, node.clone());
+        scrape.extra(connections(gateway.open()));
+        scrape.extra(dropped_lines(printed));
+        if let Some(export) = &export {
+            export.measure(&scrape, node.started_ms, &tasks);
+        }
         let operations = Arc::new(Control {
             apps: Arc::clone(&apps),
             logs,
@@ -144,7 +169,10 @@ impl Node {
             tasks: Arc::clone(&tasks),
             telemetry: Arc::clone(&telemetry),
             why,
-            node: info(&url, &settings.domain),
+            scrape,
+            usage: Arc::clone(&usage),
+            alerts,
+            node,
         });
         let control_closing = CancellationToken::new();
         let mut control_addresses = Vec::new();
@@ -161,6 +189,8 @@ impl Node {
             apps,
             live,
             telemetry,
+            export,
+            usage,
             tasks,
         })
     }
@@ -183,7 +213,11 @@ impl Node {
         }
         self.delivery.stop(GRACE_DEFAULT).await;
         self.apps.stop(GRACE_DEFAULT).await;
+        self.usage.keep(clock::now_ms()).await;
         self.telemetry.flush().await;
+        if let Some(export) = &self.export {
+            export.close().await;
+        }
         self.tasks.stop().await;
         // Functions hold the way to other functions, and that holds what is live: a circle, which would
         // keep the store open.
@@ -197,12 +231,27 @@ impl Node {
     }
 }
 
+/// What was dropped of the lines of each function, as metrics.
+fn dropped_lines(printed: Arc<Limited>) -> impl Fn() -> Vec<Metric> + Send + Sync + 'static {
+    move || {
+        let help = "Log lines above the rate of their function, which were dropped";
+        let mut lines = Metric::new("hob_log_lines_dropped", Kind::Counter, "", help);
+        for (app, function, dropped) in printed.dropped() {
+            #[expect(clippy::cast_precision_loss, reason = "nobody drops 2^53 lines")]
+            let number = dropped.lines as f64;
+            lines.push([("app", app.as_str()), ("function", function.as_str())], number);
+        }
+        vec![lines]
+    }
+}
+
 /// What hosts and contracts are given.
 fn environment(
     settings: &Settings,
     tasks: &Arc<Tasks>,
-    logs: &Arc<Logs>,
+    logs: &Arc<Limited>,
     telemetry: &Arc<Telemetry>,
+    doors: &Arc<Doors>,
     dispatcher: &Arc<Dispatcher>,
 ) -> Environment {
     Environment {
@@ -213,8 +262,18 @@ fn environment(
         spawn: Arc::clone(tasks) as _,
         logs: Arc::clone(logs) as _,
         witnesses: Arc::new(Watches(Arc::clone(telemetry))),
+        gates: Arc::clone(doors) as _,
         outbound: Arc::clone(dispatcher) as _,
         instances: AtomicU64::new(1),
+    }
+}
+
+/// What tells how many connections the gateway has.
+fn connections(open: Open) -> impl Fn() -> Vec<Metric> + Send + Sync + 'static {
+    move || {
+        let metric =
+            Metric::new("hob_connections", Kind::Gauge, "", "Connections that are open at the gateway");
+        vec![metric.with([], f64::from(open.count()))]
     }
 }
 

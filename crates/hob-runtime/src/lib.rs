@@ -14,12 +14,15 @@
 pub mod body;
 pub mod code;
 pub mod contract;
+pub mod cpu;
 pub mod environment;
 mod executor;
+pub mod gate;
 pub mod hop;
 pub mod host;
 pub mod invocation;
 pub mod log;
+pub mod machine;
 pub mod outbound;
 pub mod pool;
 pub mod runtime;

@@ -18,8 +18,9 @@ pub use place::Place;
 use crate::code::FunctionCode;
 use crate::contract::{Contract, Lifetime};
 use crate::environment::Environment;
+use crate::gate::Gate;
 use crate::host::Host;
-use crate::invocation::{Invocation, Reply};
+use crate::invocation::{Invocation, Reply, Timing};
 use crate::log;
 use crate::unit::Unit;
 use crate::unit::{Instance, Start};
@@ -29,6 +30,7 @@ use hob_core::code::Code;
 use hob_core::fact::InstanceStep;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{GRACE_CEILING, QUEUE_CALLS_MAX, QUEUE_WAIT_MAX};
+use hob_core::log_line::Level;
 use hob_core::scale::{CallId, Effect, Event, InstanceId, Scale, Sharing};
 use hob_core::unit::{millis, show_duration};
 use std::collections::HashMap;
@@ -54,6 +56,8 @@ pub struct Stats {
     pub failures: u64,
     /// Instances started so far.
     pub starts: u64,
+    /// Processor time of its instances so far, microseconds.
+    pub cpu_us: u64,
 }
 
 /// The instances of one function of one revision.
@@ -69,9 +73,10 @@ impl Pool {
         contract: &'static dyn Contract,
         environment: Arc<Environment>,
     ) -> Arc<Self> {
-        let witness = environment.witnesses.of(&code);
+        let (witness, gate) = (environment.witnesses.of(&code), environment.gates.of(&code));
         let shared = Shared {
             witness,
+            gate,
             code,
             host,
             contract,
@@ -99,7 +104,7 @@ impl Pool {
     /// keeps the place with it. The deadline ends a body that still streams, but no such connection.
     ///
     /// # Errors
-    /// `HOB-0501` at the deadline, `HOB-0503` when the queue is full, `HOB-0504` when it waited too
+    /// `HOB-0511` when its budget is spent, `HOB-0501` at the deadline, `HOB-0503` when the queue is full, `HOB-0504` when it waited too
     /// long, `HOB-0405` for a body above the limit, and whatever the instance answers with.
     pub async fn call(&self, invocation: Invocation) -> Result<Reply> {
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
@@ -125,7 +130,7 @@ impl Pool {
     /// What stands against it, with what the program printed last.
     pub async fn first_instance(&self) -> Result<()> {
         let until = tokio::time::Instant::now() + QUEUE_WAIT_MAX.max(self.shared.code.spec.timeout());
-        let place = self.shared.acquire(until).await?;
+        let place = self.shared.acquire(until, None).await?;
         self.shared.instance_of(&place).await?;
         Ok(())
     }
@@ -137,6 +142,7 @@ impl Pool {
             calls: shared.calls.load(Ordering::Relaxed),
             failures: shared.failures.load(Ordering::Relaxed),
             starts: shared.starts.load(Ordering::Relaxed),
+            cpu_us: shared.code.cpu.us(),
             ..Stats::default()
         };
         if let Some(live) = shared.live.get() {
@@ -156,6 +162,7 @@ impl Pool {
 
 struct Shared {
     witness: Arc<dyn Witness>,
+    gate: Arc<dyn Gate>,
     code: Arc<FunctionCode>,
     host: Arc<dyn Host>,
     contract: &'static dyn Contract,
@@ -235,17 +242,19 @@ impl Shared {
         deadline: tokio::time::Instant,
     ) -> Result<(Reply, Place)> {
         let Invocation { context, request } = invocation;
-        let (request, body_fault) = body::limit(request, self.code.spec.body_bytes_max)?;
+        self.gate.admit()?;
+        let (request, body_fault) = body::limit(request, self.code.spec.body_bytes_max, &context)?;
 
         let arrived = Instant::now();
-        let place = self.acquire(deadline).await;
-        let waited = arrived.elapsed();
+        let timing = &context.timing;
+        let place = self.acquire(deadline, Some(timing)).await;
+        let waited = arrived.elapsed().saturating_sub(Duration::from_micros(timing.load_us()));
         // Who waited in vain has waited too.
-        context.timing.queued(waited);
+        timing.queued(waited);
         let place = place.map_err(for_callers)?;
-        context.timing.queued(waited.saturating_sub(place.started_in().unwrap_or_default()));
+        timing.queued(waited.saturating_sub(place.started_in().unwrap_or_default()));
         if let Some(started_in) = place.started_in() {
-            context.timing.started(started_in.min(waited));
+            timing.started(started_in.min(waited));
         }
         if let Some(instance) = place.kept_id() {
             context.trail.runs_in(instance);
@@ -270,10 +279,18 @@ impl Shared {
     }
 
     /// Waits for a place, until the deadline or as long as a call may wait.
-    async fn acquire(self: &Arc<Self>, deadline: tokio::time::Instant) -> Result<Place> {
+    async fn acquire(
+        self: &Arc<Self>,
+        deadline: tokio::time::Instant,
+        timing: Option<&Timing>,
+    ) -> Result<Place> {
         let longest = tokio::time::Instant::now() + QUEUE_WAIT_MAX;
         let waiting = async {
-            self.load().await?;
+            if self.live.get().is_none() {
+                let began = Instant::now();
+                self.load().await?;
+                timing.inspect(|timing| timing.loaded(began.elapsed()));
+            }
             match self.arrive()? {
                 Ok(place) => Ok(place),
                 Err(mut ticket) => (&mut ticket.granted).await.unwrap_or_else(|_| Err(stopping())),
@@ -529,7 +546,7 @@ impl Shared {
     }
 
     fn report(&self, instance: InstanceId, text: &str) {
-        log::platform(self.environment.logs.as_ref(), &self.code, instance, None, text);
+        log::platform(self.environment.logs.as_ref(), &self.code, instance, None, Level::Error, text);
     }
 
     fn now_ms(&self) -> u64 {

@@ -74,7 +74,7 @@ fn newest(changes: &[Fact], before_ms: u64) -> Option<(u64, &Changed)> {
 }
 
 /// Why a deploy failed; of a program that did not start, what it printed.
-fn of_failure(app: &AppName, failure: &Failure) -> Cause {
+pub(super) fn of_failure(app: &AppName, failure: &Failure) -> Cause {
     let function = failure.message.strip_prefix('`').and_then(|rest| Some(rest.split_once('`')?.0));
     match (failure.code.as_str(), function) {
         ("HOB-0307" | "HOB-0308", Some(function)) => start(function, app.as_str(), failure, &[], None),

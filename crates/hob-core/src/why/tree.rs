@@ -6,7 +6,7 @@
 
 use super::text::{line, took, took_ms};
 use crate::fact::{
-    Call, CallCause, Change, Changed, Delivered, Ending, Fact, InstanceStep, Outside, Publication,
+    Call, CallCause, Change, Changed, Delivered, Ending, Fact, InstanceStep, Outside, Publication, Refused,
     RunDecision, SkipReason, What,
 };
 use crate::id::InvocationId;
@@ -128,10 +128,7 @@ pub fn step(fact: &Fact) -> Step {
         What::Refused(refused) => Step {
             id: Some(refused.id.to_string()),
             ..plain(
-                format!(
-                    "{} {} on host `{}`: {}",
-                    refused.method, refused.path, refused.host, refused.failure.message
-                ),
+                format!("{} {} {}: {}", refused.method, refused.path, whom(refused), refused.failure.message),
                 Verdict::Bad,
             )
         },
@@ -285,6 +282,11 @@ fn published(event: &Publication) -> (String, Verdict) {
             (format!("{what} is published as {}", place(&event.topic, event.sequence)), Verdict::Good)
         }
     }
+}
+
+/// Who was asked by a refused request.
+fn whom(refused: &Refused) -> String {
+    if refused.control { "of the control API".to_owned() } else { format!("on host `{}`", refused.host) }
 }
 
 /// Why a subscription left an event out.

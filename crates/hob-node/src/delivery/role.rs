@@ -235,6 +235,10 @@ impl Desk {
 
     /// Tells what became of an attempt that did not settle its event.
     pub(super) fn tell(&self, delivery: Delivery, ending: Ending, failure: Option<&Failure>) {
+        // What merely waits for a place may do so a thousand times.
+        if matches!(ending, Ending::Overloaded { .. }) && !self.told.spend(now_ms()) {
+            return;
+        }
         let invocation = failure.and_then(|failure| InvocationId::parse(failure.invocation.as_deref()?));
         let delivered = Delivered {
             app: self.key.app.clone(),

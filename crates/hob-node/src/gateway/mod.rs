@@ -171,6 +171,7 @@ impl Gateway {
         let app = routing::app(&self.live.load(), &self.rules, &told.host).map(|app| app.name.clone());
         let refused = Refused {
             id: arrival.id,
+            control: false,
             app,
             method: told.method.as_str().to_owned(),
             path: told.uri.path().to_owned(),

@@ -6,6 +6,7 @@
 //! **How.** Whoever decides something tells [`Telemetry`] a [`Fact`]; that puts it into a bounded queue and shows
 //! it to those who follow (exports, the dashboard). [`recorder`] writes what is queued in batches. [`budget`] says
 //! which successes are kept; failures and slow calls always are. [`watch`] makes facts of calls and instances.
+//! [`meter`] counts every call, whether it becomes a fact or not.
 //!
 //! **Invariants.** [`Telemetry::tell`] never waits. What is dropped is counted. Who reads sees everything that was
 //! told before.
@@ -13,6 +14,7 @@
 //! **Not here:** what is told of facts ([`crate::why`]).
 
 mod budget;
+pub(crate) mod meter;
 mod recorder;
 mod watch;
 
@@ -26,6 +28,7 @@ use hob_core::fault::Result;
 use hob_core::limit::{FACTS_FOLLOWED_MAX, FACTS_QUEUED_MAX};
 use hob_core::port::{FactSink, Facts};
 use hob_core::trace::TraceId;
+use meter::Meters;
 use recorder::Queued;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,15 +40,24 @@ pub(crate) struct Telemetry {
     queue: mpsc::Sender<Queued>,
     followers: broadcast::Sender<Arc<Fact>>,
     dropped: AtomicU64,
+    /// False: nothing is counted and kept.
+    on: bool,
+    meters: Meters,
 }
 
 impl Telemetry {
-    /// Begins to keep facts in `store`.
-    pub(crate) fn start(store: Arc<dyn Facts>, tasks: &Tasks) -> Arc<Self> {
+    /// Begins to keep facts in `store`; not `on`, it keeps none.
+    pub(crate) fn start(store: Arc<dyn Facts>, on: bool, tasks: &Tasks) -> Arc<Self> {
         let (queue, queued) = mpsc::channel(FACTS_QUEUED_MAX);
         tasks.start("facts", recorder::run(Arc::clone(&store), queued));
         let followers = broadcast::channel(FACTS_FOLLOWED_MAX).0;
-        Arc::new(Self { store, queue, followers, dropped: AtomicU64::new(0) })
+        let (dropped, meters) = (AtomicU64::new(0), Meters::default());
+        Arc::new(Self { store, queue, followers, dropped, on, meters })
+    }
+
+    /// Whether anything is counted and kept.
+    pub(crate) fn is_on(&self) -> bool {
+        self.on
     }
 
     /// That something happens now.
@@ -84,6 +96,11 @@ impl Telemetry {
         self.store.size().await
     }
 
+    /// Counts of every call.
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
     /// Facts for which there was no room, since the node started.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
@@ -92,6 +109,9 @@ impl Telemetry {
 
 impl FactSink for Telemetry {
     fn tell(&self, fact: Fact) {
+        if !self.on {
+            return;
+        }
         // What went well makes room for what did not.
         let room = if fact.what.failed() { 0 } else { FACTS_QUEUED_MAX / 2 };
         let fact = Arc::new(fact);

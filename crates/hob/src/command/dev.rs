@@ -33,6 +33,8 @@ pub(super) struct Dev {
     /// Domain below which functions get their addresses
     #[arg(long, value_name = "DOMAIN", default_value = DOMAIN)]
     domain: String,
+    #[command(flatten)]
+    telemetry: settings::Telemetry,
 }
 
 impl Command for Dev {
@@ -41,7 +43,7 @@ impl Command for Dev {
         let mut interrupt = Interrupt::listen()?;
         let http = settings::listen_address(&self.http)?;
         let mut changes = Changes::watch(&self.path)?;
-        let node = Temporary::start(http, &self.domain).await?;
+        let node = Temporary::start(http, &self.domain, self.telemetry.collector()).await?;
         let outcome = tokio::select! {
             outcome = develop(&self.path, &node, &mut changes, output) => outcome.map(|()| super::DONE),
             code = interrupt.wait() => Ok(code),

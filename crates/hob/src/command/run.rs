@@ -25,6 +25,8 @@ pub(super) struct Run {
     /// Domain below which functions get their addresses
     #[arg(long, value_name = "DOMAIN", default_value = DOMAIN)]
     domain: String,
+    #[command(flatten)]
+    telemetry: settings::Telemetry,
     /// Arguments of the program
     #[arg(last = true)]
     args: Vec<String>,
@@ -40,7 +42,7 @@ impl Command for Run {
             project = Project::load(&self.path, &options, output) => project?,
             code = interrupt.wait() => return Ok(code),
         };
-        let node = Temporary::start(http, &self.domain).await?;
+        let node = Temporary::start(http, &self.domain, self.telemetry.collector()).await?;
         let outcome = tokio::select! {
             served = serve(&node, &project, output) => served.map(|()| super::DONE),
             code = interrupt.wait() => Ok(code),
@@ -74,7 +76,7 @@ pub(super) async fn follow(client: &Client, output: &Output) -> Result<()> {
     let query = LogQuery { tail: Some(1000), follow: true, ..LogQuery::default() };
     client
         .logs(&query, |record| {
-            output.note(&logs::line(&record, output));
+            output.note(&logs::line(&record, logs::From::Function, output.note_style()));
             true
         })
         .await

@@ -36,7 +36,7 @@ use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// The contract.
@@ -136,7 +136,7 @@ impl Run {
     async fn run(&self, invocation: Invocation) -> Result<Reply> {
         let Invocation { context, request } = invocation;
         let way = Way::open(&self.start);
-        let on_the_way = way.running(&context);
+        let on_the_way = way.running(&context, None);
         let (head, body) = request.into_parts();
         let mut env = way.variables();
         env.extend(environment::variables(&head, &context));
@@ -149,7 +149,9 @@ impl Run {
             stdout: true,
             context: Some(Arc::clone(&context)),
         };
+        let began = Instant::now();
         let mut program = self.start.unit.command().ok_or_else(no_program)?.start(launch).await?;
+        context.timing.started(began.elapsed());
         let stdin = program.take_stdin().ok_or_else(|| Fault::internal("a program without an input"))?;
         let feed = Feed::start(self.start.environment.spawn.as_ref(), body, stdin);
         let stdout = program.take_stdout().ok_or_else(|| Fault::internal("a program without an output"))?;

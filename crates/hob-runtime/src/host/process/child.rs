@@ -7,11 +7,15 @@
 //! **Memory.** The resident memory of the child is read every [`MEMORY_CHECK`], that of its session
 //! every [`SESSION_CHECKS`] times that. A program can exceed its limit for that long.
 
+use super::account::{self, Account};
 use super::fork::{Born, Folder};
+use super::printed::{Pipe, Printed};
 use super::procfs;
 use crate::code::FunctionCode;
 use crate::environment::Environment;
+use crate::invocation::Context;
 use crate::log::{Lines, Tail};
+use crate::outbound::Running;
 use crate::unit::{Exit, Launch, Program};
 use hob_core::fault::{Fault, Result};
 use hob_core::port::{BoxFuture, Stream};
@@ -42,6 +46,7 @@ pub(super) struct Child {
     exit: watch::Receiver<Option<Exit>>,
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
+    printed: Arc<Printed>,
     tail: Tail,
 }
 
@@ -49,6 +54,7 @@ pub(super) struct Child {
 struct Session {
     leader: Pid,
     reaped: Mutex<bool>,
+    account: Account,
 }
 
 impl Session {
@@ -57,6 +63,12 @@ impl Session {
         if !*reaped {
             let _ = kill_process_group(self.leader, signal);
         }
+    }
+
+    /// As [`Account::now_ns`].
+    fn cpu_ns(&self) -> Option<u64> {
+        let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
+        if *reaped { None } else { self.account.now_ns() }
     }
 }
 
@@ -67,7 +79,8 @@ pub(super) fn watch(
     launch: &Launch,
     environment: &Arc<Environment>,
 ) -> Result<Child> {
-    let session = Arc::new(Session { leader: born.pid, reaped: Mutex::new(false) });
+    let account = Account::new(born.pid, code.cpu.clone());
+    let session = Arc::new(Session { leader: born.pid, reaped: Mutex::new(false), account });
     let streams = || -> std::io::Result<(Option<ChildStdin>, ChildStdout, ChildStderr)> {
         let missing = || std::io::Error::other("a standard stream is missing");
         Ok((
@@ -83,55 +96,50 @@ pub(super) fn watch(
             return Err(Fault::internal(format!("cannot read a child's output: {error}")));
         }
     };
-    let logs = Logs { code, launch, environment, tail: Tail::default() };
-    let mut pumped = vec![logs.pump(stderr, Stream::Stderr)];
+    let tail = Tail::default();
+    let lines = |stream| {
+        let sink = Arc::clone(&environment.logs);
+        Lines::new(sink, Arc::clone(code), launch.instance, stream).with_tail(tail.clone())
+    };
+    let mut logged = vec![(Pipe::Stderr(stderr), lines(Stream::Stderr))];
     let mut stdout = Some(stdout);
     if !launch.stdout {
-        pumped.extend(stdout.take().map(|stdout| logs.pump(stdout, Stream::Stdout)));
+        logged.extend(stdout.take().map(|stdout| (Pipe::Stdout(stdout), lines(Stream::Stdout))));
     }
+    let printed = Printed::new(logged, launch.context.as_ref());
+    let pumped = (0..printed.streams()).map(|stream| pump(&printed, stream, environment)).collect();
     let (exited, exit) = watch::channel(None);
     let watcher = Watcher {
         session: Arc::clone(&session),
         born,
         began: Instant::now(),
-        deadline: launch.context.as_ref().map(|context| context.deadline),
+        context: launch.context.clone(),
         memory_bytes_max: code.spec.memory_bytes,
         pumped,
         exited,
     };
     environment.spawn.spawn("process", Box::pin(watcher.run()));
-    Ok(Child { session, exit, stdin, stdout, tail: logs.tail })
+    Ok(Child { session, exit, stdin, stdout, printed, tail })
 }
 
-struct Logs<'a> {
-    code: &'a Arc<FunctionCode>,
-    launch: &'a Launch,
-    environment: &'a Arc<Environment>,
-    tail: Tail,
-}
-
-impl Logs<'_> {
-    /// Makes a stream's lines log records in the background; tells when it has ended.
-    fn pump(&self, reader: impl AsyncRead + Send + Unpin + 'static, stream: Stream) -> oneshot::Receiver<()> {
-        let sink = Arc::clone(&self.environment.logs);
-        let lines = Lines::new(sink, Arc::clone(self.code), self.launch.instance, stream)
-            .with_tail(self.tail.clone());
-        let invocation = self.launch.context.as_ref().map(|context| context.id);
-        let (done, ended) = oneshot::channel();
-        let pump = async move {
-            lines.pump(reader, invocation).await;
-            let _ = done.send(());
-        };
-        self.environment.spawn.spawn("process output", Box::pin(pump));
-        ended
-    }
+/// Makes a stream's lines log records in the background; tells when it has ended.
+fn pump(printed: &Arc<Printed>, stream: usize, environment: &Environment) -> oneshot::Receiver<()> {
+    let printed = Arc::clone(printed);
+    let (done, ended) = oneshot::channel();
+    let pump = async move {
+        printed.pump(stream).await;
+        let _ = done.send(());
+    };
+    environment.spawn.spawn("process output", Box::pin(pump));
+    ended
 }
 
 struct Watcher {
     session: Arc<Session>,
     born: Born,
     began: Instant,
-    deadline: Option<Instant>,
+    /// The call that it serves, when it serves just one.
+    context: Option<Arc<Context>>,
     memory_bytes_max: u64,
     pumped: Vec<oneshot::Receiver<()>>,
     exited: watch::Sender<Option<Exit>>,
@@ -161,8 +169,8 @@ impl Watcher {
             }
         };
         let late = async {
-            match self.deadline {
-                Some(deadline) => sleep_until(deadline.into()).await,
+            match &self.context {
+                Some(context) => sleep_until(context.deadline.into()).await,
                 None => std::future::pending().await,
             }
         };
@@ -191,6 +199,7 @@ impl Watcher {
 
     fn session_exceeds(&self) -> bool {
         let processes = procfs::session(self.session.leader);
+        self.session.account.look(&processes);
         let total = |bytes: fn(i32) -> u64| processes.iter().map(|pid| bytes(*pid)).sum::<u64>();
         // Pages that a parent shares with its forked workers count once, which costs more to find out.
         total(procfs::resident_bytes) > self.memory_bytes_max
@@ -200,14 +209,18 @@ impl Watcher {
     /// Takes the child's exit status; from here on its number may be another's.
     fn reap(&mut self) -> Exit {
         let mut reaped = self.session.reaped.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = self.born.child.wait();
+        let status = account::reap(self.session.leader);
         *reaped = true;
         match status {
-            Ok(status) => match (status.code(), status.signal()) {
-                (Some(code), _) => Exit::Code(code),
-                (None, Some(signal)) => Exit::Signal(signal),
-                (None, None) => Exit::Code(-1),
-            },
+            Ok((status, spent_ns)) => {
+                self.session.account.end(spent_ns);
+                self.context.as_ref().inspect(|context| context.timing.spent(spent_ns));
+                match (status.code(), status.signal()) {
+                    (Some(code), _) => Exit::Code(code),
+                    (None, Some(signal)) => Exit::Signal(signal),
+                    (None, None) => Exit::Code(-1),
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, "cannot read a child's exit status");
                 Exit::Code(-1)
@@ -255,6 +268,14 @@ impl Program for Child {
 
     fn listening(&self) -> Vec<SocketAddr> {
         procfs::listening(self.session.leader)
+    }
+
+    fn calls(&self) -> Option<Arc<dyn Running>> {
+        Some(Arc::clone(&self.printed) as _)
+    }
+
+    fn cpu_ns(&self) -> Option<u64> {
+        self.session.cpu_ns()
     }
 
     fn last_lines(&self) -> Vec<String> {
