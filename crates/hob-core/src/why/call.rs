@@ -3,10 +3,10 @@
 use super::cause::{Around, of_call, of_delay};
 use super::change::surprise;
 use super::route::{less_exact, unshadow};
-use super::tree::{step, tree};
+use super::tree::{change, step, tree};
 use super::{Cause, cause};
 use crate::code::Owner;
-use crate::fact::{Call, CallCause, Fact, Refused, What};
+use crate::fact::{Call, CallCause, Change, Changed, Fact, Refused, What};
 use crate::name::{FunctionName, RevisionNumber};
 use crate::trace::TraceId;
 use crate::wire::{Step, Story, Verdict};
@@ -102,8 +102,7 @@ fn next(call: &Call, trace: Option<TraceId>, verdict: Verdict) -> Vec<String> {
 
 /// The story of a request for which nobody was called. `now` is what is known besides what was said then.
 pub fn refused(fact: &Fact, refused: &Refused, now: Option<Cause>) -> Story {
-    let mut story =
-        now.unwrap_or_else(|| cause::plain(&refused.failure)).story(format!("request {}", refused.id));
+    let mut story = now.unwrap_or_else(|| cause::plain(&refused.failure)).story(format!("request {}", refused.id));
     story.path = vec![step(fact)];
     if refused.control {
         story.subject = format!("command {}", refused.id);
@@ -114,18 +113,37 @@ pub fn refused(fact: &Fact, refused: &Refused, now: Option<Cause>) -> Story {
     story
 }
 
+/// The story of a change of an app that failed, or did not.
+pub fn changed(fact: &Fact, changed: &Changed) -> Story {
+    let (text, verdict) = change(changed);
+    let cause = match &changed.failure {
+        Some(failure) => super::change::of_failure(&changed.app, failure)
+            .after(&format!("a {} of {} failed: ", noun(changed.change), changed.app)),
+        None => Cause::new(verdict, text),
+    };
+    let mut story = cause.story(format!("change of {}", changed.app));
+    story.path = vec![step(fact)];
+    story.next = vec![format!("hob show {}", changed.app), format!("hob logs {}", changed.app)];
+    story
+}
+
+/// What was to be done.
+fn noun(change: Change) -> &'static str {
+    match change {
+        Change::Deploy => "deploy",
+        Change::Rollback => "rollback",
+        Change::Remove => "removal",
+    }
+}
+
 /// The call of a trace that tells most: the first one that failed, since those that it made are told with it; else the
 /// one that took longest.
 pub fn telling(facts: &[Fact]) -> Option<(&Fact, &Call)> {
-    let calls = || {
-        facts.iter().filter_map(|fact| match &fact.what {
-            What::Call(call) => Some((fact, &**call)),
-            _ => None,
-        })
-    };
-    let failed = calls()
-        .filter(|(_, call)| call.failed())
-        .min_by_key(|(fact, call)| (fact.time_ms, std::cmp::Reverse(call.times.total_us)));
+    let calls = || facts.iter().filter_map(|fact| match &fact.what {
+        What::Call(call) => Some((fact, &**call)),
+        _ => None,
+    });
+    let failed = calls().filter(|(_, call)| call.failed()).min_by_key(|(fact, call)| (fact.time_ms, std::cmp::Reverse(call.times.total_us)));
     failed.or_else(|| calls().max_by_key(|(_, call)| call.times.total_us))
 }
 

@@ -37,10 +37,8 @@ pub fn surprise(changes: &[Fact], answering: RevisionNumber, at_ms: u64) -> Opti
         }
         (None, Change::Rollback) => {
             let from = changed.from.map(|from| format!(" from revision {from}")).unwrap_or_default();
-            let reason = format!(
-                "revision {answering} of {app} answers, since it was rolled back{from} at {}",
-                time(when)
-            );
+            let reason =
+                format!("revision {answering} of {app} answers, since it was rolled back{from} at {}", time(when));
             let forward = match changed.from {
                 Some(from) => format!("go forward again: hob rollback {app} --to {from}"),
                 None => "go forward again: hob deploy".to_owned(),
@@ -76,7 +74,7 @@ fn newest(changes: &[Fact], before_ms: u64) -> Option<(u64, &Changed)> {
 }
 
 /// Why a deploy failed; of a program that did not start, what it printed.
-fn of_failure(app: &AppName, failure: &Failure) -> Cause {
+pub(super) fn of_failure(app: &AppName, failure: &Failure) -> Cause {
     let function = failure.message.strip_prefix('`').and_then(|rest| Some(rest.split_once('`')?.0));
     match (failure.code.as_str(), function) {
         ("HOB-0307" | "HOB-0308", Some(function)) => start(function, app.as_str(), failure, &[], None),
@@ -86,31 +84,6 @@ fn of_failure(app: &AppName, failure: &Failure) -> Cause {
 
 fn then_deploy(fix: String) -> String {
     if fix.contains("hob deploy") { fix } else { format!("{fix}; then `hob deploy`") }
-}
-
-/// The story of one change, which failed or did not.
-pub fn one(fact: &Fact, changed: &Changed) -> Story {
-    let app = &changed.app;
-    let (text, verdict) = tree::change(changed);
-    let cause = match &changed.failure {
-        Some(failure) => {
-            let cause = of_failure(app, failure);
-            Cause { reason: format!("{} of {app} failed: {}", noun(changed.change), cause.reason), ..cause }
-        }
-        None => Cause::new(verdict, text),
-    };
-    let mut story = cause.story(format!("change of {app}"));
-    story.path = vec![step(fact)];
-    story.next = vec![format!("hob show {app}"), format!("hob logs {app}")];
-    story
-}
-
-fn noun(change: Change) -> &'static str {
-    match change {
-        Change::Deploy => "the deploy",
-        Change::Rollback => "the rollback",
-        Change::Remove => "the removal",
-    }
 }
 
 /// What is known of an app.
@@ -151,11 +124,9 @@ fn present(app: &AppName, current: RevisionNumber, evidence: &AppEvidence<'_>) -
         let more = format!("; that is the newest failure of {calls} in {app} revision {current}");
         return failed.clone().and(&more);
     }
-    let since = newest(evidence.changes, u64::MAX)
-        .map(|(when, changed)| format!("; {} at {}", tree::change(changed).0, time(when)));
+    let since = newest(evidence.changes, u64::MAX).map(|(when, changed)| {
+        format!("; {} at {}", tree::change(changed).0, time(when))
+    });
     let since = since.unwrap_or_default();
-    Cause::new(
-        Verdict::Good,
-        format!("app `{app}` answers with revision {current}, and of {calls} none failed lately{since}"),
-    )
+    Cause::new(Verdict::Good, format!("app `{app}` answers with revision {current}, and of {calls} none failed lately{since}"))
 }

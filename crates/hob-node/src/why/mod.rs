@@ -35,7 +35,7 @@ use hob_core::name::{AppName, FunctionName, TopicName, TriggerName};
 use hob_core::near::nearest;
 use hob_core::trace::{TraceContext, TraceId};
 use hob_core::unit::millis;
-use hob_core::why::{call, change, event, question};
+use hob_core::why::{call, event, question};
 use hob_core::wire::{Story, Verdict, WhyQuery};
 use std::sync::Arc;
 
@@ -111,11 +111,8 @@ impl Why {
         for fact in &facts {
             match &fact.what {
                 What::Call(one) if one.id == invocation => return self.of_call(fact, one).await,
-                What::Refused(one) if one.id == invocation && one.control => {
-                    return Ok(call::refused(fact, one, None));
-                }
                 What::Refused(one) if one.id == invocation => return self.of_refused(fact, one).await,
-                What::Changed(one) if one.id == Some(invocation) => return Ok(change::one(fact, one)),
+                What::Changed(one) if one.id == Some(invocation) => return Ok(call::changed(fact, one)),
                 _ => {}
             }
         }
