@@ -10,6 +10,7 @@ mod bus;
 mod calls;
 mod clock;
 mod control;
+mod dashboard;
 mod delivery;
 mod dispatcher;
 pub mod doctor;
@@ -26,6 +27,7 @@ mod proxy;
 pub mod reference;
 mod schedules;
 pub mod settings;
+mod sign_in;
 mod sync;
 pub mod task;
 mod tls;
@@ -33,7 +35,7 @@ mod tls;
 pub use control::openapi;
 pub use hob_runtime::host::{Detected, detect};
 pub use node::Node;
-pub use settings::{Address, Settings, Tls};
+pub use settings::{Address, Dashboard, Settings, Tls};
 
 /// What the program does when it was started with [`COMPILE_COMMAND`] as its first argument: compiles
 /// one component under limits of its own, and ends.

@@ -4,9 +4,11 @@
 //!
 //! **How.** Plain data with JSON schemas; `docs/reference/openapi.json` is generated from them.
 
+mod dashboard;
 mod event;
 mod why;
 
+pub use dashboard::*;
 pub use event::*;
 pub use why::*;
 

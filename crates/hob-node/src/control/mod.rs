@@ -12,11 +12,12 @@ mod app;
 mod artifact;
 mod auth;
 mod call;
+mod dashboard;
 mod letter;
 mod log;
 mod node;
 mod openapi;
-mod query;
+pub(crate) mod query;
 mod serve;
 mod stream;
 mod topic;
@@ -24,7 +25,7 @@ mod trigger;
 
 pub(crate) use auth::Guard;
 pub use openapi::openapi;
-pub(crate) use serve::serve;
+pub(crate) use serve::{answer, serve};
 
 use crate::apps::Apps;
 use crate::bus::Bus;
@@ -34,6 +35,7 @@ use crate::dispatcher::Dispatcher;
 use crate::live::Live;
 use crate::logs::Logs;
 use crate::schedules::Schedules;
+use crate::sign_in::SignIn;
 use crate::task::Tasks;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -44,10 +46,10 @@ use hob_runtime::body::{self, Body};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use schemars::{Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Every operation, by group, in the order in which the documentation shows them.
@@ -60,6 +62,7 @@ static OPERATIONS: &[&[Operation]] = &[
     topic::OPERATIONS,
     trigger::OPERATIONS,
     letter::OPERATIONS,
+    dashboard::OPERATIONS,
 ];
 
 /// What operations work with.
@@ -74,6 +77,10 @@ pub(crate) struct Control {
     pub(crate) schedules: Arc<Schedules>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) node: NodeInfo,
+    /// The data folder.
+    pub(crate) data: PathBuf,
+    /// Who may use the dashboard; `None` when there is none.
+    pub(crate) dashboard: Option<Arc<SignIn>>,
 }
 
 /// One line of [`OPERATIONS`].
@@ -122,7 +129,7 @@ enum Payload {
 struct Ask {
     /// The text for each `{name}` of the path, in order.
     path: Vec<String>,
-    request: Request<Incoming>,
+    request: Request<Body>,
 }
 
 impl Ask {
@@ -180,7 +187,7 @@ fn find(method: &str, path: &str) -> Result<(&'static Operation, Vec<String>)> {
 }
 
 /// The parts of `path` that `pattern` names; `None` when it does not match.
-fn parts(pattern: &str, path: &str) -> Option<Vec<String>> {
+pub(crate) fn parts(pattern: &str, path: &str) -> Option<Vec<String>> {
     let mut parts = Vec::new();
     let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
     loop {

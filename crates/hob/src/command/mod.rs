@@ -11,6 +11,7 @@ mod call;
 mod check;
 mod completion;
 mod cron;
+mod dashboard;
 mod deploy;
 mod dev;
 mod dlq;
@@ -65,6 +66,7 @@ pub(crate) static COMMANDS: &[Row] = &[
     row::<dlq::Dlq>("dlq", "See events that were given up, deliver them again"),
     row::<replay::Replay>("replay", "Deliver old events once more, to a chosen function"),
     row::<logs::Logs>("logs", "Show what functions print"),
+    row::<dashboard::Dashboard>("dashboard", "Print a link that opens the dashboard"),
     row::<check::Check>("check", "Check a folder or file without a node"),
     row::<rm::Rm>("rm", "Remove an app"),
     row::<doctor::Doctor>("doctor", "Say what this machine offers, and what Hob does without it"),
