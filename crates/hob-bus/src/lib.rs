@@ -7,13 +7,14 @@
 //! **How.** [`engine::ENGINES`] is the table; [`engine::open`] opens one row by name. `artifact`,
 //! `lock` and `log` are what the engines share.
 //!
-//! **Invariants.** Only this crate writes into `state/`, `artifacts/`, `topics/`, `quarantine/` and `lock`
+//! **Invariants.** Only this crate writes into `state/`, `artifacts/`, `topics/`, `facts/`, `quarantine/` and `lock`
 //! of a data folder. What is acknowledged by the `file` engine is on disk.
 //!
 //! **Not here:** what keys, values and records mean (`hob-node`).
 
 mod artifact;
 pub mod engine;
+mod facts;
 mod lock;
 mod log;
 mod storage;

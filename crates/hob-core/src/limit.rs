@@ -333,6 +333,37 @@ pub const SCHEDULE_STEP_MAX: Duration = Duration::from_secs(36_500 * 24 * 3600);
 /// Runs left out that are counted in one decision; of more it is only said that there are more.
 pub const SKIPPED_RUNS_COUNTED_MAX: u64 = 10_000;
 
+/// Facts in one file; the oldest files are removed whole.
+pub const FACTS_PER_SEGMENT: u64 = 100_000;
+/// After this long a new file of facts begins.
+pub const FACTS_SEGMENT_AGE: Duration = Duration::from_secs(24 * 3600);
+/// How long facts are kept.
+pub const FACTS_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
+/// Facts on disk: the oldest go above this.
+pub const FACTS_BYTES_MAX: u64 = 1 << 30;
+/// Facts in memory (engine `memory`): the oldest go above this.
+pub const FACTS_MEMORY_BYTES_MAX: u64 = 64 << 20;
+/// Facts that wait to be written; what comes above this is dropped and counted.
+pub const FACTS_QUEUED_MAX: usize = 65_536;
+/// Facts that are written together.
+pub const FACTS_BATCH_MAX: usize = 1024;
+/// How long a fact may wait to be written with others.
+pub const FACTS_BATCH_WAIT: Duration = Duration::from_millis(100);
+/// A call that takes so long is always kept.
+pub const FACTS_SLOW_CALL: Duration = Duration::from_millis(500);
+/// Other successful calls of one function that are kept in a second.
+pub const FACTS_CALLS_PER_SECOND: u32 = 50;
+/// Accepted events of one topic, and events that one subscription left out, that are kept in a second.
+pub const FACTS_EVENTS_PER_SECOND: u32 = 500;
+/// Requests that nobody was called for that are kept in a second.
+pub const FACTS_REFUSED_PER_SECOND: u32 = 500;
+/// Facts that a follower may be behind before it misses some.
+pub const FACTS_FOLLOWED_MAX: usize = 4096;
+/// Facts that one request to the control API lists.
+pub const FACTS_LISTED_MAX: usize = 10_000;
+/// Calls to the world outside that are kept of one call.
+pub const FACTS_OUTSIDE_MAX: usize = 32;
+
 const _: () = assert!(ASYNC_BODY_BYTES_MAX < EVENT_BYTES_MAX && ASYNC_RESULT_BYTES_MAX < EVENT_BYTES_MAX);
 const _: () =
     assert!(EVENT_BYTES_MAX <= EVENT_BATCH_BYTES_MAX && EVENT_BATCH_BYTES_MAX <= LOG_GROUP_BYTES_MAX);

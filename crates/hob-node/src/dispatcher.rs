@@ -19,13 +19,16 @@ use crate::live::{Live, LiveRevision};
 use crate::problem::{self, Form};
 use bytes::Bytes;
 use hob_core::code::Code;
+use hob_core::fact::{CallCause, Failure, Outside};
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::CALL_DEPTH_MAX;
 use hob_core::name::{AppName, FunctionName, TopicName};
 use hob_core::port::{BoxFuture, Durability};
+use hob_core::trace::SpanId;
+use hob_core::unit::micros;
 use hob_runtime::body::Body;
 use hob_runtime::code::FunctionCode;
-use hob_runtime::invocation::{Context, Invocation, Reply, Timing};
+use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
 use hob_runtime::outbound::external::External;
 use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
 use hob_runtime::pool::Pool;
@@ -62,7 +65,6 @@ pub(crate) struct Target {
 }
 
 /// What a call takes over from whoever causes it.
-#[derive(Default)]
 pub(crate) struct Cause {
     /// The invocation in which it is made.
     pub(crate) context: Option<Arc<Context>>,
@@ -70,6 +72,15 @@ pub(crate) struct Cause {
     pub(crate) hops: u32,
     /// Headers that only the node may set.
     pub(crate) headers: HeaderMap,
+    /// Why it is made.
+    pub(crate) why: CallCause,
+}
+
+impl Cause {
+    /// Of a call that nobody else's call or event causes.
+    pub(crate) fn of(why: CallCause) -> Self {
+        Self { context: None, hops: 0, headers: HeaderMap::new(), why }
+    }
 }
 
 impl Dispatcher {
@@ -124,7 +135,10 @@ impl Dispatcher {
             return Err(Fault::new(Code::EgressDenied, format!("`{to}` is inside of this node"))
                 .hint("calls by name need no TLS: use `http://`"));
         }
-        self.external.connect(&caller.code, to).await
+        let left = Left::now(caller, to.to_string());
+        let stream = self.external.connect(&caller.code, to).await;
+        left.back(stream.as_ref().map(|_| None));
+        stream
     }
 
     async fn inside(&self, caller: Caller, name: &str, request: Request<Body>) -> Result<Reply> {
@@ -146,7 +160,12 @@ impl Dispatcher {
             return Err(Fault::new(Code::LoopTooDeep, what)
                 .hint("look for functions that call each other in a circle"));
         }
-        let cause = Cause { context: caller.context, hops: caller.hops, ..Cause::default() };
+        let why = CallCause::Function {
+            app: caller.code.app.clone(),
+            function: caller.code.name.clone(),
+            invocation: caller.context.as_ref().map(|context| context.id),
+        };
+        let cause = Cause { context: caller.context, hops: caller.hops, headers: HeaderMap::new(), why };
         Ok(call(target, cause, request).await)
     }
 
@@ -166,7 +185,7 @@ impl Dispatcher {
             refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
             return Ok(refusal);
         }
-        self.bus.take(&topic, request, Some(caller), Durability::Disk).await
+        self.bus.take(&topic, request, Some(caller), Durability::Disk, None).await
     }
 }
 
@@ -215,9 +234,11 @@ pub(crate) async fn call(target: Target, cause: Cause, request: Request<Body>) -
 }
 
 fn context(code: &FunctionCode, cause: &Cause, request: &Request<Body>) -> Context {
-    let (id, own_deadline) = (identity::invocation(), Instant::now() + code.spec.timeout());
+    let (id, came) = (identity::invocation(), Instant::now());
+    let own_deadline = came + code.spec.timeout();
     let caller = cause.context.as_deref();
     let trace = caller.map(|caller| caller.trace).or_else(|| forward::caller_trace(request.headers()));
+    let parent = trace.map(|trace| SpanId(trace.span_id));
     Context {
         id,
         trace: identity::trace(id, trace),
@@ -230,7 +251,9 @@ fn context(code: &FunctionCode, cause: &Cause, request: &Request<Body>) -> Conte
         secure: false,
         peer: None,
         route: None,
+        origin: Origin { came, parent, cause: cause.why.clone() },
         timing: Timing::default(),
+        trail: Trail::default(),
     }
 }
 
@@ -241,13 +264,48 @@ impl Outbound for Dispatcher {
                 host_name(request.uri().authority().map_or("", |authority| authority.as_str())).into_owned();
             match host.strip_suffix(INTERNAL) {
                 Some(name) => self.inside(caller, name, request).await,
-                None => self.external.call(&caller.code, request).await,
+                None => {
+                    let to = request.uri().authority().map(Authority::to_string).unwrap_or_default();
+                    let left = Left::now(&caller, to);
+                    let reply = self.external.call(&caller.code, request).await;
+                    left.back(reply.as_ref().map(|reply| Some(reply.status().as_u16())));
+                    reply
+                }
             }
         })
     }
 
     fn enter(&self, code: &Arc<FunctionCode>, instance: u64) -> Option<ProxyEntry> {
         self.entrances.open(code, instance)
+    }
+}
+
+/// A call that has left the node, noted where its cause is known.
+struct Left<'a> {
+    caller: Option<&'a Context>,
+    number: Option<usize>,
+    since: Instant,
+}
+
+impl<'a> Left<'a> {
+    fn now(caller: &'a Caller, to: String) -> Self {
+        let (caller, since) = (caller.context.as_deref(), Instant::now());
+        let number = caller.and_then(|context| {
+            let after_us = micros(since.saturating_duration_since(context.origin.came));
+            context.trail.leave(Outside { to, after_us, took_us: None, status: None, failure: None })
+        });
+        Self { caller, number, since }
+    }
+
+    fn back(self, end: Result<Option<u16>, &Fault>) {
+        let Some(caller) = self.caller else { return };
+        caller.trail.back(self.number, |call| {
+            call.took_us = Some(micros(self.since.elapsed()));
+            match end {
+                Ok(status) => call.status = status,
+                Err(fault) => call.failure = Some(Failure::from(fault)),
+            }
+        });
     }
 }
 

@@ -30,6 +30,7 @@ pub mod settings;
 mod sign_in;
 mod sync;
 pub mod task;
+mod telemetry;
 mod tls;
 
 pub use control::openapi;

@@ -19,6 +19,7 @@ use crate::schedules::Schedules;
 use crate::settings::{Address, Dashboard, Settings};
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
+use crate::telemetry::{Telemetry, Watches};
 use crate::tls;
 use hob_bus::{Engine, EngineSettings};
 use hob_core::code::Code;
@@ -47,6 +48,7 @@ pub struct Node {
     delivery: Arc<Delivery>,
     apps: Arc<Apps>,
     live: Arc<Live>,
+    telemetry: Arc<Telemetry>,
     tasks: Arc<Tasks>,
 }
 
@@ -79,7 +81,8 @@ impl Node {
         let addresses =
             Addresses { secure: tls.is_some(), domain: settings.domain.clone(), port: port(&http)? };
         let entrances = Entrances::new(port(&inner)?);
-        let bus = Bus::new(engine.log, Arc::clone(&engine.state));
+        let telemetry = Telemetry::start(engine.facts, &tasks);
+        let bus = Bus::new(engine.log, Arc::clone(&engine.state), Arc::clone(&telemetry));
         let (calls, told) = Calls::new(Arc::clone(&bus));
         let dispatcher = Dispatcher::new(
             Arc::clone(&live),
@@ -87,7 +90,7 @@ impl Node {
             Arc::clone(&entrances),
             External::new(Arc::clone(&tasks) as _)?,
         );
-        let runtime = Runtime::open(environment(&settings, &tasks, &logs, &dispatcher))?;
+        let runtime = Runtime::open(environment(&settings, &tasks, &logs, &telemetry, &dispatcher))?;
         let apps = Apps::new(Parts {
             state: engine.state,
             blobs: engine.blobs,
@@ -114,8 +117,14 @@ impl Node {
 
         let url = url(&addresses, settings.http, &http);
         let rules = Rules { default_app: settings.default_app.clone(), addresses };
-        let gateway =
-            Gateway::new(Arc::clone(&live), Arc::clone(&bus), Arc::clone(&calls), rules, Arc::clone(&tasks));
+        let gateway = Gateway::new(
+            Arc::clone(&live),
+            Arc::clone(&bus),
+            Arc::clone(&calls),
+            rules,
+            Arc::clone(&tasks),
+            Arc::clone(&telemetry),
+        );
         let gateway = gateway::serve(gateway, http, tls.clone(), &tasks);
         let operations = Arc::new(Control {
             apps: Arc::clone(&apps),
@@ -127,6 +136,7 @@ impl Node {
             delivery: Arc::clone(&delivery),
             schedules,
             tasks: Arc::clone(&tasks),
+            telemetry: Arc::clone(&telemetry),
             node: info(&url, &settings.domain),
             data: settings.data.clone(),
             dashboard: sign_in.clone(),
@@ -156,6 +166,7 @@ impl Node {
             delivery,
             apps,
             live,
+            telemetry,
             tasks,
         })
     }
@@ -190,6 +201,7 @@ impl Node {
         }
         self.delivery.stop(GRACE_DEFAULT).await;
         self.apps.stop(GRACE_DEFAULT).await;
+        self.telemetry.flush().await;
         self.tasks.stop().await;
         // Functions hold the way to other functions, and that holds what is live: a circle, which would
         // keep the store open.
@@ -208,6 +220,7 @@ fn environment(
     settings: &Settings,
     tasks: &Arc<Tasks>,
     logs: &Arc<Logs>,
+    telemetry: &Arc<Telemetry>,
     dispatcher: &Arc<Dispatcher>,
 ) -> Environment {
     Environment {
@@ -217,6 +230,7 @@ fn environment(
         pooling: settings.pooling,
         spawn: Arc::clone(tasks) as _,
         logs: Arc::clone(logs) as _,
+        witnesses: Arc::new(Watches(Arc::clone(telemetry))),
         outbound: Arc::clone(dispatcher) as _,
         instances: AtomicU64::new(1),
     }

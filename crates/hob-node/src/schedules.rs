@@ -17,10 +17,11 @@ use crate::task::Tasks;
 use hob_core::code::Code;
 use hob_core::event::record::{Only, Stored};
 use hob_core::event::{Event, timestamp};
+use hob_core::fact::{Failure, Run, RunDecision, What};
 use hob_core::fault::{Fault, Result};
 use hob_core::name::TopicName;
 use hob_core::port::Durability;
-use hob_core::schedule::{Decision, Rules, Schedule, decide, seed};
+use hob_core::schedule::{Decision, Reason, Rules, Schedule, decide, seed};
 use hob_core::trigger::ScheduleSpec;
 use hob_core::wire::{Published, ScheduleInfo};
 use std::collections::BTreeMap;
@@ -156,12 +157,19 @@ impl Schedules {
             decide(&one.schedule, &one.rules, &one.runs.state, now_ms(), running);
         let mut runs = one.runs.clone();
         for run in &fire {
-            self.publish(key, &one.spec, &timestamp(run.due_ms), Some(run.due_ms)).await?;
+            let published = self.publish(key, &one.spec, &timestamp(run.due_ms), Some(run.due_ms)).await;
+            let published = published.inspect_err(|fault| {
+                self.tell(key, RunDecision::Failed { failure: Failure::from(fault) });
+            })?;
+            let (due_ms, sequence, made_up) = (Some(run.due_ms), published.sequence, run.made_up);
+            self.tell(key, RunDecision::Fired { due_ms, sequence, made_up });
             tracing::debug!(schedule = %key, due_ms = run.due_ms, made_up = run.made_up, "a run is due");
             (runs.fired, runs.fired_ms) = (runs.fired + 1, Some(now_ms()));
         }
         for skip in skipped {
             tracing::info!(schedule = %key, reason = ?skip.reason, runs = skip.count, "runs are left out");
+            let reason = word(skip.reason);
+            self.tell(key, RunDecision::LeftOut { reason, runs: skip.count, last_ms: skip.last_ms });
             runs.skipped += skip.count;
             runs.last_skipped = Some((skip.reason, skip.last_ms));
         }
@@ -234,10 +242,16 @@ impl Schedules {
         let spec = one.spec.clone();
         let published =
             self.publish(key, &spec, &format!("by-hand-{}", crate::identity::invocation()), None).await?;
+        self.tell(key, RunDecision::Fired { due_ms: None, sequence: published.sequence, made_up: false });
         let (fired, fired_ms) = (one.runs.fired + 1, Some(now_ms()));
         let runs = Runs { fired, fired_ms, ..one.runs.clone() };
         self.save(key, one, runs).await?;
         Ok(published)
+    }
+
+    fn tell(&self, key: &Key, decision: RunDecision) {
+        let run = Run { app: key.app.clone(), schedule: key.name.clone(), decision };
+        self.bus.telemetry().now(None, What::Run(Box::new(run)));
     }
 
     /// Leaves runs out until the schedule is resumed, or ends that.
@@ -274,12 +288,17 @@ fn info(key: &Key, one: &Known) -> ScheduleInfo {
         description: one.schedule.describe(),
         fired: one.runs.fired,
         skipped: one.runs.skipped,
-        last_skipped: one.runs.last_skipped.map(|(reason, due_ms)| {
-            let reason = serde_json::to_value(reason).ok();
-            let reason = reason.as_ref().and_then(|reason| reason.as_str()).unwrap_or_default().to_owned();
-            format!("{reason} at {}", one.schedule.show(due_ms))
-        }),
+        last_skipped: one
+            .runs
+            .last_skipped
+            .map(|(reason, due_ms)| format!("{} at {}", word(reason), one.schedule.show(due_ms))),
     }
+}
+
+/// A reason in one word, as on the wire.
+fn word(reason: Reason) -> String {
+    let reason = serde_json::to_value(reason).ok();
+    reason.as_ref().and_then(|reason| reason.as_str()).unwrap_or_default().to_owned()
 }
 
 fn not_found(key: &Key) -> Fault {

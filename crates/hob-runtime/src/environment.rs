@@ -1,6 +1,7 @@
 //! What the node gives to hosts and contracts: folders, ports, and numbers for instances.
 
 use crate::outbound::Outbound;
+use crate::witness::Witnesses;
 use hob_core::port::{LogSink, Spawn};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ pub struct Environment {
     pub spawn: Arc<dyn Spawn>,
     /// Takes log records.
     pub logs: Arc<dyn LogSink>,
+    /// Is told of every call and instance.
+    pub witnesses: Arc<dyn Witnesses>,
     /// Takes the calls that functions make.
     pub outbound: Arc<dyn Outbound>,
     /// The next instance's number.

@@ -8,11 +8,15 @@
 //! `hyper::upgrade::OnUpgrade` in the extensions of request and response.
 
 use crate::body::Body;
+use hob_core::fact::{CallCause, Outside};
 use hob_core::id::InvocationId;
+use hob_core::limit::FACTS_OUTSIDE_MAX;
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
-use hob_core::trace::TraceContext;
+use hob_core::trace::{SpanId, TraceContext};
+use hob_core::unit::micros;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What is known about a call besides the request itself.
@@ -40,8 +44,76 @@ pub struct Context {
     pub peer: Option<SocketAddr>,
     /// The pattern that matched, such as `/users/{id}`.
     pub route: Option<String>,
+    /// Where it comes from.
+    pub origin: Origin,
     /// Where the time went.
     pub timing: Timing,
+    /// What is noted while it runs.
+    pub trail: Trail,
+}
+
+/// Where a call comes from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// When it came.
+    pub came: Instant,
+    /// The span that caused it.
+    pub parent: Option<SpanId>,
+    /// Why it was made.
+    pub cause: CallCause,
+}
+
+impl Origin {
+    /// Of a call that comes now, in no other span.
+    pub fn now(cause: CallCause) -> Self {
+        Self { came: Instant::now(), parent: None, cause }
+    }
+}
+
+/// What is noted while a call runs.
+#[derive(Debug, Default)]
+pub struct Trail {
+    instance: AtomicU64,
+    outside: Mutex<Vec<Outside>>,
+}
+
+impl Trail {
+    /// The call runs in this instance.
+    pub fn runs_in(&self, instance: u64) {
+        self.instance.store(instance, Ordering::Relaxed);
+    }
+
+    /// The instance that it runs or ran in, where instances are kept.
+    pub fn instance(&self) -> Option<u64> {
+        Some(self.instance.load(Ordering::Relaxed)).filter(|instance| *instance > 0)
+    }
+
+    /// A call to the world outside begins; its number, for [`Trail::back`]. Above
+    /// [`FACTS_OUTSIDE_MAX`] it is not noted.
+    pub fn leave(&self, call: Outside) -> Option<usize> {
+        let mut outside = self.lock();
+        (outside.len() < FACTS_OUTSIDE_MAX).then(|| {
+            outside.push(call);
+            outside.len() - 1
+        })
+    }
+
+    /// A call to the world outside has ended.
+    pub fn back(&self, number: Option<usize>, change: impl FnOnce(&mut Outside)) {
+        let mut outside = self.lock();
+        if let Some(call) = number.and_then(|number| outside.get_mut(number)) {
+            change(call);
+        }
+    }
+
+    /// The calls to the world outside so far.
+    pub fn outside(&self) -> Vec<Outside> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Outside>> {
+        self.outside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A call on its way to a function.
@@ -86,8 +158,4 @@ impl Timing {
     pub fn cold(&self) -> bool {
         self.cold.load(Ordering::Relaxed)
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -25,5 +25,6 @@ pub mod outbound;
 pub mod pool;
 pub mod runtime;
 pub mod unit;
+pub mod witness;
 
 pub use host::wasm::compile_child;

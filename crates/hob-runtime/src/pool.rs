@@ -11,6 +11,7 @@
 
 mod body;
 mod place;
+mod watch;
 
 pub use place::Place;
 
@@ -22,8 +23,10 @@ use crate::invocation::{Invocation, Reply};
 use crate::log;
 use crate::unit::Unit;
 use crate::unit::{Instance, Start};
+use crate::witness::{Changed, Witness};
 use futures_util::FutureExt as _;
 use hob_core::code::Code;
+use hob_core::fact::InstanceStep;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{GRACE_CEILING, QUEUE_CALLS_MAX, QUEUE_WAIT_MAX};
 use hob_core::scale::{CallId, Effect, Event, InstanceId, Scale, Sharing};
@@ -34,6 +37,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OnceCell, oneshot};
 use tokio::time::{sleep_until, timeout_at};
+use watch::Watch;
 
 /// What happens in a pool now, and what has happened since the node started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +69,9 @@ impl Pool {
         contract: &'static dyn Contract,
         environment: Arc<Environment>,
     ) -> Arc<Self> {
+        let witness = environment.witnesses.of(&code);
         let shared = Shared {
+            witness,
             code,
             host,
             contract,
@@ -97,11 +103,19 @@ impl Pool {
     /// long, `HOB-0405` for a body above the limit, and whatever the instance answers with.
     pub async fn call(&self, invocation: Invocation) -> Result<Reply> {
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
-        let reply = self.shared.handle(invocation).await;
-        if reply.is_err() {
-            self.shared.failures.fetch_add(1, Ordering::Relaxed);
+        let mut watch = Watch::new(&self.shared.witness, &invocation);
+        let deadline = tokio::time::Instant::from_std(invocation.context.deadline);
+        match self.shared.handle(invocation, deadline).await {
+            Ok((reply, place)) => {
+                watch.answered(reply.status().as_u16());
+                Ok(body::guard(reply, place, watch, deadline))
+            }
+            Err(fault) => {
+                self.shared.failures.fetch_add(1, Ordering::Relaxed);
+                watch.failed(&fault);
+                Err(fault)
+            }
         }
-        reply
     }
 
     /// Loads the code and starts one instance, to prove at deploy that it can; instances that are kept
@@ -141,6 +155,7 @@ impl Pool {
 }
 
 struct Shared {
+    witness: Arc<dyn Witness>,
     code: Arc<FunctionCode>,
     host: Arc<dyn Host>,
     contract: &'static dyn Contract,
@@ -188,7 +203,7 @@ enum Action {
     /// To nobody if the call has left: the answer's place is given back then.
     Answer(Option<Grant>, Result<Place>),
     Start,
-    Stop(Arc<dyn Instance>),
+    Stop(InstanceId, Arc<dyn Instance>),
     WakeAt(u64),
 }
 
@@ -214,9 +229,12 @@ impl Live {
 }
 
 impl Shared {
-    async fn handle(self: &Arc<Self>, invocation: Invocation) -> Result<Reply> {
+    async fn handle(
+        self: &Arc<Self>,
+        invocation: Invocation,
+        deadline: tokio::time::Instant,
+    ) -> Result<(Reply, Place)> {
         let Invocation { context, request } = invocation;
-        let deadline = tokio::time::Instant::from_std(context.deadline);
         let (request, body_fault) = body::limit(request, self.code.spec.body_bytes_max)?;
 
         let arrived = Instant::now();
@@ -225,6 +243,9 @@ impl Shared {
         context.timing.queued(waited.saturating_sub(place.started_in().unwrap_or_default()));
         if let Some(started_in) = place.started_in() {
             context.timing.started(started_in.min(waited));
+        }
+        if let Some(instance) = place.kept_id() {
+            context.trail.runs_in(instance);
         }
 
         let answer = async {
@@ -236,7 +257,7 @@ impl Shared {
             instance.call(Invocation { context: Arc::clone(&context), request }).await
         };
         match timeout_at(deadline, answer).await {
-            Ok(Ok(reply)) => Ok(body::guard(reply, place, deadline)),
+            Ok(Ok(reply)) => Ok((reply, place)),
             Ok(Err(fault)) => {
                 self.notice_end(&place);
                 Err(body_fault.get().cloned().unwrap_or(fault))
@@ -336,7 +357,7 @@ impl Shared {
                 }
                 Effect::Stop(instance) => {
                     let running = state.instances.remove(&instance);
-                    actions.extend(running.map(|running| Action::Stop(running.instance)));
+                    actions.extend(running.map(|running| Action::Stop(instance, running.instance)));
                     continue;
                 }
                 Effect::WakeAt(at_ms) => {
@@ -357,7 +378,8 @@ impl Shared {
                 Action::Answer(Some(grant), answer) => drop(grant.send(answer)),
                 Action::Answer(None, answer) => drop(answer),
                 Action::Start => spawn.spawn("instance", Box::pin(Arc::clone(self).start_one())),
-                Action::Stop(instance) => {
+                Action::Stop(id, instance) => {
+                    self.witness_instance(id, InstanceStep::Stopped, None, Duration::ZERO);
                     spawn.spawn("instance stop", Box::pin(async move { instance.stop(GRACE_CEILING).await }));
                 }
                 Action::WakeAt(at_ms) => {
@@ -384,6 +406,7 @@ impl Shared {
             Ok(instance) => Arc::from(instance),
             Err(fault) => {
                 self.report(id, &format!("start failed: {fault}"));
+                self.witness_instance(id, InstanceStep::StartFailed, Some(&fault), began.elapsed());
                 return self.step(Event::StartFailed, |state| state.last_fault = Some(fault));
             }
         };
@@ -391,11 +414,12 @@ impl Shared {
         if self.stopped.load(Ordering::Acquire) {
             return instance.stop(Duration::ZERO).await;
         }
-        let running =
-            Running { instance: Arc::clone(&instance), started_in: began.elapsed(), _watched: watched };
+        let started_in = began.elapsed();
+        let running = Running { instance: Arc::clone(&instance), started_in, _watched: watched };
         self.step(Event::Ready(id), |state| {
             state.instances.insert(id, running);
         });
+        self.witness_instance(id, InstanceStep::Started, None, started_in);
         let pool = Arc::downgrade(&self);
         drop(self);
         tokio::select! {
@@ -456,6 +480,9 @@ impl Shared {
                 state.last_fault.clone_from(&fault);
             }
         });
+        if known {
+            self.witness_instance(id, InstanceStep::Ended, fault.as_ref(), Duration::ZERO);
+        }
         if let (true, Some(fault)) = (known, fault) {
             self.report(id, &format!("instance ended: {fault}"));
         }
@@ -485,6 +512,17 @@ impl Shared {
             self.step(Event::Ended(id), |_| ());
         });
         futures_util::future::join_all(stops).await;
+    }
+
+    fn witness_instance(
+        &self,
+        instance: InstanceId,
+        step: InstanceStep,
+        fault: Option<&Fault>,
+        start: Duration,
+    ) {
+        let instances = self.live.get().map_or(0, |live| live.lock().scale.instances());
+        self.witness.instance(&Changed { instance, step, fault, start, instances });
     }
 
     fn report(&self, instance: InstanceId, text: &str) {

@@ -12,6 +12,7 @@
 use super::database::Database;
 use super::{Engine, EngineRow, EngineSettings};
 use crate::artifact::ArtifactFolder;
+use crate::facts::FactStore;
 use crate::lock::FolderLock;
 use crate::log::SegmentLog;
 use hob_core::fault::{Fault, Result};
@@ -34,8 +35,9 @@ fn open(settings: &EngineSettings) -> Result<Engine> {
     let database = Database::open(&settings.data.join("state"))?;
     let blobs = ArtifactFolder::open(&settings.data, settings.artifact_bytes_max, Arc::clone(&lock))?;
     let log = SegmentLog::on_disk(&settings.data, settings.broken(), Arc::clone(&lock))?;
+    let facts = FactStore::on_disk(&settings.data, Arc::clone(&lock))?;
     let state = FileState::start(database, lock)?;
-    Ok(Engine { state: Arc::new(state), blobs: Arc::new(blobs), log: Arc::new(log) })
+    Ok(Engine { state: Arc::new(state), blobs: Arc::new(blobs), log: Arc::new(log), facts: Arc::new(facts) })
 }
 
 /// One request to the thread, with the place for its answer.

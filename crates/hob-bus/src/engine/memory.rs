@@ -8,6 +8,7 @@
 
 use super::{Engine, EngineRow, EngineSettings, check_expectation};
 use crate::artifact::ArtifactFolder;
+use crate::facts::FactStore;
 use crate::lock::FolderLock;
 use crate::log::SegmentLog;
 use hob_core::fault::Result;
@@ -29,7 +30,9 @@ fn open(settings: &EngineSettings) -> Result<Engine> {
     ArtifactFolder::clear(&settings.data)?;
     let blobs = ArtifactFolder::open(&settings.data, settings.artifact_bytes_max, lock)?;
     let log = SegmentLog::in_memory(settings.broken())?;
-    Ok(Engine { state: Arc::new(Memory::default()), blobs: Arc::new(blobs), log: Arc::new(log) })
+    let facts = FactStore::in_memory()?;
+    let state = Arc::new(Memory::default());
+    Ok(Engine { state, blobs: Arc::new(blobs), log: Arc::new(log), facts: Arc::new(facts) })
 }
 
 #[derive(Default)]

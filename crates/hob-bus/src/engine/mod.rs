@@ -10,7 +10,7 @@ use crate::log::Broken;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::ARTIFACT_BYTES_MAX;
-use hob_core::port::{Blobs, Expect, Log, State, Write};
+use hob_core::port::{Blobs, Expect, Facts, Log, State, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -72,6 +72,8 @@ pub struct Engine {
     pub blobs: Arc<dyn Blobs>,
     /// Topics.
     pub log: Arc<dyn Log>,
+    /// What the node decided and did.
+    pub facts: Arc<dyn Facts>,
 }
 
 /// Opens the engine with that name.

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "children of tests tell their parent what is acknowledged")]
 
 mod engine;
+mod facts;
 mod fault;
 mod log;
 mod log_fault;

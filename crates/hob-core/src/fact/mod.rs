@@ -64,6 +64,35 @@ pub enum What {
 }
 
 impl What {
+    /// Every word, in the order of the variants.
+    pub const WORDS: [&'static str; 10] = [
+        "call",
+        "refused",
+        "published",
+        "skipped",
+        "delivered",
+        "run",
+        "changed",
+        "instance",
+        "span",
+        "alert",
+    ];
+
+    /// Whether it tells of something that went wrong.
+    pub fn failed(&self) -> bool {
+        match self {
+            Self::Call(call) => call.failed(),
+            Self::Refused(_) | Self::Delivered(_) => true,
+            Self::Published(event) => event.failure.is_some(),
+            Self::Run(run) => matches!(run.decision, RunDecision::Failed { .. }),
+            Self::Changed(changed) => changed.failure.is_some(),
+            Self::Instance(instance) => instance.failure.is_some(),
+            Self::Span(span) => span.failed.is_some(),
+            Self::Alert(alert) => alert.on,
+            Self::Skipped(_) => false,
+        }
+    }
+
     /// The word for it, as on the wire.
     pub const fn word(&self) -> &'static str {
         match self {

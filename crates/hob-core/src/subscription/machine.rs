@@ -177,6 +177,14 @@ impl Machine {
         self.go_on(effects);
     }
 
+    /// When a record that waits is tried again, milliseconds since the Unix epoch; `None`: it does not wait.
+    pub fn due_ms(&self, sequence: u64) -> Option<u64> {
+        match self.window.get(sequence)?.stage {
+            Stage::Waiting(due_ms) => Some(due_ms),
+            _ => None,
+        }
+    }
+
     /// What the topic may remove: records before it are settled, and that is saved.
     pub fn settled_before(&self) -> u64 {
         self.saves.saved_cursor().min(self.cursor)

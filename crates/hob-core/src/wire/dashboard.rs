@@ -26,6 +26,12 @@ pub struct NodeHealth {
     /// Bytes of memory that the node's own process holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
+    /// Facts that are kept.
+    pub facts: u64,
+    /// Their size in bytes.
+    pub facts_bytes: u64,
+    /// Facts that could not be kept, because too many came at once.
+    pub facts_dropped: u64,
     /// What the machine offers, as `hob doctor` says.
     pub machine: Vec<MachineFinding>,
 }

@@ -39,11 +39,13 @@ use crate::live::{Live, LiveApp, LiveRevision};
 use crate::package::Packages;
 use hob_core::code::Code;
 use hob_core::digest::Digest;
+use hob_core::fact::{Change, Changed, Failure, What};
 use hob_core::fault::{Fault, Result};
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
 use hob_core::port::{Blobs, Spawn, State, Upload};
 use hob_core::rollout;
 use hob_core::spec::{AppSpec, FunctionSpec};
+use hob_core::unit::millis;
 use hob_core::wire::{AppInfo, DeployEvent, Deployed, FunctionInfo, Revision, RevisionInfo};
 use hob_runtime::runtime::Runtime;
 use retire::Retired;
@@ -51,6 +53,7 @@ use shelf::Shelf;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// What [`Apps`] works with.
@@ -159,7 +162,13 @@ impl Apps {
     /// What stands against it; nothing has changed then.
     pub async fn deploy(self: &Arc<Self>, spec: AppSpec, report: Report) -> Result<Deployed> {
         let this = Arc::clone(self);
-        self.to_the_end("deploy", async move { deploy::deploy(&this, spec, &report).await }).await
+        self.to_the_end("deploy", async move {
+            let (app, began) = (spec.app.clone(), Instant::now());
+            let done = deploy::deploy(&this, spec, &report).await;
+            this.tell(app, Change::Deploy, began, &done);
+            done
+        })
+        .await
     }
 
     /// Switches to the revision before the current one, or to a chosen kept one. Goes on to its end
@@ -174,7 +183,13 @@ impl Apps {
         report: Report,
     ) -> Result<Deployed> {
         let (this, app) = (Arc::clone(self), app.clone());
-        self.to_the_end("rollback", async move { deploy::rollback(&this, &app, to, &report).await }).await
+        self.to_the_end("rollback", async move {
+            let began = Instant::now();
+            let done = deploy::rollback(&this, &app, to, &report).await;
+            this.tell(app, Change::Rollback, began, &done);
+            done
+        })
+        .await
     }
 
     /// Removes an app with all its revisions. Running calls finish.
@@ -183,7 +198,31 @@ impl Apps {
     /// `HOB-0351` when there is no such app.
     pub async fn remove(self: &Arc<Self>, app: &AppName) -> Result<()> {
         let (this, app) = (Arc::clone(self), app.clone());
-        self.to_the_end("remove", async move { deploy::remove(&this, &app).await }).await
+        self.to_the_end("remove", async move {
+            let (from, began) =
+                (this.live.load().app(app.as_str()).map(|app| app.current.number), Instant::now());
+            let done = deploy::remove(&this, &app).await;
+            let failure = done.as_ref().err().map(Failure::from);
+            let (change, took_ms) = (Change::Remove, millis(began.elapsed()));
+            let changed = Changed { app, change, from, to: None, failure, took_ms };
+            this.bus.telemetry().now(None, What::Changed(Box::new(changed)));
+            done
+        })
+        .await
+    }
+
+    /// Tells of a deploy or rollback, unless it changed nothing.
+    fn tell(&self, app: AppName, change: Change, began: Instant, done: &Result<Deployed>) {
+        let (from, to, failure) = match done {
+            Ok(deployed) if !deployed.changed => return,
+            Ok(deployed) => (deployed.previous, Some(deployed.revision), None),
+            Err(fault) => {
+                let current = self.live.load().app(app.as_str()).map(|app| app.current.number);
+                (current, current, Some(Failure::from(fault)))
+            }
+        };
+        let changed = Changed { app, change, from, to, failure, took_ms: millis(began.elapsed()) };
+        self.bus.telemetry().now(None, What::Changed(Box::new(changed)));
     }
 
     /// Lets running calls finish for `grace`, then ends every instance of every app. For a node that stops.

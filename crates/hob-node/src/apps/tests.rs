@@ -7,8 +7,10 @@ use crate::bus::Bus;
 use crate::live::{Live, LiveRevision};
 use crate::logs::Logs;
 use crate::task::Tasks;
+use crate::telemetry::Telemetry;
 use hob_bus::EngineSettings;
 use hob_core::digest::Digest;
+use hob_core::fact::CallCause;
 use hob_core::fault::Result;
 use hob_core::id::InvocationId;
 use hob_core::limit::REVISIONS_KEPT_MAX;
@@ -20,9 +22,10 @@ use hob_core::wire::Deployed;
 use hob_runtime::body::{Body, empty};
 use hob_runtime::code::FunctionCode;
 use hob_runtime::environment::Environment;
-use hob_runtime::invocation::{Context, Invocation, Reply, Timing};
+use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
 use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
 use hob_runtime::runtime::Runtime;
+use hob_runtime::witness::Nobody;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -66,13 +69,14 @@ impl Desk {
             pooling: Some(false),
             spawn: Arc::clone(&tasks) as _,
             logs: Logs::new(),
+            witnesses: Arc::new(Nobody),
             outbound: Arc::new(Alone),
             instances: AtomicU64::new(1),
         };
         let parts = Parts {
             state: Arc::clone(&engine.state),
             blobs: engine.blobs,
-            bus: Bus::new(engine.log, engine.state),
+            bus: Bus::new(engine.log, engine.state, Telemetry::start(engine.facts, &tasks)),
             runtime: Arc::new(Runtime::open(environment).unwrap()),
             spawn: Arc::clone(&tasks) as _,
             live: Arc::clone(&live),
@@ -144,7 +148,9 @@ async fn call(revision: &Arc<LiveRevision>, name: &FunctionName) -> String {
         secure: false,
         peer: None,
         route: None,
+        origin: Origin::now(CallCause::Request),
         timing: Timing::default(),
+        trail: Trail::default(),
     };
     let request = http::Request::builder().uri("/").header("host", "desk.localhost").body(empty()).unwrap();
     match revision.functions[name].call(Invocation { context: Arc::new(context), request }).await {

@@ -9,6 +9,7 @@ use hob_core::code::Code;
 use hob_core::event::http as binding;
 use hob_core::event::record::{Cause, Stored};
 use hob_core::fault::{Fault, Result};
+use hob_core::id::InvocationId;
 use hob_core::limit::EVENT_BATCH_BYTES_MAX;
 use hob_core::name::TopicName;
 use hob_core::port::Durability;
@@ -31,7 +32,8 @@ const TRACEPARENT: &str = "traceparent";
 pub(crate) const DURABILITY: HeaderName = HeaderName::from_static("hob-durability");
 
 impl Bus {
-    /// Publishes the events of a request; `caller` is the function that sent it, if one did.
+    /// Publishes the events of a request; `caller` is the function that sent it, if one did, and `by` the
+    /// request, if it has an id.
     ///
     /// # Errors
     /// `HOB-0805` for one of the node's own topics, `HOB-0801` and `HOB-0802` for what is no event or
@@ -42,6 +44,7 @@ impl Bus {
         request: Request<Body>,
         caller: Option<&Caller>,
         durability: Durability,
+        by: Option<InvocationId>,
     ) -> Result<Response<Body>> {
         if topic.is_own() {
             return Err(Fault::new(Code::TopicReserved, format!("topic `{topic}` is the node's own"))
@@ -55,7 +58,7 @@ impl Bus {
             Some(caller) => caused(event, caller),
             None => Stored { trace, ..Stored::new(event) },
         });
-        let published = self.publish(topic, stored.collect(), durability).await?;
+        let published = self.publish_by(topic, stored.collect(), durability, by).await?;
         acknowledge(&published, durability)
     }
 
@@ -81,9 +84,10 @@ impl Bus {
         topic: &TopicName,
         origins: &[String],
         request: Request<Body>,
+        by: InvocationId,
     ) -> Result<Response<Body>> {
         if *request.method() != Method::OPTIONS {
-            return self.take(topic, request, None, Durability::Disk).await;
+            return self.take(topic, request, None, Durability::Disk, Some(by)).await;
         }
         let mut response = Response::new(body::empty());
         let consent = binding::handshake(request.headers(), origins);

@@ -12,13 +12,16 @@
 pub(crate) mod dead;
 pub(crate) mod ingress;
 pub(crate) mod position;
+pub(crate) mod tell;
 mod topics;
 
 use crate::sync::lock;
+use crate::telemetry::{Budget, Telemetry};
 use hob_core::code::Code;
 use hob_core::event::record::{self, Stored};
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::{EVENT_BATCH_MAX, EVENT_HOPS_MAX, INGRESS_BYTES_MAX};
+use hob_core::id::InvocationId;
+use hob_core::limit::{EVENT_BATCH_MAX, EVENT_HOPS_MAX, FACTS_EVENTS_PER_SECOND, INGRESS_BYTES_MAX};
 use hob_core::name::TopicName;
 use hob_core::port::{Durability, Log, NewRecord, ReadLimit, State, TopicSettings};
 use hob_core::spec::AppSpec;
@@ -26,6 +29,7 @@ use hob_core::trigger::StartAt;
 use hob_core::wire::Published;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use tell::Teller;
 use tokio::sync::{Semaphore, watch};
 use topics::Topics;
 
@@ -42,6 +46,9 @@ pub(crate) struct Bus {
     settling: tokio::sync::Mutex<()>,
     /// Held while the set of dead letters that are dealt with changes.
     letters: tokio::sync::Mutex<()>,
+    telemetry: Arc<Telemetry>,
+    /// For what went well.
+    told: Budget,
 }
 
 /// An event at its place.
@@ -72,7 +79,7 @@ impl Events {
 }
 
 impl Bus {
-    pub(crate) fn new(log: Arc<dyn Log>, state: Arc<dyn State>) -> Arc<Self> {
+    pub(crate) fn new(log: Arc<dyn Log>, state: Arc<dyn State>, telemetry: Arc<Telemetry>) -> Arc<Self> {
         Arc::new(Self {
             log,
             state,
@@ -81,6 +88,8 @@ impl Bus {
             room: Semaphore::new(INGRESS_BYTES_MAX / ingress::ROOM_UNIT),
             settling: tokio::sync::Mutex::default(),
             letters: tokio::sync::Mutex::default(),
+            telemetry,
+            told: Budget::new(FACTS_EVENTS_PER_SECOND),
         })
     }
 
@@ -90,6 +99,32 @@ impl Bus {
     /// `HOB-0801` and `HOB-0802` for an event that is none or too large, `HOB-0806` for one that is
     /// too deep in a chain (it is in the dead-letter topic then), and those of [`Log::append`].
     pub(crate) async fn publish(
+        &self,
+        topic: &TopicName,
+        events: Vec<Stored>,
+        durability: Durability,
+    ) -> Result<Vec<Published>> {
+        self.publish_by(topic, events, durability, None).await
+    }
+
+    /// The same for events that a request brings.
+    ///
+    /// # Errors
+    /// Those of [`Bus::publish`].
+    pub(crate) async fn publish_by(
+        &self,
+        topic: &TopicName,
+        events: Vec<Stored>,
+        durability: Durability,
+        by: Option<InvocationId>,
+    ) -> Result<Vec<Published>> {
+        let teller = Teller::new(&self.telemetry, &self.told, topic, &events, by);
+        let published = self.check_and_append(topic, events, durability).await;
+        teller.tell(topic, &published);
+        published
+    }
+
+    async fn check_and_append(
         &self,
         topic: &TopicName,
         events: Vec<Stored>,
@@ -231,6 +266,11 @@ impl Bus {
     /// The log itself, for what is not about events.
     pub(crate) fn log(&self) -> &dyn Log {
         &*self.log
+    }
+
+    /// Who is told what happens.
+    pub(crate) fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
     }
 
     /// The control state, for positions.

@@ -2,6 +2,7 @@
 
 use super::{Ask, Control, Handled, Operation, Payload};
 use crate::dispatcher::{self, Cause};
+use hob_core::fact::CallCause;
 use hob_core::fault::Fault;
 use hob_core::name::{AppName, FunctionName};
 use http::Uri;
@@ -31,6 +32,6 @@ fn call(control: Arc<Control>, ask: Ask) -> Handled {
         // It is the node's, and no function should ever see it.
         parts.headers.remove(AUTHORIZATION);
         let request = http::Request::from_parts(parts, body);
-        Ok(dispatcher::call(target, Cause::default(), request).await)
+        Ok(dispatcher::call(target, Cause::of(CallCause::Control), request).await)
     })
 }

@@ -13,6 +13,7 @@ mod artifact;
 mod auth;
 mod call;
 mod dashboard;
+mod fact;
 mod letter;
 mod log;
 mod node;
@@ -37,6 +38,7 @@ use crate::logs::Logs;
 use crate::schedules::Schedules;
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
+use crate::telemetry::Telemetry;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::CONTROL_BODY_BYTES_MAX;
@@ -58,6 +60,7 @@ static OPERATIONS: &[&[Operation]] = &[
     app::OPERATIONS,
     artifact::OPERATIONS,
     log::OPERATIONS,
+    fact::OPERATIONS,
     call::OPERATIONS,
     topic::OPERATIONS,
     trigger::OPERATIONS,
@@ -76,6 +79,7 @@ pub(crate) struct Control {
     pub(crate) delivery: Arc<Delivery>,
     pub(crate) schedules: Arc<Schedules>,
     pub(crate) tasks: Arc<Tasks>,
+    pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) node: NodeInfo,
     /// The data folder.
     pub(crate) data: PathBuf,

@@ -50,6 +50,7 @@ fn get(control: Arc<Control>, _ask: Ask) -> Handled {
 fn health(control: Arc<Control>, _ask: Ask) -> Handled {
     Box::pin(async move {
         let space = disk::space(&control.data).ok();
+        let (facts, facts_bytes) = control.telemetry.size().await?;
         let finding = |finding: doctor::Finding| MachineFinding {
             name: finding.name.to_owned(),
             found: finding.found,
@@ -61,6 +62,9 @@ fn health(control: Arc<Control>, _ask: Ask) -> Handled {
             disk_free_bytes: space.map(|space| space.free_bytes),
             disk_bytes: space.map(|space| space.bytes),
             memory_bytes: doctor::memory_bytes(),
+            facts,
+            facts_bytes,
+            facts_dropped: control.telemetry.dropped(),
             machine: doctor::examine().into_iter().map(finding).collect(),
         };
         json(StatusCode::OK, &health)

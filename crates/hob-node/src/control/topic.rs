@@ -146,7 +146,7 @@ fn publish(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
         let topic = ask.part::<TopicName>(0)?;
         let PublishQuery { durability } = query::read(ask.request.uri())?;
-        control.bus.take(&topic, ask.request, None, durability).await
+        control.bus.take(&topic, ask.request, None, durability, None).await
     })
 }
 

@@ -16,6 +16,7 @@ use hob_core::code::Code;
 use hob_core::event::http::{self as binding, Mode};
 use hob_core::event::record::{self, Stored};
 use hob_core::event::{Event, json};
+use hob_core::fact::CallCause;
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
 use hob_core::limit::DELIVERY_ANSWER_BYTES_MAX;
@@ -117,7 +118,19 @@ impl Attempt<'_> {
         for (name, text) in texts {
             headers.extend(HeaderValue::try_from(text).ok().map(|value| (name, value)));
         }
-        Cause { context: None, hops: self.placed.stored.hops + 1, headers }
+        Cause { hops: self.placed.stored.hops + 1, headers, ..Cause::of(self.why()) }
+    }
+
+    fn why(&self) -> CallCause {
+        let (sequence, attempt, published_ms) = (self.placed.sequence, self.number, self.placed.published_ms);
+        let name = self.key.name.clone();
+        if self.quiet {
+            return CallCause::Replay { topic: self.topic.clone(), sequence };
+        }
+        if self.topic.is_own() {
+            return CallCause::Schedule { schedule: name, sequence, attempt, published_ms };
+        }
+        CallCause::Event { subscription: name, topic: self.topic.clone(), sequence, attempt, published_ms }
     }
 
     fn request(&self) -> Request<Body> {

@@ -17,6 +17,7 @@ use crate::live::LiveRevision;
 use bytes::Bytes;
 use hob_core::code::Code;
 use hob_core::event::record::Stored;
+use hob_core::fact::CallCause;
 use hob_core::fault::{Fault, Result};
 use hob_core::name::{FunctionName, TopicName};
 use hob_core::port::Durability;
@@ -46,7 +47,13 @@ pub(super) async fn make(
     let mut headers = HeaderMap::from_iter([(ATTEMPT, HeaderValue::from(number))]);
     headers.extend(HeaderValue::try_from(id_of(revision, placed)).ok().map(|id| (CALL_ID, id)));
     let target = Target { revision: Arc::clone(revision), pool: Arc::clone(pool) };
-    let cause = Cause { context: None, hops: placed.stored.hops, headers };
+    let why = CallCause::Asynchronous {
+        call: id_of(revision, placed),
+        sequence: placed.sequence,
+        attempt: number,
+        published_ms: placed.published_ms,
+    };
+    let cause = Cause { hops: placed.stored.hops, headers, ..Cause::of(why) };
     let destination = format!("http://{function}.{}.internal{}", revision.app, request.uri());
     let reply = dispatcher::call(target, cause, request).await;
     let (head, answer) = match collect(reply).await {

@@ -9,13 +9,18 @@ use super::call;
 use crate::bus::Placed;
 use crate::bus::dead::{Failure, Letter};
 use crate::bus::position::Key;
+use crate::bus::tell;
 use crate::calls;
+use crate::clock::now_ms;
 use crate::live::LiveRevision;
+use crate::telemetry::Budget;
 use hob_core::code::Code;
 use hob_core::event::record::{Cause, Stored};
+use hob_core::fact::{Delivered, Ending, SkipReason, Skipped, What};
 use hob_core::fault::{Fault, Result};
-use hob_core::filter::Filters;
-use hob_core::limit::{ASYNC_CONCURRENCY, CALLBACK_ATTEMPTS};
+use hob_core::filter::{Filters, Mismatch};
+use hob_core::id::InvocationId;
+use hob_core::limit::{ASYNC_CONCURRENCY, CALLBACK_ATTEMPTS, FACTS_EVENTS_PER_SECOND};
 use hob_core::name::{AppName, FunctionName, RevisionNumber, TopicName, TriggerName};
 use hob_core::port::Durability;
 use hob_core::subscription::{Delivery, Outcome, Rate, Reason, Settings, Wanted};
@@ -79,12 +84,15 @@ pub(super) struct Desk {
     /// `None`: they cannot be understood.
     filters: HashMap<RevisionNumber, Option<Filters>>,
     hasher: RandomState,
+    /// For events that are left out.
+    told: Budget,
 }
 
 impl Desk {
     pub(super) fn new(parts: Arc<Parts>, key: Key, role: Role) -> Self {
         let topic = role.topic(&key.app);
-        Self { parts, key, role, topic, filters: HashMap::new(), hasher: RandomState::new() }
+        let (filters, hasher) = (HashMap::new(), RandomState::new());
+        Self { parts, key, role, topic, filters, hasher, told: Budget::new(FACTS_EVENTS_PER_SECOND) }
     }
 
     /// The revision that handles a record: the one that published it, if it is of this app and kept;
@@ -181,6 +189,55 @@ impl Desk {
         filters.as_ref().is_some_and(|filters| filters.matches(&stored.event))
     }
 
+    /// Tells why an event is left out, as far as the budget allows.
+    pub(super) fn tell_skipped(&self, placed: &Placed) {
+        let stored = &placed.stored;
+        let tells = matches!(self.role, Role::Events(_)) && stored.only.is_none();
+        let revision = self.revision_of(stored).filter(|_| tells && self.told.spend(now_ms()));
+        let Some(revision) = revision else { return };
+        let reason = match self.spec(&revision) {
+            None => SkipReason::NoTrigger,
+            Some(_) => {
+                let filters = self.filters.get(&revision.number).and_then(Option::as_ref);
+                let mismatch = filters.and_then(|filters| filters.explain(&stored.event).err());
+                let Some(Mismatch { clause, wanted, seen }) = mismatch else { return };
+                SkipReason::Filter { clause, wanted, seen }
+            }
+        };
+        let skipped = Skipped {
+            app: self.key.app.clone(),
+            subscription: self.key.name.clone(),
+            revision: revision.number,
+            topic: self.topic.clone(),
+            sequence: placed.sequence,
+            reason,
+        };
+        self.parts.bus.telemetry().now(tell::trace(stored), What::Skipped(Box::new(skipped)));
+    }
+
+    /// Tells what became of an attempt that did not settle its event.
+    pub(super) fn tell(&self, delivery: Delivery, ending: Ending, failure: Option<&Failure>) {
+        let invocation = failure.and_then(|failure| InvocationId::parse(failure.invocation.as_deref()?));
+        let delivered = Delivered {
+            app: self.key.app.clone(),
+            subscription: self.key.name.clone(),
+            topic: self.topic.clone(),
+            sequence: delivery.sequence,
+            attempt: delivery.attempt,
+            invocation,
+            ending,
+            failure: failure.map(Failure::text).filter(|text| !text.is_empty()),
+        };
+        self.parts.bus.telemetry().now(None, What::Delivered(Box::new(delivered)));
+    }
+
+    /// Where a record goes that is given up.
+    pub(super) fn dead_topic(&self, placed: &Placed) -> TopicName {
+        let revision = self.revision_of(&placed.stored);
+        let spec = revision.as_ref().and_then(|revision| self.spec(revision));
+        spec.map_or_else(|| self.topic.dead(), |spec| spec.dead_letter.clone())
+    }
+
     fn order_key(&self, revision: &LiveRevision, stored: &Stored) -> Option<u64> {
         let spec = revision.spec.triggers.subscriptions.get(&self.key.name)?;
         let value = stored.event.text(spec.order_by.as_deref()?)?;
@@ -239,6 +296,7 @@ impl Desk {
             (Arc::clone(&self.parts), self.key.clone(), self.role.clone(), self.topic.clone());
         let revision = self.revision_of(&placed.stored);
         let spec = revision.as_ref().and_then(|revision| self.spec(revision)).cloned();
+        let dead = self.dead_topic(&placed);
         async move {
             let letter = Letter {
                 subscription: Some(key.clone()),
@@ -256,7 +314,6 @@ impl Desk {
                 Role::Callbacks => return parts.bus.bury(&topic.dead(), &placed.stored, &letter).await,
                 Role::Events(_) | Role::Runs => {}
             }
-            let dead = spec.as_ref().map_or_else(|| topic.dead(), |spec| spec.dead_letter.clone());
             parts.bus.bury(&dead, &placed.stored, &letter).await?;
             let failed = spec.as_ref().and_then(|spec| Some((spec, spec.on_failure.as_ref()?)));
             if let Some((spec, into)) = failed {
@@ -283,7 +340,7 @@ fn retry(spec: &RetrySpec, concurrency: u32) -> Settings {
 }
 
 /// A reason in one word, as dead letters have it.
-fn word(reason: Reason) -> &'static str {
+pub(super) fn word(reason: Reason) -> &'static str {
     match reason {
         Reason::Attempts => "attempts",
         Reason::Age => "age",

@@ -8,19 +8,20 @@
 
 use super::Parts;
 use super::attempt::Attempted;
-use super::role::{Desk, Role};
+use super::role::{Desk, Role, word};
 use crate::bus::Placed;
 use crate::bus::dead::Failure;
 use crate::bus::position::{self, Key};
 use crate::clock::{now_ms, sleep_until};
 use hob_core::code::Code;
+use hob_core::fact::Ending;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{
     DEAD_LETTER_ANSWER_BYTES_MAX, SUBSCRIPTION_CACHE_BYTES_MAX, SUBSCRIPTION_READ_BYTES_MAX,
 };
 use hob_core::port::ReadLimit;
 use hob_core::subscription::{
-    Bounds, Candidate, Delivery, Effect, Input, Machine, Outcome, Reason, Snapshot, Stats,
+    Bounds, Candidate, Delivery, Effect, Input, Machine, Outcome, Reason, Snapshot, Stats, Wanted,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -202,6 +203,7 @@ impl Worker {
                     self.failures.insert(delivery.sequence, failure);
                 }
                 self.step(Input::Delivered { delivery, outcome }).await;
+                self.tell_retry(delivery, outcome);
             }
             Report::Buried(delivery, durable) => {
                 if durable {
@@ -224,6 +226,18 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// Tells of an attempt after which another one follows.
+    fn tell_retry(&self, delivery: Delivery, outcome: Outcome) {
+        let Some(at_ms) = self.machine.due_ms(delivery.sequence) else { return };
+        let ending = match outcome {
+            Outcome::Overloaded { .. } => Ending::Overloaded { at_ms },
+            Outcome::Retry { .. } => Ending::Retry { at_ms },
+            _ => return,
+        };
+        let failure = self.failures.get(&delivery.sequence);
+        self.desk.tell(delivery, ending, failure);
     }
 
     async fn grant(&mut self, wish: Wish) {
@@ -322,8 +336,10 @@ impl Worker {
                     .map(|placed| {
                         let (wanted, key) = self.desk.wanted(&placed);
                         let (sequence, time_ms) = (placed.sequence, placed.published_ms);
-                        if wanted == hob_core::subscription::Wanted::Deliver {
-                            self.cache.put(placed);
+                        match wanted {
+                            Wanted::Deliver => self.cache.put(placed),
+                            Wanted::Skip => self.desk.tell_skipped(&placed),
+                            Wanted::Expired => {}
                         }
                         Candidate { sequence, time_ms, key, wanted }
                     })
@@ -382,6 +398,8 @@ impl Worker {
             subscription = %self.desk.key, topic = %self.desk.topic, sequence = delivery.sequence,
             attempts, ?reason, failure = failure.text(), "an event is given up"
         );
+        let dead = Ending::Dead { reason: word(reason).to_owned(), topic: self.desk.dead_topic(&placed) };
+        self.desk.tell(delivery, dead, Some(&failure));
         let burial = self.desk.bury(placed, (delivery, reason), attempts, failure);
         self.desk.parts.tasks.start("dead letter", async move {
             let buried = burial.await;

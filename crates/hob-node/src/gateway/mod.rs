@@ -31,14 +31,17 @@ use crate::identity;
 use crate::live::{Live, LiveRevision};
 use crate::problem::{self, Form};
 use crate::task::Tasks;
+use crate::telemetry::{Budget, Telemetry};
 use body::Answer;
 use hob_core::code::Code;
+use hob_core::fact::{CallCause, Failure, Refused, What};
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
-use hob_core::limit::{HEADER_COUNT_MAX, URI_BYTES_MAX};
+use hob_core::limit::{FACTS_REFUSED_PER_SECOND, HEADER_COUNT_MAX, URI_BYTES_MAX};
 use hob_core::name::TopicName;
+use hob_core::trace::{SpanId, TraceId};
 use hob_runtime::body::{self as bodies, Body};
-use hob_runtime::invocation::{Context, Invocation, Timing};
+use hob_runtime::invocation::{Context, Invocation, Origin, Timing, Trail};
 use http::header::{ALLOW, CONNECTION, HOST, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
@@ -56,6 +59,8 @@ pub(crate) struct Gateway {
     calls: Arc<Calls>,
     rules: Rules,
     tasks: Arc<Tasks>,
+    telemetry: Arc<Telemetry>,
+    refused: Budget,
     closing: AtomicBool,
 }
 
@@ -81,8 +86,10 @@ impl Gateway {
         calls: Arc<Calls>,
         rules: Rules,
         tasks: Arc<Tasks>,
+        telemetry: Arc<Telemetry>,
     ) -> Arc<Self> {
-        Arc::new(Self { live, bus, calls, rules, tasks, closing: AtomicBool::new(false) })
+        let (refused, closing) = (Budget::new(FACTS_REFUSED_PER_SECOND), AtomicBool::new(false));
+        Arc::new(Self { live, bus, calls, rules, tasks, telemetry, refused, closing })
     }
 
     /// From now on every answer asks its client to come back on another connection.
@@ -116,10 +123,12 @@ impl Gateway {
             }
             Ok(Choice::Options(allow)) => (allowing(no_content(), &allow), None),
             Ok(Choice::NotAllowed(fault, allow)) => {
+                self.tell_refused(&arrival, &request, &fault);
                 body::drain(&mut request).await;
                 (allowing(arrival.refuse(&fault), &allow), None)
             }
             Err(fault) => {
+                self.tell_refused(&arrival, &request, &fault);
                 // After a refusal by [`strict`] nothing more is read at all.
                 if peer.exchange.refusal().is_none() {
                     body::drain(&mut request).await;
@@ -129,6 +138,27 @@ impl Gateway {
         };
         response.headers_mut().insert(forward::INVOCATION_ID, forward::id_value(arrival.id));
         self.hand_over(arrival.upgrade, peer, response, busy, revision)
+    }
+
+    /// That nobody was called for a request.
+    fn tell_refused(&self, arrival: &Arrival, request: &Request<Incoming>, fault: &Fault) {
+        if !self.refused.spend(crate::clock::now_ms()) {
+            return;
+        }
+        let host = routing::host_name(host_of(request)).into_owned();
+        let app = routing::app(&self.live.load(), &self.rules, &host).map(|app| app.name.clone());
+        let trace = forward::caller_trace(request.headers()).map(|trace| TraceId(trace.trace_id));
+        self.telemetry.now(
+            trace,
+            What::Refused(Box::new(Refused {
+                id: arrival.id,
+                app,
+                method: request.method().as_str().to_owned(),
+                path: request.uri().path().to_owned(),
+                host,
+                failure: Failure::from(fault),
+            })),
+        );
     }
 
     /// Accepts a call that is made later.
@@ -163,8 +193,8 @@ impl Gateway {
     ) -> Response<Body> {
         let routes = &revision.spec.triggers.event_routes;
         let origins = routes.iter().find(|spec| spec.route == route).map(|spec| spec.origins.as_slice());
-        let taken =
-            self.bus.take_from_outside(topic, origins.unwrap_or_default(), request.map(body::incoming));
+        let origins = origins.unwrap_or_default();
+        let taken = self.bus.take_from_outside(topic, origins, request.map(body::incoming), arrival.id);
         taken.await.unwrap_or_else(|fault| arrival.refuse(&fault))
     }
 
@@ -215,9 +245,11 @@ async fn call(arrival: &Arrival, peer: &Peer, found: &Found, request: Request<In
 
 fn context(arrival: &Arrival, peer: &Peer, found: &Found, request: &Request<Incoming>) -> Context {
     let code = found.pool.code();
+    let caller = forward::caller_trace(request.headers());
+    let parent = caller.map(|trace| SpanId(trace.span_id));
     Context {
         id: arrival.id,
-        trace: identity::trace(arrival.id, forward::caller_trace(request.headers())),
+        trace: identity::trace(arrival.id, caller),
         app: code.app.clone(),
         revision: code.revision,
         function: code.name.clone(),
@@ -227,7 +259,9 @@ fn context(arrival: &Arrival, peer: &Peer, found: &Found, request: &Request<Inco
         secure: peer.secure,
         peer: Some(peer.address),
         route: found.route.clone(),
+        origin: Origin { came: arrival.came, parent, cause: CallCause::Request },
         timing: Timing::default(),
+        trail: Trail::default(),
     }
 }
 

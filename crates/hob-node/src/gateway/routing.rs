@@ -63,6 +63,17 @@ pub(crate) fn host_name(authority: &str) -> Cow<'_, str> {
     }
 }
 
+/// The app that a host belongs to.
+pub(crate) fn app<'a>(table: &'a LiveTable, rules: &Rules, host: &str) -> Option<&'a Arc<LiveApp>> {
+    match route::address(host, &rules.addresses.domain) {
+        Address::App(app) | Address::Function(_, app) | Address::Revision(_, app) => table.app(app.as_str()),
+        Address::Other => table.app_of_host(host).or_else(|| match &rules.default_app {
+            Some(name) => table.app(name.as_str()),
+            None => table.only(),
+        }),
+    }
+}
+
 /// Chooses who answers. `host` is as [`host_name`] gives it.
 ///
 /// # Errors

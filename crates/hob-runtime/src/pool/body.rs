@@ -1,6 +1,7 @@
 //! Bodies on their way through a pool: requests are measured, replies hold their call's place.
 
 use super::Place;
+use super::watch::Watch;
 use crate::body::Body;
 use crate::invocation::Reply;
 use bytes::Bytes;
@@ -86,31 +87,43 @@ impl http_body::Body for Limited {
 }
 
 /// Ties the call's place to the reply: to its body, or to its connection if it switches protocols.
-pub(super) fn guard(mut reply: Reply, place: Place, deadline: Instant) -> Reply {
+pub(super) fn guard(mut reply: Reply, place: Place, watch: Watch, deadline: Instant) -> Reply {
     if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
-        reply.extensions_mut().insert(place);
+        reply.extensions_mut().insert(place.watched(watch));
         return reply;
     }
     if reply.body().is_end_stream() {
         return reply;
     }
-    reply.map(|inner| Guarded { inner, place: Some(place), deadline, alarm: None }.boxed_unsync())
+    reply.map(|inner| {
+        Guarded { inner, place: Some(place), watch: Some(watch), deadline, alarm: None }.boxed_unsync()
+    })
 }
 
 struct Guarded {
     inner: Body,
     place: Option<Place>,
+    /// Tells of the call when its place is free again.
+    watch: Option<Watch>,
     deadline: Instant,
     /// Made when the body is waited for: most bodies are ready at once.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Guarded {
+    fn end(&mut self) {
+        self.place = None;
+        self.watch = None;
+    }
+
     fn fail(&mut self, fault: Fault) -> Poll<Option<Result<Frame<Bytes>>>> {
         self.inner = crate::body::empty();
         match self.place.take() {
             Some(place) => place.failed(),
             None => return Poll::Ready(None),
+        }
+        if let Some(mut watch) = self.watch.take() {
+            watch.failed(&fault);
         }
         Poll::Ready(Some(Err(fault)))
     }
@@ -125,12 +138,12 @@ impl http_body::Body for Guarded {
             Poll::Ready(Some(Err(fault))) => self.fail(fault),
             Poll::Ready(Some(frame)) => {
                 if self.inner.is_end_stream() {
-                    self.place = None;
+                    self.end();
                 }
                 Poll::Ready(Some(frame))
             }
             Poll::Ready(None) => {
-                self.place = None;
+                self.end();
                 Poll::Ready(None)
             }
             Poll::Pending => {

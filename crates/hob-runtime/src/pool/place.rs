@@ -1,6 +1,7 @@
 //! A call's right to run, which ends when its last copy is dropped.
 
 use super::Shared;
+use super::watch::Watch;
 use crate::unit::Instance;
 use hob_core::fault::Fault;
 use hob_core::scale::{Event, InstanceId};
@@ -11,7 +12,11 @@ use std::time::Duration;
 /// A call's right to run. A reply that switches protocols carries it in its extensions; whoever keeps
 /// the connection keeps it. Where each call has an instance of its own, that instance ends with it.
 #[derive(Clone)]
-pub struct Place(Arc<Held>);
+pub struct Place {
+    held: Arc<Held>,
+    /// Dropped after the place is free.
+    _watch: Option<Arc<Watch>>,
+}
 
 struct Held {
     shared: Arc<Shared>,
@@ -31,37 +36,42 @@ impl Place {
     ) -> Self {
         let kept = instance.is_some();
         let instance = instance.map_or_else(OnceLock::new, OnceLock::from);
-        Self(Arc::new(Held { shared, id, kept, instance, started_in }))
+        Self { held: Arc::new(Held { shared, id, kept, instance, started_in }), _watch: None }
+    }
+
+    /// The place of a call whose connection goes on after its answer: what watches it ends with it.
+    pub(super) fn watched(self, watch: Watch) -> Self {
+        Self { _watch: Some(Arc::new(watch)), ..self }
     }
 
     /// The instance, once there is one.
     pub(super) fn instance(&self) -> Option<&Arc<dyn Instance>> {
-        self.0.instance.get()
+        self.held.instance.get()
     }
 
     /// Puts the call's own instance in.
     pub(super) fn set(&self, instance: Arc<dyn Instance>) -> &Arc<dyn Instance> {
-        self.0.instance.get_or_init(|| instance)
+        self.held.instance.get_or_init(|| instance)
     }
 
     /// The number of a kept instance.
     pub(super) fn kept_id(&self) -> Option<InstanceId> {
-        self.0.kept.then_some(self.0.id)
+        self.held.kept.then_some(self.held.id)
     }
 
     /// How long the instance took to start, if the call waited for that.
     pub(super) fn started_in(&self) -> Option<Duration> {
-        self.0.started_in
+        self.held.started_in
     }
 
     /// The call failed after its reply had begun.
     pub(super) fn failed(&self) {
-        self.0.shared.failures.fetch_add(1, Ordering::Relaxed);
+        self.held.shared.failures.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The fault of a call whose deadline has passed.
     pub(super) fn call_timeout(&self) -> Fault {
-        self.0.shared.call_timeout()
+        self.held.shared.call_timeout()
     }
 }
 

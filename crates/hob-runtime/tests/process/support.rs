@@ -2,6 +2,7 @@
 
 use crate::ports::{Logs, Spawner};
 use hob_core::digest::Digest;
+use hob_core::fact::CallCause;
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
@@ -11,10 +12,11 @@ use hob_core::trace::TraceContext;
 use hob_runtime::body::{Body, empty, full};
 use hob_runtime::code::FunctionCode;
 use hob_runtime::environment::Environment;
-use hob_runtime::invocation::{Context, Invocation, Reply, Timing};
+use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
 use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
 use hob_runtime::pool::Pool;
 use hob_runtime::runtime::Runtime;
+use hob_runtime::witness::Nobody;
 use http_body_util::BodyExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
@@ -60,6 +62,7 @@ impl Bench {
             spawn: Arc::new(Spawner(tokio::runtime::Handle::current())),
             logs: Arc::clone(&logs) as Arc<dyn LogSink>,
             outbound: Arc::new(Nowhere),
+            witnesses: Arc::new(Nobody),
             instances: AtomicU64::new(1),
         };
         Self { runtime: Runtime::open(environment).unwrap(), logs, folder, next: AtomicU64::new(1) }
@@ -165,7 +168,9 @@ pub(crate) fn invocation(pool: &Pool, request: http::Request<Body>) -> Invocatio
         secure: false,
         peer: None,
         route: None,
+        origin: Origin::now(CallCause::Request),
         timing: Timing::default(),
+        trail: Trail::default(),
     };
     Invocation { context: Arc::new(context), request }
 }

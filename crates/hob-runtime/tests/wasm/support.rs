@@ -3,6 +3,7 @@
 use crate::ports::{Logs, Spawner};
 use bytes::Bytes;
 use hob_core::digest::Digest;
+use hob_core::fact::CallCause;
 use hob_core::fault::Result;
 use hob_core::id::InvocationId;
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
@@ -14,9 +15,10 @@ use hob_runtime::code::FunctionCode;
 use hob_runtime::contract;
 use hob_runtime::environment::Environment;
 use hob_runtime::host::{HOSTS, Host};
-use hob_runtime::invocation::{Context, Invocation, Reply, Timing};
+use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
 use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
 use hob_runtime::unit::{Instance, Start, Unit};
+use hob_runtime::witness::Nobody;
 use http_body_util::BodyExt;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -118,6 +120,7 @@ impl Bench {
             spawn: Arc::new(Spawner(tokio::runtime::Handle::current())),
             logs: Arc::clone(&logs) as Arc<dyn LogSink>,
             outbound: Arc::clone(&world) as Arc<dyn Outbound>,
+            witnesses: Arc::new(Nobody),
             instances: AtomicU64::new(1),
         });
         let row = HOSTS.iter().find(|row| row.name == "wasm").unwrap();
@@ -238,7 +241,9 @@ impl Function {
             secure: false,
             peer: None,
             route: None,
+            origin: Origin::now(CallCause::Request),
             timing: Timing::default(),
+            trail: Trail::default(),
         };
         Invocation { context: Arc::new(context), request }
     }

@@ -2,7 +2,7 @@
 
 use crate::dashboard::Shown;
 use crate::dashboard::part::mark::mark;
-use crate::dashboard::part::text::{plain, when};
+use crate::dashboard::part::text::{count, plain, when};
 use crate::dashboard::visit::{Content, Visit};
 use hob_core::unit::show_bytes;
 use hob_core::wire::{NodeHealth, NodeInfo, Verdict};
@@ -35,6 +35,8 @@ fn about(node: &NodeInfo, health: &NodeHealth) -> Markup {
             div { dt { "Data folder" } dd { code { (plain(&health.data)) } } }
             div { dt { "Free on its disk" } dd { (bytes(health.disk_free_bytes)) " of " (bytes(health.disk_bytes)) " "
                 @if little { (mark(Verdict::Bad, "little")) } } }
+            div { dt { "Facts" } dd { (count(health.facts)) " kept, " (show_bytes(health.facts_bytes)) } }
+            div { dt { "Facts dropped" } dd { (count(health.facts_dropped)) } }
         }
     }
 }

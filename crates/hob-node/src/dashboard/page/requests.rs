@@ -1,9 +1,9 @@
 //! The last requests and calls, with what became of them.
 
 use crate::dashboard::Shown;
+use crate::dashboard::api::path;
 use crate::dashboard::part::row;
 use crate::dashboard::visit::{Content, Visit};
-use hob_core::fact::What;
 use hob_core::limit::DASHBOARD_ROWS_MAX;
 use hob_core::name::{AppName, FunctionName};
 use hob_core::wire::FactsQuery;
@@ -19,19 +19,21 @@ pub(in crate::dashboard) fn show(visit: Visit) -> Shown {
             FactsQuery { app, function, failed, limit: Some(DASHBOARD_ROWS_MAX), ..FactsQuery::default() };
         let facts = visit.api().facts(&query).await?;
         let rows: Vec<Markup> = facts.iter().rev().filter_map(row::request).collect();
-        let is_request = |what: &What| matches!(what, What::Call(_) | What::Refused(_));
-        let seen = facts.iter().any(|fact| is_request(&fact.what));
-        Ok(Content::new("Requests").still(filter(&query)).live("requests", html! {
-            @if !seen { p class="muted" { "None is kept." } } @else {
-                div class="scroll" tabindex="0" role="region" aria-label="Requests" {
-                    table data-sortable {
-                        caption class="hidden" { "The last requests and calls, the newest first" }
-                        (row::request_head())
-                        tbody { @for row in rows { (row) } }
-                    }
+        let empty = rows.is_empty();
+        let list = html! {
+            div class="scroll" tabindex="0" role="region" aria-label="Requests" {
+                table {
+                    caption class="hidden" { "The last requests and calls, the newest first" }
+                    (row::request_head())
+                    tbody data-rows="prepend" { @for row in rows { (row) } }
                 }
             }
-        }).still(html! { p class="foot" { "The same in a terminal: " code { "hob why" } " with the id of any of them." } }))
+            @if empty { p class="muted" data-empty { "None is kept." } }
+            p class="foot" { "The same in a terminal: " code { "hob why" } " with the id of any of them." }
+        };
+        let followed = path("/v1/facts", &FactsQuery { follow: true, ..query.clone() });
+        let follow = Box::new(|line: &[u8]| row::request(&serde_json::from_slice(line).ok()?));
+        Ok(Content::new("Requests").still(filter(&query)).still(list).follow(followed, follow))
     })
 }
 

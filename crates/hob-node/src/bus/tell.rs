@@ -1,0 +1,78 @@
+//! Publications as facts: what was refused or came twice, and of the rest what the budget allows.
+
+use crate::clock::now_ms;
+use crate::telemetry::{Budget, Telemetry};
+use hob_core::event::record::Stored;
+use hob_core::fact::{Failure, Publication, What};
+use hob_core::fault::Fault;
+use hob_core::id::InvocationId;
+use hob_core::name::TopicName;
+use hob_core::trace::{TraceContext, TraceId};
+use hob_core::wire::Published;
+
+/// What is told of events that are being published. It is made before, since publishing takes them.
+pub(super) struct Teller<'a> {
+    telemetry: &'a Telemetry,
+    drafts: Vec<(Option<TraceId>, Publication)>,
+    /// The events were too many for the budget: only what is wrong with them is told.
+    events: usize,
+}
+
+impl<'a> Teller<'a> {
+    pub(super) fn new(
+        telemetry: &'a Telemetry,
+        budget: &Budget,
+        topic: &TopicName,
+        events: &[Stored],
+        by: Option<InvocationId>,
+    ) -> Self {
+        let now_ms = now_ms();
+        // Runs of schedules and results of calls have facts of their own.
+        let own = topic.is_own() && !topic.as_str().starts_with("hob.calls.");
+        let told = events.iter().take_while(|_| !own && budget.spend(now_ms));
+        let drafts = told.map(|stored| (trace(stored), draft(topic, stored, by))).collect();
+        Self { telemetry, drafts, events: events.len() }
+    }
+
+    /// Tells what became of them.
+    pub(super) fn tell(self, topic: &TopicName, published: &Result<Vec<Published>, Fault>) {
+        match published {
+            Ok(places) => {
+                for ((trace, draft), place) in self.drafts.into_iter().zip(places) {
+                    let told = Publication { sequence: place.sequence, duplicate: place.duplicate, ..draft };
+                    self.telemetry.now(trace, What::Published(Box::new(told)));
+                }
+            }
+            Err(fault) => {
+                tracing::debug!(%fault, %topic, events = self.events, "events are not published");
+                // All or none were accepted, for the same reason: the first ones stand for all.
+                for (trace, draft) in self.drafts.into_iter().take(REFUSED_TOLD_MAX) {
+                    let told = Publication { failure: Some(Failure::from(fault)), ..draft };
+                    self.telemetry.now(trace, What::Published(Box::new(told)));
+                }
+            }
+        }
+    }
+}
+
+/// Events of one refused batch that are told.
+const REFUSED_TOLD_MAX: usize = 10;
+
+fn draft(topic: &TopicName, stored: &Stored, by: Option<InvocationId>) -> Publication {
+    Publication {
+        topic: topic.clone(),
+        sequence: 0,
+        id: stored.event.id.clone(),
+        source: stored.event.source.clone(),
+        kind: stored.event.kind.clone(),
+        duplicate: false,
+        failure: None,
+        by: by.or_else(|| stored.cause.as_ref().and_then(|cause| cause.invocation)),
+    }
+}
+
+/// The trace of an event: its own, else that in which it was published.
+pub(crate) fn trace(stored: &Stored) -> Option<TraceId> {
+    let own = stored.event.text("traceparent").and_then(|text| TraceContext::parse(&text));
+    own.or(stored.trace).map(|trace| TraceId(trace.trace_id))
+}
