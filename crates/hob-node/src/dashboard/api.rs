@@ -79,14 +79,9 @@ impl Api {
         }
     }
 
-    /// Facts, the newest last; none where the node keeps none.
+    /// Facts, in the order in which they were told.
     pub(super) async fn facts(&self, query: &FactsQuery) -> Result<Vec<Fact>> {
-        let mut facts: Vec<Fact> = match self.lines(&path("/v1/facts", query)).await {
-            Err(fault) if is_unknown(&fault) => Vec::new(),
-            other => other?,
-        };
-        facts.sort_by_key(|fact| fact.time_ms);
-        Ok(facts)
+        self.lines(&path("/v1/facts", query)).await
     }
 
     /// The story that answers a question; `None` where the node keeps none.

@@ -87,7 +87,7 @@ fn logo() -> Markup {
     html! {
         span class="logo" {
             svg viewBox="0 0 24 24" width="22" height="22" aria-hidden="true" {
-                path class="mark" d="M4 21V9.5L12 3l8 6.5V21h-5v-5.5a3 3 0 0 0-6 0V21z" {}
+                path class="house" d="M4 21V9.5L12 3l8 6.5V21h-5v-5.5a3 3 0 0 0-6 0V21z" {}
                 circle class="ember" cx="12" cy="10.2" r="1.8" {}
             }
             "Hob"

@@ -58,7 +58,7 @@ fn row(app: &AppName, function: &FunctionInfo, with_app: bool) -> Markup {
             td class="number" { (count(function.calls)) }
             td class="number" { span class=[(function.failures > 0).then_some("bad-text")] { (count(function.failures)) } }
             td class="number" { (count(function.starts)) }
-            td { @if let Some(url) = &function.url { a href=(url) { (url) } } @else { span class="muted" { "private" } } }
+            td { @if let Some(url) = &function.url { a href=(url) { (url.split("//").last().and_then(|rest| rest.split(':').next()).unwrap_or(url)) } } @else { span class="muted" { "private" } } }
         }
     }
 }

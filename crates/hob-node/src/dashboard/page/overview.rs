@@ -137,7 +137,7 @@ fn changes(apps: &[AppInfo]) -> Markup {
                     li {
                         (when(revision.created_ms))
                         span { a href=(join(&["apps", app.app.as_str()])) { (app.app) } " revision " (revision.revision) }
-                        @if revision.current { (mark(hob_core::wire::Verdict::Good, "answers")) } @else { span {} }
+                        @if revision.current { (mark(hob_core::wire::Verdict::Good, "current")) } @else { span {} }
                         @if let Some(before) = app.revisions.get(at + 1) {
                             a href={ (join(&["apps", app.app.as_str(), "compare"])) "?from=" (before.revision) "&to=" (revision.revision) } {
                                 "what changed" }

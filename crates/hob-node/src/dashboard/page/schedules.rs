@@ -26,9 +26,9 @@ pub(super) fn table(visit: &Visit, all: &[ScheduleInfo], back: Option<&str>) -> 
             table data-sortable {
                 caption class="hidden" { "Schedules" }
                 thead { tr { th scope="col" { "Schedule" } th scope="col" { "When" } th scope="col" { "Function" }
-                    th scope="col" { "Is" } th scope="col" { "Next" } th scope="col" { "Last" }
-                    th scope="col" class="number" { "Runs" } th scope="col" class="number" { "Left out" }
-                    th scope="col" { "Why the last one was" } th scope="col" { "Do" } } }
+                    th scope="col" { "Next" } th scope="col" { "Last" }
+                    th scope="col" class="number" { "Runs" } th scope="col" { "Left out" }
+                     th scope="col" { "Do" } } }
                 tbody { @for one in all { (row(visit, one, back)) } }
             }
         }
@@ -41,15 +41,13 @@ fn row(visit: &Visit, one: &ScheduleInfo, back: Option<&str>) -> Markup {
     let name = html! { span class="hidden" { " " (one.app) "/" (one.name) } };
     html! {
         tr {
-            th scope="row" { (one.app) "/" (one.name) }
-            td { code { (one.spec.expression) } " " span class="muted" { (one.description) ", " (one.spec.zone) } }
+            th scope="row" { (one.app) "/" (one.name) " " @if one.paused { (mark(Verdict::Skipped, "paused")) } }
+            td class="text" { code { (one.spec.expression) } " " span class="muted" { (one.description) } }
             td { a href=(join(&["apps", one.app.as_str(), "functions", one.spec.delivery.function.as_str()])) { (one.spec.delivery.function) } }
-            td { @if one.paused { (mark(Verdict::Skipped, "paused")) } @else { (mark(Verdict::Good, "on")) } }
             td { @if let Some(next) = one.next.first() { (next) } @else { (none()) } }
             td { (maybe_when(one.last_ms)) }
             td class="number" { (count(one.fired)) }
-            td class="number" { (count(one.skipped)) }
-            td class="text" { (one.last_skipped.as_deref().unwrap_or_default()) }
+            td class="text" { (count(one.skipped)) @if let Some(why) = &one.last_skipped { span class="muted" { ", the last one: " (why) } } }
             td class="do" {
                 form method="post" action=(path("fire")) class="inline" { (visit.hidden()) button type="submit" { "Run now" (name) } }
                 form method="post" action=(path(verb)) class="inline" {

@@ -3,7 +3,7 @@
 use crate::dashboard::Shown;
 use crate::dashboard::api::join;
 use crate::dashboard::part::mark::mark;
-use crate::dashboard::part::text::{count, short};
+use crate::dashboard::part::text::count;
 use crate::dashboard::visit::{Content, Visit};
 use hob_core::wire::{SubscriptionInfo, Verdict};
 use maud::{Markup, html};
@@ -38,8 +38,7 @@ pub(super) fn table(visit: &Visit, all: &[SubscriptionInfo], back: Option<&str>)
                 thead { tr { th scope="col" { "Subscription" } th scope="col" { "Topic" } th scope="col" { "Function" }
                     th scope="col" { "Is" } th scope="col" class="number" { "Left" } th scope="col" class="number" { "Running" }
                     th scope="col" class="number" { "Delivered" } th scope="col" class="number" { "Left out" }
-                    th scope="col" class="number" { "Failed" } th scope="col" class="number" { "Given up" }
-                    th scope="col" { "Last failure" } th scope="col" { "Do" } } }
+                    th scope="col" class="number" { "Failed" } th scope="col" class="number" { "Given up" } th scope="col" { "Do" } } }
                 tbody { @for one in all { (row(visit, one, back)) } }
             }
         }
@@ -60,7 +59,6 @@ fn row(visit: &Visit, one: &SubscriptionInfo, back: Option<&str>) -> Markup {
             td class="number" { (count(one.skipped)) }
             td class="number" { (count(one.failed)) }
             td class="number" { span class=[(one.dead > 0).then_some("bad-text")] { (count(one.dead)) } }
-            td class="text" { (short(one.last_failure.as_deref().unwrap_or_default(), 80)) }
             td class="do" { (switch(visit, one, back.unwrap_or("/subscriptions"))) }
         }
     }

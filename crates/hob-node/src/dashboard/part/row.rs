@@ -47,7 +47,7 @@ pub(in crate::dashboard) fn event(stored: &StoredEvent) -> Markup {
             td class="at" { (clock(stored.published_ms)) }
             td { (short(attribute(event, "type"), 60)) }
             td { (short(attribute(event, "source"), 60)) }
-            td class="text" { (short(&data.unwrap_or_default(), 140)) }
+            td class="line" { (short(&data.unwrap_or_default(), 200)) }
         }
     }
 }
@@ -83,7 +83,7 @@ pub(in crate::dashboard) fn request(fact: &Fact) -> Option<Markup> {
                 td { (none()) }
                 td { "the gateway" }
                 td class="number" { (none()) }
-                td { (short(&refused.failure.message, 80)) }
+                td class="line" { (short(&refused.failure.message, 200)) }
             }
         }),
         _ => None,
@@ -101,7 +101,7 @@ fn of_call(fact: &Fact, call: &Call) -> Markup {
             td { a href=(join(&["apps", call.app.as_str(), "functions", call.function.as_str()])) {
                 (call.app) "/" (call.function) } }
             td class="number" { (took(call.times.total_us)) @if call.cold { " " span class="mark wait" { "cold" } } }
-            td { (short(said, 80)) }
+            td class="line" { (short(said, 200)) }
         }
     }
 }
