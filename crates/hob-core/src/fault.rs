@@ -27,6 +27,7 @@ struct Inner {
     detail: Option<String>,
     status: Option<u16>,
     retry_after_s: Option<u32>,
+    id: Option<String>,
 }
 
 /// The result of anything a user can cause to fail.
@@ -44,6 +45,7 @@ impl Fault {
                 detail: None,
                 status: None,
                 retry_after_s: None,
+                id: None,
             }),
         }
     }
@@ -80,6 +82,13 @@ impl Fault {
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.inner.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// Under which it can be looked up with `hob why`.
+    #[must_use]
+    pub fn known_as(mut self, id: impl Into<String>) -> Self {
+        self.inner.id = Some(id.into());
         self
     }
 
@@ -121,6 +130,11 @@ impl Fault {
         self.inner.retry_after_s
     }
 
+    /// Under which it can be looked up, if it is known under an id.
+    pub fn id(&self) -> Option<&str> {
+        self.inner.id.as_deref()
+    }
+
     /// The form that crosses a process boundary; `id` is what `hob why` can look up.
     pub fn to_wire(&self, id: Option<String>) -> FaultWire {
         FaultWire {
@@ -130,7 +144,7 @@ impl Fault {
             place: self.inner.place.clone(),
             owner: self.owner(),
             status: self.status(),
-            id,
+            id: id.or_else(|| self.inner.id.clone()),
         }
     }
 }
@@ -179,6 +193,7 @@ impl From<FaultWire> for Fault {
         let mut fault = Fault::new(code, wire.message).with_status(wire.status);
         fault.inner.hint = wire.hint;
         fault.inner.place = wire.place;
+        fault.inner.id = wire.id;
         fault
     }
 }

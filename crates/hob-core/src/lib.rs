@@ -32,4 +32,6 @@ pub mod subscription;
 pub mod trace;
 pub mod trigger;
 pub mod unit;
+pub mod usage;
+pub mod why;
 pub mod wire;

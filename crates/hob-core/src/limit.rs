@@ -364,6 +364,26 @@ pub const FACTS_LISTED_MAX: usize = 10_000;
 /// Calls to the world outside that are kept of one call.
 pub const FACTS_OUTSIDE_MAX: usize = 32;
 
+/// Series of meters of one node: functions of revisions that were called. What is above is counted as
+/// the function `_other`.
+pub const METERS_MAX: usize = 1024;
+/// Subscriptions and schedules of one function and revision whose use is counted apart; that of more
+/// counts as none's.
+pub const METER_TRIGGERS_MAX: usize = 32;
+/// Series of one gauge; the values of others are added up in one.
+pub const METRIC_SERIES_MAX: usize = 2000;
+/// How often what was used is added to what is stored: so much of it a kill of the node can lose.
+pub const USAGE_FLUSH_EVERY: Duration = Duration::from_secs(60);
+/// Rows of one app's use in one hour or day.
+pub const USAGE_ROWS_MAX: usize = 512;
+/// Apps whose use is written in one commit.
+pub const USAGE_WRITES_MAX: usize = 64;
+/// How long use is kept by the hour; afterwards it is that of days.
+pub const USAGE_HOURS_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
+/// How long use is kept: 13 months.
+pub const USAGE_DAYS_KEPT: Duration = Duration::from_secs(396 * 24 * 3600);
+
+const _: () = assert!(USAGE_HOURS_KEPT.as_millis() < USAGE_DAYS_KEPT.as_millis());
 const _: () = assert!(ASYNC_BODY_BYTES_MAX < EVENT_BYTES_MAX && ASYNC_RESULT_BYTES_MAX < EVENT_BYTES_MAX);
 const _: () =
     assert!(EVENT_BYTES_MAX <= EVENT_BATCH_BYTES_MAX && EVENT_BATCH_BYTES_MAX <= LOG_GROUP_BYTES_MAX);

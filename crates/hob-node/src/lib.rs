@@ -26,12 +26,15 @@ mod problem;
 mod proxy;
 pub mod reference;
 mod schedules;
+mod scrape;
 pub mod settings;
 mod sign_in;
 mod sync;
 pub mod task;
 mod telemetry;
 mod tls;
+mod usage;
+mod why;
 
 pub use control::openapi;
 pub use hob_runtime::host::{Detected, detect};

@@ -125,6 +125,13 @@ impl Open {
         Self(Arc::new(Semaphore::new(CONNECTIONS_MAX)))
     }
 
+    /// How many are open.
+    pub(crate) fn count(&self) -> u32 {
+        // One place is held for the connection that comes next.
+        let taken = CONNECTIONS_MAX.saturating_sub(self.0.available_permits()).saturating_sub(1);
+        u32::try_from(taken).unwrap_or(u32::MAX)
+    }
+
     /// Resolves when none is open.
     pub(crate) async fn none(&self) {
         let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);

@@ -11,16 +11,20 @@ use crate::dispatcher::Dispatcher;
 use crate::entrance::Entrances;
 use crate::gateway::routing::Rules;
 use crate::gateway::{self, Gateway};
-use crate::listener::Listener;
+use crate::listener::{Listener, Open};
 use crate::live::{Live, LiveTable};
 use crate::logs::Logs;
 use crate::proxy;
 use crate::schedules::Schedules;
+use crate::scrape::Scrape;
 use crate::settings::{Address, Dashboard, Settings};
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
+use crate::telemetry::meter::{Kind, Metric};
 use crate::telemetry::{Telemetry, Watches};
 use crate::tls;
+use crate::usage::UsageBook;
+use crate::why::Why;
 use hob_bus::{Engine, EngineSettings};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -49,6 +53,7 @@ pub struct Node {
     apps: Arc<Apps>,
     live: Arc<Live>,
     telemetry: Arc<Telemetry>,
+    usage: Arc<UsageBook>,
     tasks: Arc<Tasks>,
 }
 
@@ -83,6 +88,7 @@ impl Node {
         let entrances = Entrances::new(port(&inner)?);
         let telemetry = Telemetry::start(engine.facts, &tasks);
         let bus = Bus::new(engine.log, Arc::clone(&engine.state), Arc::clone(&telemetry));
+        let usage = UsageBook::start(Arc::clone(&engine.state), Arc::clone(&telemetry), &live, &bus, &tasks);
         let (calls, told) = Calls::new(Arc::clone(&bus));
         let dispatcher = Dispatcher::new(
             Arc::clone(&live),
@@ -117,6 +123,15 @@ impl Node {
 
         let url = url(&addresses, settings.http, &http);
         let rules = Rules { default_app: settings.default_app.clone(), addresses };
+        let why = Why {
+            live: Arc::clone(&live),
+            bus: Arc::clone(&bus),
+            delivery: Arc::clone(&delivery),
+            schedules: Arc::clone(&schedules),
+            telemetry: Arc::clone(&telemetry),
+            logs: Arc::clone(&logs),
+            rules: rules.clone(),
+        };
         let gateway = Gateway::new(
             Arc::clone(&live),
             Arc::clone(&bus),
@@ -126,6 +141,9 @@ impl Node {
             Arc::clone(&telemetry),
         );
         let gateway = gateway::serve(gateway, http, tls.clone(), &tasks);
+        let node = info(&url, &settings.domain);
+        let scrape = Scrape::new(&live, &bus, &delivery, &telemetry, node.clone());
+        scrape.extra(connections(gateway.open()));
         let operations = Arc::new(Control {
             apps: Arc::clone(&apps),
             logs,
@@ -137,7 +155,10 @@ impl Node {
             schedules,
             tasks: Arc::clone(&tasks),
             telemetry: Arc::clone(&telemetry),
-            node: info(&url, &settings.domain),
+            why,
+            scrape,
+            usage: Arc::clone(&usage),
+            node,
             data: settings.data.clone(),
             dashboard: sign_in.clone(),
         });
@@ -167,6 +188,7 @@ impl Node {
             apps,
             live,
             telemetry,
+            usage,
             tasks,
         })
     }
@@ -201,6 +223,7 @@ impl Node {
         }
         self.delivery.stop(GRACE_DEFAULT).await;
         self.apps.stop(GRACE_DEFAULT).await;
+        self.usage.keep(clock::now_ms()).await;
         self.telemetry.flush().await;
         self.tasks.stop().await;
         // Functions hold the way to other functions, and that holds what is live: a circle, which would
@@ -233,6 +256,15 @@ fn environment(
         witnesses: Arc::new(Watches(Arc::clone(telemetry))),
         outbound: Arc::clone(dispatcher) as _,
         instances: AtomicU64::new(1),
+    }
+}
+
+/// What tells how many connections the gateway has.
+fn connections(open: Open) -> impl Fn() -> Vec<Metric> + Send + Sync + 'static {
+    move || {
+        let metric =
+            Metric::new("hob_connections", Kind::Gauge, "", "Connections that are open at the gateway");
+        vec![metric.with([], f64::from(open.count()))]
     }
 }
 

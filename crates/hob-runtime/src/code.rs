@@ -1,5 +1,6 @@
-//! A function's code and settings, as the node hands them to a host.
+//! A function's code and settings, as the node hands them to a host, and what running it has cost.
 
+use crate::cpu::CpuTotal;
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
 use hob_core::spec::FunctionSpec;
 use std::path::PathBuf;
@@ -17,4 +18,6 @@ pub struct FunctionCode {
     pub spec: FunctionSpec,
     /// The folder that holds its package; shared by its instances, read-only.
     pub dir: PathBuf,
+    /// Processor time of its instances.
+    pub cpu: CpuTotal,
 }

@@ -15,7 +15,7 @@ use hob_core::name::{AppName, FunctionName, RevisionNumber};
 use hob_core::trace::{SpanId, TraceContext};
 use hob_core::unit::micros;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -128,23 +128,63 @@ pub struct Invocation {
 /// A function's answer.
 pub type Reply = http::Response<Body>;
 
-/// Phases of one call, in microseconds; written by the pool, read for `Server-Timing`.
+/// Where the time of one call went and what it used; written on its way by the pool and the host.
+///
+/// Times are in microseconds. Everything but the queue grows until the call's answer has ended.
 #[derive(Debug, Default)]
 pub struct Timing {
     queue_us: AtomicU64,
     start_us: AtomicU64,
+    load_us: AtomicU64,
     cold: AtomicBool,
+    cpu_ns: AtomicU64,
+    cpu: AtomicU8,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
 }
+
+/// [`Timing::cpu`]: nothing is known.
+const CPU_UNKNOWN: u8 = 0;
+/// [`Timing::cpu`]: what was spent is this call's.
+const CPU_KNOWN: u8 = 1;
+/// [`Timing::cpu`]: it cannot be told from that of other calls, for good.
+const CPU_SHARED: u8 = 2;
 
 impl Timing {
     /// The call waited this long for an instance.
     pub fn queued(&self, time: Duration) {
         self.queue_us.store(micros(time), Ordering::Relaxed);
     }
-    /// The call caused an instance to start, which took this long.
+    /// The call waited for the start of an instance, which took this long; phases of a start add up.
     pub fn started(&self, time: Duration) {
-        self.start_us.store(micros(time), Ordering::Relaxed);
+        self.start_us.fetch_add(micros(time), Ordering::Relaxed);
         self.cold.store(true, Ordering::Relaxed);
+    }
+    /// The start began with making the code ready to run, which took this long.
+    pub fn loaded(&self, time: Duration) {
+        self.load_us.store(micros(time), Ordering::Relaxed);
+        self.started(time);
+    }
+    /// The call spent processor time.
+    pub fn spent(&self, cpu_ns: u64) {
+        self.cpu_ns.fetch_add(cpu_ns, Ordering::Relaxed);
+        if self.cpu.load(Ordering::Relaxed) == CPU_UNKNOWN {
+            // Who says meanwhile that it is shared has the last word.
+            let order = Ordering::Relaxed;
+            let _ = self.cpu.compare_exchange(CPU_UNKNOWN, CPU_KNOWN, order, order);
+        }
+    }
+    /// The instance worked for several calls at a time: what this one spent cannot be told.
+    pub fn shared(&self) {
+        self.cpu.store(CPU_SHARED, Ordering::Relaxed);
+    }
+    /// Bytes of the request's body went in.
+    pub fn received(&self, bytes: u64) {
+        self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
+    }
+    /// Bytes of the answer's body came out.
+    pub fn sent(&self, bytes: u64) {
+        self.bytes_out.fetch_add(bytes, Ordering::Relaxed);
     }
     /// Microseconds of waiting for an instance.
     pub fn queue_us(&self) -> u64 {
@@ -153,6 +193,23 @@ impl Timing {
     /// Microseconds of starting an instance.
     pub fn start_us(&self) -> u64 {
         self.start_us.load(Ordering::Relaxed)
+    }
+    /// Microseconds of [`Timing::start_us`] in which the code was made ready to run.
+    pub fn load_us(&self) -> u64 {
+        self.load_us.load(Ordering::Relaxed)
+    }
+    /// Microseconds of processor time, rounded up; `None`: it cannot be told from that of other calls.
+    pub fn cpu_us(&self) -> Option<u64> {
+        let known = self.cpu.load(Ordering::Relaxed) == CPU_KNOWN;
+        known.then(|| self.cpu_ns.load(Ordering::Relaxed).div_ceil(1000))
+    }
+    /// Bytes of the request's body that the function has read so far.
+    pub fn bytes_in(&self) -> u64 {
+        self.bytes_in.load(Ordering::Relaxed)
+    }
+    /// Bytes of the answer's body that were taken so far.
+    pub fn bytes_out(&self) -> u64 {
+        self.bytes_out.load(Ordering::Relaxed)
     }
     /// Whether an instance had to be started for this call.
     pub fn cold(&self) -> bool {

@@ -19,7 +19,7 @@ use crate::code::FunctionCode;
 use crate::contract::{Contract, Lifetime};
 use crate::environment::Environment;
 use crate::host::Host;
-use crate::invocation::{Invocation, Reply};
+use crate::invocation::{Invocation, Reply, Timing};
 use crate::log;
 use crate::unit::Unit;
 use crate::unit::{Instance, Start};
@@ -54,6 +54,8 @@ pub struct Stats {
     pub failures: u64,
     /// Instances started so far.
     pub starts: u64,
+    /// Processor time of its instances so far, microseconds.
+    pub cpu_us: u64,
 }
 
 /// The instances of one function of one revision.
@@ -125,7 +127,7 @@ impl Pool {
     /// What stands against it, with what the program printed last.
     pub async fn first_instance(&self) -> Result<()> {
         let until = tokio::time::Instant::now() + QUEUE_WAIT_MAX.max(self.shared.code.spec.timeout());
-        let place = self.shared.acquire(until).await?;
+        let place = self.shared.acquire(until, None).await?;
         self.shared.instance_of(&place).await?;
         Ok(())
     }
@@ -137,6 +139,7 @@ impl Pool {
             calls: shared.calls.load(Ordering::Relaxed),
             failures: shared.failures.load(Ordering::Relaxed),
             starts: shared.starts.load(Ordering::Relaxed),
+            cpu_us: shared.code.cpu.us(),
             ..Stats::default()
         };
         if let Some(live) = shared.live.get() {
@@ -235,14 +238,15 @@ impl Shared {
         deadline: tokio::time::Instant,
     ) -> Result<(Reply, Place)> {
         let Invocation { context, request } = invocation;
-        let (request, body_fault) = body::limit(request, self.code.spec.body_bytes_max)?;
+        let (request, body_fault) = body::limit(request, self.code.spec.body_bytes_max, &context)?;
 
         let arrived = Instant::now();
-        let place = self.acquire(deadline).await.map_err(for_callers)?;
-        let waited = arrived.elapsed();
-        context.timing.queued(waited.saturating_sub(place.started_in().unwrap_or_default()));
+        let timing = &context.timing;
+        let place = self.acquire(deadline, Some(timing)).await.map_err(for_callers)?;
+        let waited = arrived.elapsed().saturating_sub(Duration::from_micros(timing.load_us()));
+        timing.queued(waited.saturating_sub(place.started_in().unwrap_or_default()));
         if let Some(started_in) = place.started_in() {
-            context.timing.started(started_in.min(waited));
+            timing.started(started_in.min(waited));
         }
         if let Some(instance) = place.kept_id() {
             context.trail.runs_in(instance);
@@ -267,10 +271,18 @@ impl Shared {
     }
 
     /// Waits for a place, until the deadline or as long as a call may wait.
-    async fn acquire(self: &Arc<Self>, deadline: tokio::time::Instant) -> Result<Place> {
+    async fn acquire(
+        self: &Arc<Self>,
+        deadline: tokio::time::Instant,
+        timing: Option<&Timing>,
+    ) -> Result<Place> {
         let longest = tokio::time::Instant::now() + QUEUE_WAIT_MAX;
         let waiting = async {
-            self.load().await?;
+            if self.live.get().is_none() {
+                let began = Instant::now();
+                self.load().await?;
+                timing.inspect(|timing| timing.loaded(began.elapsed()));
+            }
             match self.arrive()? {
                 Ok(place) => Ok(place),
                 Err(mut ticket) => (&mut ticket.granted).await.unwrap_or_else(|_| Err(stopping())),

@@ -74,6 +74,11 @@ pub trait Program: Send + Sync {
     fn listening(&self) -> Vec<SocketAddr> {
         Vec::new()
     }
+    /// Processor time that it has spent so far, nanoseconds; `None` where that is not known at once, or is
+    /// not all that its calls spend.
+    fn cpu_ns(&self) -> Option<u64> {
+        None
+    }
     /// The last lines that it printed, oldest first, where they are kept; for messages.
     fn last_lines(&self) -> Vec<String> {
         Vec::new()

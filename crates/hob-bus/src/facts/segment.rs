@@ -1,5 +1,6 @@
 //! One segment of facts: a database of rows and of what each is found by.
 
+use super::pack::{pack, unpack};
 use crate::storage;
 use hob_core::code::Code;
 use hob_core::fact::{About, Fact, FactQuery, What};
@@ -124,7 +125,8 @@ impl Segment {
             while let Some(row) = rows.next()?.filter(|_| left > 0) {
                 let body: Vec<u8> = row.get(1)?;
                 // What another version wrote and this one does not understand is left out.
-                let Ok(fact) = serde_json::from_slice::<Fact>(&body) else { continue };
+                let fact = unpack(&body).and_then(|value| serde_json::from_value::<Fact>(value).ok());
+                let Some(fact) = fact else { continue };
                 if fact.time_ms.saturating_add(SLACK_MS) < query.since_ms {
                     break;
                 }
@@ -243,8 +245,8 @@ fn write(connection: &mut Connection, before: u64, facts: &[Fact]) -> rusqlite::
         let mut name_row = transaction.prepare("INSERT INTO found (by, fact) VALUES (?1, ?2)")?;
         for (fact, id) in facts.iter().zip(before + 1..) {
             let id = id.cast_signed();
-            let body = serde_json::to_vec(fact)
-                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+            let body = serde_json::to_value(fact).map(|value| pack(&value));
+            let body = body.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
             fact_row.execute(params![id, fact.time_ms.cast_signed(), body])?;
             for name in names(fact) {
                 name_row.execute(params![name, id])?;

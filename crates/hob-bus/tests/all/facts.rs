@@ -102,6 +102,7 @@ fn story() -> Vec<Fact> {
         trace: None,
         what: What::Refused(Box::new(Refused {
             id: InvocationId(9),
+            control: false,
             app: None,
             method: "GET".to_owned(),
             path: "/x".to_owned(),

@@ -6,11 +6,14 @@ use crate::name::{AppName, RevisionNumber, TopicName, TriggerName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A request that the gateway answered itself.
+/// A request that the gateway answered itself, or that the control API refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Refused {
     /// The request.
     pub id: InvocationId,
+    /// Whether it was one to the control API: a command.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub control: bool,
     /// The app, if it came that far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<AppName>,

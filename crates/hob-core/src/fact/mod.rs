@@ -18,6 +18,7 @@ pub use call::{Call, CallCause, Failure, Outside, Times, Used};
 pub use event::{Delivered, Ending, Publication, Refused, Run, RunDecision, SkipReason, Skipped};
 pub use query::{About, FactQuery};
 
+use crate::id::InvocationId;
 use crate::name::{AppName, FunctionName, RevisionNumber};
 use crate::trace::{SpanId, TraceId};
 use schemars::JsonSchema;
@@ -125,6 +126,9 @@ pub enum Change {
 /// An app was deployed, rolled back or removed, or was not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changed {
+    /// Under which a failure can be looked up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<InvocationId>,
     /// The app.
     pub app: AppName,
     /// What was done.

@@ -91,6 +91,7 @@ impl About {
             }
             What::Changed(changed) => {
                 found.extend(of_function(&changed.app, None));
+                found.extend(changed.id.map(Self::Invocation));
                 found.extend(of_failure(changed.failure.as_ref()));
             }
             What::Instance(instance) => {

@@ -10,7 +10,7 @@ use super::snapshot::{Saves, Snapshot, Waiting};
 use super::window::{Entry, Stage, Window};
 use super::{
     Bounds, CLOCK_SLACK_MS, Candidate, Counters, Delivery, Effect, FAILURE_PAUSE_MS, Input, Outcome, Ranges,
-    Reason, Settings, Stats, Wanted,
+    Reason, Settings, Stats, Wanted, Whereabouts,
 };
 use crate::random::Random;
 use std::collections::BTreeMap;
@@ -182,6 +182,29 @@ impl Machine {
         match self.window.get(sequence)?.stage {
             Stage::Waiting(due_ms) => Some(due_ms),
             _ => None,
+        }
+    }
+
+    /// Where a record is. Costs O(n) in the unsettled records for one that waits for its key.
+    pub fn whereabouts(&self, sequence: u64) -> Whereabouts {
+        if sequence < self.cursor || self.done.contains(sequence) {
+            return Whereabouts::Settled;
+        }
+        let Some(entry) = self.window.get(sequence) else {
+            let before = sequence.saturating_sub(self.cursor).saturating_sub(self.done.count());
+            return if sequence < self.next { Whereabouts::Settled } else { Whereabouts::Unread { before } };
+        };
+        match entry.stage {
+            Stage::Ready | Stage::Held | Stage::Named => Whereabouts::Ready,
+            Stage::Blocked => {
+                let earlier = self.window.iter().take_while(|(other, _)| *other < sequence);
+                let behind =
+                    earlier.filter(|(_, other)| other.key == entry.key).map(|(other, _)| other).next();
+                Whereabouts::Blocked { behind }
+            }
+            Stage::Waiting(due_ms) => Whereabouts::Waiting { due_ms, failures: entry.failures },
+            Stage::Flying => Whereabouts::Flying { attempt: entry.attempts.saturating_add(1) },
+            Stage::Doomed | Stage::Burying => Whereabouts::Burying,
         }
     }
 

@@ -297,6 +297,40 @@ pub enum Effect {
     WakeAt(u64),
 }
 
+/// Where a record is in a subscription.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// It is dealt with: delivered, given up, left out or passed over.
+    #[default]
+    Settled,
+    /// It has not been read yet.
+    Unread {
+        /// Records before it that are not settled either.
+        before: u64,
+    },
+    /// It waits for a free place.
+    Ready,
+    /// It waits for an earlier one of its key.
+    Blocked {
+        /// That one.
+        behind: Option<u64>,
+    },
+    /// It waits for another attempt.
+    Waiting {
+        /// When that is due, milliseconds since the Unix epoch.
+        due_ms: u64,
+        /// Attempts that failed.
+        failures: u32,
+    },
+    /// It is being delivered.
+    Flying {
+        /// Which attempt it is, from 1.
+        attempt: u32,
+    },
+    /// Its dead letter is being written.
+    Burying,
+}
+
 /// How many records ended how; exact across restarts as far as saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

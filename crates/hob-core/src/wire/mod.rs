@@ -6,10 +6,12 @@
 
 mod dashboard;
 mod event;
+mod usage;
 mod why;
 
 pub use dashboard::*;
 pub use event::*;
+pub use usage::*;
 pub use why::*;
 
 use crate::digest::Digest;

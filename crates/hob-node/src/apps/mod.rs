@@ -35,6 +35,7 @@ mod triggers;
 pub use address::Addresses;
 
 use crate::bus::Bus;
+use crate::identity;
 use crate::live::{Live, LiveApp, LiveRevision};
 use crate::package::Packages;
 use hob_core::code::Code;
@@ -165,8 +166,7 @@ impl Apps {
         self.to_the_end("deploy", async move {
             let (app, began) = (spec.app.clone(), Instant::now());
             let done = deploy::deploy(&this, spec, &report).await;
-            this.tell(app, Change::Deploy, began, &done);
-            done
+            this.tell(app, Change::Deploy, began, done)
         })
         .await
     }
@@ -186,8 +186,7 @@ impl Apps {
         self.to_the_end("rollback", async move {
             let began = Instant::now();
             let done = deploy::rollback(&this, &app, to, &report).await;
-            this.tell(app, Change::Rollback, began, &done);
-            done
+            this.tell(app, Change::Rollback, began, done)
         })
         .await
     }
@@ -204,25 +203,28 @@ impl Apps {
             let done = deploy::remove(&this, &app).await;
             let failure = done.as_ref().err().map(Failure::from);
             let (change, took_ms) = (Change::Remove, millis(began.elapsed()));
-            let changed = Changed { app, change, from, to: None, failure, took_ms };
+            let changed = Changed { id: None, app, change, from, to: None, failure, took_ms };
             this.bus.telemetry().now(None, What::Changed(Box::new(changed)));
             done
         })
         .await
     }
 
-    /// Tells of a deploy or rollback, unless it changed nothing.
-    fn tell(&self, app: AppName, change: Change, began: Instant, done: &Result<Deployed>) {
-        let (from, to, failure) = match done {
-            Ok(deployed) if !deployed.changed => return,
+    /// Tells of a deploy or rollback, unless it changed nothing; a failure gets an id.
+    fn tell(&self, app: AppName, change: Change, began: Instant, done: Result<Deployed>) -> Result<Deployed> {
+        let id = identity::invocation();
+        let (from, to, failure) = match &done {
+            Ok(deployed) if !deployed.changed => return done,
             Ok(deployed) => (deployed.previous, Some(deployed.revision), None),
             Err(fault) => {
                 let current = self.live.load().app(app.as_str()).map(|app| app.current.number);
                 (current, current, Some(Failure::from(fault)))
             }
         };
-        let changed = Changed { app, change, from, to, failure, took_ms: millis(began.elapsed()) };
+        let changed =
+            Changed { id: Some(id), app, change, from, to, failure, took_ms: millis(began.elapsed()) };
         self.bus.telemetry().now(None, What::Changed(Box::new(changed)));
+        done.map_err(|fault| fault.known_as(id.to_string()))
     }
 
     /// Lets running calls finish for `grace`, then ends every instance of every app. For a node that stops.

@@ -10,6 +10,7 @@ use hob_core::name::{FunctionName, RevisionNumber};
 use hob_core::spec::AppSpec;
 use hob_core::wire::DeployEvent;
 use hob_runtime::code::FunctionCode;
+use hob_runtime::cpu::CpuTotal;
 use hob_runtime::host::Progress;
 use hob_runtime::pool::Pool;
 use std::sync::Arc;
@@ -40,7 +41,8 @@ pub(super) fn assemble(
             function.scale.min = 0;
         }
         let (app, name, dir) = (spec.app.clone(), name.clone(), apps.packages.folder(&function));
-        apps.runtime.pool(Arc::new(FunctionCode { app, revision: number, name, spec: function, dir }))
+        let cpu = CpuTotal::default();
+        apps.runtime.pool(Arc::new(FunctionCode { app, revision: number, name, spec: function, dir, cpu }))
     };
     let pools = spec.functions.keys().map(|name| Ok((name.clone(), pool(name)?)));
     let pools = pools.collect::<Result<_>>()?;

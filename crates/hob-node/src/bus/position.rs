@@ -91,7 +91,15 @@ pub(super) fn letters(topic: &TopicName) -> String {
 /// `HOB-0602` for a value that cannot be understood, and those of the store.
 pub(crate) async fn load<T: DeserializeOwned>(state: &dyn State, key: &str) -> Result<Option<(T, u64)>> {
     let Some(Entry { version, value }) = state.get(key).await? else { return Ok(None) };
-    serde_json::from_slice(&value).map(|value| Some((value, version))).map_err(|error| {
+    read(key, &value).map(|value| Some((value, version)))
+}
+
+/// A stored value.
+///
+/// # Errors
+/// `HOB-0602` for one that cannot be understood.
+pub(crate) fn read<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T> {
+    serde_json::from_slice(value).map_err(|error| {
         Fault::new(Code::StoreCorrupt, format!("the record `{key}` cannot be understood"))
             .hint("start the version of Hob that wrote it, or restore the data folder from a backup")
             .detail(error)

@@ -2,18 +2,20 @@
 
 use crate::clock::now_ms;
 use crate::telemetry::{Budget, Telemetry};
+use hob_core::event::Event;
 use hob_core::event::record::Stored;
 use hob_core::fact::{Failure, Publication, What};
 use hob_core::fault::Fault;
 use hob_core::id::InvocationId;
 use hob_core::name::TopicName;
+use hob_core::random::mix;
 use hob_core::trace::{TraceContext, TraceId};
 use hob_core::wire::Published;
 
 /// What is told of events that are being published. It is made before, since publishing takes them.
 pub(super) struct Teller<'a> {
     telemetry: &'a Telemetry,
-    drafts: Vec<(Option<TraceId>, Publication)>,
+    drafts: Vec<(Option<TraceContext>, Publication)>,
     /// The events were too many for the budget: only what is wrong with them is told.
     events: usize,
 }
@@ -30,7 +32,7 @@ impl<'a> Teller<'a> {
         // Runs of schedules and results of calls have facts of their own.
         let own = topic.is_own() && !topic.as_str().starts_with("hob.calls.");
         let told = events.iter().take_while(|_| !own && budget.spend(now_ms));
-        let drafts = told.map(|stored| (trace(stored), draft(topic, stored, by))).collect();
+        let drafts = told.map(|stored| (own_trace(stored), draft(topic, stored, by))).collect();
         Self { telemetry, drafts, events: events.len() }
     }
 
@@ -40,7 +42,9 @@ impl<'a> Teller<'a> {
             Ok(places) => {
                 for ((trace, draft), place) in self.drafts.into_iter().zip(places) {
                     let told = Publication { sequence: place.sequence, duplicate: place.duplicate, ..draft };
-                    self.telemetry.now(trace, What::Published(Box::new(told)));
+                    let trace =
+                        trace.unwrap_or_else(|| made_up(topic, told.sequence, &told.source, &told.id));
+                    self.telemetry.now(Some(TraceId(trace.trace_id)), What::Published(Box::new(told)));
                 }
             }
             Err(fault) => {
@@ -48,6 +52,7 @@ impl<'a> Teller<'a> {
                 // All or none were accepted, for the same reason: the first ones stand for all.
                 for (trace, draft) in self.drafts.into_iter().take(REFUSED_TOLD_MAX) {
                     let told = Publication { failure: Some(Failure::from(fault)), ..draft };
+                    let trace = trace.map(|trace| TraceId(trace.trace_id));
                     self.telemetry.now(trace, What::Published(Box::new(told)));
                 }
             }
@@ -71,8 +76,23 @@ fn draft(topic: &TopicName, stored: &Stored, by: Option<InvocationId>) -> Public
     }
 }
 
-/// The trace of an event: its own, else that in which it was published.
-pub(crate) fn trace(stored: &Stored) -> Option<TraceId> {
+/// The trace of an event: its own, else that in which it was published, else one that its place makes up, so that
+/// all attempts to deliver it are in one.
+pub(crate) fn trace(topic: &TopicName, sequence: u64, stored: &Stored) -> TraceContext {
+    let Event { source, id, .. } = &stored.event;
+    own_trace(stored).unwrap_or_else(|| made_up(topic, sequence, source, id))
+}
+
+fn own_trace(stored: &Stored) -> Option<TraceContext> {
     let own = stored.event.text("traceparent").and_then(|text| TraceContext::parse(&text));
-    own.or(stored.trace).map(|trace| TraceId(trace.trace_id))
+    own.or(stored.trace)
+}
+
+fn made_up(topic: &TopicName, sequence: u64, source: &str, id: &str) -> TraceContext {
+    let hash = |seed: u64| {
+        let bytes = [topic.as_str(), source, id].into_iter().flat_map(str::bytes);
+        bytes.fold(mix(seed ^ sequence), |sum, byte| mix(sum ^ u64::from(byte)))
+    };
+    let (high, low) = (hash(1), hash(2).max(1));
+    TraceContext { trace_id: (u128::from(high) << 64) | u128::from(low), span_id: low, flags: 1 }
 }

@@ -16,6 +16,7 @@ mod dashboard;
 mod fact;
 mod letter;
 mod log;
+mod metric;
 mod node;
 mod openapi;
 pub(crate) mod query;
@@ -23,6 +24,7 @@ mod serve;
 mod stream;
 mod topic;
 mod trigger;
+mod why;
 
 pub(crate) use auth::Guard;
 pub use openapi::openapi;
@@ -33,20 +35,25 @@ use crate::bus::Bus;
 use crate::calls::Calls;
 use crate::delivery::Delivery;
 use crate::dispatcher::Dispatcher;
+use crate::identity;
 use crate::live::Live;
 use crate::logs::Logs;
 use crate::schedules::Schedules;
+use crate::scrape::Scrape;
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
+use crate::usage::UsageBook;
+use crate::why::Why;
 use hob_core::code::Code;
+use hob_core::fact::{Failure, Refused, What};
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::CONTROL_BODY_BYTES_MAX;
 use hob_core::port::BoxFuture;
 use hob_core::wire::NodeInfo;
 use hob_runtime::body::{self, Body};
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use schemars::{Schema, SchemaGenerator};
 use serde::Serialize;
@@ -60,11 +67,13 @@ static OPERATIONS: &[&[Operation]] = &[
     app::OPERATIONS,
     artifact::OPERATIONS,
     log::OPERATIONS,
+    why::OPERATIONS,
     fact::OPERATIONS,
     call::OPERATIONS,
     topic::OPERATIONS,
     trigger::OPERATIONS,
     letter::OPERATIONS,
+    metric::OPERATIONS,
     dashboard::OPERATIONS,
 ];
 
@@ -80,11 +89,35 @@ pub(crate) struct Control {
     pub(crate) schedules: Arc<Schedules>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) scrape: Arc<Scrape>,
+    pub(crate) usage: Arc<UsageBook>,
+    pub(crate) why: Why,
     pub(crate) node: NodeInfo,
     /// The data folder.
     pub(crate) data: PathBuf,
     /// Who may use the dashboard; `None` when there is none.
     pub(crate) dashboard: Option<Arc<SignIn>>,
+}
+
+impl Control {
+    /// That a request to the control API was refused; the id under which that can be looked up.
+    fn tell_refused(&self, fault: &Fault, (method, path): (Method, String)) -> String {
+        if let Some(id) = fault.id() {
+            return id.to_owned();
+        }
+        let (id, host) = (identity::invocation(), String::new());
+        let refused = Refused {
+            id,
+            control: true,
+            app: None,
+            method: method.to_string(),
+            path,
+            host,
+            failure: Failure::from(fault),
+        };
+        self.telemetry.now(None, What::Refused(Box::new(refused)));
+        id.to_string()
+    }
 }
 
 /// One line of [`OPERATIONS`].

@@ -56,11 +56,15 @@ where
     let service = service_fn(move |request| {
         let (shared, admitted) = (Arc::clone(&shared), admitted.clone());
         async move {
+            let asked = (request.method().clone(), request.uri().path().to_owned());
             let answered = match admitted {
                 Ok(()) => admit(&shared, request).await,
                 Err(fault) => Err(fault),
             };
-            Ok::<_, Infallible>(answered.unwrap_or_else(|fault| problem::respond(&fault, None, Form::Json)))
+            Ok::<_, Infallible>(answered.unwrap_or_else(|fault| {
+                let id = shared.0.tell_refused(&fault, asked);
+                problem::respond(&fault, Some(id), Form::Json)
+            }))
         }
     });
     let mut builder = http1::Builder::new();

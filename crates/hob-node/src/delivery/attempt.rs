@@ -7,7 +7,7 @@
 use super::outcome;
 use crate::bus::dead::Failure;
 use crate::bus::position::Key;
-use crate::bus::{Bus, Placed};
+use crate::bus::{Bus, Placed, tell};
 use crate::dispatcher::{self, Cause, Target};
 use crate::gateway::forward;
 use crate::live::LiveRevision;
@@ -144,14 +144,10 @@ impl Attempt<'_> {
         *request.uri_mut() = self.spec.path.parse().unwrap_or_default();
         let payload = binding::write(&stored.event, mode, request.headers_mut());
         // The call belongs to the trace in which the event was made.
-        let trace = stored.event.text("traceparent").map(std::borrow::Cow::into_owned);
-        let trace = trace.or_else(|| stored.trace.map(|trace| trace.to_string()));
+        let trace = tell::trace(self.topic, self.placed.sequence, stored);
         let headers = request.headers_mut();
-        headers.extend(
-            trace
-                .and_then(|trace| HeaderValue::try_from(trace).ok())
-                .map(|value| (forward::TRACEPARENT, value)),
-        );
+        let trace = HeaderValue::try_from(trace.to_string()).ok();
+        headers.extend(trace.map(|value| (forward::TRACEPARENT, value)));
         headers.insert(HeaderName::from_static("prefer"), HeaderValue::from_static("reply"));
         headers.remove(TE);
         let host = format!("{}.{}.internal", self.spec.function, self.key.app);

@@ -33,7 +33,7 @@ use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::GRACE_DEFAULT;
 use hob_core::name::{AppName, FunctionName, TopicName};
-use hob_core::subscription::Stats;
+use hob_core::subscription::{Stats, Whereabouts};
 use hob_core::trigger::{StartAt, SubscriptionSpec};
 use hob_core::wire::SubscriptionInfo;
 use std::collections::{BTreeMap, BTreeSet};
@@ -258,6 +258,30 @@ impl Delivery {
             missing: counters.missing,
             last_failure,
         })
+    }
+
+    /// Everything that reads a topic: subscriptions by their manifest, and those for asynchronous calls with
+    /// their function.
+    pub(crate) fn on(&self, topic: &TopicName) -> Vec<(Key, Option<FunctionName>)> {
+        let workers = lock(&self.workers);
+        let on_it = workers.iter().filter(|((_, of), _)| of == topic);
+        let roles = on_it.filter_map(|((key, _), handle)| match &handle.role {
+            Role::Events(_) | Role::Runs => Some((key.clone(), None)),
+            Role::Calls(function) => Some((key.clone(), Some(function.clone()))),
+            Role::Callbacks => None,
+        });
+        roles.collect()
+    }
+
+    /// Where a record is in a subscription, and whether that is paused; `None` when there is none.
+    pub(crate) async fn whereabouts(
+        &self,
+        key: &Key,
+        topic: &TopicName,
+        sequence: u64,
+    ) -> Option<(Whereabouts, bool)> {
+        let handle = lock(&self.workers).get(&(key.clone(), topic.clone())).cloned()?;
+        handle.ask(|answer| Wish::Look(sequence, answer)).await.ok()
     }
 
     /// Whether something of a subscription runs or waits; false when there is none.

@@ -24,6 +24,7 @@ use hob_core::limit::{ASYNC_CONCURRENCY, CALLBACK_ATTEMPTS, FACTS_EVENTS_PER_SEC
 use hob_core::name::{AppName, FunctionName, RevisionNumber, TopicName, TriggerName};
 use hob_core::port::Durability;
 use hob_core::subscription::{Delivery, Outcome, Rate, Reason, Settings, Wanted};
+use hob_core::trace::TraceId;
 use hob_core::trigger::{DeliverySpec, RetrySpec};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -212,7 +213,8 @@ impl Desk {
             sequence: placed.sequence,
             reason,
         };
-        self.parts.bus.telemetry().now(tell::trace(stored), What::Skipped(Box::new(skipped)));
+        let trace = tell::trace(&self.topic, placed.sequence, stored);
+        self.parts.bus.telemetry().now(Some(TraceId(trace.trace_id)), What::Skipped(Box::new(skipped)));
     }
 
     /// Tells what became of an attempt that did not settle its event.

@@ -22,6 +22,7 @@ use hob_core::limit::{
 use hob_core::port::ReadLimit;
 use hob_core::subscription::{
     Bounds, Candidate, Delivery, Effect, Input, Machine, Outcome, Reason, Snapshot, Stats, Wanted,
+    Whereabouts,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub(super) enum Wish {
     Changed,
     /// How it is.
     Stats(oneshot::Sender<(Stats, Option<String>)>),
+    /// Where a record is.
+    Look(u64, oneshot::Sender<(Whereabouts, bool)>),
     /// Begin nothing any more; end when everything has ended and is saved.
     Stop,
 }
@@ -267,6 +270,10 @@ impl Worker {
                     self.step(Input::Appended).await;
                 }
                 drop(answer.send((self.machine.stats(), self.last_failure.clone())));
+            }
+            Wish::Look(sequence, answer) => {
+                let place = self.machine.whereabouts(sequence);
+                let _ = answer.send((place, self.machine.stats().paused));
             }
             Wish::Stop => self.stop().await,
         }

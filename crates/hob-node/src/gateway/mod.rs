@@ -152,6 +152,7 @@ impl Gateway {
             trace,
             What::Refused(Box::new(Refused {
                 id: arrival.id,
+                control: false,
                 app,
                 method: request.method().as_str().to_owned(),
                 path: request.uri().path().to_owned(),

@@ -18,6 +18,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What choosing depends on besides the table.
+#[derive(Clone)]
 pub(crate) struct Rules {
     /// The app for hosts that name none; `None`: the only one.
     pub(crate) default_app: Option<AppName>,

@@ -66,6 +66,11 @@ pub(crate) fn serve(
 }
 
 impl Server {
+    /// The connections that are open, to be counted.
+    pub(crate) fn open(&self) -> Open {
+        self.open.clone()
+    }
+
     /// Accepts no more, and resolves when every connection has ended by itself.
     pub(crate) async fn close(&self) {
         self.gateway.close();

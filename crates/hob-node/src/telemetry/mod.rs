@@ -6,6 +6,7 @@
 //! **How.** Whoever decides something tells [`Telemetry`] a [`Fact`]; that puts it into a bounded queue and shows
 //! it to those who follow (exports, the dashboard). [`recorder`] writes what is queued in batches. [`budget`] says
 //! which successes are kept; failures and slow calls always are. [`watch`] makes facts of calls and instances.
+//! [`meter`] counts every call, whether it becomes a fact or not.
 //!
 //! **Invariants.** [`Telemetry::tell`] never waits. What is dropped is counted. Who reads sees everything that was
 //! told before.
@@ -13,6 +14,7 @@
 //! **Not here:** what is told of facts ([`crate::why`]).
 
 mod budget;
+pub(crate) mod meter;
 mod recorder;
 mod watch;
 
@@ -26,6 +28,7 @@ use hob_core::fault::Result;
 use hob_core::limit::{FACTS_FOLLOWED_MAX, FACTS_QUEUED_MAX};
 use hob_core::port::{FactSink, Facts};
 use hob_core::trace::TraceId;
+use meter::Meters;
 use recorder::Queued;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +40,7 @@ pub(crate) struct Telemetry {
     queue: mpsc::Sender<Queued>,
     followers: broadcast::Sender<Arc<Fact>>,
     dropped: AtomicU64,
+    meters: Meters,
 }
 
 impl Telemetry {
@@ -45,7 +49,7 @@ impl Telemetry {
         let (queue, queued) = mpsc::channel(FACTS_QUEUED_MAX);
         tasks.start("facts", recorder::run(Arc::clone(&store), queued));
         let followers = broadcast::channel(FACTS_FOLLOWED_MAX).0;
-        Arc::new(Self { store, queue, followers, dropped: AtomicU64::new(0) })
+        Arc::new(Self { store, queue, followers, dropped: AtomicU64::new(0), meters: Meters::default() })
     }
 
     /// That something happens now.
@@ -82,6 +86,11 @@ impl Telemetry {
     /// `HOB-06xx` when the store cannot be read.
     pub(crate) async fn size(&self) -> Result<(u64, u64)> {
         self.store.size().await
+    }
+
+    /// Counts of every call.
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.meters
     }
 
     /// Facts for which there was no room, since the node started.

@@ -1,15 +1,17 @@
-//! Calls and instances as facts: what failed or was slow always, the rest within a budget.
+//! Calls and instances as facts: what failed or was slow always, the rest within a budget. All are counted.
 
+use super::meter::{self, Meter};
 use super::{Budget, Telemetry};
 use crate::clock::now_ms;
 use hob_core::fact::{Call, Fact, Failure, InstanceChanged, Times, Used, What};
+use hob_core::fault::Fault;
 use hob_core::limit::{FACTS_CALLS_PER_SECOND, FACTS_SLOW_CALL};
 use hob_core::port::FactSink;
 use hob_core::trace::TraceId;
 use hob_core::unit::{micros, millis};
 use hob_runtime::code::FunctionCode;
 use hob_runtime::witness::{Changed, Ended, Witness, Witnesses};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Watches every function of the node.
 pub(crate) struct Watches(pub(crate) Arc<Telemetry>);
@@ -17,7 +19,8 @@ pub(crate) struct Watches(pub(crate) Arc<Telemetry>);
 impl Witnesses for Watches {
     fn of(&self, code: &Arc<FunctionCode>) -> Arc<dyn Witness> {
         let (telemetry, code) = (Arc::clone(&self.0), Arc::clone(code));
-        Arc::new(FunctionWatch { telemetry, code, budget: Budget::new(FACTS_CALLS_PER_SECOND) })
+        let budget = Budget::new(FACTS_CALLS_PER_SECOND);
+        Arc::new(FunctionWatch { telemetry, code, budget, meter: OnceLock::new() })
     }
 }
 
@@ -26,10 +29,13 @@ struct FunctionWatch {
     telemetry: Arc<Telemetry>,
     code: Arc<FunctionCode>,
     budget: Budget,
+    /// There from the first call on: most kept revisions are never called.
+    meter: OnceLock<Arc<Meter>>,
 }
 
 impl Witness for FunctionWatch {
     fn ended(&self, ended: &Ended<'_>) {
+        self.count(ended);
         let now_ms = now_ms();
         let failed = ended.fault.is_some() || ended.status.is_none_or(|status| status >= 500);
         if failed || ended.total >= FACTS_SLOW_CALL || self.budget.spend(now_ms) {
@@ -57,6 +63,18 @@ impl Witness for FunctionWatch {
 }
 
 impl FunctionWatch {
+    fn count(&self, ended: &Ended<'_>) {
+        let meter = self.meter.get_or_init(|| self.telemetry.meters().of(&self.code));
+        meter.ended(&meter::Ended {
+            cause: &ended.context.origin.cause,
+            status: ended.status,
+            owner: ended.fault.map(Fault::owner),
+            times: times(ended),
+            cold: ended.context.timing.cold(),
+            used: used(ended, &self.code),
+        });
+    }
+
     fn fact(&self, ended: &Ended<'_>, time_ms: u64) -> Fact {
         let (context, asked) = (ended.context, ended.asked);
         let call = Call {
@@ -74,7 +92,7 @@ impl FunctionWatch {
             failure: ended.fault.map(Failure::from),
             times: times(ended),
             cold: context.timing.cold(),
-            used: Used { memory_bytes: self.code.spec.memory_bytes, ..Used::default() },
+            used: used(ended, &self.code),
             instance: context.trail.instance(),
             outside: context.trail.outside(),
         };
@@ -87,8 +105,18 @@ fn times(ended: &Ended<'_>) -> Times {
     Times {
         queue_us: timing.queue_us(),
         start_us: timing.start_us(),
-        load_us: 0,
+        load_us: timing.load_us(),
         answer_us: micros(ended.answer),
         total_us: micros(ended.total),
+    }
+}
+
+fn used(ended: &Ended<'_>, code: &FunctionCode) -> Used {
+    let timing = &ended.context.timing;
+    Used {
+        cpu_us: timing.cpu_us(),
+        memory_bytes: code.spec.memory_bytes,
+        bytes_in: timing.bytes_in(),
+        bytes_out: timing.bytes_out(),
     }
 }

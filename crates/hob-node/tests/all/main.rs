@@ -6,6 +6,7 @@
 mod control;
 mod events;
 mod malformed;
+mod metrics;
 mod protocol;
 mod routing;
 mod stop;

@@ -3,7 +3,7 @@
 use super::Place;
 use super::watch::Watch;
 use crate::body::Body;
-use crate::invocation::Reply;
+use crate::invocation::{Context as Call, Reply};
 use bytes::Bytes;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -20,11 +20,15 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// Why a request's body failed: a better reason than that of the call which failed by it.
 pub(super) type BodyFault = Arc<OnceLock<Fault>>;
 
-/// Bounds a request's body: by what it says of itself at once, by what comes later.
+/// Bounds a request's body: by what it says of itself at once, by what comes later. What comes is counted.
 ///
 /// # Errors
 /// `HOB-0405` when its `Content-Length` is above the limit.
-pub(super) fn limit(request: Request<Body>, bytes_max: u64) -> Result<(Request<Body>, BodyFault)> {
+pub(super) fn limit(
+    request: Request<Body>,
+    bytes_max: u64,
+    call: &Arc<Call>,
+) -> Result<(Request<Body>, BodyFault)> {
     let fault = BodyFault::default();
     if request.body().is_end_stream() {
         return Ok((request, fault));
@@ -35,7 +39,13 @@ pub(super) fn limit(request: Request<Body>, bytes_max: u64) -> Result<(Request<B
     if least > bytes_max {
         return Err(too_large(&show_bytes(least), bytes_max));
     }
-    let limited = |inner| Limited { inner, left: bytes_max, bytes_max, fault: Arc::clone(&fault) };
+    let limited = |inner| Limited {
+        inner,
+        left: bytes_max,
+        bytes_max,
+        fault: Arc::clone(&fault),
+        call: Arc::clone(call),
+    };
     let request = request.map(|body| limited(body).boxed_unsync());
     Ok((request, fault))
 }
@@ -51,6 +61,7 @@ struct Limited {
     left: u64,
     bytes_max: u64,
     fault: BodyFault,
+    call: Arc<Call>,
 }
 
 impl http_body::Body for Limited {
@@ -65,7 +76,10 @@ impl http_body::Body for Limited {
         let frame = frame.and_then(|frame| {
             let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
             match self.left.checked_sub(bytes) {
-                Some(left) => self.left = left,
+                Some(left) => {
+                    self.left = left;
+                    self.call.timing.received(bytes);
+                }
                 None => return Err(too_large("more bytes than allowed", self.bytes_max)),
             }
             Ok(frame)
@@ -86,7 +100,8 @@ impl http_body::Body for Limited {
     }
 }
 
-/// Ties the call's place to the reply: to its body, or to its connection if it switches protocols.
+/// Ties the call's place to the reply: to its body, or to its connection if it switches protocols. What
+/// the body brings is counted.
 pub(super) fn guard(mut reply: Reply, place: Place, watch: Watch, deadline: Instant) -> Reply {
     if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
         reply.extensions_mut().insert(place.watched(watch));
@@ -111,7 +126,9 @@ struct Guarded {
 }
 
 impl Guarded {
+    /// The end: whoever is told of it can rely on everything about the call being known.
     fn end(&mut self) {
+        self.inner = crate::body::empty();
         self.place = None;
         self.watch = None;
     }
@@ -136,11 +153,14 @@ impl http_body::Body for Guarded {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
         match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(Some(Err(fault))) => self.fail(fault),
-            Poll::Ready(Some(frame)) => {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let (Some(watch), Some(data)) = (&self.watch, frame.data_ref()) {
+                    watch.sent(data.len() as u64);
+                }
                 if self.inner.is_end_stream() {
                     self.end();
                 }
-                Poll::Ready(Some(frame))
+                Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(None) => {
                 self.end();

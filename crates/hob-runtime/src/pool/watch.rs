@@ -34,6 +34,11 @@ impl Watch {
         (self.status, self.answered) = (Some(status), Some(Instant::now()));
     }
 
+    /// Bytes of the answer's body came out.
+    pub(super) fn sent(&self, bytes: u64) {
+        self.context.timing.sent(bytes);
+    }
+
     /// The call has failed, before its answer or in the middle of it.
     pub(super) fn failed(&mut self, fault: &Fault) {
         self.fault = Some(fault.clone());

@@ -11,3 +11,4 @@ mod pool;
 mod ports;
 mod program;
 mod support;
+mod used;

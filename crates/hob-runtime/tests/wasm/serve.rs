@@ -223,3 +223,28 @@ fn built_guests_are_those_of_the_manifest() {
     found.sort_by_key(|line| line[66..].to_owned());
     assert_eq!(manifest.lines().collect::<Vec<_>>(), found);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_is_charged_with_the_time_of_its_guest() {
+    let bench = Bench::open();
+    let busy = "(local $n i32)
+        (loop $l
+          (local.set $n (i32.add (local.get $n) (i32.const 1)))
+          (br_if $l (i32.lt_u (local.get $n) (i32.const 100000000))))
+        (call $answer (local.get $out) (call $fields) (i32.const 200))";
+    let mut spent = Vec::new();
+    for guest in [read("built/hello-rust-p2-unknown.wasm"), guest02(&handle(busy)), read("hello03.wat")] {
+        let function = bench.ready(&guest, &Settings::default()).await.unwrap();
+        let instance = function.instance().await.unwrap();
+        let invocation = function.invocation(get());
+        let context = std::sync::Arc::clone(&invocation.context);
+        let reply = instance.call(invocation).await.unwrap();
+        http_body_util::BodyExt::collect(reply.into_body()).await.unwrap();
+        let cpu_us = context.timing.cpu_us().expect("no other call ran");
+        assert!(cpu_us > 0);
+        // A kept instance may have spent time before the call.
+        bench.eventually(|| function.code.cpu.us() + 1 >= cpu_us).await;
+        spent.push(cpu_us);
+    }
+    assert!(spent[1] > spent[0], "{spent:?}");
+}

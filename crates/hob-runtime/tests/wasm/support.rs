@@ -161,6 +161,7 @@ impl Bench {
                 settings: serde_json::Map::new(),
             },
             dir,
+            cpu: Default::default(),
         })
     }
 

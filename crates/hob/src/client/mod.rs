@@ -14,14 +14,15 @@ pub(crate) use connection::{Answer, Endpoint, Payload, send};
 use bytes::Bytes;
 use hob_core::code::Code;
 use hob_core::digest::Digest;
+use hob_core::fact::Fact;
 use hob_core::fault::{Fault, FaultWire, Result};
 use hob_core::limit::CONTROL_BODY_BYTES_MAX;
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
 use hob_core::port::LogRecord;
 use hob_core::spec::AppSpec;
 use hob_core::wire::{
-    AppInfo, DashboardLink, DeployEvent, Deployed, LogQuery, MissingReply, MissingRequest, NodeInfo,
-    Revision, RollbackRequest,
+    AppInfo, DashboardLink, DeployEvent, Deployed, FactsQuery, LogQuery, MissingReply, MissingRequest,
+    NodeInfo, Revision, RollbackRequest, Story, WhyQuery,
 };
 use http::{Method, Request, StatusCode, header};
 use http_body_util::channel::Channel;
@@ -144,6 +145,22 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    /// Asks why something did or did not happen.
+    pub(crate) async fn why(&self, query: &WhyQuery) -> Result<Story> {
+        self.get(&format!("/v1/why{}", query_string(query))).await
+    }
+
+    /// What the node decided and did, oldest first.
+    pub(crate) async fn facts(&self, query: &FactsQuery) -> Result<Vec<Fact>> {
+        let path = format!("/v1/facts{}", query_string(query));
+        let mut lines = Lines::new(self.request(Method::GET, &path, empty()).await?);
+        let mut facts = Vec::new();
+        while let Some(line) = lines.next().await.map_err(|error| self.unreachable(&error))? {
+            facts.push(self.parse(&line)?);
+        }
+        Ok(facts)
     }
 
     /// Forwards a request to a function and returns its answer, whatever its status.

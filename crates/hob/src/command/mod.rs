@@ -33,7 +33,9 @@ mod show;
 mod status;
 mod sub;
 mod topic;
+mod trace;
 mod trigger;
+mod why;
 
 use crate::output::{Flags, Output};
 use clap::error::ErrorKind;
@@ -67,6 +69,8 @@ pub(crate) static COMMANDS: &[Row] = &[
     row::<replay::Replay>("replay", "Deliver old events once more, to a chosen function"),
     row::<logs::Logs>("logs", "Show what functions print"),
     row::<dashboard::Dashboard>("dashboard", "Print a link that opens the dashboard"),
+    row::<why::Why>("why", "Say why something did or did not happen"),
+    row::<trace::Trace>("trace", "Show where the time of a request or event went"),
     row::<check::Check>("check", "Check a folder or file without a node"),
     row::<rm::Rm>("rm", "Remove an app"),
     row::<doctor::Doctor>("doctor", "Say what this machine offers, and what Hob does without it"),

@@ -176,6 +176,16 @@ impl Output {
         self.stdout.dim(text)
     }
 
+    /// Text about something that went wrong, for stdout.
+    pub(crate) fn alarm(&self, text: &str) -> String {
+        self.stdout.red(text)
+    }
+
+    /// Text about something to look at, for stdout.
+    pub(crate) fn attention(&self, text: &str) -> String {
+        self.stdout.yellow(text)
+    }
+
     /// Whether tables show every column.
     pub(crate) fn wide(&self) -> bool {
         self.format == Some(Format::Wide)

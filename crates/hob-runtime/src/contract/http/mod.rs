@@ -11,6 +11,7 @@
 mod connection;
 mod ready;
 mod settings;
+mod spent;
 
 use super::way::Way;
 use super::{Contract, Lifetime};
@@ -28,6 +29,7 @@ use hob_core::spec::FunctionSpec;
 use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{Request, StatusCode, Uri, Version};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::upgrade::OnUpgrade;
 use settings::Settings;
@@ -78,7 +80,8 @@ fn no_program() -> Fault {
 
 struct Server {
     code: Arc<FunctionCode>,
-    program: Box<dyn Program>,
+    program: Arc<dyn Program>,
+    calls: Arc<spent::Calls>,
     connections: Connections,
     way: Way,
     h2c: bool,
@@ -97,13 +100,15 @@ impl Server {
                 Err(fault) => return Err(fault),
             };
             let (code, h2c, grace) = (start.code, settings.h2c, settings.grace);
-            return Ok(Self { code, program, connections, way, h2c, grace });
+            let (program, calls) = (Arc::from(program), Arc::default());
+            return Ok(Self { code, program, calls, connections, way, h2c, grace });
         }
         unreachable!("the last attempt returns")
     }
 
     async fn exchange(&self, invocation: Invocation) -> Result<Reply> {
         let on_the_way = self.way.running(&invocation.context);
+        let spending = self.calls.begin(&self.program, &invocation.context);
         let (request, switches) = inward(invocation.request, self.h2c)?;
         let mut response = match self.connections.send(request).await {
             Ok(response) => response,
@@ -116,10 +121,13 @@ impl Server {
         } else {
             hop::strip(response.headers_mut());
         }
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS && response.body().is_end_stream() {
+            return Ok(response);
+        }
         // The call runs as long as its body lives; whoever keeps a switched connection keeps the body.
         Ok(response.map(|body| {
             body.map_frame(move |frame| {
-                let _ = &on_the_way;
+                let _ = (&on_the_way, &spending);
                 frame
             })
             .boxed_unsync()

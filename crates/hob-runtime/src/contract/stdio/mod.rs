@@ -36,7 +36,7 @@ use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// The contract.
@@ -149,7 +149,9 @@ impl Run {
             stdout: true,
             context: Some(Arc::clone(&context)),
         };
+        let began = Instant::now();
         let mut program = self.start.unit.command().ok_or_else(no_program)?.start(launch).await?;
+        context.timing.started(began.elapsed());
         let stdin = program.take_stdin().ok_or_else(|| Fault::internal("a program without an input"))?;
         let feed = Feed::start(self.start.environment.spawn.as_ref(), body, stdin);
         let stdout = program.take_stdout().ok_or_else(|| Fault::internal("a program without an output"))?;

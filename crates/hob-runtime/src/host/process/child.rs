@@ -7,10 +7,12 @@
 //! **Memory.** The resident memory of the child is read every [`MEMORY_CHECK`], that of its session
 //! every [`SESSION_CHECKS`] times that. A program can exceed its limit for that long.
 
+use super::account::{self, Account};
 use super::fork::{Born, Folder};
 use super::procfs;
 use crate::code::FunctionCode;
 use crate::environment::Environment;
+use crate::invocation::Context;
 use crate::log::{Lines, Tail};
 use crate::unit::{Exit, Launch, Program};
 use hob_core::fault::{Fault, Result};
@@ -49,6 +51,7 @@ pub(super) struct Child {
 struct Session {
     leader: Pid,
     reaped: Mutex<bool>,
+    account: Account,
 }
 
 impl Session {
@@ -57,6 +60,12 @@ impl Session {
         if !*reaped {
             let _ = kill_process_group(self.leader, signal);
         }
+    }
+
+    /// As [`Account::now_ns`].
+    fn cpu_ns(&self) -> Option<u64> {
+        let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
+        if *reaped { None } else { self.account.now_ns() }
     }
 }
 
@@ -67,7 +76,8 @@ pub(super) fn watch(
     launch: &Launch,
     environment: &Arc<Environment>,
 ) -> Result<Child> {
-    let session = Arc::new(Session { leader: born.pid, reaped: Mutex::new(false) });
+    let account = Account::new(born.pid, code.cpu.clone());
+    let session = Arc::new(Session { leader: born.pid, reaped: Mutex::new(false), account });
     let streams = || -> std::io::Result<(Option<ChildStdin>, ChildStdout, ChildStderr)> {
         let missing = || std::io::Error::other("a standard stream is missing");
         Ok((
@@ -94,7 +104,7 @@ pub(super) fn watch(
         session: Arc::clone(&session),
         born,
         began: Instant::now(),
-        deadline: launch.context.as_ref().map(|context| context.deadline),
+        context: launch.context.clone(),
         memory_bytes_max: code.spec.memory_bytes,
         pumped,
         exited,
@@ -131,7 +141,8 @@ struct Watcher {
     session: Arc<Session>,
     born: Born,
     began: Instant,
-    deadline: Option<Instant>,
+    /// The call that it serves, when it serves just one.
+    context: Option<Arc<Context>>,
     memory_bytes_max: u64,
     pumped: Vec<oneshot::Receiver<()>>,
     exited: watch::Sender<Option<Exit>>,
@@ -161,8 +172,8 @@ impl Watcher {
             }
         };
         let late = async {
-            match self.deadline {
-                Some(deadline) => sleep_until(deadline.into()).await,
+            match &self.context {
+                Some(context) => sleep_until(context.deadline.into()).await,
                 None => std::future::pending().await,
             }
         };
@@ -191,6 +202,7 @@ impl Watcher {
 
     fn session_exceeds(&self) -> bool {
         let processes = procfs::session(self.session.leader);
+        self.session.account.look(&processes);
         let total = |bytes: fn(i32) -> u64| processes.iter().map(|pid| bytes(*pid)).sum::<u64>();
         // Pages that a parent shares with its forked workers count once, which costs more to find out.
         total(procfs::resident_bytes) > self.memory_bytes_max
@@ -200,14 +212,18 @@ impl Watcher {
     /// Takes the child's exit status; from here on its number may be another's.
     fn reap(&mut self) -> Exit {
         let mut reaped = self.session.reaped.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = self.born.child.wait();
+        let status = account::reap(self.session.leader);
         *reaped = true;
         match status {
-            Ok(status) => match (status.code(), status.signal()) {
-                (Some(code), _) => Exit::Code(code),
-                (None, Some(signal)) => Exit::Signal(signal),
-                (None, None) => Exit::Code(-1),
-            },
+            Ok((status, spent_ns)) => {
+                self.session.account.end(spent_ns);
+                self.context.as_ref().inspect(|context| context.timing.spent(spent_ns));
+                match (status.code(), status.signal()) {
+                    (Some(code), _) => Exit::Code(code),
+                    (None, Some(signal)) => Exit::Signal(signal),
+                    (None, None) => Exit::Code(-1),
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, "cannot read a child's exit status");
                 Exit::Code(-1)
@@ -255,6 +271,10 @@ impl Program for Child {
 
     fn listening(&self) -> Vec<SocketAddr> {
         procfs::listening(self.session.leader)
+    }
+
+    fn cpu_ns(&self) -> Option<u64> {
+        self.session.cpu_ns()
     }
 
     fn last_lines(&self) -> Vec<String> {

@@ -14,6 +14,7 @@
 //!
 //! **Not here:** namespaces and system call filters; a program sees the machine's files as the node does.
 
+mod account;
 mod child;
 mod find;
 mod fork;

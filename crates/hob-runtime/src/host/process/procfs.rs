@@ -1,4 +1,4 @@
-//! What `/proc` says about processes: who belongs to an instance, how much memory, which ports.
+//! What `/proc` says about processes: who belongs to an instance, how much memory and time, which ports.
 //!
 //! **Why.** Without a cgroup of its own, an instance is known by its session, and a descendant that
 //! left the session by a variable that it inherited. Neither needs a privilege.
@@ -44,11 +44,45 @@ pub(super) fn session(leader: Pid) -> Vec<i32> {
     pids().filter(|pid| *pid == leader || session_of(*pid) == Some(leader)).collect()
 }
 
-/// Fields of `/proc/<pid>/stat` after the name, which may itself hold spaces and brackets:
-/// state, parent, group, session.
-fn session_of(pid: i32) -> Option<i32> {
+/// Fields of `/proc/<pid>/stat` after the name, which may itself hold spaces and brackets, from field
+/// `from` on (0: state, 1: parent, 2: group, 3: session, 11 to 14: times).
+fn stat<const N: usize>(pid: i32, from: usize) -> Option<[i64; N]> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(3)?.parse().ok()
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(from);
+    let mut found = [0; N];
+    for field in &mut found {
+        *field = fields.next()?.parse().ok()?;
+    }
+    Some(found)
+}
+
+fn session_of(pid: i32) -> Option<i32> {
+    let [session] = stat(pid, 3)?;
+    i32::try_from(session).ok()
+}
+
+/// Nanoseconds of one tick in which `/proc` counts processor time: `USER_HZ` is 100 wherever Hob runs.
+const TICK_NS: u64 = 10_000_000;
+
+fn ticks_ns(ticks: &[i64]) -> u64 {
+    ticks.iter().map(|ticks| u64::try_from(*ticks).unwrap_or_default().saturating_mul(TICK_NS)).sum()
+}
+
+/// Processor time of a process and the children that it has waited for, nanoseconds in steps of a tick; 0
+/// once it has ended.
+pub(super) fn spent_ns(pid: i32) -> u64 {
+    stat::<4>(pid, 11).map_or(0, |times| ticks_ns(&times))
+}
+
+/// Only that of the children.
+pub(super) fn reaped_ns(pid: i32) -> u64 {
+    stat::<2>(pid, 13).map_or(0, |times| ticks_ns(&times))
+}
+
+/// Whether a process has children, as far as the kernel says so quickly.
+pub(super) fn has_children(pid: Pid) -> bool {
+    let pid = pid.as_raw_nonzero();
+    std::fs::read(format!("/proc/{pid}/task/{pid}/children")).map_or(true, |children| !children.is_empty())
 }
 
 /// Resident memory of one process in bytes; 0 once it has ended.

@@ -19,6 +19,13 @@ pub(super) enum Calls {
     Many(Arc<Mutex<Vec<Arc<Context>>>>),
 }
 
+/// Who works in an instance.
+pub(super) enum Who {
+    Nobody,
+    One(Arc<Context>),
+    Several,
+}
+
 impl Calls {
     /// For an instance that is kept.
     pub(super) fn many() -> Self {
@@ -40,6 +47,38 @@ impl Calls {
                 calls.swap_remove(index);
             }
         }
+    }
+
+    /// Who works when an instance with many calls is polled now. Several are told at once that nobody
+    /// can say what each of them spends.
+    pub(super) fn who(&self) -> Who {
+        let Self::Many(calls) = self else { return self.only().map_or(Who::Nobody, Who::One) };
+        match calls.lock().unwrap_or_else(PoisonError::into_inner).as_slice() {
+            [] => Who::Nobody,
+            [call] => Who::One(Arc::clone(call)),
+            calls => {
+                calls.iter().for_each(|call| call.timing.shared());
+                Who::Several
+            }
+        }
+    }
+
+    /// So many nanoseconds were spent since it was asked who works (`before`); calls may have come and gone
+    /// in that time. Says who works now.
+    pub(super) fn spent(&self, before: &Who, cpu_ns: u64) -> Who {
+        let now = self.who();
+        match (before, &now) {
+            (Who::One(before), Who::One(after)) if !Arc::ptr_eq(before, after) => {
+                before.timing.shared();
+                after.timing.shared();
+            }
+            (Who::One(call), Who::Nobody | Who::One(_)) | (Who::Nobody, Who::One(call)) => {
+                call.timing.spent(cpu_ns);
+            }
+            (Who::One(call), Who::Several) | (Who::Several, Who::One(call)) => call.timing.shared(),
+            (Who::Nobody | Who::Several, Who::Nobody | Who::Several) => {}
+        }
+        now
     }
 
     /// The call that runs, if it is the only one.
@@ -87,6 +126,68 @@ impl Calls {
                 Some(Arc::clone(call))
             }
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Calls, Context};
+    use crate::invocation::{Origin, Timing, Trail};
+    use hob_core::fact::CallCause;
+    use hob_core::id::InvocationId;
+    use hob_core::name::{AppName, FunctionName, RevisionNumber};
+    use hob_core::trace::TraceContext;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    fn call() -> Arc<Context> {
+        Arc::new(Context {
+            id: InvocationId(1),
+            trace: TraceContext { trace_id: 1, span_id: 1, flags: 0 },
+            app: AppName::new("a").unwrap(),
+            revision: RevisionNumber(1),
+            function: FunctionName::new("f").unwrap(),
+            deadline: Instant::now(),
+            depth: 0,
+            hops: 0,
+            secure: false,
+            peer: None,
+            route: None,
+            origin: Origin::now(CallCause::Request),
+            timing: Timing::default(),
+            trail: Trail::default(),
+        })
+    }
+
+    /// Each letter is a call: a capital begins it, a small one ends it; `.` is a poll's begin, `!` its end,
+    /// which has spent a microsecond.
+    #[test]
+    fn only_a_call_that_was_alone_in_every_poll_is_charged() {
+        for (story, expected) in [
+            ("A.!a", [Some(1), None]),
+            ("A.!.!a", [Some(2), None]),
+            (".A!a", [Some(1), None]),
+            ("A.a!", [Some(1), None]),
+            ("A.!aB.!b", [Some(1), Some(1)]),
+            ("AB.!ab", [None, None]),
+            ("A.!B.ab!", [None, None]),
+            ("A.!.B!ab", [None, None]),
+            ("A.aB!b", [None, None]),
+            (".Aa!", [None, None]),
+            (".!", [None, None]),
+        ] {
+            let (calls, known) = (Calls::many(), [call(), call()]);
+            let mut before = None;
+            for step in story.chars() {
+                match step {
+                    '.' => before = Some(calls.who()),
+                    '!' => drop(calls.spent(&before.take().unwrap(), 1000)),
+                    'A' | 'B' => calls.begin(&known[usize::from(step == 'B')]),
+                    _ => calls.end(&known[usize::from(step == 'b')]),
+                }
+            }
+            assert_eq!(known.map(|call| call.timing.cpu_us()), expected, "{story}");
         }
     }
 }

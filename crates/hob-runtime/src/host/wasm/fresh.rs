@@ -16,6 +16,7 @@ use super::calls::Calls;
 use super::store::State;
 use super::{WasmUnit, failure, outgoing};
 use crate::body::Body;
+use crate::cpu;
 use crate::invocation::{Invocation, Reply};
 use crate::unit::Instance;
 use bytes::Bytes;
@@ -26,7 +27,7 @@ use http_body::Frame;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
@@ -84,10 +85,12 @@ impl Fresh {
         let (answer, set) = oneshot::channel();
         let out = store.data_mut().http().new_response_outparam(answer).map_err(Fault::internal)?;
 
-        let pre = self.pre.clone();
+        let (pre, call) = (self.pre.clone(), Arc::clone(&context));
         let guest = async move {
             let done = async {
+                let began = Instant::now();
                 let proxy = pre.instantiate_async(&mut store).await?;
+                call.timing.started(began.elapsed());
                 proxy.wasi_http_incoming_handler().call_handle(&mut store, request, out).await
             }
             .await;
@@ -95,7 +98,11 @@ impl Fresh {
         };
         let (unit, instance) = (Arc::clone(&self.unit), self.instance);
         let guest: Guest = Box::pin(async move {
-            match tokio::time::timeout_at(deadline, guest).await {
+            let tell = |cpu_ns| {
+                unit.code.cpu.add(cpu_ns);
+                context.timing.spent(cpu_ns);
+            };
+            match tokio::time::timeout_at(deadline, cpu::metered(guest, tell)).await {
                 Ok(Ok(())) => None,
                 Ok(Err((error, refused))) => {
                     unit.log_failure(instance, Some(&context), &error);

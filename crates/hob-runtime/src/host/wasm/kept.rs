@@ -14,9 +14,11 @@
 //! which breaks off by it is never taken for one that ended.
 
 use super::calls::Calls;
+use super::laps::Laps;
 use super::store::State;
 use super::{WasmUnit, failure, outgoing};
 use crate::body::Body;
+use crate::cpu;
 use crate::invocation::{Context, Invocation, Reply};
 use crate::unit::Instance;
 use bytes::Bytes;
@@ -58,6 +60,7 @@ struct Call {
 /// What the instance and its task know of each other.
 struct Status {
     calls: Calls,
+    laps: Laps,
     deadlines: Mutex<Vec<(u64, Instant)>>,
     next: AtomicU64,
     /// A call came or went.
@@ -120,7 +123,8 @@ impl Kept {
         let place = unit.place().await?;
         let mut wasi = unit.wasi(instance, &calls);
         let mut store = unit.component_store(&mut wasi, calls.clone(), place);
-        let begun = tokio::time::timeout(unit.code.spec.timeout(), pre.instantiate_async(&mut store)).await;
+        let begin = cpu::metered(pre.instantiate_async(&mut store), |spent_ns| unit.code.cpu.add(spent_ns));
+        let begun = tokio::time::timeout(unit.code.spec.timeout(), begin).await;
         let service = match begun {
             Ok(Ok(service)) => service,
             Ok(Err(error)) => {
@@ -130,6 +134,7 @@ impl Kept {
             Err(_) => return Err(failure::timeout(&unit.code)),
         };
         let status = Arc::new(Status {
+            laps: Laps::new(calls.clone(), unit.code.cpu.clone()),
             calls,
             deadlines: Mutex::default(),
             next: AtomicU64::new(0),
@@ -251,6 +256,7 @@ async fn live(
         let events = store.run_concurrent(async |accessor: &Accessor<State>| {
             serve(accessor, &service, &mut inbox, &status, &unit).await
         });
+        let events = status.laps.run(events);
         tokio::select! {
             biased;
             served = events => served.and_then(|served| served).map_err(Some),
@@ -323,6 +329,7 @@ async fn handle(
             Err(failure::bad_response(&unit.code, format_args!("answered with the error `{error}`")))
         }
     };
+    call.ticket.status.laps.lap();
     // A caller that has gone needs no answer.
     let _ = call.answer.send(answer);
     drop(call.ticket);

@@ -19,6 +19,7 @@ mod failure;
 mod fresh;
 mod inspect;
 mod kept;
+mod laps;
 mod linker;
 mod outgoing;
 mod pipe;

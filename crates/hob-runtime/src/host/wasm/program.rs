@@ -9,6 +9,7 @@ use super::check::Runnable;
 use super::pipe::{PipeReader, PipeWriter, pipe};
 use super::store::Place;
 use super::{WasmUnit, failure, store};
+use crate::cpu;
 use crate::invocation::Context;
 use crate::unit::{Exit, Launch, Program};
 use hob_core::fault::Result;
@@ -110,7 +111,11 @@ struct Guest {
 
 impl Guest {
     async fn run(&self, unit: &WasmUnit, wasi: WasiCtxBuilder, place: Place) -> Exit {
-        let work = self.execute(unit, wasi, place);
+        let tell = |cpu_ns| {
+            unit.code.cpu.add(cpu_ns);
+            self.context.as_ref().inspect(|context| context.timing.spent(cpu_ns));
+        };
+        let work = cpu::metered(self.execute(unit, wasi, place), tell);
         let ended = match &self.context {
             Some(context) => match tokio::time::timeout_at(context.deadline.into(), work).await {
                 Ok(ended) => ended,

@@ -41,6 +41,7 @@ fn code(egress: Option<Vec<String>>) -> FunctionCode {
             settings: serde_json::Map::new(),
         },
         dir: std::path::PathBuf::new(),
+        cpu: Default::default(),
     }
 }
 

@@ -1,0 +1,25 @@
+//! The operation that says why.
+
+use super::{Ask, Control, Handled, Operation, Payload, json, query};
+use hob_core::wire::{Story, WhyQuery};
+use http::StatusCode;
+use std::sync::Arc;
+
+pub(super) static OPERATIONS: &[Operation] = &[Operation {
+    id: "why.ask",
+    method: Some("GET"),
+    path: "/v1/why",
+    summary: "Says why something did or did not happen: by an id, or by what somebody expected.",
+    query: Some(<WhyQuery as schemars::JsonSchema>::json_schema),
+    request: Payload::None,
+    response: Payload::Json(|schemas| schemas.subschema_for::<Story>()),
+    status: 200,
+    handle: ask,
+}];
+
+fn ask(control: Arc<Control>, ask: Ask) -> Handled {
+    Box::pin(async move {
+        let asked: WhyQuery = query::read(ask.request.uri())?;
+        json(StatusCode::OK, &control.why.ask(asked).await?)
+    })
+}
