@@ -3,7 +3,7 @@
 use super::asset::{ICON, SCRIPT, STYLE};
 use super::visit::{Content, Visit};
 use super::{PAGES, Page};
-use crate::dashboard::part::text::plain;
+use crate::dashboard::part::text::{plain, sentence};
 use hob_core::fault::Fault;
 use maud::{DOCTYPE, Markup, html};
 
@@ -58,8 +58,8 @@ pub(super) fn failure(fault: &Fault) -> Content {
     let summary = fault.code().summary();
     Content::new("That did not work").still(html! {
         section class="story bad" {
-            p class="reason" { (plain(fault.message())) }
-            @if let Some(hint) = fault.hint_text() { p class="fix" { (plain(hint)) } }
+            p class="reason" { (sentence(fault.message())) }
+            @if let Some(hint) = fault.hint_text() { p class="fix" { (sentence(hint)) } }
             p class="muted" { code { (fault.code()) } " · " (summary) }
         }
     })

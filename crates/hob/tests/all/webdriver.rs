@@ -43,12 +43,18 @@ impl Browser {
             let line = line.ok()?;
             line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok()
         });
-        let mut browser =
-            Self { driver, port: port.unwrap(), session: String::new(), _profile: profile };
+        let mut browser = Self { driver, port: port.unwrap(), session: String::new(), _profile: profile };
         // Nobody reads what else the driver says.
         std::thread::spawn(move || lines.for_each(drop));
-        let args = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-            "--no-first-run", "--disable-background-networking", "--force-color-profile=srgb"];
+        let args = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--force-color-profile=srgb",
+        ];
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "browserName": "chrome",
             "goog:chromeOptions": { "args": args },

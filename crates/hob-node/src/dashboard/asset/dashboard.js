@@ -132,15 +132,17 @@
     const text = body.dataset.filtered ? wanted(body) : "";
     made.forEach((row) => { row.hidden = !fits(row, text); if (!fresh) row.classList.add("fresh"); });
     const up = body.dataset.rows === "prepend";
+    const isNews = !fresh || body.rows.length === 0;
     if (fresh) body.replaceChildren();
     if (up) body.prepend(...made.reverse()); else body.append(...made);
     while (body.rows.length > ROWS_MAX) (up ? body.lastElementChild : body.firstElementChild).remove();
     const empty = $("[data-empty]");
     if (empty) empty.hidden = true;
     const news = $("[data-news]");
-    if (news && !fresh) news.textContent = made.length === 1 ? "One new event" : `${made.length} new events`;
+    if (news && isNews) news.textContent = made.length === 1 ? "One new event" : `${made.length} new events`;
     if (scroll && (atEnd || fresh)) scroll.scrollTop = scroll.scrollHeight;
     fresh = false;
+    document.body.dataset.listed = "yes";
   };
   const at = document.body.dataset.at;
   const button = $("[data-live-switch]");

@@ -66,7 +66,7 @@ async fn page(visit: &Visit, result: Markup) -> Result<Content> {
         content = content.live("story", story::story(told));
     }
     Ok(content
-        .live("tried", tried(&facts, &on))
+        .live("tried", tried(&facts, event.sequence, &on))
         .still(about(&event))
         .still(again(visit, &topic, &sequence, &apps, &result)))
 }
@@ -109,14 +109,14 @@ fn cause(stored: &StoredEvent) -> Markup {
 }
 
 /// Every subscription of the topic, and what each made of the event.
-fn tried(facts: &[Fact], on: &[SubscriptionInfo]) -> Markup {
+fn tried(facts: &[Fact], sequence: u64, on: &[SubscriptionInfo]) -> Markup {
     html! {
         section aria-labelledby="tried-head" {
             h2 id="tried-head" { "Subscriptions that were tried" }
             @if on.is_empty() { p class="muted" { "The topic has none." } } @else {
                 ul class="problems" {
                     @for one in on {
-                        @let (verdict, word, text) = became(facts, one);
+                        @let (verdict, word, text) = became(facts, sequence, one);
                         li {
                             (mark(verdict, word))
                             a href=(join(&["subscriptions", one.app.as_str(), one.name.as_str()])) { (one.app) "/" (one.name) }
@@ -130,7 +130,7 @@ fn tried(facts: &[Fact], on: &[SubscriptionInfo]) -> Markup {
 }
 
 /// What a subscription made of an event, by the last fact about both.
-fn became(facts: &[Fact], one: &SubscriptionInfo) -> (Verdict, &'static str, String) {
+fn became(facts: &[Fact], sequence: u64, one: &SubscriptionInfo) -> (Verdict, &'static str, String) {
     for fact in facts.iter().rev() {
         match &fact.what {
             What::Call(call) if call.app == one.app => {
@@ -178,6 +178,10 @@ fn became(facts: &[Fact], one: &SubscriptionInfo) -> (Verdict, &'static str, Str
     }
     if one.paused {
         return (Verdict::Waiting, "paused", "it delivers nothing until it is resumed".to_owned());
+    }
+    if one.cursor > sequence {
+        let text = "it was delivered or passed over; no fact about that is kept".to_owned();
+        return (Verdict::Good, "settled", text);
     }
     (Verdict::Unknown, "unknown", "no fact is kept about this event and this subscription".to_owned())
 }

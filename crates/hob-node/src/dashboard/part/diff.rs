@@ -43,7 +43,8 @@ pub(in crate::dashboard) fn diff(before: &Value, after: &Value) -> Vec<Change> {
 
 fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
     match value {
-        Value::Object(members) if !members.is_empty() => {
+        // An empty table is the same as none.
+        Value::Object(members) => {
             for (name, value) in members {
                 let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 flatten(&below, value, into);
@@ -68,7 +69,7 @@ mod tests {
     fn only_what_differs_is_listed_and_no_secret_is() {
         let before = json!({ "functions": { "a": { "timeout_ms": 1, "env": { "KEY": "old", "GONE": "x" }, "run": ["x"] } },
             "routes": [{ "route": "GET /", "function": "a" }] });
-        let after = json!({ "functions": { "a": { "timeout_ms": 2, "env": { "KEY": "new" }, "run": ["x"] }, "b": {} },
+        let after = json!({ "functions": { "a": { "timeout_ms": 2, "env": { "KEY": "new" }, "run": ["x"] }, "b": { "host": "wasm", "env": {} } },
             "routes": [{ "route": "GET /", "function": "a" }] });
         let lines: Vec<String> = diff(&before, &after)
             .iter()
@@ -83,7 +84,7 @@ mod tests {
                 "functions.a.env.GONE: •••• → -",
                 "functions.a.env.KEY: •••• → ••••",
                 "functions.a.timeout_ms: 1 → 2",
-                "functions.b: - → {}",
+                "functions.b.host: - → wasm",
             ]
         );
         assert!(diff(&before, &before).is_empty());

@@ -45,8 +45,8 @@ pub(in crate::dashboard) fn event(stored: &StoredEvent) -> Markup {
         tr {
             td class="number" { a href=(join(&["topics", stored.topic.as_str(), &sequence])) { (sequence) } }
             td class="at" { (clock(stored.published_ms)) }
-            td { (short(attribute(event, "type"), 60)) }
-            td { (short(attribute(event, "source"), 60)) }
+            td class="name" { (short(attribute(event, "type"), 80)) }
+            td class="name" { (short(attribute(event, "source"), 80)) }
             td class="line" { (short(&data.unwrap_or_default(), 200)) }
         }
     }

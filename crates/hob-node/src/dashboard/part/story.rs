@@ -1,7 +1,7 @@
 //! A story: the reason first, then what mends it, then the path as a tree with times.
 
 use super::mark::{class, mark, owner, word};
-use super::text::{clock, plain, took};
+use super::text::{clock, plain, sentence, took};
 use crate::dashboard::api::{encoded, join};
 use hob_core::wire::{Step, Story, Verdict};
 use maud::{Markup, html};
@@ -10,8 +10,8 @@ use maud::{Markup, html};
 pub(in crate::dashboard) fn story(story: &Story) -> Markup {
     html! {
         section class={ "story " (class(story.verdict)) } aria-label="Why" {
-            p class="reason" { (mark(story.verdict, word(story.verdict))) " " (plain(&story.reason)) }
-            @if let Some(fix) = &story.fix { p class="fix" { (plain(fix)) } }
+            p class="reason" { (mark(story.verdict, word(story.verdict))) " " (sentence(&story.reason)) }
+            @if let Some(fix) = &story.fix { p class="fix" { strong { "Fix: " } (sentence(fix)) } }
             @if story.owner.is_some() || story.code.is_some() || story.trace.is_some() {
                 dl class="facts" {
                     @if let Some(who) = story.owner { div { dt { "Who has to act" } dd { (owner(who)) } } }
@@ -48,8 +48,8 @@ fn steps(all: &[Step]) -> Markup {
                         span class="hidden" { (word(step.verdict)) ": " }
                         span class="what" {
                             @if let Some(id) = &step.id {
-                                a href={ "/why?ask=" (encoded(id)) } { (plain(&step.text)) }
-                            } @else { (plain(&step.text)) }
+                                a href={ "/why?ask=" (encoded(id)) } { (sentence(&step.text)) }
+                            } @else { (sentence(&step.text)) }
                         }
                         @if let Some(us) = step.took_us { span class="took" { (took(us)) } }
                         @if let Some(time_ms) = step.time_ms { span class="at" { (clock(time_ms)) } }

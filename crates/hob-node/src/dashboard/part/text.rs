@@ -26,6 +26,17 @@ fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
+/// A sentence as Hob writes them: what stands in backticks is code.
+pub(in crate::dashboard) fn sentence(text: &str) -> Markup {
+    let shown = plain(text);
+    let pieces: Vec<&str> = shown.split('`').collect();
+    // A backtick without its fellow stands for itself.
+    if pieces.len() % 2 == 0 {
+        return html! { (shown) };
+    }
+    html! { @for (at, piece) in pieces.iter().enumerate() { @if at % 2 == 1 { code { (piece) } } @else { (piece) } } }
+}
+
 /// The same on one line of at most so many characters, with `…` where some are missing.
 pub(in crate::dashboard) fn short(text: &str, characters: usize) -> String {
     let start: String = text.chars().take(characters + 1).collect();
@@ -115,7 +126,7 @@ pub(in crate::dashboard) fn cut(text: &str) -> std::borrow::Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{count, counted, plain, short, took};
+    use super::{count, counted, plain, sentence, short, took};
 
     #[test]
     fn text_of_strangers_hides_nothing() {
@@ -128,6 +139,13 @@ mod tests {
         }
         assert_eq!((short("abcdef", 6), short("abcdefg", 6)), ("abcdef".into(), "abcde…".into()));
         assert_eq!(short("a\nb", 9), "a b");
+    }
+
+    #[test]
+    fn what_stands_in_backticks_is_code_and_nothing_else_is() {
+        for (text, html) in [("a `b<i>` c", "a <code>b&lt;i&gt;</code> c"), ("`a", "`a"), ("", "")] {
+            assert_eq!(sentence(text).into_string(), html);
+        }
     }
 
     #[test]
