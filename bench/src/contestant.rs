@@ -104,10 +104,17 @@ pub(crate) struct Hob {
 impl Hob {
     /// A node without any app.
     pub(crate) fn start(plan: &Plan) -> Result<Self> {
+        Self::start_with(plan, &[])
+    }
+
+    /// The same with more flags for `hob serve`.
+    pub(crate) fn start_with(plan: &Plan, flags: &[&str]) -> Result<Self> {
         let folder = TempDir::with_prefix("hob-bench-")?;
         let data = plan.folder_on_disk()?;
         let control = Control::new(folder.path().join("control.sock"));
-        let server = Server::start(serve(plan, data.path(), &control))?;
+        let mut command = serve(plan, data.path(), &control);
+        command.args(flags);
+        let server = Server::start(command)?;
         Ok(Self { server, control, plan: plan.clone(), folder, data })
     }
 

@@ -16,17 +16,17 @@ use tempfile::TempDir;
 /// The server that the others are measured against: the first one.
 const LIMIT: usize = 0;
 
-struct Contestant<'a> {
-    name: String,
-    server: &'a Server,
-    target: Arc<Target>,
+pub(crate) struct Contestant<'a> {
+    pub(crate) name: String,
+    pub(crate) server: &'a Server,
+    pub(crate) target: Arc<Target>,
 }
 
 /// One contestant in one round.
-struct Turn {
-    requests_per_second: f64,
-    cpu_us: f64,
-    outcome: Outcome,
+pub(crate) struct Turn {
+    pub(crate) requests_per_second: f64,
+    pub(crate) cpu_us: f64,
+    pub(crate) outcome: Outcome,
 }
 
 pub(crate) async fn run(plan: &Plan) -> Result<Vec<LoadRow>> {
@@ -62,7 +62,11 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<LoadRow>> {
 }
 
 /// For every round, every contestant's turn, in the contestants' order.
-async fn rounds(plan: &Plan, contestants: &[Contestant<'_>], connections: usize) -> Result<Vec<Vec<Turn>>> {
+pub(crate) async fn rounds(
+    plan: &Plan,
+    contestants: &[Contestant<'_>],
+    connections: usize,
+) -> Result<Vec<Vec<Turn>>> {
     let mut rounds = Vec::new();
     for round in 0..plan.rounds {
         let mut turns: Vec<Option<Turn>> = contestants.iter().map(|_| None).collect();

@@ -5,7 +5,7 @@
 //! limit of the same rounds: what hyper does when it runs no function at all.
 //!
 //! **How.** One module per scenario ([`load`], [`cold`], [`burst`], [`memory`], and for events [`events`],
-//! [`deliver`], [`backlog`], [`growth`]); [`server`] starts and measures a process, [`contestant`] knows the
+//! [`deliver`], [`backlog`], [`growth`]; [`facts`] for what telemetry costs); [`server`] starts and measures a process, [`contestant`] knows the
 //! servers, [`client`] sends requests and [`publish`] events, both check every reply, [`report`] prints the
 //! tables.
 //!
@@ -19,6 +19,7 @@ mod contestant;
 mod control;
 mod deliver;
 mod events;
+mod facts;
 mod growth;
 mod histogram;
 mod hyper_server;
@@ -84,6 +85,7 @@ async fn run(plan: &Plan) -> Result<()> {
             Scenario::Deliver => report.deliver = deliver::run(plan).await?,
             Scenario::Backlog => report.backlog = backlog::run(plan).await?,
             Scenario::Growth => report.growth = growth::run(plan).await?,
+            Scenario::Facts => report.facts = facts::run(plan).await?,
         }
         report::line(&report.table(*scenario));
     }

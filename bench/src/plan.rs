@@ -69,6 +69,8 @@ pub(crate) enum Scenario {
     Backlog,
     /// The price of a publication while a topic grows to 10,000,000 events.
     Growth,
+    /// What counting and facts cost on the way of a call.
+    Facts,
 }
 
 /// `nats-server`, and which one.

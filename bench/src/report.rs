@@ -35,6 +35,7 @@ pub(crate) struct Report {
     pub(crate) deliver: Vec<DeliverRow>,
     pub(crate) backlog: Vec<BacklogRow>,
     pub(crate) growth: Vec<GrowthRow>,
+    pub(crate) facts: Vec<FactsRow>,
 }
 
 /// One server at one number of connections; medians of the rounds.
@@ -99,6 +100,22 @@ pub(crate) struct MemoryRow {
     pub(crate) failed: u64,
 }
 
+/// One function with and without telemetry; medians of the rounds.
+#[derive(Debug, Serialize)]
+pub(crate) struct FactsRow {
+    pub(crate) function: String,
+    pub(crate) connections: usize,
+    pub(crate) on_per_second: f64,
+    pub(crate) off_per_second: f64,
+    pub(crate) share_of_off: f64,
+    pub(crate) on_cpu_us: f64,
+    pub(crate) off_cpu_us: f64,
+    pub(crate) cpu_of_off: f64,
+    pub(crate) correct: u64,
+    pub(crate) failed: u64,
+    pub(crate) first_failure: Option<String>,
+}
+
 impl Report {
     pub(crate) fn new(plan: &Plan) -> Self {
         Self {
@@ -118,6 +135,7 @@ impl Report {
             deliver: Vec::new(),
             backlog: Vec::new(),
             growth: Vec::new(),
+            facts: Vec::new(),
         }
     }
 
@@ -145,6 +163,7 @@ impl Report {
             Scenario::Deliver => bus::deliver_table(&self.deliver),
             Scenario::Backlog => bus::backlog_table(&self.backlog),
             Scenario::Growth => bus::growth_table(&self.growth),
+            Scenario::Facts => facts_table(&self.facts),
         }
     }
 
@@ -177,6 +196,7 @@ impl Report {
     /// Fails when any reply was missing or wrong: then the figures mean nothing.
     pub(crate) fn complete(&self) -> Result<()> {
         let load = self.load.iter().map(|row| (&row.server, row.failed, &row.first_failure));
+        let facts = self.facts.iter().map(|row| (&row.function, row.failed, &row.first_failure));
         let burst = self.burst.iter().map(|row| (&row.server, row.failed, &row.first_failure));
         let cold = self.cold.iter().map(|row| (&row.server, row.failed as u64, &row.first_failure));
         let memory = self.memory.iter().map(|row| (&row.state, row.failed, &None));
@@ -186,7 +206,7 @@ impl Report {
         let pending = self.backlog.iter().map(|row| (&backlog, row.failed, &None));
         let growing = self.growth.iter().map(|row| (&growth, row.failed, &None));
         let of_bus = events.chain(deliver).chain(pending).chain(growing);
-        let mut all = load.chain(burst).chain(cold).chain(memory).chain(of_bus);
+        let mut all = load.chain(facts).chain(burst).chain(cold).chain(memory).chain(of_bus);
         match all.find(|(_, failed, _)| *failed > 0) {
             None => Ok(()),
             Some((server, failed, why)) => {
@@ -204,7 +224,7 @@ fn concerns(scenario: Scenario, skipped: &str) -> bool {
             skipped.starts_with("wasmtime")
         }
         Scenario::Events => skipped.starts_with("NATS"),
-        Scenario::Deliver | Scenario::Backlog | Scenario::Growth => false,
+        Scenario::Deliver | Scenario::Backlog | Scenario::Growth | Scenario::Facts => false,
     }
 }
 
@@ -219,6 +239,7 @@ fn title(scenario: Scenario) -> &'static str {
         Scenario::Deliver => "Delivery",
         Scenario::Backlog => "Backlog",
         Scenario::Growth => "Growth",
+        Scenario::Facts => "Facts",
     }
 }
 
@@ -290,6 +311,39 @@ fn burst_table(rows: &[BurstRow]) -> String {
         ]
     });
     markdown(&head, cells.collect())
+}
+
+fn facts_table(rows: &[FactsRow]) -> String {
+    let head = [
+        "function",
+        "connections",
+        "on req/s",
+        "off req/s",
+        "on ÷ off",
+        "on CPU µs",
+        "off CPU µs",
+        "CPU ÷ off",
+        "correct",
+        "wrong",
+    ];
+    let body = rows.iter().map(|row| {
+        vec![
+            row.function.clone(),
+            row.connections.to_string(),
+            format!("{:.0}", row.on_per_second),
+            format!("{:.0}", row.off_per_second),
+            format!("{:.3}", row.share_of_off),
+            format!("{:.1}", row.on_cpu_us),
+            format!("{:.1}", row.off_cpu_us),
+            format!("{:.3}", row.cpu_of_off),
+            row.correct.to_string(),
+            row.failed.to_string(),
+        ]
+    });
+    let table = markdown(&head, body.collect());
+    format!(
+        "{table}\n`off` is `hob serve --no-facts`: nothing is counted, no fact is made. Aim: `on ÷ off` of at least 0.9.\n"
+    )
 }
 
 fn memory_table(rows: &[MemoryRow]) -> String {

@@ -34,6 +34,7 @@ fn every_scenario_runs_and_every_reply_is_right() {
         ("deliver", 4),
         ("backlog", 2),
         ("growth", 3),
+        ("facts", 4),
     ] {
         assert!(report[scenario].as_array().is_some_and(|rows| rows.len() >= least), "{scenario}: {report}");
     }

@@ -39,6 +39,8 @@ pub enum Reach {
     Loopback,
     /// This address.
     Only(IpAddr),
+    /// Any address: for what the node's owner has named, never for a function.
+    Any,
 }
 
 /// Why a name is refused before it is resolved.
@@ -84,6 +86,7 @@ impl Reach {
             Self::Private => is_public(address) || is_private(address),
             Self::Loopback => canonical(address).is_loopback(),
             Self::Only(only) => canonical(only) == canonical(address),
+            Self::Any => true,
         }
     }
 }

@@ -9,18 +9,27 @@
 //!
 //! **Not here:** anything that waits. Waiting is `hob-node`'s and `hob-runtime`'s work.
 
+pub mod alert;
+pub mod bill;
+pub mod budget;
+pub mod certificate;
 pub mod code;
+pub mod cost;
 pub mod digest;
 pub mod egress;
 pub mod event;
 pub mod fact;
 pub mod fault;
 pub mod filter;
+pub mod forecast;
 pub mod id;
 pub mod limit;
+pub mod log_line;
 pub mod manifest;
+pub mod measure;
 pub mod name;
 pub mod near;
+pub mod otlp;
 pub mod port;
 pub mod random;
 pub mod rollout;
@@ -33,5 +42,6 @@ pub mod trace;
 pub mod trigger;
 pub mod unit;
 pub mod usage;
+pub mod watch;
 pub mod why;
 pub mod wire;

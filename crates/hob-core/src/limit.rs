@@ -184,8 +184,43 @@ pub const LOG_LINE_BYTES_MAX: usize = 64 << 10;
 pub const LOG_BYTES_PER_SECOND: u64 = 1 << 20;
 /// Lines of an instance's output that are kept for the message when it fails.
 pub const LOG_TAIL_LINES: usize = 5;
+/// Fields of one structured log line, and attributes of one span; of more it is said how many are missing.
+pub const LOG_FIELDS_MAX: usize = 64;
+/// Name of one such field.
+pub const LOG_FIELD_NAME_BYTES_MAX: usize = 128;
+/// Value of one such field; what is longer is cut and marked.
+pub const LOG_FIELD_BYTES_MAX: usize = 4 << 10;
+/// How long after a call what its instance prints is still taken for the call's, unless another has begun.
+pub const LOG_AFTER_CALL: Duration = Duration::from_millis(100);
 /// Log records that a node keeps in memory.
 pub const LOG_RECORDS_KEPT: usize = 20_000;
+/// Their texts and fields together; of long records fewer are kept.
+pub const LOG_BYTES_KEPT: u64 = 64 << 20;
+
+/// Alert rules of one app.
+pub const ALERTS_PER_APP_MAX: usize = 100;
+/// Longest time for which a value has to be bad before somebody is told.
+pub const ALERT_FOR_CEILING: Duration = Duration::from_secs(24 * 3600);
+/// How long a value has to be bad, unless the rule says otherwise.
+pub const ALERT_FOR_DEFAULT: Duration = Duration::from_secs(60);
+/// A value has to be good for this long, at least, before an alert is taken back.
+pub const ALERT_CLEAR_MIN: Duration = Duration::from_secs(60);
+/// How often budgets and alert rules are looked at.
+pub const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+/// The time over which shares and percentiles are measured for alerts.
+pub const WATCH_WINDOW: Duration = Duration::from_secs(60);
+/// The time over which crashes and failed starts are counted for alerts: several of the longest pauses between starts.
+pub const CRASH_WINDOW: Duration = Duration::from_secs(300);
+/// Crashes and failed starts of one function within that time, above which the node tells of them by itself.
+pub const CRASHES_TOLD_ABOVE: u64 = 2;
+/// Time that the gateway's certificate is still valid, below which the node tells of it by itself.
+pub const CERTIFICATE_LEFT_MIN: Duration = Duration::from_secs(14 * 24 * 3600);
+/// Percent of the data folder's disk that are free, below which the node tells of it by itself.
+pub const DISK_FREE_PERCENT_MIN: u64 = 5;
+/// Percentages of one budget at which somebody is told.
+pub const BUDGET_ALERTS_MAX: usize = 10;
+/// Longest wait before an event is tried again that a spent budget holds up, so that a raised one is noticed.
+pub const BUDGET_RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// How long a link that signs in to the dashboard is good for.
 pub const DASHBOARD_LINK_TIMEOUT: Duration = Duration::from_secs(300);
@@ -363,6 +398,42 @@ pub const FACTS_FOLLOWED_MAX: usize = 4096;
 pub const FACTS_LISTED_MAX: usize = 10_000;
 /// Calls to the world outside that are kept of one call.
 pub const FACTS_OUTSIDE_MAX: usize = 32;
+/// One request with spans or log records of a function (OpenTelemetry protocol).
+pub const OTLP_BODY_BYTES_MAX: usize = 4 << 20;
+/// Spans or log records of one such request; of more it is said how many were rejected.
+pub const OTLP_ITEMS_MAX: usize = 2048;
+/// How deep the values of attributes may be nested.
+pub const OTLP_DEPTH_MAX: usize = 8;
+/// Such requests that are decoded at a time: a small message can be a large value.
+pub const OTLP_DECODED_MAX: usize = 4;
+/// Spans of one function that are kept in a second.
+pub const OTLP_SPANS_PER_SECOND: u32 = 1000;
+/// Spans, or log records, that wait to be exported; what comes above this is dropped and counted.
+pub const OTLP_QUEUED_MAX: usize = 8192;
+/// Their bytes, as far as they can be reckoned.
+pub const OTLP_QUEUED_BYTES_MAX: usize = 32 << 20;
+/// Bytes after which no more are added to one exported request.
+pub const OTLP_BATCH_BYTES_MAX: usize = 2 << 20;
+/// Spans, or log records, of one exported request.
+pub const OTLP_BATCH_MAX: usize = 512;
+/// How long a span or log record may wait to be exported with others.
+pub const OTLP_BATCH_WAIT: Duration = Duration::from_secs(2);
+/// How often metrics are exported.
+pub const OTLP_METRICS_INTERVAL: Duration = Duration::from_secs(60);
+/// Time in which a collector has to answer.
+pub const OTLP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after the first request that a collector could not take; doubles with each further one.
+pub const OTLP_BACKOFF_MIN: Duration = Duration::from_secs(1);
+/// Longest such pause, and longest `Retry-After` that is honoured.
+pub const OTLP_BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// How long one batch is tried before it is dropped and counted.
+pub const OTLP_GIVE_UP: Duration = Duration::from_secs(300);
+/// What is read of a collector's answer.
+pub const OTLP_ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Time that a stopping node gives its export to send what waits.
+pub const OTLP_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Failed attempts that are remembered to link the next attempt's span to.
+pub const OTLP_ATTEMPTS_MAX: usize = 10_000;
 
 /// Series of meters of one node: functions of revisions that were called. What is above is counted as
 /// the function `_other`.
@@ -401,3 +472,4 @@ const _: () = assert!(
 );
 const _: () = assert!(START_BACKOFF_MIN.as_millis() < START_BACKOFF_MAX.as_millis());
 const _: () = assert!(CONCURRENCY_DEFAULT_HTTP <= CONCURRENCY_CEILING);
+const _: () = assert!(OTLP_BATCH_MAX <= OTLP_QUEUED_MAX && OTLP_ITEMS_MAX <= OTLP_QUEUED_MAX);

@@ -10,9 +10,12 @@ use crate::digest::Digest;
 use crate::fact::{Fact, FactQuery};
 use crate::fault::Result;
 use crate::id::InvocationId;
+use crate::log_line::{self, Level};
 use crate::name::{AppName, FunctionName, RevisionNumber, TopicName};
+use crate::trace::{SpanId, TraceId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -311,6 +314,8 @@ pub enum Stream {
     Stderr,
     /// Hob, about the function (started, crashed, dropped lines).
     Platform,
+    /// Records that the function sends by itself (OpenTelemetry protocol).
+    Otlp,
 }
 
 /// One log line with everything that is known about its origin.
@@ -326,11 +331,50 @@ pub struct LogRecord {
     pub function: FunctionName,
     /// The instance, unique in a node's life.
     pub instance: u64,
-    /// The invocation, where it can be known (one call at a time in the instance).
+    /// The invocation, where it can be known: the only one that runs in the instance, or the one that the
+    /// line names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invocation: Option<InvocationId>,
+    /// The trace: that of the invocation, or the one that the line names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceId>,
+    /// The span of that trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span: Option<SpanId>,
     /// Where it came from.
     pub stream: Stream,
-    /// The text, without the line end, valid UTF-8, control characters made harmless.
+    /// How severe it is, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
+    /// The text, without the line end, valid UTF-8, control characters made harmless; of a JSON line its
+    /// message.
     pub text: String,
+    /// What else a JSON line says, values as text; harmless and bounded as well.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, String>,
+}
+
+impl LogRecord {
+    /// The same record with what its text says of itself: level, message, fields, and the span in the
+    /// invocation's trace, or in any where no invocation is known.
+    #[must_use]
+    pub fn understood(mut self) -> Self {
+        let line = log_line::read(std::mem::take(&mut self.text));
+        let named = |names: &[&str]| names.iter().find_map(|name| line.fields.get(*name));
+        let trace = named(&["trace_id", "traceId", "trace.id"]).and_then(|id| TraceId::parse(id));
+        if trace.is_some() && (self.trace.is_none() || self.trace == trace) {
+            let span = named(&["span_id", "spanId", "span.id"]).and_then(|id| SpanId::parse(id));
+            (self.trace, self.span) = (trace, span.or(self.span));
+        }
+        self.level = line.level;
+        self.text = line.text;
+        self.fields = line.fields;
+        self
+    }
+
+    /// How much it counts against the rate of its function, in bytes.
+    pub fn bytes(&self) -> u64 {
+        let fields = self.fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        (self.text.len() + fields) as u64
+    }
 }

@@ -10,6 +10,7 @@ use crate::digest::Digest;
 use crate::limit::CALL_ATTEMPTS_DEFAULT;
 use crate::name::{AppName, FunctionName, TopicName};
 use crate::trigger::{RetrySpec, Triggers};
+use crate::watch::Watch;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -28,6 +29,9 @@ pub struct AppSpec {
     /// What else causes calls.
     #[serde(default, skip_serializing_if = "Triggers::is_empty")]
     pub triggers: Triggers,
+    /// Budgets and alerts.
+    #[serde(default, skip_serializing_if = "Watch::is_empty")]
+    pub watch: Watch,
 }
 
 impl AppSpec {

@@ -15,13 +15,14 @@ use crate::entrance::Entrances;
 use crate::gateway::forward;
 use crate::gateway::routing::host_name;
 use crate::identity;
+use crate::intake::{Intake, Telling};
 use crate::live::{Live, LiveRevision};
 use crate::problem::{self, Form};
 use bytes::Bytes;
 use hob_core::code::Code;
 use hob_core::fact::{CallCause, Failure, Outside};
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::CALL_DEPTH_MAX;
+use hob_core::limit::{CALL_DEPTH_MAX, OTLP_BODY_BYTES_MAX};
 use hob_core::name::{AppName, FunctionName, TopicName};
 use hob_core::port::{BoxFuture, Durability};
 use hob_core::trace::SpanId;
@@ -47,12 +48,15 @@ use tokio::net::TcpStream;
 const INTERNAL: &str = ".internal";
 /// The name of the bus among them: `http://bus.internal/<topic>`.
 const BUS: &str = "bus";
+/// The name of the place for telemetry among them: `http://telemetry.internal/v1/traces`.
+const TELEMETRY: &str = "telemetry";
 
 /// Takes the calls of functions.
 pub(crate) struct Dispatcher {
     live: Arc<Live>,
     bus: Arc<Bus>,
     entrances: Arc<Entrances>,
+    intake: Intake,
     external: External,
 }
 
@@ -88,9 +92,10 @@ impl Dispatcher {
         live: Arc<Live>,
         bus: Arc<Bus>,
         entrances: Arc<Entrances>,
+        intake: Intake,
         external: External,
     ) -> Arc<Self> {
-        Arc::new(Self { live, bus, entrances, external })
+        Arc::new(Self { live, bus, entrances, intake, external })
     }
 
     /// The way to the world, for what the node sends in a function's name.
@@ -150,6 +155,13 @@ impl Dispatcher {
                 answer.unwrap_or_else(|fault| problem::respond(&fault, id.map(|id| id.to_string()), form))
             );
         }
+        if name == TELEMETRY {
+            let form = Form::of(request.headers());
+            let telling = Telling::of(request.method(), request.uri().path(), request.headers());
+            let instance = caller.context.as_ref().and_then(|context| context.trail.instance());
+            let told = self.tell(&caller.code, instance, telling, request.into_body()).await;
+            return Ok(told.unwrap_or_else(|fault| problem::respond(&fault, None, form)));
+        }
         let depth = caller.context.as_ref().map_or(0, |context| context.depth) + 1;
         let target = self.named(&caller.code, name)?;
         if depth > CALL_DEPTH_MAX {
@@ -167,6 +179,27 @@ impl Dispatcher {
         };
         let cause = Cause { context: caller.context, hops: caller.hops, headers: HeaderMap::new(), why };
         Ok(call(target, cause, request).await)
+    }
+
+    /// Takes what a function tells of itself.
+    ///
+    /// # Errors
+    /// Those of [`Telling::of`], and `HOB-0405` for a body that is too large.
+    pub(crate) async fn tell(
+        &self,
+        code: &FunctionCode,
+        instance: Option<u64>,
+        telling: Result<Telling>,
+        body: Body,
+    ) -> Result<Reply> {
+        let telling = telling?;
+        let (body, _room) =
+            self.bus.collect(body, OTLP_BODY_BYTES_MAX).await.map_err(|fault| match fault.code() {
+                Code::EventTooLarge => Fault::new(Code::BodyTooLarge, fault.message())
+                    .hint("send fewer spans or records at once"),
+                _ => fault,
+            })?;
+        Ok(self.intake.take(code, instance, telling, body).await)
     }
 
     /// Publishes the events of a function's request.

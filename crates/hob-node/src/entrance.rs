@@ -1,7 +1,7 @@
 //! The ways of child processes into the node: one secret per instance, and the calls that run in it.
 //!
 //! **Why.** A child calls other functions through an HTTP proxy on loopback, which any local process can
-//! reach. So each instance has a secret of its own, which says which function calls; and the calls that
+//! reach, and tells its telemetry there. So each instance has a secret of its own, which says which function calls; and the calls that
 //! run in the instance say in which invocation.
 //!
 //! **Not here:** the proxy's listener ([`crate::proxy`]).
@@ -39,16 +39,30 @@ impl Entrances {
     pub(crate) fn open(self: &Arc<Self>, code: &Arc<FunctionCode>, instance: u64) -> Option<ProxyEntry> {
         let secret = identity::secret();
         let url = format!("http://{instance}:{secret}@127.0.0.1:{}", self.port);
+        let telemetry = format!("http://127.0.0.1:{}/{instance}-{secret}", self.port);
         let entrance = Arc::new(Entrance { secret, code: Arc::clone(code), running: Mutex::default() });
         lock(&self.open).insert(instance, Arc::clone(&entrance));
         let guard = Guard { entrances: Arc::clone(self), instance };
-        Some(ProxyEntry { url, running: entrance, guard: Box::new(guard) })
+        Some(ProxyEntry { url, telemetry, running: entrance, guard: Box::new(guard) })
+    }
+
+    /// Who tells something at a path `/<instance>-<secret>/…`, and what follows in the path.
+    pub(crate) fn teller<'a>(&self, path: &'a str) -> Option<(u64, Arc<FunctionCode>, &'a str)> {
+        let (who, _) = path.strip_prefix('/')?.split_once('/')?;
+        let (instance, secret) = who.split_once('-')?;
+        let instance = instance.parse().ok()?;
+        let entrance = self.admit(instance, secret)?;
+        Some((instance, Arc::clone(&entrance.code), &path[who.len() + 1..]))
+    }
+
+    fn admit(&self, instance: u64, secret: &str) -> Option<Arc<Entrance>> {
+        let entrance = lock(&self.open).get(&instance).cloned()?;
+        identity::same_secret(secret.as_bytes(), entrance.secret.as_bytes()).then_some(entrance)
     }
 
     /// Who calls, if the secret is right.
     pub(crate) fn caller(&self, instance: u64, secret: &str, headers: &HeaderMap) -> Option<Caller> {
-        let entrance = lock(&self.open).get(&instance).cloned()?;
-        identity::same_secret(secret.as_bytes(), entrance.secret.as_bytes()).then(|| entrance.caller(headers))
+        self.admit(instance, secret).map(|entrance| entrance.caller(headers))
     }
 }
 

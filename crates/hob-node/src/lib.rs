@@ -5,6 +5,7 @@
 //!
 //! **How.** [`Node::start`] and [`Node::stop`] are each one function, readable top to bottom.
 
+mod alerts;
 pub mod apps;
 mod bus;
 mod calls;
@@ -15,8 +16,10 @@ mod delivery;
 mod dispatcher;
 pub mod doctor;
 mod entrance;
+mod export;
 mod gateway;
 mod identity;
+mod intake;
 mod listener;
 pub mod live;
 pub mod logs;
@@ -39,7 +42,7 @@ mod why;
 pub use control::openapi;
 pub use hob_runtime::host::{Detected, detect};
 pub use node::Node;
-pub use settings::{Address, Dashboard, Settings, Tls};
+pub use settings::{Address, Dashboard, Otlp, Settings, Tls};
 
 /// What the program does when it was started with [`COMPILE_COMMAND`] as its first argument: compiles
 /// one component under limits of its own, and ends.

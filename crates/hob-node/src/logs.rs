@@ -5,7 +5,7 @@
 //! **How.** A bounded ring under a lock that is held for one push, and a broadcast channel. A follower
 //! that is too slow misses records and is told how many.
 
-use hob_core::limit::LOG_RECORDS_KEPT;
+use hob_core::limit::{LOG_BYTES_KEPT, LOG_RECORDS_KEPT};
 use hob_core::port::{LogRecord, LogSink};
 use hob_core::wire::LogQuery;
 use std::collections::VecDeque;
@@ -18,8 +18,15 @@ const FOLLOWER_RECORDS_MAX: usize = 1024;
 
 /// The log of one node.
 pub struct Logs {
-    kept: Mutex<VecDeque<Arc<LogRecord>>>,
+    kept: Mutex<Kept>,
     new: broadcast::Sender<Arc<LogRecord>>,
+}
+
+/// The newest records, and their bytes.
+#[derive(Default)]
+struct Kept {
+    records: VecDeque<Arc<LogRecord>>,
+    bytes: u64,
 }
 
 /// What a follower gets.
@@ -42,14 +49,14 @@ impl Logs {
         // Under one lock, so that no record is in both or in neither.
         let kept = self.kept();
         let new = self.new.subscribe();
-        let wanted = kept.iter().rev().filter(|record| matches(&query, record));
+        let wanted = kept.records.iter().rev().filter(|record| query.wants(record));
         let tail = query.tail.map_or(usize::MAX, |tail| usize::try_from(tail).unwrap_or(usize::MAX));
         let mut records: Vec<_> = wanted.take(tail).cloned().collect();
         records.reverse();
         (records, Follow { query, new })
     }
 
-    fn kept(&self) -> MutexGuard<'_, VecDeque<Arc<LogRecord>>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -58,10 +65,12 @@ impl LogSink for Logs {
     fn record(&self, record: LogRecord) {
         let record = Arc::new(record);
         let mut kept = self.kept();
-        if kept.len() == LOG_RECORDS_KEPT {
-            kept.pop_front();
+        kept.bytes += record.bytes();
+        kept.records.push_back(Arc::clone(&record));
+        while kept.records.len() > LOG_RECORDS_KEPT || kept.bytes > LOG_BYTES_KEPT {
+            let Some(oldest) = kept.records.pop_front() else { break };
+            kept.bytes -= oldest.bytes();
         }
-        kept.push_back(Arc::clone(&record));
         // Fails when nobody follows, which is no fault.
         let _ = self.new.send(record);
     }
@@ -78,19 +87,13 @@ impl Follow {
     pub async fn next(&mut self) -> Option<Line> {
         loop {
             match self.new.recv().await {
-                Ok(record) if matches(&self.query, &record) => return Some(Line::Record(record)),
+                Ok(record) if self.query.wants(&record) => return Some(Line::Record(record)),
                 Ok(_) => {}
                 Err(RecvError::Lagged(missed)) => return Some(Line::Missed(missed)),
                 Err(RecvError::Closed) => return None,
             }
         }
     }
-}
-
-fn matches(query: &LogQuery, record: &LogRecord) -> bool {
-    query.app.as_ref().is_none_or(|app| *app == record.app)
-        && query.function.as_ref().is_none_or(|function| *function == record.function)
-        && query.stream.is_none_or(|stream| stream == record.stream)
 }
 
 #[cfg(test)]
@@ -109,8 +112,12 @@ mod tests {
             function: FunctionName::new(function).unwrap(),
             instance: 1,
             invocation: None,
+            trace: None,
+            span: None,
             stream: Stream::Stdout,
+            level: None,
             text,
+            fields: Default::default(),
         }
     }
 

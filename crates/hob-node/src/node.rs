@@ -1,5 +1,6 @@
 //! A node's life: how it starts and how it stops, each one function, readable top to bottom.
 
+use crate::alerts::{self, Alerts, Doors};
 use crate::apps::{Addresses, Apps, Parts};
 use crate::bus::Bus;
 use crate::calls::Calls;
@@ -9,8 +10,10 @@ use crate::dashboard;
 use crate::delivery::{self, Delivery};
 use crate::dispatcher::Dispatcher;
 use crate::entrance::Entrances;
+use crate::export::Export;
 use crate::gateway::routing::Rules;
 use crate::gateway::{self, Gateway};
+use crate::intake::Intake;
 use crate::listener::{Listener, Open};
 use crate::live::{Live, LiveTable};
 use crate::logs::Logs;
@@ -31,6 +34,7 @@ use hob_core::fault::{Fault, Result};
 use hob_core::limit::{DRAIN_TIMEOUT, GRACE_DEFAULT};
 use hob_core::wire::NodeInfo;
 use hob_runtime::environment::Environment;
+use hob_runtime::log::Limited;
 use hob_runtime::outbound::external::External;
 use hob_runtime::runtime::Runtime;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -53,6 +57,7 @@ pub struct Node {
     apps: Arc<Apps>,
     live: Arc<Live>,
     telemetry: Arc<Telemetry>,
+    export: Option<Export>,
     usage: Arc<UsageBook>,
     tasks: Arc<Tasks>,
 }
@@ -86,17 +91,23 @@ impl Node {
         let addresses =
             Addresses { secure: tls.is_some(), domain: settings.domain.clone(), port: port(&http)? };
         let entrances = Entrances::new(port(&inner)?);
-        let telemetry = Telemetry::start(engine.facts, &tasks);
+        let telemetry = Telemetry::start(engine.facts, settings.facts, &tasks);
+        let export = settings.otlp.as_ref();
+        let export = export.map(|otlp| Export::start(otlp, &telemetry, &logs, &tasks)).transpose()?;
         let bus = Bus::new(engine.log, Arc::clone(&engine.state), Arc::clone(&telemetry));
         let usage = UsageBook::start(Arc::clone(&engine.state), Arc::clone(&telemetry), &live, &bus, &tasks);
+        let printed = Limited::new(Arc::clone(&logs) as _, Arc::clone(&tasks) as _);
         let (calls, told) = Calls::new(Arc::clone(&bus));
         let dispatcher = Dispatcher::new(
             Arc::clone(&live),
             Arc::clone(&bus),
             Arc::clone(&entrances),
+            Intake::new(Arc::clone(&telemetry), Arc::clone(&printed) as _),
             External::new(Arc::clone(&tasks) as _)?,
         );
-        let runtime = Runtime::open(environment(&settings, &tasks, &logs, &telemetry, &dispatcher))?;
+        let doors = Arc::new(Doors::default());
+        let runtime =
+            Runtime::open(environment(&settings, &tasks, &printed, &telemetry, &doors, &dispatcher))?;
         let apps = Apps::new(Parts {
             state: engine.state,
             blobs: engine.blobs,
@@ -109,6 +120,7 @@ impl Node {
         })?;
         proxy::serve(inner, Arc::clone(&dispatcher), entrances, &tasks);
         apps.restore().await?;
+        let alerts = Alerts::open(alerts::Parts::new(&settings, &bus, &live, &usage, doors)?).await?;
         let parts = delivery::Parts {
             bus: Arc::clone(&bus),
             live: Arc::clone(&live),
@@ -118,6 +130,7 @@ impl Node {
             lost: Notify::new(),
         };
         let delivery = Delivery::start(parts, told).await?;
+        alerts.start(&delivery, &tasks);
         let schedules =
             Schedules::start(Arc::clone(&bus), Arc::clone(&live), Arc::clone(&delivery), &tasks).await?;
 
@@ -144,6 +157,10 @@ impl Node {
         let node = info(&url, &settings.domain);
         let scrape = Scrape::new(&live, &bus, &delivery, &telemetry, node.clone());
         scrape.extra(connections(gateway.open()));
+        scrape.extra(dropped_lines(printed));
+        if let Some(export) = &export {
+            export.measure(&scrape, node.started_ms, &tasks);
+        }
         let operations = Arc::new(Control {
             apps: Arc::clone(&apps),
             logs,
@@ -158,6 +175,7 @@ impl Node {
             why,
             scrape,
             usage: Arc::clone(&usage),
+            alerts,
             node,
             data: settings.data.clone(),
             dashboard: sign_in.clone(),
@@ -188,6 +206,7 @@ impl Node {
             apps,
             live,
             telemetry,
+            export,
             usage,
             tasks,
         })
@@ -225,6 +244,9 @@ impl Node {
         self.apps.stop(GRACE_DEFAULT).await;
         self.usage.keep(clock::now_ms()).await;
         self.telemetry.flush().await;
+        if let Some(export) = &self.export {
+            export.close().await;
+        }
         self.tasks.stop().await;
         // Functions hold the way to other functions, and that holds what is live: a circle, which would
         // keep the store open.
@@ -238,12 +260,27 @@ impl Node {
     }
 }
 
+/// What was dropped of the lines of each function, as metrics.
+fn dropped_lines(printed: Arc<Limited>) -> impl Fn() -> Vec<Metric> + Send + Sync + 'static {
+    move || {
+        let help = "Log lines above the rate of their function, which were dropped";
+        let mut lines = Metric::new("hob_log_lines_dropped", Kind::Counter, "", help);
+        for (app, function, dropped) in printed.dropped() {
+            #[expect(clippy::cast_precision_loss, reason = "nobody drops 2^53 lines")]
+            let number = dropped.lines as f64;
+            lines.push([("app", app.as_str()), ("function", function.as_str())], number);
+        }
+        vec![lines]
+    }
+}
+
 /// What hosts and contracts are given.
 fn environment(
     settings: &Settings,
     tasks: &Arc<Tasks>,
-    logs: &Arc<Logs>,
+    logs: &Arc<Limited>,
     telemetry: &Arc<Telemetry>,
+    doors: &Arc<Doors>,
     dispatcher: &Arc<Dispatcher>,
 ) -> Environment {
     Environment {
@@ -254,6 +291,7 @@ fn environment(
         spawn: Arc::clone(tasks) as _,
         logs: Arc::clone(logs) as _,
         witnesses: Arc::new(Watches(Arc::clone(telemetry))),
+        gates: Arc::clone(doors) as _,
         outbound: Arc::clone(dispatcher) as _,
         instances: AtomicU64::new(1),
     }

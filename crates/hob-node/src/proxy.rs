@@ -6,11 +6,13 @@
 //! **How.** It listens on loopback and asks for the instance's secret (`Proxy-Authorization`). Requests in
 //! absolute form go to [`Dispatcher`]; `CONNECT` is a tunnel, if the function's egress list allows it. Some
 //! clients use a tunnel for plain HTTP too: one to a name inside of the node ends here, and the
-//! requests in it are taken as if they had come in absolute form.
+//! requests in it are taken as if they had come in absolute form. Exporters of telemetry use no proxy, so their
+//! requests come in origin form, with the secret in the path ([`crate::intake`]).
 
 use crate::dispatcher::{self, Dispatcher};
 use crate::entrance::Entrances;
 use crate::gateway::body;
+use crate::intake::Telling;
 use crate::listener::{self, Connection, Listener, Open};
 use crate::problem::{self, Form};
 use crate::task::Tasks;
@@ -19,6 +21,7 @@ use hob_core::event::base64;
 use hob_core::fault::{Fault, Result};
 use hob_core::port::BoxFuture;
 use hob_runtime::body::Body;
+use hob_runtime::code::FunctionCode;
 use hob_runtime::outbound::{Caller, Outbound};
 use http::header::{HeaderMap, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
 use http::uri::{Authority, Scheme};
@@ -76,6 +79,12 @@ impl Proxy {
 
     async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let form = Form::of(request.headers());
+        if let Some((instance, code, path)) = self.teller(request.uri()) {
+            let telling = Telling::of(request.method(), &path, request.headers());
+            let body = body::incoming(request.into_body());
+            let told = self.dispatcher.tell(&code, Some(instance), telling, body).await;
+            return told.unwrap_or_else(|fault| problem::respond(&fault, None, form));
+        }
         let Some(caller) = self.caller(request.headers()) else {
             let fault = Fault::new(Code::Unauthorized, "the proxy needs the instance's own name and secret")
                 .with_status(407)
@@ -93,6 +102,13 @@ impl Proxy {
             self.forward(caller, request).await
         };
         answered.unwrap_or_else(|fault| problem::respond(&fault, id, form))
+    }
+
+    /// Who tells its telemetry with a request in origin form, since its exporter uses no proxy.
+    fn teller(&self, uri: &Uri) -> Option<(u64, Arc<FunctionCode>, String)> {
+        let (instance, code, path) =
+            self.entrances.teller(uri.path()).filter(|_| uri.authority().is_none())?;
+        Some((instance, code, path.to_owned()))
     }
 
     fn caller(&self, headers: &HeaderMap) -> Option<Caller> {

@@ -1,5 +1,6 @@
 //! Settings of one node.
 
+use hob_core::cost::Price;
 use hob_core::name::AppName;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -28,8 +29,36 @@ pub struct Settings {
     pub default_app: Option<AppName>,
     /// The command that compiles a component in a child process; empty: in this process.
     pub compiler: Vec<OsString>,
+    /// Whether what happens is counted and kept: without it `hob why` knows nothing. For measurements only.
+    pub facts: bool,
     /// Pool of reserved WASM slots; `None`: if the machine allows it.
     pub pooling: Option<bool>,
+    /// Where spans, log records and metrics are exported to; `None`: nowhere.
+    pub otlp: Option<Otlp>,
+    /// What the machine costs in a month; `None`: what `price.toml` in the data folder says.
+    pub price_per_month: Option<Price>,
+}
+
+/// A collector (OpenTelemetry protocol over HTTP).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Otlp {
+    /// Its base URL, such as `http://localhost:4318`.
+    pub endpoint: String,
+    /// Headers of every request to it; they may hold secrets.
+    pub headers: Vec<(String, String)>,
+    /// What is said of everything that this node exports, such as `deployment.environment.name`.
+    pub resource: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for Otlp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Otlp")
+            .field("endpoint", &self.endpoint)
+            .field("headers", &names)
+            .field("resource", &self.resource)
+            .finish()
+    }
 }
 
 /// Where the control API listens.

@@ -36,6 +36,12 @@ pub(crate) fn acceptor(tls: &Tls) -> Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
+/// From when to when the certificate is valid, milliseconds since the Unix epoch; `None` where it does not say.
+pub(crate) fn validity_ms(tls: &Tls) -> Option<(u64, u64)> {
+    let leaf = CertificateDer::pem_file_iter(&tls.certificate).ok()?.next()?.ok()?;
+    hob_core::certificate::validity_ms(&leaf)
+}
+
 fn unreadable(path: &Path, what: &str, error: &rustls::pki_types::pem::Error) -> Fault {
     let code = match error {
         rustls::pki_types::pem::Error::Io(_) => Code::FileMissing,

@@ -1,5 +1,6 @@
 //! What the node gives to hosts and contracts: folders, ports, and numbers for instances.
 
+use crate::gate::Gates;
 use crate::outbound::Outbound;
 use crate::witness::Witnesses;
 use hob_core::port::{LogSink, Spawn};
@@ -21,10 +22,12 @@ pub struct Environment {
     pub pooling: Option<bool>,
     /// Starts background tasks.
     pub spawn: Arc<dyn Spawn>,
-    /// Takes log records.
+    /// Takes log records; a node gives a [`crate::log::Limited`].
     pub logs: Arc<dyn LogSink>,
     /// Is told of every call and instance.
     pub witnesses: Arc<dyn Witnesses>,
+    /// Decides which functions may be called.
+    pub gates: Arc<dyn Gates>,
     /// Takes the calls that functions make.
     pub outbound: Arc<dyn Outbound>,
     /// The next instance's number.

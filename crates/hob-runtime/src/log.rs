@@ -3,19 +3,22 @@
 //! **Why.** A function's output is written by strangers: it may have no line ends, be no text, hold
 //! terminal escapes, or never stop. A log that passes it on unchanged is an attack on whoever reads it.
 //!
-//! **How.** [`Lines`] cuts bytes into lines and makes each a record: invalid UTF-8 replaced, control
-//! and direction characters escaped, long lines cut and marked. [`limited`] wraps a node's sink with
-//! the rate limit of each function; what it drops is counted, and the exact count is a record itself.
+//! **How.** [`Lines`] cuts bytes into lines and makes each a record: harmless, long lines cut and marked,
+//! with the invocation where it can be known. [`Limited`] wraps a node's sink with the rate limit of each
+//! function: what passes is understood (level, JSON), what it drops is counted, and the exact count is a
+//! record itself.
 //!
 //! **Not here:** keeping and showing records (the node's log buffer).
 
 use crate::code::FunctionCode;
-use hob_core::id::InvocationId;
+use crate::invocation::Context;
 use hob_core::limit::{LOG_BYTES_PER_SECOND, LOG_LINE_BYTES_MAX, LOG_TAIL_LINES};
+use hob_core::log_line::{Level, harmless};
 use hob_core::name::{AppName, FunctionName};
 use hob_core::port::{LogRecord, LogSink, Spawn, Stream};
+use hob_core::trace::{SpanId, TraceId};
 use hob_core::unit::unix_ms;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -45,33 +48,34 @@ impl Lines {
         self
     }
 
-    /// Adds bytes; every line that they end becomes a record, of `invocation` where it is known.
-    pub fn write(&mut self, mut bytes: &[u8], invocation: Option<InvocationId>) {
+    /// Adds bytes; every line that they end becomes a record. `calls` are those that may have printed it:
+    /// the only one has, or the one that the line names.
+    pub fn write(&mut self, mut bytes: &[u8], calls: &[Arc<Context>]) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             self.extend(&bytes[..end]);
-            self.emit(invocation);
+            self.emit(calls);
             bytes = &bytes[end + 1..];
         }
         self.extend(bytes);
     }
 
     /// Makes what is left a record: at the end of the stream, or of a call.
-    pub fn flush(&mut self, invocation: Option<InvocationId>) {
+    pub fn flush(&mut self, calls: &[Arc<Context>]) {
         if !self.line.is_empty() {
-            self.emit(invocation);
+            self.emit(calls);
         }
     }
 
     /// Reads until the end of `reader`.
-    pub async fn pump(mut self, mut reader: impl AsyncRead + Unpin, invocation: Option<InvocationId>) {
+    pub async fn pump(mut self, mut reader: impl AsyncRead + Unpin, calls: &[Arc<Context>]) {
         let mut buffer = vec![0; 8 << 10];
         while let Ok(read) = reader.read(&mut buffer).await {
             if read == 0 {
                 break;
             }
-            self.write(&buffer[..read], invocation);
+            self.write(&buffer[..read], calls);
         }
-        self.flush(invocation);
+        self.flush(calls);
     }
 
     fn extend(&mut self, bytes: &[u8]) {
@@ -80,7 +84,7 @@ impl Lines {
         self.skipped += (bytes.len() - kept) as u64;
     }
 
-    fn emit(&mut self, invocation: Option<InvocationId>) {
+    fn emit(&mut self, calls: &[Arc<Context>]) {
         let mut text = harmless(self.line.strip_suffix(b"\r").unwrap_or(&self.line));
         if self.skipped > 0 {
             let _ = write!(text, " … ({} bytes cut)", self.skipped);
@@ -90,7 +94,30 @@ impl Lines {
         if let Some(tail) = &self.tail {
             tail.push(&text);
         }
-        self.sink.record(record(&self.code, self.instance, invocation, self.stream, text));
+        let call = match calls {
+            [only] => Some(&**only),
+            several => named(&text, several),
+        };
+        self.sink.record(record(&self.code, self.instance, call, self.stream, None, text));
+    }
+}
+
+/// The one call of several that a line names: by the id of its invocation, or by that of its trace if no
+/// other has the same.
+fn named<'a>(text: &str, calls: &'a [Arc<Context>]) -> Option<&'a Context> {
+    const DIGITS: usize = 32;
+    if calls.is_empty() || text.len() < DIGITS {
+        return None;
+    }
+    let words = text.split(|c: char| !c.is_ascii_hexdigit()).filter(|word| word.len() == DIGITS);
+    let ids: Vec<u128> = words.filter_map(|word| u128::from_str_radix(word, 16).ok()).collect();
+    if let Some(call) = calls.iter().find(|call| ids.contains(&call.id.0)) {
+        return Some(call);
+    }
+    let mut of_trace = calls.iter().filter(|call| ids.contains(&call.trace.trace_id));
+    match (of_trace.next(), of_trace.next()) {
+        (Some(call), None) => Some(call),
+        _ => None,
     }
 }
 
@@ -99,17 +126,19 @@ pub fn platform(
     sink: &dyn LogSink,
     code: &FunctionCode,
     instance: u64,
-    invocation: Option<InvocationId>,
+    call: Option<&Context>,
+    level: Level,
     text: impl Into<String>,
 ) {
-    sink.record(record(code, instance, invocation, Stream::Platform, text.into()));
+    sink.record(record(code, instance, call, Stream::Platform, Some(level), text.into()));
 }
 
 fn record(
     code: &FunctionCode,
     instance: u64,
-    invocation: Option<InvocationId>,
+    call: Option<&Context>,
     stream: Stream,
+    level: Option<Level>,
     text: String,
 ) -> LogRecord {
     LogRecord {
@@ -118,35 +147,14 @@ fn record(
         revision: code.revision,
         function: code.name.clone(),
         instance,
-        invocation,
+        invocation: call.map(|call| call.id),
+        trace: call.map(|call| TraceId(call.trace.trace_id)),
+        span: call.map(|call| SpanId(call.trace.span_id)),
         stream,
+        level,
         text,
+        fields: BTreeMap::new(),
     }
-}
-
-/// Valid UTF-8 in which nothing but tabs steers a terminal. Characters that change the direction of
-/// writing are escaped as well: they make a line read otherwise than it is.
-fn harmless(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let steers = |c: char| {
-        (c.is_control() && c != '\t') || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(steers) {
-        return text.into_owned();
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            c if !steers(c) => out.push(c),
-            c if c.is_ascii() => {
-                let _ = write!(out, "\\x{:02x}", u32::from(c));
-            }
-            c => {
-                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
-            }
-        }
-    }
-    out
 }
 
 /// The newest lines that an instance printed, for the message when it fails.
@@ -169,20 +177,43 @@ impl Tail {
     }
 }
 
-/// Wraps `sink` with the rate limit of each function: [`LOG_BYTES_PER_SECOND`] of what it prints.
-/// Hob's own records pass. A second in which something was dropped ends with a record that says how much.
-pub fn limited(sink: Arc<dyn LogSink>, spawn: Arc<dyn Spawn>) -> Arc<dyn LogSink> {
-    Arc::new(Limited { shared: Arc::new(Shared { sink, windows: Mutex::default() }), spawn })
-}
-
-struct Limited {
+/// A sink with the rate limit of each function: [`LOG_BYTES_PER_SECOND`] of what it prints. Hob's own
+/// records pass. A second in which something was dropped ends with a record that says how much.
+pub struct Limited {
     shared: Arc<Shared>,
     spawn: Arc<dyn Spawn>,
 }
 
 struct Shared {
     sink: Arc<dyn LogSink>,
-    windows: Mutex<HashMap<(AppName, FunctionName), Window>>,
+    windows: Mutex<HashMap<Key, Window>>,
+    dropped: Mutex<BTreeMap<Key, Dropped>>,
+}
+
+type Key = (AppName, FunctionName);
+
+/// What was dropped of a function's lines since the node started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Lines.
+    pub lines: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Limited {
+    /// Wraps `sink`.
+    pub fn new(sink: Arc<dyn LogSink>, spawn: Arc<dyn Spawn>) -> Arc<Self> {
+        let shared = Shared { sink, windows: Mutex::default(), dropped: Mutex::default() };
+        Arc::new(Self { shared: Arc::new(shared), spawn })
+    }
+
+    /// Every function of which something was dropped since the node started, and how much; exact, and
+    /// up to date with each line.
+    pub fn dropped(&self) -> Vec<(AppName, FunctionName, Dropped)> {
+        let dropped = self.shared.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        dropped.iter().map(|((app, function), dropped)| (app.clone(), function.clone(), *dropped)).collect()
+    }
 }
 
 /// One second of one function.
@@ -232,7 +263,15 @@ impl Shared {
             });
         }
         let key = (record.app.clone(), record.function.clone());
-        windows.entry(key).or_default().admit(record.time_ms, record.text.len() as u64)
+        let bytes = record.bytes();
+        let verdict = windows.entry(key.clone()).or_default().admit(record.time_ms, bytes);
+        if verdict != Verdict::Pass {
+            // Grows with the functions that ever printed too much, which are few.
+            let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+            let sum = dropped.entry(key).or_default();
+            *sum = Dropped { lines: sum.lines + 1, bytes: sum.bytes + bytes };
+        }
+        verdict
     }
 
     /// Closes the window of `last`'s function and says what was dropped in it.
@@ -243,8 +282,17 @@ impl Shared {
         let text = format!(
             "dropped {dropped_lines} lines ({dropped_bytes} bytes): the function printed more than {LOG_BYTES_PER_SECOND} bytes in a second"
         );
-        let time_ms = last.time_ms + WINDOW_MS;
-        self.sink.record(LogRecord { time_ms, stream: Stream::Platform, invocation: None, text, ..last });
+        self.sink.record(LogRecord {
+            time_ms: last.time_ms + WINDOW_MS,
+            stream: Stream::Platform,
+            invocation: None,
+            trace: None,
+            span: None,
+            level: Some(Level::Warn),
+            text,
+            fields: BTreeMap::new(),
+            ..last
+        });
     }
 }
 
@@ -254,7 +302,9 @@ impl LogSink for Limited {
             return self.shared.sink.record(record);
         }
         match self.shared.admit(&record) {
-            Verdict::Pass => self.shared.sink.record(record),
+            // What comes as a record of its own is understood already.
+            Verdict::Pass if record.stream == Stream::Otlp => self.shared.sink.record(record),
+            Verdict::Pass => self.shared.sink.record(record.understood()),
             Verdict::Drop => {}
             Verdict::DropFirst => {
                 let shared = Arc::clone(&self.shared);
@@ -270,21 +320,7 @@ impl LogSink for Limited {
 
 #[cfg(test)]
 mod tests {
-    use super::{LOG_BYTES_PER_SECOND, Verdict, Window, harmless};
-
-    #[test]
-    fn nothing_steers_the_reader() {
-        for (bytes, expected) in [
-            (&b"plain\ttext"[..], "plain\ttext"),
-            (b"\x1b[31mred\x07", "\\x1b[31mred\\x07"),
-            (b"a\rb", "a\\x0db"),
-            (b"\xff\xfe ok", "\u{fffd}\u{fffd} ok"),
-            ("\u{9b}1m \u{202e}cod".as_bytes(), "\\u{9b}1m \\u{202e}cod"),
-            ("žluť".as_bytes(), "žluť"),
-        ] {
-            assert_eq!(harmless(bytes), expected);
-        }
-    }
+    use super::{LOG_BYTES_PER_SECOND, Verdict, Window};
 
     #[test]
     fn a_window_counts_everything_it_drops() {

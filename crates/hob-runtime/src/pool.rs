@@ -18,6 +18,7 @@ pub use place::Place;
 use crate::code::FunctionCode;
 use crate::contract::{Contract, Lifetime};
 use crate::environment::Environment;
+use crate::gate::Gate;
 use crate::host::Host;
 use crate::invocation::{Invocation, Reply, Timing};
 use crate::log;
@@ -29,6 +30,7 @@ use hob_core::code::Code;
 use hob_core::fact::InstanceStep;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{GRACE_CEILING, QUEUE_CALLS_MAX, QUEUE_WAIT_MAX};
+use hob_core::log_line::Level;
 use hob_core::scale::{CallId, Effect, Event, InstanceId, Scale, Sharing};
 use hob_core::unit::{millis, show_duration};
 use std::collections::HashMap;
@@ -71,9 +73,10 @@ impl Pool {
         contract: &'static dyn Contract,
         environment: Arc<Environment>,
     ) -> Arc<Self> {
-        let witness = environment.witnesses.of(&code);
+        let (witness, gate) = (environment.witnesses.of(&code), environment.gates.of(&code));
         let shared = Shared {
             witness,
+            gate,
             code,
             host,
             contract,
@@ -101,7 +104,7 @@ impl Pool {
     /// keeps the place with it. The deadline ends a body that still streams, but no such connection.
     ///
     /// # Errors
-    /// `HOB-0501` at the deadline, `HOB-0503` when the queue is full, `HOB-0504` when it waited too
+    /// `HOB-0511` when its budget is spent, `HOB-0501` at the deadline, `HOB-0503` when the queue is full, `HOB-0504` when it waited too
     /// long, `HOB-0405` for a body above the limit, and whatever the instance answers with.
     pub async fn call(&self, invocation: Invocation) -> Result<Reply> {
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
@@ -159,6 +162,7 @@ impl Pool {
 
 struct Shared {
     witness: Arc<dyn Witness>,
+    gate: Arc<dyn Gate>,
     code: Arc<FunctionCode>,
     host: Arc<dyn Host>,
     contract: &'static dyn Contract,
@@ -238,6 +242,7 @@ impl Shared {
         deadline: tokio::time::Instant,
     ) -> Result<(Reply, Place)> {
         let Invocation { context, request } = invocation;
+        self.gate.admit()?;
         let (request, body_fault) = body::limit(request, self.code.spec.body_bytes_max, &context)?;
 
         let arrived = Instant::now();
@@ -538,7 +543,7 @@ impl Shared {
     }
 
     fn report(&self, instance: InstanceId, text: &str) {
-        log::platform(self.environment.logs.as_ref(), &self.code, instance, None, text);
+        log::platform(self.environment.logs.as_ref(), &self.code, instance, None, Level::Error, text);
     }
 
     fn now_ms(&self) -> u64 {

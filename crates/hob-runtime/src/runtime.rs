@@ -4,7 +4,6 @@ use crate::code::FunctionCode;
 use crate::contract::{self, Contract};
 use crate::environment::Environment;
 use crate::host::{HOSTS, Host, Progress};
-use crate::log;
 use crate::pool::Pool;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -31,9 +30,8 @@ impl Runtime {
     ///
     /// # Errors
     /// When a host cannot work on this machine at all.
-    pub fn open(mut environment: Environment) -> Result<Self> {
+    pub fn open(environment: Environment) -> Result<Self> {
         open_more_files();
-        environment.logs = log::limited(environment.logs, Arc::clone(&environment.spawn));
         let environment = Arc::new(environment);
         let mut hosts = BTreeMap::new();
         for row in HOSTS {

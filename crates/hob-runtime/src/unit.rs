@@ -7,6 +7,7 @@
 use crate::code::FunctionCode;
 use crate::environment::Environment;
 use crate::invocation::{Context, Invocation, Reply};
+use crate::outbound::Running;
 use hob_core::fault::{Fault, Result};
 use hob_core::port::BoxFuture;
 use std::net::SocketAddr;
@@ -41,6 +42,8 @@ pub trait Command: Send + Sync {
     /// # Errors
     /// `HOB-0306` when the program is missing, `HOB-0305` when it is for another machine.
     fn start(&self, launch: Launch) -> BoxFuture<'_, Result<Box<dyn Program>>>;
+    /// Whether its programs open connections themselves, so that they have to be told of the node's proxy.
+    fn connects(&self) -> bool;
 }
 
 /// How to start a program.
@@ -73,6 +76,11 @@ pub trait Program: Send + Sync {
     /// port from a stranger's.
     fn listening(&self) -> Vec<SocketAddr> {
         Vec::new()
+    }
+    /// Has to be told which calls it serves when it serves more than one, so that what it prints can be
+    /// known to be theirs; `None` where that makes no difference.
+    fn calls(&self) -> Option<Arc<dyn Running>> {
+        None
     }
     /// Processor time that it has spent so far, nanoseconds; `None` where that is not known at once, or is
     /// not all that its calls spend.

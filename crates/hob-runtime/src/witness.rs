@@ -83,7 +83,7 @@ pub struct Changed<'a> {
     pub instances: u32,
 }
 
-/// A witness that nobody asks, for tests of pools alone.
+/// A witness that nobody asks: for a node that counts nothing, and for tests of pools alone.
 #[derive(Debug)]
 pub struct Nobody;
 

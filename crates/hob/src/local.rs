@@ -6,7 +6,7 @@ use crate::output::Output;
 use crate::settings;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_node::{Address, Dashboard, Node, Settings};
+use hob_node::{Address, Dashboard, Node, Otlp, Settings};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use tempfile::TempDir;
@@ -24,11 +24,16 @@ pub(crate) struct Temporary {
 }
 
 impl Temporary {
-    /// Starts one whose gateway listens at `http`.
+    /// Starts one whose gateway listens at `http`, and that exports its telemetry to a collector if there is one.
     ///
     /// # Errors
     /// `HOB-0903` without a place for temporary files; those of [`Node::start`].
-    pub(crate) async fn start(http: SocketAddr, dashboard: Dashboard, domain: &str) -> Result<Self> {
+    pub(crate) async fn start(
+        http: SocketAddr,
+        dashboard: Dashboard,
+        domain: &str,
+        otlp: Option<Otlp>,
+    ) -> Result<Self> {
         let data = tempfile::Builder::new().prefix("hob-").tempdir().map_err(|error| {
             Fault::new(Code::MachineLacks, format!("cannot make a temporary folder: {error}"))
                 .hint("name a folder that can be written with `TMPDIR`")
@@ -45,7 +50,10 @@ impl Temporary {
             domain: domain.to_owned(),
             default_app: None,
             compiler: compiler(),
+            facts: true,
             pooling: None,
+            otlp,
+            price_per_month: None,
         })
         .await?;
         Ok(Self { node, client: Client::new(Endpoint::Unix(socket), None), data })

@@ -6,7 +6,7 @@
 use crate::client::{Client, Endpoint};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_node::Dashboard;
+use hob_node::{Dashboard, Otlp};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -55,6 +55,52 @@ impl Connection {
         let token = self.token_file.as_deref().map(read_token).transpose()?;
         Ok(Client::new(endpoint, token))
     }
+}
+
+/// Where telemetry is exported to.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Telemetry")]
+pub(crate) struct Telemetry {
+    /// Collector to which spans, logs and metrics are exported (OTLP over HTTP), such as `http://localhost:4318`;
+    /// `none` for none [default: $OTEL_EXPORTER_OTLP_ENDPOINT]
+    #[arg(long, env = "HOB_OTLP", value_name = "URL", hide_env_values = true)]
+    otlp: Option<String>,
+}
+
+impl Telemetry {
+    /// The collector, if there is one; with the headers and the resource that OpenTelemetry's own variables name.
+    pub(crate) fn collector(self) -> Option<Otlp> {
+        self.collector_from(|name| std::env::var(name).ok())
+    }
+
+    fn collector_from(self, set: impl Fn(&str) -> Option<String>) -> Option<Otlp> {
+        let disabled = || set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let standard = || set("OTEL_EXPORTER_OTLP_ENDPOINT").filter(|_| !disabled());
+        let endpoint = self.otlp.or_else(standard).filter(|text| !matches!(text.trim(), "" | "none"))?;
+        let mut resource = pairs(&set("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default());
+        // Each function has a name of its own.
+        resource.retain(|(name, _)| name != "service.name");
+        let headers = pairs(&set("OTEL_EXPORTER_OTLP_HEADERS").unwrap_or_default());
+        Some(Otlp { endpoint: endpoint.trim().to_owned(), headers, resource })
+    }
+}
+
+/// Reads `name=value,name=value`, values percent-encoded (W3C Baggage, as OpenTelemetry's variables are).
+fn pairs(text: &str) -> Vec<(String, String)> {
+    let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (name.trim().to_owned(), percent_decoded(value.trim()))).collect()
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, more)) = rest.split_first() {
+        let hex = more.first_chunk::<2>().filter(|_| *first == b'%');
+        let byte = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &more[2..] } else { more };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The data folder: the flag's, or the user's own; absolute, since functions have working folders of
@@ -159,8 +205,36 @@ fn user_dir(variable: &str, below_home: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DASHBOARD, Endpoint, dashboard, endpoint, listen_address};
+    use super::{DASHBOARD, Endpoint, Telemetry, dashboard, endpoint, listen_address};
     use hob_node::Dashboard;
+
+    #[test]
+    fn a_collector_is_named_by_the_flag_or_by_the_standard_variables() {
+        for (flag, variables, expected) in [
+            (None, &[][..], None),
+            (Some("http://a:1"), &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://b:2")], Some("http://a:1 [] []")),
+            (None, &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://b:2")], Some("http://b:2 [] []")),
+            (Some("none"), &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://b:2")], None),
+            (None, &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://b:2"), ("OTEL_SDK_DISABLED", "true")], None),
+            (
+                Some("http://a:1"),
+                &[
+                    ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20eA%3D%3D,x= 1 "),
+                    ("OTEL_RESOURCE_ATTRIBUTES", "service.name=no,deployment.environment.name=100%"),
+                ],
+                Some(
+                    r#"http://a:1 [("authorization", "Basic eA=="), ("x", "1")] [("deployment.environment.name", "100%")]"#,
+                ),
+            ),
+        ] {
+            let set = |name: &str| {
+                variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            };
+            let found = Telemetry { otlp: flag.map(str::to_owned) }.collector_from(set);
+            let shown = found.map(|otlp| format!("{} {:?} {:?}", otlp.endpoint, otlp.headers, otlp.resource));
+            assert_eq!(shown.as_deref(), expected, "{flag:?} {variables:?}");
+        }
+    }
 
     #[test]
     fn addresses() {

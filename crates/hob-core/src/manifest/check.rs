@@ -3,7 +3,7 @@
 //! **Why.** The control API takes an [`AppSpec`] from any client, so the node asks the same questions
 //! as the program did: limits, names, routes, paths. After that nobody further in has to.
 
-use super::trigger;
+use super::{trigger, watch};
 use crate::code::Code;
 use crate::fault::{Fault, Result};
 use crate::limit;
@@ -45,6 +45,7 @@ pub fn check(app: &AppSpec) -> Result<()> {
         }
     }
     trigger::check(app)?;
+    watch::check(app)?;
     Table::new(&app.routes, &app.triggers.event_routes).map(|_| ())
 }
 

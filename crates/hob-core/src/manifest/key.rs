@@ -7,13 +7,16 @@
 
 use super::trigger::{self, Asynchronous, On, Retry, Topic};
 use super::value::Item;
+use super::watch::{self, Alert, Budget};
 use super::{Function, Manifest, Scale, Written, read_functions, read_scale};
 use crate::code::Code;
+use crate::cost::{Place, Price};
 use crate::fault::{Fault, Result};
 use crate::name::{AppName, FunctionName, TriggerName};
 use crate::near::nearest;
 use crate::schedule::{Missed, Overlap};
 use crate::trigger::DeliveryMode;
+use crate::watch::{Metric, Per};
 
 /// What people are told about a key.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +63,12 @@ pub static APP: &[Key<Manifest>] = keys! {
     "topics", "tables", "see below",
         "What topics keep: `[topics.\"<name>\"]`.",
         |m, item| trigger::read_topics(&mut m.topics, item);
+    "budget", "table", "none",
+        "What the app may use, when somebody is told, and whether calls are refused then.",
+        watch::read_budget;
+    "alert", "tables", "none",
+        "When somebody is told by an event: one `[[alert]]` for each rule.",
+        watch::read_alerts;
 };
 
 /// Keys of `[functions.<name>]`.
@@ -109,6 +118,9 @@ pub static FUNCTION: &[Key<Function>] = keys! {
     "async", "table", "see below",
         "What becomes of its asynchronous calls (`Prefer: respond-async`).",
         |f, item| trigger::read_async(&mut f.asynchronous, item);
+    "budget", "table", "none",
+        "What it may use, with the keys of `[budget]`.",
+        watch::read_function_budget;
 };
 
 /// Keys of `scale`.
@@ -262,6 +274,65 @@ pub static TOPIC: &[Key<Topic>] = keys! {
         |t, item| { t.dedup = Some(item.duration()?); Ok(()) };
 };
 
+/// Keys of `[budget]` and of `budget` of a function.
+pub static BUDGET: &[Key<Budget>] = keys! {
+    "per", "`\"day\"` or `\"month\"`", "month",
+        "The time after which it begins anew, in UTC.",
+        |b, item| { b.per = Some(item.word(&[("day", Per::Day), ("month", Per::Month)])?); Ok(()) };
+    "amount", "`\"5 USD\"`", "one of `amount`, `invocations`, `gb-seconds` is needed",
+        "Money, reckoned with the prices of `at`.",
+        |b, item| { b.amount = Some(item.parsed(Price::parse)?); Ok(()) };
+    "at", "`\"own\"`, `\"aws-lambda\"` or `\"cloud-run\"`", "own",
+        "Whose prices count; for `own` the node has to know what the machine costs.",
+        |b, item| { b.at = Some(item.word(&Place::WORDS)?); Ok(()) };
+    "invocations", "number", "any number",
+        "Calls.",
+        |b, item| { b.invocations = Some(item.number()?); Ok(()) };
+    "gb-seconds", "number", "any number",
+        "Memory over time: `memory` in GiB times the seconds of calls.",
+        |b, item| { b.gb_seconds = Some(item.number()?); Ok(()) };
+    "alert", "`[50, 80, 100]`", "`[80, 100]`",
+        "Percentages at which an alert is published.",
+        |b, item| { b.alert = Some(item.numbers()?); Ok(()) };
+    "stop", "true or false", "false",
+        "Whether calls are refused (`HOB-0511`) and events wait when it is spent, until it begins anew or is raised.",
+        |b, item| { b.stop = Some(item.boolean()?); Ok(()) };
+    "publish", "a topic", "alerts",
+        "Where its alerts are published.",
+        |b, item| { b.publish = Some(item.topic()?); Ok(()) };
+};
+
+/// Keys of `[[alert]]`.
+pub static ALERT: &[Key<Alert>] = keys! {
+    "name", "text", "made of `metric` and what it is of",
+        "The rule's name.",
+        |a, item| { a.name = Some(item.named(TriggerName::new)?); Ok(()) };
+    "metric", "`\"error-share\"`, `\"lag\"`, `\"dead-letters\"`, `\"budget\"`, `\"crash-loop\"`, `\"latency-p99\"`, `\"queue-time\"`, `\"cold-start-share\"`, `\"certificate-age\"`, `\"certificate-left\"` or `\"disk-free\"`", "needed",
+        "What is measured.",
+        |a, item| { a.metric = Some(item.word(&Metric::WORDS)?); Ok(()) };
+    "above", "`\"5%\"`, `100` or `\"250ms\"`, as the metric is measured", "this or `below` is needed",
+        "A value above this is bad.",
+        |a, item| { a.above = Some(item.any()); Ok(()) };
+    "below", "as `above`", "none",
+        "A value below this is bad.",
+        |a, item| { a.below = Some(item.any()); Ok(()) };
+    "for", "`\"5m\"`", "1m; 0s for `dead-letters`, `budget`, `crash-loop` and certificates; at most 24h",
+        "How long it has to be bad before somebody is told.",
+        |a, item| { a.lasts = Some(item.duration()?); Ok(()) };
+    "function", "a function's name", "all of the app",
+        "Only its calls, instances or budget.",
+        |a, item| { a.function = Some(item.named(FunctionName::new)?); Ok(()) };
+    "subscription", "a trigger's name", "all of the app",
+        "Only its events; for `lag` and `dead-letters`.",
+        |a, item| { a.subscription = Some(item.named(TriggerName::new)?); Ok(()) };
+    "topic", "a topic", "every topic of the app",
+        "Only its events; for `lag` and `dead-letters`.",
+        |a, item| { a.topic = Some(item.topic()?); Ok(()) };
+    "publish", "a topic", "alerts",
+        "Where the alert is published.",
+        |a, item| { a.publish = Some(item.topic()?); Ok(()) };
+};
+
 /// Every table of the manifest with its keys, for the reference.
 pub fn tables() -> Vec<(&'static str, Vec<Doc>)> {
     vec![
@@ -272,6 +343,8 @@ pub fn tables() -> Vec<(&'static str, Vec<Doc>)> {
         ("`retry`", RETRY.iter().map(|key| key.doc).collect()),
         ("`async`", ASYNC.iter().map(|key| key.doc).collect()),
         ("`[topics.\"<name>\"]`", TOPIC.iter().map(|key| key.doc).collect()),
+        ("`[budget]`", BUDGET.iter().map(|key| key.doc).collect()),
+        ("`[[alert]]`", ALERT.iter().map(|key| key.doc).collect()),
     ]
 }
 

@@ -21,11 +21,13 @@ pub mod key;
 mod resolve;
 mod trigger;
 mod value;
+mod watch;
 mod words;
 
 pub use check::check;
 pub use resolve::{Detected, Origin, Resolved, assemble, resolve};
 pub use trigger::{Asynchronous, On, Retry, Topic};
+pub use watch::{Alert, Budget};
 
 use crate::code::Code;
 use crate::fault::{Fault, Result};
@@ -52,6 +54,10 @@ pub struct Manifest {
     pub triggers: Vec<On>,
     /// What topics keep.
     pub topics: Vec<Topic>,
+    /// What the app may use.
+    pub budget: Option<Budget>,
+    /// When somebody is told, in the order of the file.
+    pub alerts: Vec<Alert>,
 }
 
 /// A value and the line on which it was written (1 is the first; 0: not in a file).
@@ -86,6 +92,7 @@ pub struct Function {
     pub egress: Option<Written<Vec<String>>>,
     pub scale: Scale,
     pub asynchronous: Asynchronous,
+    pub budget: Option<Budget>,
     /// Sub-tables that are not keys: settings of a contract, by its name.
     pub settings: BTreeMap<String, Written<serde_json::Map<String, serde_json::Value>>>,
 }
@@ -122,6 +129,7 @@ impl Function {
             egress: None,
             scale: Scale::default(),
             asynchronous: Asynchronous::default(),
+            budget: None,
             settings: BTreeMap::new(),
         }
     }

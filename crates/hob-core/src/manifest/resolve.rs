@@ -2,7 +2,7 @@
 
 use super::check::{check, check_function};
 use super::key::{self, unknown};
-use super::{Function, Manifest, Written, trigger};
+use super::{Function, Manifest, Written, trigger, watch};
 use crate::code::Code;
 use crate::fault::{Fault, Result};
 use crate::limit;
@@ -98,12 +98,12 @@ pub fn resolve(
 ///
 /// # Errors
 /// `HOB-0105` and `HOB-0106` with the line of the route, `HOB-0102`, `HOB-0103` and `HOB-0815` for
-/// triggers, and what [`check()`] refuses.
+/// triggers, budgets and alerts, and what [`check()`] refuses.
 pub fn assemble(manifest: &Manifest, app: AppName, functions: Vec<Resolved>) -> Result<AppSpec> {
     let (file, alone) = (&manifest.file, functions.len() == 1 && manifest.triggers.is_empty());
     let mut table = Table::default();
-    let triggers = trigger::resolve(manifest, &app)?;
-    let mut spec = AppSpec { app, functions: BTreeMap::new(), routes: Vec::new(), triggers };
+    let (triggers, watch) = (trigger::resolve(manifest, &app)?, watch::resolve(manifest)?);
+    let mut spec = AppSpec { app, functions: BTreeMap::new(), routes: Vec::new(), triggers, watch };
     for function in functions {
         let mut routes = function.routes;
         if routes.is_empty() && alone && !function.spec.private {

@@ -228,7 +228,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "xyz = 1",
-        "HOB-0102 `xyz` is not a key that Hob knows | known keys are `app`, `functions`, `on`, `topics` (hob.toml:1)",
+        "HOB-0102 `xyz` is not a key that Hob knows | known keys are `app`, `functions`, `on`, `topics`, `budget`, `alert` (hob.toml:1)",
     ),
     (
         "[functions.f]\nrun = \"f\"\n\ntiemout = \"3s\"",

@@ -179,6 +179,17 @@ impl Item<'_> {
         }
     }
 
+    /// A list of whole numbers.
+    pub(super) fn numbers(&self) -> Result<Written<Vec<u32>>> {
+        let wrong = || {
+            self.wrong("a list of whole numbers", &format!("write for example `{} = [80, 100]`", self.key))
+        };
+        let serde_json::Value::Array(items) = self.json() else { return Err(wrong()) };
+        let number = |item: &Value| item.as_u64().and_then(|number| u32::try_from(number).ok());
+        let numbers: Option<Vec<u32>> = items.iter().map(number).collect();
+        numbers.map(|numbers| self.written(numbers)).ok_or_else(wrong)
+    }
+
     pub(super) fn duration(&self) -> Result<Written<Duration>> {
         self.measure("a time", "s", unit::parse_duration)
     }

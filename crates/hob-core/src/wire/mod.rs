@@ -4,20 +4,23 @@
 //!
 //! **How.** Plain data with JSON schemas; `docs/reference/openapi.json` is generated from them.
 
+mod cost;
 mod dashboard;
 mod event;
+mod log;
 mod usage;
 mod why;
 
+pub use cost::*;
 pub use dashboard::*;
 pub use event::*;
+pub use log::LogQuery;
 pub use usage::*;
 pub use why::*;
 
 use crate::digest::Digest;
 use crate::fault::FaultWire;
 use crate::name::{AppName, FunctionName, RevisionNumber};
-use crate::port::Stream;
 use crate::spec::{AppSpec, RouteSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -166,25 +169,4 @@ pub struct Deployed {
     pub url: String,
     /// Milliseconds from the request to the switch.
     pub took_ms: u64,
-}
-
-/// Which log records are wanted.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LogQuery {
-    /// Only of this app.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub app: Option<AppName>,
-    /// Only of this function.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub function: Option<FunctionName>,
-    /// Only from this stream.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stream: Option<Stream>,
-    /// At most this many of the newest kept records first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tail: Option<u32>,
-    /// Go on with new records.
-    #[serde(default)]
-    pub follow: bool,
 }

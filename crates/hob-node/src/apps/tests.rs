@@ -22,6 +22,7 @@ use hob_core::wire::Deployed;
 use hob_runtime::body::{Body, empty};
 use hob_runtime::code::FunctionCode;
 use hob_runtime::environment::Environment;
+use hob_runtime::gate::Open;
 use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
 use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
 use hob_runtime::runtime::Runtime;
@@ -70,13 +71,14 @@ impl Desk {
             spawn: Arc::clone(&tasks) as _,
             logs: Logs::new(),
             witnesses: Arc::new(Nobody),
+            gates: Arc::new(Open),
             outbound: Arc::new(Alone),
             instances: AtomicU64::new(1),
         };
         let parts = Parts {
             state: Arc::clone(&engine.state),
             blobs: engine.blobs,
-            bus: Bus::new(engine.log, engine.state, Telemetry::start(engine.facts, &tasks)),
+            bus: Bus::new(engine.log, engine.state, Telemetry::start(engine.facts, true, &tasks)),
             runtime: Arc::new(Runtime::open(environment).unwrap()),
             spawn: Arc::clone(&tasks) as _,
             live: Arc::clone(&live),
@@ -169,8 +171,13 @@ struct App {
 impl App {
     fn new(name: &str) -> Self {
         let (functions, routes) = (BTreeMap::new(), Vec::new());
-        let spec =
-            AppSpec { app: AppName::new(name).unwrap(), functions, routes, triggers: Default::default() };
+        let spec = AppSpec {
+            app: AppName::new(name).unwrap(),
+            functions,
+            routes,
+            triggers: Default::default(),
+            watch: Default::default(),
+        };
         Self { spec, files: BTreeSet::new() }
     }
 

@@ -15,6 +15,7 @@ pub(crate) mod position;
 pub(crate) mod tell;
 mod topics;
 
+use crate::identity;
 use crate::sync::lock;
 use crate::telemetry::{Budget, Telemetry};
 use hob_core::code::Code;
@@ -118,6 +119,7 @@ impl Bus {
         durability: Durability,
         by: Option<InvocationId>,
     ) -> Result<Vec<Published>> {
+        let events: Vec<Stored> = events.into_iter().map(|stored| traced(stored, by)).collect();
         let teller = Teller::new(&self.telemetry, &self.told, topic, &events, by);
         let published = self.check_and_append(topic, events, durability).await;
         teller.tell(topic, &published);
@@ -322,4 +324,14 @@ impl Bus {
             None => Ok(()),
         }
     }
+}
+
+/// The event in a trace: its own, that of whoever published it, or one that begins here. So all attempts to
+/// deliver it, and what they cause, are found together.
+fn traced(stored: Stored, by: Option<InvocationId>) -> Stored {
+    if stored.trace.is_some() || stored.event.text("traceparent").is_some() {
+        return stored;
+    }
+    let trace = identity::trace(by.unwrap_or_else(identity::invocation), None);
+    Stored { trace: Some(trace), ..stored }
 }

@@ -2,6 +2,7 @@
 
 use super::{Ask, Control, Handled, Operation, Payload, query, stream};
 use crate::logs::{Follow, Line};
+use hob_core::log_line::Level;
 use hob_core::port::{LogRecord, Stream};
 use hob_core::wire::LogQuery;
 use std::sync::Arc;
@@ -66,7 +67,11 @@ fn tell_missed(next: &LogRecord, records: u64) -> LogRecord {
     LogRecord {
         stream: Stream::Platform,
         invocation: None,
+        trace: None,
+        span: None,
+        level: Some(Level::Warn),
         text: format!("{records} records were missed: this reader is too slow"),
+        fields: Default::default(),
         ..next.clone()
     }
 }

@@ -12,6 +12,7 @@ mod app;
 mod artifact;
 mod auth;
 mod call;
+mod cost;
 mod dashboard;
 mod fact;
 mod letter;
@@ -30,6 +31,7 @@ pub(crate) use auth::Guard;
 pub use openapi::openapi;
 pub(crate) use serve::{answer, serve};
 
+use crate::alerts::Alerts;
 use crate::apps::Apps;
 use crate::bus::Bus;
 use crate::calls::Calls;
@@ -74,6 +76,7 @@ static OPERATIONS: &[&[Operation]] = &[
     trigger::OPERATIONS,
     letter::OPERATIONS,
     metric::OPERATIONS,
+    cost::OPERATIONS,
     dashboard::OPERATIONS,
 ];
 
@@ -91,6 +94,7 @@ pub(crate) struct Control {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) scrape: Arc<Scrape>,
     pub(crate) usage: Arc<UsageBook>,
+    pub(crate) alerts: Arc<Alerts>,
     pub(crate) why: Why,
     pub(crate) node: NodeInfo,
     /// The data folder.

@@ -84,12 +84,9 @@ impl Api {
         self.lines(&path("/v1/facts", query)).await
     }
 
-    /// The story that answers a question; `None` where the node keeps none.
-    pub(super) async fn why(&self, query: &WhyQuery) -> Result<Option<Story>> {
-        match self.get(&path("/v1/why", query)).await {
-            Err(fault) if is_unknown(&fault) => Ok(None),
-            other => other.map(Some),
-        }
+    /// The story that answers a question.
+    pub(super) async fn why(&self, query: &WhyQuery) -> Result<Story> {
+        self.get(&path("/v1/why", query)).await
     }
 
     async fn ask(&self, method: Method, path: &str, sent: Body) -> Result<Response<Body>> {
@@ -102,11 +99,6 @@ impl Api {
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         self.send(request).await
     }
-}
-
-/// Whether a fault says that there is no such operation.
-fn is_unknown(fault: &Fault) -> bool {
-    fault.code() == Code::ControlRequest && fault.status() == 404
 }
 
 fn json(value: &impl Serialize) -> Result<Body> {

@@ -66,6 +66,8 @@ static PAGES: &[Page] = &[
     Page::listed("Events", "/schedules", "Schedules", page::schedules::show),
     Page::listed("Events", "/dead-letters", "Dead letters", page::letters::show),
     Page::inner("/dead-letters/{topic}", "/dead-letters", page::letter_topic::show),
+    Page::listed("Run", "/cost", "Cost", page::cost::show),
+    Page::listed("Run", "/alerts", "Alerts", page::alerts::show),
     Page::listed("Run", "/node", "Node", page::node::show),
 ];
 

@@ -6,7 +6,9 @@
 use crate::bus::dead::Failure;
 use hob_core::code::Code;
 use hob_core::fault::Fault;
+use hob_core::limit::BUDGET_RETRY_MAX;
 use hob_core::subscription::Outcome;
+use hob_core::unit::millis;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 
@@ -14,6 +16,11 @@ use http::{HeaderMap, StatusCode};
 pub(super) fn judge(status: StatusCode, code: Option<Code>, after_ms: Option<u64>) -> Outcome {
     match (code, status.as_u16()) {
         (Some(Code::QueueFull | Code::QueueTimeout | Code::Stopping), _) => Outcome::Overloaded { after_ms },
+        // It may be raised long before it begins anew.
+        (Some(Code::BudgetSpent), _) => {
+            let most_ms = millis(BUDGET_RETRY_MAX);
+            Outcome::Overloaded { after_ms: Some(after_ms.map_or(most_ms, |ms| ms.min(most_ms))) }
+        }
         // What is missing or too large stays so, however often it is tried.
         (Some(Code::FunctionNotFound | Code::AppNotFound | Code::BodyTooLarge | Code::LoopTooDeep), _) => {
             Outcome::Rejected
@@ -97,6 +104,7 @@ mod tests {
             (599, None, again),
             (503, Some(Code::QueueFull), later),
             (503, Some(Code::Stopping), later),
+            (503, Some(Code::BudgetSpent), later),
             (504, Some(Code::CallTimeout), again),
             (502, Some(Code::Crashed), again),
             (502, Some(Code::StartExit), again),

@@ -40,16 +40,24 @@ pub(crate) struct Telemetry {
     queue: mpsc::Sender<Queued>,
     followers: broadcast::Sender<Arc<Fact>>,
     dropped: AtomicU64,
+    /// False: nothing is counted and kept.
+    on: bool,
     meters: Meters,
 }
 
 impl Telemetry {
-    /// Begins to keep facts in `store`.
-    pub(crate) fn start(store: Arc<dyn Facts>, tasks: &Tasks) -> Arc<Self> {
+    /// Begins to keep facts in `store`; not `on`, it keeps none.
+    pub(crate) fn start(store: Arc<dyn Facts>, on: bool, tasks: &Tasks) -> Arc<Self> {
         let (queue, queued) = mpsc::channel(FACTS_QUEUED_MAX);
         tasks.start("facts", recorder::run(Arc::clone(&store), queued));
         let followers = broadcast::channel(FACTS_FOLLOWED_MAX).0;
-        Arc::new(Self { store, queue, followers, dropped: AtomicU64::new(0), meters: Meters::default() })
+        let (dropped, meters) = (AtomicU64::new(0), Meters::default());
+        Arc::new(Self { store, queue, followers, dropped, on, meters })
+    }
+
+    /// Whether anything is counted and kept.
+    pub(crate) fn is_on(&self) -> bool {
+        self.on
     }
 
     /// That something happens now.
@@ -101,6 +109,9 @@ impl Telemetry {
 
 impl FactSink for Telemetry {
     fn tell(&self, fact: Fact) {
+        if !self.on {
+            return;
+        }
         // What went well makes room for what did not.
         let room = if fact.what.failed() { 0 } else { FACTS_QUEUED_MAX / 2 };
         let fact = Arc::new(fact);

@@ -3,14 +3,15 @@
 use super::meter::{self, Meter};
 use super::{Budget, Telemetry};
 use crate::clock::now_ms;
-use hob_core::fact::{Call, Fact, Failure, InstanceChanged, Times, Used, What};
+use hob_core::code::Code;
+use hob_core::fact::{Call, Fact, Failure, InstanceChanged, InstanceStep, Times, Used, What};
 use hob_core::fault::Fault;
 use hob_core::limit::{FACTS_CALLS_PER_SECOND, FACTS_SLOW_CALL};
 use hob_core::port::FactSink;
 use hob_core::trace::TraceId;
 use hob_core::unit::{micros, millis};
 use hob_runtime::code::FunctionCode;
-use hob_runtime::witness::{Changed, Ended, Witness, Witnesses};
+use hob_runtime::witness::{Changed, Ended, Nobody, Witness, Witnesses};
 use std::sync::{Arc, OnceLock};
 
 /// Watches every function of the node.
@@ -18,6 +19,9 @@ pub(crate) struct Watches(pub(crate) Arc<Telemetry>);
 
 impl Witnesses for Watches {
     fn of(&self, code: &Arc<FunctionCode>) -> Arc<dyn Witness> {
+        if !self.0.is_on() {
+            return Arc::new(Nobody);
+        }
         let (telemetry, code) = (Arc::clone(&self.0), Arc::clone(code));
         let budget = Budget::new(FACTS_CALLS_PER_SECOND);
         Arc::new(FunctionWatch { telemetry, code, budget, meter: OnceLock::new() })
@@ -37,7 +41,9 @@ impl Witness for FunctionWatch {
     fn ended(&self, ended: &Ended<'_>) {
         self.count(ended);
         let now_ms = now_ms();
-        let failed = ended.fault.is_some() || ended.status.is_none_or(|status| status >= 500);
+        // Calls that a spent budget refuses may be many, and they are all alike.
+        let failed =
+            !refused(ended) && (ended.fault.is_some() || ended.status.is_none_or(|status| status >= 500));
         if failed || ended.total >= FACTS_SLOW_CALL || self.budget.spend(now_ms) {
             let fact = self.fact(ended, now_ms.saturating_sub(millis(ended.total)));
             self.telemetry.tell(fact);
@@ -46,6 +52,9 @@ impl Witness for FunctionWatch {
 
     fn instance(&self, changed: &Changed<'_>) {
         let code = &self.code;
+        if matches!(changed.step, InstanceStep::StartFailed | InstanceStep::Ended) {
+            self.telemetry.meters().crashed(&code.app, &code.name);
+        }
         self.telemetry.now(
             None,
             What::Instance(Box::new(InstanceChanged {
@@ -65,6 +74,9 @@ impl Witness for FunctionWatch {
 impl FunctionWatch {
     fn count(&self, ended: &Ended<'_>) {
         let meter = self.meter.get_or_init(|| self.telemetry.meters().of(&self.code));
+        if let Some(fault) = ended.fault.filter(|_| refused(ended)) {
+            return meter.refused(&ended.context.origin.cause, fault);
+        }
         meter.ended(&meter::Ended {
             cause: &ended.context.origin.cause,
             status: ended.status,
@@ -98,6 +110,11 @@ impl FunctionWatch {
         };
         Fact { time_ms, trace: Some(TraceId(context.trace.trace_id)), what: What::Call(Box::new(call)) }
     }
+}
+
+/// Whether a spent budget has refused it.
+fn refused(ended: &Ended<'_>) -> bool {
+    ended.fault.is_some_and(|fault| fault.code() == Code::BudgetSpent)
 }
 
 fn times(ended: &Ended<'_>) -> Times {

@@ -57,7 +57,7 @@ impl Bench {
         let Engine { state, log, facts, .. } = hob_bus::open("file", &EngineSettings::new(folder)).unwrap();
         let state = Arc::new(Moody { state, refuses: AtomicBool::new(false) });
         let tasks = Tasks::new();
-        let telemetry = Telemetry::start(facts, &tasks);
+        let telemetry = Telemetry::start(facts, true, &tasks);
         let bus = Bus::new(log, Arc::clone(&state) as _, Arc::clone(&telemetry));
         let book = UsageBook::start(
             Arc::clone(&state) as _,

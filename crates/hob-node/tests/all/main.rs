@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stderr, reason = "a skipped test is named")]
 
+mod budget;
 mod control;
 mod events;
+mod facts;
 mod malformed;
 mod metrics;
 mod protocol;
@@ -12,4 +14,5 @@ mod routing;
 mod stop;
 mod support;
 mod switch;
+mod telemetry;
 mod upgrade;

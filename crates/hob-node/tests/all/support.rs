@@ -5,6 +5,7 @@ use hob_core::digest::Digest;
 use hob_core::name::{AppName, FunctionName};
 use hob_core::spec::{AppSpec, AsyncSpec, FunctionSpec, PackageFile, RouteSpec, ScaleSpec};
 use hob_core::trigger::Triggers;
+use hob_core::watch::Watch;
 use hob_node::task::Tasks;
 use hob_node::{Address, Node, Settings};
 use http_body_util::{BodyExt, Full};
@@ -70,7 +71,10 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         domain: "localhost".into(),
         default_app: None,
         compiler: Vec::new(),
+        facts: true,
         pooling: Some(false),
+        otlp: None,
+        price_per_month: None,
     };
     (settings, data)
 }
@@ -216,6 +220,7 @@ pub(crate) struct App {
     functions: BTreeMap<FunctionName, FunctionSpec>,
     routes: Vec<RouteSpec>,
     triggers: Triggers,
+    watch: Watch,
     files: BTreeMap<String, String>,
 }
 
@@ -226,6 +231,7 @@ impl App {
             functions: BTreeMap::new(),
             routes: Vec::new(),
             triggers: Triggers::default(),
+            watch: Watch::default(),
             files: BTreeMap::new(),
         }
     }
@@ -271,7 +277,7 @@ impl App {
         self
     }
 
-    /// Adds what `[[on]]` and `[topics]` of a manifest say, as TOML.
+    /// Adds what `[[on]]`, `[topics]`, `[budget]` and `[[alert]]` of a manifest say, as TOML.
     pub(crate) fn on(mut self, text: &str) -> Self {
         let functions: String =
             self.functions.keys().map(|name| format!("[functions.{name}]\nrun = \"x\"\n")).collect();
@@ -279,7 +285,8 @@ impl App {
         let resolve = |function| hob_core::manifest::resolve("hob.toml", function, None, BTreeMap::new());
         let resolved = manifest.functions.iter().map(resolve).collect::<Result<_, _>>().unwrap();
         let app = AppName::new(&self.name).unwrap();
-        self.triggers = hob_core::manifest::assemble(&manifest, app, resolved).unwrap().triggers;
+        let spec = hob_core::manifest::assemble(&manifest, app, resolved).unwrap();
+        (self.triggers, self.watch) = (spec.triggers, spec.watch);
         self
     }
 
@@ -297,6 +304,7 @@ impl App {
             functions: self.functions.clone(),
             routes: self.routes.clone(),
             triggers: self.triggers.clone(),
+            watch: self.watch.clone(),
         }
     }
 }

@@ -1,53 +1,61 @@
 //! The way out for programs: a proxy address in the environment, and who is calling when they use it.
 
+use crate::code::FunctionCode;
 use crate::invocation::Context;
-use crate::outbound::{ProxyEntry, Running};
-use crate::unit::Start;
+use crate::outbound::{ProxyEntry, Running, telemetry_variables};
+use crate::unit::{Command, Start};
 use std::sync::Arc;
 
 /// An instance's way to other functions, open as long as this value lives.
-pub(super) struct Way(Option<ProxyEntry>);
+pub(super) struct Way {
+    entry: Option<ProxyEntry>,
+    code: Arc<FunctionCode>,
+}
 
 impl Way {
-    /// Opens it, if the node offers one.
+    /// Opens it, if the node offers one and the program can use it.
     pub(super) fn open(start: &Start) -> Self {
-        Self(start.environment.outbound.enter(&start.code, start.instance))
+        let connects = start.unit.command().is_some_and(Command::connects);
+        let entry = connects.then(|| start.environment.outbound.enter(&start.code, start.instance)).flatten();
+        Self { entry, code: Arc::clone(&start.code) }
     }
 
     /// What a program has to know of it. Programs that take no notice of `http_proxy` reach other
     /// functions through the gateway.
     pub(super) fn variables(&self) -> Vec<(String, String)> {
-        let Some(entry) = &self.0 else { return Vec::new() };
+        let Some(entry) = &self.entry else { return Vec::new() };
         let direct = "127.0.0.1,localhost,::1";
-        [
+        let proxy = [
             ("http_proxy", entry.url.as_str()),
             ("HTTP_PROXY", &entry.url),
             ("no_proxy", direct),
             ("NO_PROXY", direct),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
+        ];
+        let mut variables: Vec<_> = proxy.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        variables.extend(telemetry_variables(&self.code, &entry.telemetry));
+        variables
     }
 
-    /// Says that a call runs, until the returned value is dropped.
-    pub(super) fn running(&self, context: &Arc<Context>) -> OnTheWay {
-        let entry = self.0.as_ref().map(|entry| Arc::clone(&entry.running));
-        if let Some(running) = &entry {
+    /// Says that a call runs, until the returned value is dropped: to whoever takes the instance's own
+    /// calls, and to whoever reads what it prints (`logged`).
+    pub(super) fn running(&self, context: &Arc<Context>, logged: Option<Arc<dyn Running>>) -> OnTheWay {
+        let told = [self.entry.as_ref().map(|entry| Arc::clone(&entry.running)), logged];
+        for running in told.iter().flatten() {
             running.begin(context);
         }
-        OnTheWay { running: entry, context: Arc::clone(context) }
+        OnTheWay { told, context: Arc::clone(context) }
     }
 }
 
 /// A call that runs.
 pub(super) struct OnTheWay {
-    running: Option<Arc<dyn Running>>,
+    told: [Option<Arc<dyn Running>>; 2],
     context: Arc<Context>,
 }
 
 impl Drop for OnTheWay {
     fn drop(&mut self) {
-        if let Some(running) = &self.running {
+        for running in self.told.iter().flatten() {
             running.end(&self.context);
         }
     }

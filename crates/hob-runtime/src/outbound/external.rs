@@ -30,7 +30,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
@@ -42,6 +42,8 @@ pub struct External {
     tls: rustls::ClientConfig,
     spawn: Arc<dyn Spawn>,
     clients: Mutex<HashMap<(AppName, Listed), Outside>>,
+    /// For what the node itself sends.
+    own: OnceLock<Outside>,
 }
 
 impl External {
@@ -57,7 +59,7 @@ impl External {
             .map_err(Fault::internal)?
             .with_webpki_roots()
             .with_no_client_auth();
-        Ok(Self { tls, spawn, clients: Mutex::default() })
+        Ok(Self { tls, spawn, clients: Mutex::default(), own: OnceLock::new() })
     }
 
     /// Sends a request with an absolute `http` or `https` URI for a function.
@@ -70,14 +72,18 @@ impl External {
         admit(code, &host, port)?;
         hop::strip(request.headers_mut());
         let sent = self.client(code).request(request).await;
-        let mut reply = sent.map_err(|error| failure(code, &host, &error))?;
-        hop::strip(reply.headers_mut());
-        Ok(reply.map(|body| {
-            let broke_off = |error: hyper::Error| {
-                Fault::new(Code::DependencyFailed, "the answer from outside broke off").detail(error)
-            };
-            body.map_err(broke_off).boxed_unsync()
-        }))
+        sent.map(answer).map_err(|error| blame(code, failure(&host, &error)))
+    }
+
+    /// Sends a request of the node itself, to an address that its owner has named: any address may be
+    /// reached.
+    ///
+    /// # Errors
+    /// `HOB-0510` when it does not answer properly, `HOB-0406` when the URI is not absolute.
+    pub async fn send(&self, request: http::Request<Body>) -> Result<Reply> {
+        let (host, _) = destination(request.uri())?;
+        let client = self.own.get_or_init(|| self.open(Allowed::Anything)).clone();
+        client.request(request).await.map(answer).map_err(|error| failure(&host, &error))
     }
 
     /// Connects to `host:port` for a function that speaks for itself (`CONNECT`).
@@ -101,29 +107,43 @@ impl External {
             // Their connections end with the calls that use them.
             clients.clear();
         }
+        let client = self.open(Allowed::Listed(Arc::new(key.1.clone())));
+        clients.entry(key).or_insert(client).clone()
+    }
+
+    fn open(&self, allowed: Allowed) -> Outside {
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(self.tls.clone())
             .https_or_http()
             .enable_http1()
             .enable_http2()
-            .wrap_connector(Connector { listed: Arc::new(key.1.clone()) });
-        let client = Client::builder(Executor::new(&self.spawn, "outbound-connection"))
+            .wrap_connector(Connector { allowed });
+        Client::builder(Executor::new(&self.spawn, "outbound-connection"))
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(limit::EGRESS_IDLE_TIMEOUT)
             .pool_max_idle_per_host(limit::EGRESS_IDLE_CONNECTIONS_MAX)
             .http1_max_buf_size(limit::HEADER_BYTES_MAX)
             .http1_max_headers(limit::HEADER_COUNT_MAX)
             .http2_max_header_list_size(u32::try_from(limit::HEADER_BYTES_MAX).unwrap_or(u32::MAX))
-            .build(connector);
-        clients.entry(key).or_insert(client).clone()
+            .build(connector)
     }
 }
 
-fn failure(code: &FunctionCode, host: &str, error: &Error) -> Fault {
+fn answer(mut reply: http::Response<hyper::body::Incoming>) -> Reply {
+    hop::strip(reply.headers_mut());
+    reply.map(|body| {
+        let broke_off = |error: hyper::Error| {
+            Fault::new(Code::DependencyFailed, "the answer from outside broke off").detail(error)
+        };
+        body.map_err(broke_off).boxed_unsync()
+    })
+}
+
+fn failure(host: &str, error: &Error) -> Fault {
     let (mut words, mut cause) = (Vec::new(), error.source());
     while let Some(error) = cause {
         if let Some(fault) = error.downcast_ref::<Fault>() {
-            return blame(code, fault.clone());
+            return fault.clone();
         }
         words.push(error.to_string());
         cause = error.source();
@@ -211,7 +231,16 @@ async fn connect(host: &str, port: u16, reach: Reach) -> Result<TcpStream> {
 /// Resolves, judges and connects.
 #[derive(Clone)]
 struct Connector {
-    listed: Arc<Listed>,
+    allowed: Allowed,
+}
+
+/// What a client may reach.
+#[derive(Clone)]
+enum Allowed {
+    /// What an egress list says.
+    Listed(Arc<Listed>),
+    /// Whatever the node's owner names.
+    Anything,
 }
 
 impl tower_service::Service<Uri> for Connector {
@@ -224,12 +253,15 @@ impl tower_service::Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let listed = Arc::clone(&self.listed);
+        let allowed = self.allowed.clone();
         Box::pin(async move {
             let (host, port) = destination(&uri)?;
-            let reach = Policy::new(listed.as_deref())
-                .admits(&host, port)
-                .map_err(|refusal| refusal_fault(refusal, &host, port))?;
+            let reach = match allowed {
+                Allowed::Anything => Reach::Any,
+                Allowed::Listed(listed) => Policy::new(listed.as_deref())
+                    .admits(&host, port)
+                    .map_err(|refusal| refusal_fault(refusal, &host, port))?,
+            };
             connect(&host, port, reach).await.map(TokioIo::new)
         })
     }

@@ -41,6 +41,28 @@ impl Caller {
     }
 }
 
+/// What tells a function's OpenTelemetry SDK where to send its spans and log records, and who it is (OpenTelemetry,
+/// "Environment Variable Specification"): to `endpoint`, unless the function says itself where.
+pub fn telemetry_variables(code: &FunctionCode, endpoint: &str) -> Vec<(String, String)> {
+    let own = |name: &str| code.spec.env.contains_key(name);
+    let FunctionCode { app, name, revision, .. } = code;
+    let mut variables = vec![
+        ("OTEL_SERVICE_NAME", format!("{app}/{name}")),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            format!("service.version={revision},faas.name={app}%2F{name},faas.version={revision}"),
+        ),
+    ];
+    // Who has an own collector speaks to it as that wants.
+    if !own("OTEL_EXPORTER_OTLP_ENDPOINT") {
+        variables.push(("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.to_owned()));
+        variables.push(("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf".to_owned()));
+        variables.push(("OTEL_EXPORTER_OTLP_COMPRESSION", "none".to_owned()));
+    }
+    variables.retain(|(name, _)| !own(name));
+    variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
 /// Takes the calls of functions. The node implements it.
 pub trait Outbound: Send + Sync {
     /// Sends a request with an absolute URI: `http://<function>.<app>.internal/…` goes to that
@@ -59,6 +81,8 @@ pub trait Outbound: Send + Sync {
 pub struct ProxyEntry {
     /// For `http_proxy`: `http://<name>:<secret>@127.0.0.1:<port>`.
     pub url: String,
+    /// For OpenTelemetry exporters, which do not use proxies: `http://127.0.0.1:<port>/<name>-<secret>`.
+    pub telemetry: String,
     /// Which invocations run in the instance, so that the proxy can tell the caller.
     pub running: Arc<dyn Running>,
     /// Closes the way when dropped.
@@ -72,3 +96,6 @@ pub trait Running: Send + Sync {
     /// A call has ended.
     fn end(&self, context: &Arc<Context>);
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ async fn the_environment_is_the_manifests() {
     }
     for (name, _) in std::env::vars_os() {
         let name = name.to_str().unwrap();
-        let wanted = ["PATH", "HOME", "LANG", "TMPDIR"].contains(&name);
+        let wanted = ["PATH", "HOME", "LANG", "TMPDIR", "PYTHONUNBUFFERED"].contains(&name);
         assert!(wanted || !names.contains(name), "`{name}` of the node is in:\n{printed}");
     }
     let home = printed.lines().find_map(|line| line.strip_prefix("HOME=")).unwrap();
@@ -143,6 +143,8 @@ async fn a_log_flood_is_counted_to_the_line() {
     eventually("every line is accounted for", || counted().0 + counted().1 == LINES).await;
     let (kept, dropped) = counted();
     assert!(kept > 0 && dropped > 0, "{kept} kept, {dropped} dropped");
+    let counters: Vec<u64> = bench.limited.dropped().into_iter().map(|(_, _, sum)| sum.lines).collect();
+    assert_eq!(counters, [dropped], "what metrics read is what the log says");
     let first = bench.logs.all().into_iter().find(|record| record.stream == Stream::Stderr).unwrap();
     assert!(first.invocation.is_some(), "a run of `stdio` knows its invocation");
 }

@@ -6,13 +6,15 @@ use hob_core::fact::CallCause;
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
-use hob_core::port::{BoxFuture, LogSink};
+use hob_core::port::{BoxFuture, LogSink, Spawn};
 use hob_core::spec::{FunctionSpec, PackageFile, ScaleSpec};
 use hob_core::trace::TraceContext;
 use hob_runtime::body::{Body, empty, full};
 use hob_runtime::code::FunctionCode;
 use hob_runtime::environment::Environment;
+use hob_runtime::gate::Open;
 use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
+use hob_runtime::log::Limited;
 use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
 use hob_runtime::pool::Pool;
 use hob_runtime::runtime::Runtime;
@@ -39,6 +41,7 @@ impl Outbound for Nowhere {
 pub(crate) struct Bench {
     pub(crate) runtime: Runtime,
     pub(crate) logs: Arc<Logs>,
+    pub(crate) limited: Arc<Limited>,
     pub(crate) folder: tempfile::TempDir,
     next: AtomicU64,
 }
@@ -54,18 +57,21 @@ impl Bench {
     /// With a folder in which something may be left of an earlier node.
     pub(crate) fn in_folder(folder: tempfile::TempDir) -> Self {
         let logs = Arc::new(Logs::default());
+        let spawn: Arc<dyn Spawn> = Arc::new(Spawner(tokio::runtime::Handle::current()));
+        let limited = Limited::new(Arc::clone(&logs) as Arc<dyn LogSink>, Arc::clone(&spawn));
         let environment = Environment {
             cache_dir: folder.path().join("cache"),
             work_dir: folder.path().join("work"),
             compiler: Vec::new(),
             pooling: Some(false),
-            spawn: Arc::new(Spawner(tokio::runtime::Handle::current())),
-            logs: Arc::clone(&logs) as Arc<dyn LogSink>,
+            spawn,
+            logs: Arc::clone(&limited) as Arc<dyn LogSink>,
             outbound: Arc::new(Nowhere),
             witnesses: Arc::new(Nobody),
+            gates: Arc::new(Open),
             instances: AtomicU64::new(1),
         };
-        Self { runtime: Runtime::open(environment).unwrap(), logs, folder, next: AtomicU64::new(1) }
+        Self { runtime: Runtime::open(environment).unwrap(), logs, limited, folder, next: AtomicU64::new(1) }
     }
 
     /// A function that runs `run`, with settings changed by `change`; neither checked nor prepared.

@@ -6,6 +6,7 @@ use hob_core::digest::Digest;
 use hob_core::fault::Fault;
 use hob_runtime::body::full;
 use hob_runtime::unit::{Exit, Launch};
+use http_body_util::BodyExt as _;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -46,6 +47,48 @@ async fn an_answer_streams_and_work_after_it_is_finished() {
     bench.eventually(|| bench.logs.text() == "Stderr hello from wat\n").await;
     let record = bench.logs.all().remove(0);
     assert!(record.invocation.is_some() && record.instance > 0, "{record:?}");
+}
+
+/// What a guest prints is its call's, whether the instance is made for one call (0.2, `stdio`) or kept (0.3).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_guest_prints_names_its_call() {
+    let answer = "(local $e i32)
+        (local.set $e (call $get-stderr))
+        (call $put (local.get $e) (i32.const 1024) (i32.const 15) (i32.const 32))
+        (call $drop-stream (local.get $e))
+        (call $answer (local.get $out) (call $fields) (i32.const 200))";
+    let tells = CAT.replace(
+        "(i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12)",
+        "(i32.const 2) (i32.const 0) (i32.const 1) (i32.const 12)",
+    );
+    for (contract, wasm, printed) in [
+        ("wasi-http", guest02(&handle(answer)), "hello from wat"),
+        ("wasi-http", read("hello03.wat"), "hello from wat p3"),
+        ("stdio", tells.into_bytes(), "the body"),
+    ] {
+        let bench = Bench::open();
+        let function = bench.ready(&wasm, &Settings { contract, ..Settings::default() }).await.unwrap();
+        let instance = function.instance().await.unwrap();
+        for number in 1..=3 {
+            let mut invocation = function.invocation(get());
+            *invocation.request.body_mut() = full("the body\n");
+            let context = std::sync::Arc::clone(&invocation.context);
+            let reply = instance.call(invocation).await.unwrap();
+            reply.into_body().collect().await.unwrap();
+            bench.eventually(|| bench.logs.all().len() >= number).await;
+            let record = bench.logs.all().remove(number - 1);
+            assert_eq!(
+                (
+                    record.text.as_str(),
+                    record.invocation,
+                    record.trace.map(|id| id.0),
+                    record.span.map(|id| id.0)
+                ),
+                (printed, Some(context.id), Some(context.trace.trace_id), Some(context.trace.span_id)),
+                "{contract} {printed}"
+            );
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,6 +14,7 @@ use hob_runtime::body::{Body, empty, full};
 use hob_runtime::code::FunctionCode;
 use hob_runtime::contract;
 use hob_runtime::environment::Environment;
+use hob_runtime::gate::Open;
 use hob_runtime::host::{HOSTS, Host};
 use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
 use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
@@ -121,6 +122,7 @@ impl Bench {
             logs: Arc::clone(&logs) as Arc<dyn LogSink>,
             outbound: Arc::clone(&world) as Arc<dyn Outbound>,
             witnesses: Arc::new(Nobody),
+            gates: Arc::new(Open),
             instances: AtomicU64::new(1),
         });
         let row = HOSTS.iter().find(|row| row.name == "wasm").unwrap();

@@ -8,6 +8,7 @@
 mod connection;
 mod event;
 mod lines;
+mod watch;
 
 pub(crate) use connection::{Answer, Endpoint, Payload, send};
 

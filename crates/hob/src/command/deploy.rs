@@ -1,6 +1,6 @@
 //! `hob deploy`: moves an app to a new revision, all of it at once.
 
-use super::{Command, DONE};
+use super::{Command, DONE, forecast};
 use crate::client::Client;
 use crate::output::Output;
 use crate::project::{Options, Project, diff};
@@ -45,8 +45,12 @@ impl Command for Deploy {
                 let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
                 if lines.is_empty() { "nothing would change".to_owned() } else { lines.join("\n") }
             });
+            forecast::tell(&client, current.as_ref(), &project.spec, output).await;
             return Ok(DONE);
         }
+        // A first deploy and a node that cannot be asked are the same here: the deploy itself will tell.
+        let current = current(&client, &project.spec.app).await.ok().flatten();
+        forecast::tell(&client, current.as_ref(), &project.spec, output).await;
         report(output, &send(&client, &project, output).await?);
         Ok(DONE)
     }

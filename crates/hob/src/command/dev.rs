@@ -36,6 +36,8 @@ pub(super) struct Dev {
     /// Domain below which functions get their addresses
     #[arg(long, value_name = "DOMAIN", default_value = DOMAIN)]
     domain: String,
+    #[command(flatten)]
+    telemetry: settings::Telemetry,
 }
 
 impl Command for Dev {
@@ -45,7 +47,7 @@ impl Command for Dev {
         let http = settings::listen_address(&self.http)?;
         let dashboard = settings::dashboard(self.dashboard.as_deref())?;
         let mut changes = Changes::watch(&self.path)?;
-        let node = Temporary::start(http, dashboard, &self.domain).await?;
+        let node = Temporary::start(http, dashboard, &self.domain, self.telemetry.collector()).await?;
         let outcome = tokio::select! {
             outcome = develop(&self.path, &node, &mut changes, output) => outcome.map(|()| super::DONE),
             code = interrupt.wait() => Ok(code),

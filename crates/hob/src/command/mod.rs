@@ -7,15 +7,19 @@
 //! command line, runs the row's function on an async runtime, and turns a [`Fault`] into its exit
 //! code. Without a command, `hob` says how the node is ([`status`]).
 
+mod alert;
+mod budget;
 mod call;
 mod check;
 mod completion;
+mod cost;
 mod cron;
 mod dashboard;
 mod deploy;
 mod dev;
 mod dlq;
 mod doctor;
+mod forecast;
 mod logs;
 mod ls;
 mod man;
@@ -71,6 +75,9 @@ pub(crate) static COMMANDS: &[Row] = &[
     row::<dashboard::Dashboard>("dashboard", "Print a link that opens the dashboard"),
     row::<why::Why>("why", "Say why something did or did not happen"),
     row::<trace::Trace>("trace", "Show where the time of a request or event went"),
+    row::<cost::Cost>("cost", "Say what functions cost, here or elsewhere"),
+    row::<budget::Budget>("budget", "See what may be used, and how much of it is"),
+    row::<alert::Alert>("alert", "See alert rules, and which of them fire"),
     row::<check::Check>("check", "Check a folder or file without a node"),
     row::<rm::Rm>("rm", "Remove an app"),
     row::<doctor::Doctor>("doctor", "Say what this machine offers, and what Hob does without it"),

@@ -28,6 +28,8 @@ pub(super) struct Run {
     /// Domain below which functions get their addresses
     #[arg(long, value_name = "DOMAIN", default_value = DOMAIN)]
     domain: String,
+    #[command(flatten)]
+    telemetry: settings::Telemetry,
     /// Arguments of the program
     #[arg(last = true)]
     args: Vec<String>,
@@ -44,7 +46,7 @@ impl Command for Run {
             project = Project::load(&self.path, &options, output) => project?,
             code = interrupt.wait() => return Ok(code),
         };
-        let node = Temporary::start(http, dashboard, &self.domain).await?;
+        let node = Temporary::start(http, dashboard, &self.domain, self.telemetry.collector()).await?;
         let outcome = tokio::select! {
             served = serve(&node, &project, output) => served.map(|()| super::DONE),
             code = interrupt.wait() => Ok(code),
@@ -81,7 +83,7 @@ pub(super) async fn follow(client: &Client, output: &Output) -> Result<()> {
     let query = LogQuery { tail: Some(1000), follow: true, ..LogQuery::default() };
     client
         .logs(&query, |record| {
-            output.note(&logs::line(&record, output));
+            output.note(&logs::line(&record, logs::From::Function, output.note_style()));
             true
         })
         .await

@@ -6,6 +6,7 @@ use crate::local::{self, Interrupt};
 use crate::output::Output;
 use crate::settings::{self, DOMAIN, HTTP};
 use hob_core::code::Code;
+use hob_core::cost::Price;
 use hob_core::fault::{Fault, Result};
 use hob_core::name::AppName;
 use hob_node::{Address, Node, Settings, Tls};
@@ -42,9 +43,17 @@ pub(super) struct Serve {
     /// Private key of the certificate, as PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// What this machine costs in a month, such as `40EUR`, for `hob cost` [default: `price.toml` in the data folder]
+    #[arg(long, env = "HOB_PRICE_PER_MONTH", value_name = "AMOUNT", value_parser = Price::parse, hide_env_values = true)]
+    price_per_month: Option<Price>,
     /// Where state is kept: `file` (durable) or `memory` (forgotten at the end)
     #[arg(long, value_name = "ENGINE", default_value = "file")]
     engine: String,
+    /// Count and keep nothing of what happens, to measure what that costs; `hob why` knows nothing then
+    #[arg(long)]
+    no_facts: bool,
+    #[command(flatten)]
+    telemetry: settings::Telemetry,
 }
 
 impl Command for Serve {
@@ -82,7 +91,10 @@ impl Serve {
             domain: self.domain.trim_matches('.').to_ascii_lowercase(),
             default_app: self.default_app.as_deref().map(AppName::new).transpose()?,
             compiler: local::compiler(),
+            facts: !self.no_facts,
             pooling: None,
+            otlp: self.telemetry.collector(),
+            price_per_month: self.price_per_month,
             data,
         })
     }

@@ -6,7 +6,8 @@ use crate::project::{Options, Project, Setting, settings};
 use crate::settings::Connection;
 use hob_core::fault::Result;
 use hob_core::name::AppName;
-use hob_core::wire::{AppInfo, ScheduleInfo, SubscriptionInfo, TriggersQuery};
+use hob_core::watch::Watch;
+use hob_core::wire::{AppInfo, BudgetInfo, ScheduleInfo, SubscriptionInfo, TriggersQuery};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,7 @@ struct Shown {
     info: AppInfo,
     subscriptions: Vec<SubscriptionInfo>,
     schedules: Vec<ScheduleInfo>,
+    budgets: Vec<BudgetInfo>,
 }
 
 #[derive(Serialize)]
@@ -55,6 +57,7 @@ impl Command for Show {
             info: client.app(&app).await?,
             subscriptions: client.subscriptions(&query).await?,
             schedules: client.schedules(Some(&app)).await?,
+            budgets: client.budgets(Some(&app)).await?,
         };
         let functions = shown.info.functions.iter();
         let names: Vec<String> = functions.map(|function| format!("{app}/{}", function.function)).collect();
@@ -84,9 +87,30 @@ async fn resolved(path: &Path, output: &Output) -> Result<u8> {
         let routes = if routes.is_empty() { routes } else { format!("\nroutes\n{routes}") };
         let triggers = trigger::table(&result.spec.triggers);
         let triggers = if triggers.is_empty() { triggers } else { format!("\n{triggers}") };
-        format!("app {}\n{}{routes}{triggers}", result.app, table.text(output.wide()))
+        let watched = watched(&result.spec.watch);
+        format!("app {}\n{}{routes}{triggers}{watched}", result.app, table.text(output.wide()))
     });
     Ok(DONE)
+}
+
+/// Budgets and alert rules of a spec, one in a line; nothing for none.
+fn watched(watch: &Watch) -> String {
+    let budgets = watch.budgets().map(|(function, budget)| {
+        let of = function.map_or_else(|| "the app".to_owned(), ToString::to_string);
+        let limits = [
+            budget.amount.as_ref().map(|amount| format!("{amount} at {}", budget.at)),
+            budget.invocations.map(|calls| format!("{calls} calls")),
+            budget.gb_seconds.map(|seconds| format!("{seconds} GB-seconds")),
+        ];
+        let limits: Vec<String> = limits.into_iter().flatten().collect();
+        let then = if budget.stop { ", then it stops" } else { "" };
+        format!("budget of {of}: {} a {}{then}", limits.join(", "), budget.per.word())
+    });
+    let alerts = watch.alerts.iter().map(|(name, rule)| {
+        format!("alert {name}: told on topic {} when {}", rule.publish, hob_core::alert::describe(rule))
+    });
+    let lines: Vec<String> = budgets.chain(alerts).collect();
+    if lines.is_empty() { String::new() } else { format!("\n{}\n", lines.join("\n")) }
 }
 
 fn text(shown: &Shown, output: &Output) -> String {
@@ -134,6 +158,7 @@ fn text(shown: &Shown, output: &Output) -> String {
         if info.routes.is_empty() { String::new() } else { routes.text(wide) },
         super::sub::table(&shown.subscriptions, wide),
         super::cron::table(&shown.schedules, wide),
+        super::budget::table(&shown.budgets),
         revisions.text(wide),
     ];
     let tables: Vec<String> = tables.into_iter().filter(|table| !table.is_empty()).collect();

@@ -14,6 +14,7 @@ mod table;
 mod yaml;
 
 pub(crate) use progress::Progress;
+pub(crate) use style::Style;
 pub(crate) use table::Table;
 
 use hob_core::code::Code;
@@ -21,7 +22,6 @@ use hob_core::fault::{Fault, FaultWire, Result};
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use style::Style;
 
 /// In which form a result is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -161,9 +161,14 @@ impl Output {
         }
     }
 
-    /// Text with less weight, for stderr.
-    pub(crate) fn dim(&self, text: &str) -> String {
-        self.stderr.dim(text)
+    /// How text on stderr may look.
+    pub(crate) fn note_style(&self) -> Style {
+        self.stderr
+    }
+
+    /// How text on stdout may look.
+    pub(crate) fn result_style(&self) -> Style {
+        self.stdout
     }
 
     /// Text with more weight, for stdout.

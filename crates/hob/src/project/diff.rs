@@ -49,6 +49,7 @@ fn flat(spec: &AppSpec) -> BTreeMap<String, String> {
     for kind in ["subscriptions", "schedules", "topics"] {
         collect(&value["triggers"][kind], kind, &mut out);
     }
+    collect(&value["watch"], "watch", &mut out);
     for route in &spec.triggers.event_routes {
         out.insert(format!("routes.{}", route.route), format!("events for {}", route.topic));
     }

@@ -34,7 +34,7 @@ const FILES: &[(&str, &[u8])] = &[
 
 /// A language whose SDK is tested.
 #[derive(Clone, Copy)]
-struct Language {
+pub(crate) struct Language {
     name: &'static str,
     program: &'static str,
     ending: &'static str,
@@ -49,7 +49,7 @@ struct Language {
     ways: &'static [&'static str],
 }
 
-const PYTHON: Language = Language {
+pub(crate) const PYTHON: Language = Language {
     name: "python",
     program: "python3",
     ending: "py",
@@ -80,17 +80,22 @@ static PACKAGES: LazyLock<Result<[PathBuf; 2], String>> =
     LazyLock::new(|| Ok([packages(&PYTHON)?, packages(&JAVASCRIPT)?]));
 
 fn packages(language: &Language) -> Result<PathBuf, String> {
+    packages_of(language, language.packages)
+}
+
+/// The folder of these packages, installed before or now; or why there is none.
+pub(crate) fn packages_of(language: &Language, packages: &[&str]) -> Result<PathBuf, String> {
     if let Some(missing) = [language.program, language.install[0]].into_iter().find(|name| !on_path(name)) {
         return Err(format!("this machine has no `{missing}`"));
     }
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let kept = target.join(format!("{}-{}", language.name, language.packages.join("-")));
+    let kept = target.join(format!("{}-{}", language.name, packages.join("-")));
     if !kept.is_dir() {
         let fresh = tempfile::tempdir_in(target).unwrap();
         let mut child = Command::new(language.install[0])
             .args(&language.install[1..])
             .arg(fresh.path())
-            .args(language.packages)
+            .args(packages)
             .env("PIP_USER", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -13,6 +13,7 @@ mod dev;
 mod events;
 mod examples;
 mod guides;
+mod otlp;
 mod restart;
 mod support;
 mod templates;

@@ -3,11 +3,11 @@
 use crate::dashboard::Shown;
 use crate::dashboard::api::join;
 use crate::dashboard::part::mark::mark;
-use crate::dashboard::part::text::{counted, none, plain, short, when};
+use crate::dashboard::part::text::{counted, none, plain, sentence, short, when};
 use crate::dashboard::part::{row, story};
 use crate::dashboard::visit::{Content, Visit};
 use hob_core::code::Code;
-use hob_core::fact::{CallCause, Ending, Fact, SkipReason, What};
+use hob_core::fact::{CallCause, Ending, Fact, What};
 use hob_core::fault::{Fault, Result};
 use hob_core::name::TopicName;
 use hob_core::wire::{AppInfo, FactsQuery, ReplayEvent, StoredEvent, SubscriptionInfo, Verdict, WhyQuery};
@@ -59,13 +59,11 @@ async fn page(visit: &Visit, result: Markup) -> Result<Content> {
     let facts = visit.api().facts(&query).await?;
     let on: Vec<SubscriptionInfo> = visit.api().get(&format!("/v1/subscriptions?topic={topic}")).await?;
     let apps: Vec<AppInfo> = visit.api().get("/v1/apps").await?;
-    let mut content = Content::new(format!("{topic}/{sequence}"))
+    let content = Content::new(format!("{topic}/{sequence}"))
         .below("/topics", "Topics")
         .below(join(&["topics", topic.as_str()]), topic.as_str());
-    if let Some(told) = &told {
-        content = content.live("story", story::story(told));
-    }
     Ok(content
+        .live("story", story::story(&told))
         .live("tried", tried(&facts, event.sequence, &on))
         .still(about(&event))
         .still(again(visit, &topic, &sequence, &apps, &result)))
@@ -120,7 +118,7 @@ fn tried(facts: &[Fact], sequence: u64, on: &[SubscriptionInfo]) -> Markup {
                         li {
                             (mark(verdict, word))
                             a href=(join(&["subscriptions", one.app.as_str(), one.name.as_str()])) { (one.app) "/" (one.name) }
-                            span { (plain(&text)) }
+                            span { (sentence(&text)) }
                         }
                     }
                 }
@@ -148,16 +146,7 @@ fn became(facts: &[Fact], sequence: u64, one: &SubscriptionInfo) -> (Verdict, &'
                 };
             }
             What::Skipped(skipped) if skipped.app == one.app && skipped.subscription == one.name => {
-                let text = match &skipped.reason {
-                    SkipReason::Filter { clause, wanted, seen } => {
-                        format!(
-                            "{clause} asks for {wanted}, the event has {}",
-                            seen.as_deref().unwrap_or("none")
-                        )
-                    }
-                    SkipReason::NoTrigger => "the event's revision has no such subscription".to_owned(),
-                    SkipReason::Seek => "the subscription was moved beyond it".to_owned(),
-                };
+                let text = row::left_out(&skipped.reason);
                 return (Verdict::Skipped, "left out", text);
             }
             What::Delivered(told) if told.app == one.app && told.subscription == one.name => {

@@ -2,19 +2,21 @@
 
 use crate::dashboard::Shown;
 use crate::dashboard::api::path;
-use crate::dashboard::part::row::{self, contains};
+use crate::dashboard::part::row;
 use crate::dashboard::visit::{Content, Visit};
 use hob_core::limit::DASHBOARD_ROWS_MAX;
+use hob_core::log_line::Level;
 use hob_core::port::{LogRecord, Stream};
 use hob_core::wire::{AppInfo, LogQuery};
 use maud::{Markup, html};
 
 /// The streams, in the words of the query and of people.
-const STREAMS: [(&str, &str, Option<Stream>); 4] = [
+const STREAMS: [(&str, &str, Option<Stream>); 5] = [
     ("", "everything", None),
     ("stdout", "standard output", Some(Stream::Stdout)),
     ("stderr", "standard error", Some(Stream::Stderr)),
     ("platform", "Hob", Some(Stream::Platform)),
+    ("otlp", "OpenTelemetry", Some(Stream::Otlp)),
 ];
 
 /// The page.
@@ -24,19 +26,18 @@ pub(in crate::dashboard) fn show(visit: Visit) -> Shown {
             .iter()
             .find(|(word, ..)| *word == visit.query.get("stream"))
             .and_then(|(.., stream)| *stream);
-        let app = visit.asked("app");
+        let level = Level::ALL.into_iter().find(|level| level.word() == visit.query.get("level"));
         let query = LogQuery {
+            app: visit.asked("app"),
             function: visit.asked("function"),
-            app,
             stream,
+            level,
+            grep: visit.query.some("q").map(str::to_owned),
             tail: u32::try_from(DASHBOARD_ROWS_MAX).ok(),
             ..LogQuery::default()
         };
-        let wanted = visit.query.get("q").trim().to_owned();
         let apps: Vec<AppInfo> = visit.api().get("/v1/apps").await?;
         let records: Vec<LogRecord> = visit.api().lines(&path("/v1/logs", &query)).await?;
-        let shown: Vec<&LogRecord> =
-            records.iter().filter(|record| contains(&record.text, &wanted)).collect();
         let followed = path("/v1/logs", &LogQuery { follow: true, ..query.clone() });
         let list = html! {
             div class="scroll tall" tabindex="0" role="log" aria-label="Log" data-scroll="end" {
@@ -44,22 +45,17 @@ pub(in crate::dashboard) fn show(visit: Visit) -> Shown {
                     caption class="hidden" { "Log records, the newest last" }
                     thead class="hidden" { tr { th scope="col" { "At" } th scope="col" { "Function" } th scope="col" { "From" }
                         th scope="col" { "Text" } } }
-                    tbody data-rows="append" data-filtered="q" { @for record in &shown { (row::log(record)) } }
+                    tbody data-rows="append" data-filtered="q" { @for record in &records { (row::log(record)) } }
                 }
             }
-            @if shown.is_empty() { p class="muted" data-empty { "Nothing yet that fits." } }
+            @if records.is_empty() { p class="muted" data-empty { "Nothing yet that fits." } }
         };
-        Ok(Content::new("Logs").still(filter(&query, &wanted, &apps)).still(list).follow(
-            followed,
-            Box::new(move |line| {
-                let record: LogRecord = serde_json::from_slice(line).ok()?;
-                contains(&record.text, &wanted).then(|| row::log(&record))
-            }),
-        ))
+        let follow = Box::new(|line: &[u8]| Some(row::log(&serde_json::from_slice(line).ok()?)));
+        Ok(Content::new("Logs").still(filter(&query, &apps)).still(list).follow(followed, follow))
     })
 }
 
-fn filter(query: &LogQuery, wanted: &str, apps: &[AppInfo]) -> Markup {
+fn filter(query: &LogQuery, apps: &[AppInfo]) -> Markup {
     let app = query.app.as_ref();
     let functions =
         apps.iter().filter(|one| app.is_none_or(|app| one.app == *app)).flat_map(|app| &app.functions);
@@ -82,8 +78,13 @@ fn filter(query: &LogQuery, wanted: &str, apps: &[AppInfo]) -> Markup {
             select id="stream" name="stream" {
                 @for (word, name, stream) in STREAMS { option value=(word) selected[stream == query.stream] { (name) } }
             }
+            label for="level" { "At least" }
+            select id="level" name="level" {
+                option value="" { "any" }
+                @for level in Level::ALL { option selected[query.level == Some(level)] { (level.word()) } }
+            }
             label for="q" { "With" }
-            input id="q" type="search" name="q" value=(wanted) spellcheck="false" placeholder="text";
+            input id="q" type="search" name="q" value=(query.grep.as_deref().unwrap_or_default()) spellcheck="false" placeholder="text";
             button type="submit" { "Show" }
         }
     }

@@ -1,8 +1,10 @@
 //! The pages, one file each; the table is [`super::PAGES`].
 
+pub(super) mod alerts;
 pub(super) mod app;
 pub(super) mod apps;
 pub(super) mod compare;
+pub(super) mod cost;
 pub(super) mod event;
 pub(super) mod function;
 pub(super) mod letter_topic;

@@ -27,6 +27,8 @@ pub(in crate::dashboard) fn show(visit: Visit) -> Shown {
             schedules: &schedules,
             letters: &letters,
             topics: &topics,
+            alerts: &api.get::<Vec<_>>("/v1/alerts").await?,
+            budgets: &api.get::<Vec<_>>("/v1/budgets").await?,
         };
         Ok(Content::new("Overview")
             .live("tiles", tiles(&seen))

@@ -1,6 +1,7 @@
 //! One request or call: its story, where its time went, what it printed.
 
 use crate::dashboard::Shown;
+use crate::dashboard::api::path;
 use crate::dashboard::part::text::took;
 use crate::dashboard::part::{row, story, waterfall};
 use crate::dashboard::visit::{Content, Visit};
@@ -9,11 +10,11 @@ use hob_core::fault::Result;
 use hob_core::id::InvocationId;
 use hob_core::port::LogRecord;
 use hob_core::unit::show_bytes;
-use hob_core::wire::{FactsQuery, Story, WhyQuery};
+use hob_core::wire::{FactsQuery, LogQuery, Story, WhyQuery};
 use maud::{Markup, html};
 
-/// Log records among which those of a call are looked for.
-const SEARCHED: u64 = 5000;
+/// Log records that are shown.
+const LINES: u32 = 500;
 
 /// The page.
 pub(in crate::dashboard) fn show(visit: Visit) -> Shown {
@@ -21,18 +22,15 @@ pub(in crate::dashboard) fn show(visit: Visit) -> Shown {
         let id = visit.part(0).to_owned();
         let asked = WhyQuery { id: Some(id.clone()), ..WhyQuery::default() };
         let told = visit.api().why(&asked).await?;
-        let facts = of_trace(&visit, told.as_ref()).await?;
+        let facts = of_trace(&visit, &told).await?;
         let call = facts.iter().find_map(|fact| match &fact.what {
             What::Call(call) if call.id.to_string() == id => Some(call),
             _ => None,
         });
         let rows = waterfall::rows(&facts);
-        let lines = lines(&visit, InvocationId::parse(&id), call.map(|call| &**call)).await?;
+        let lines = lines(&visit, InvocationId::parse(&id)).await?;
         let mut content =
-            Content::new(format!("Request {id}")).below("/requests", "Requests").still(match &told {
-                Some(told) => story::story(told),
-                None => story::unknown("This node keeps no facts about the past."),
-            });
+            Content::new(format!("Request {id}")).below("/requests", "Requests").still(story::story(&told));
         if let Some(call) = call {
             content = content.still(times(call));
         }
@@ -41,32 +39,40 @@ pub(in crate::dashboard) fn show(visit: Visit) -> Shown {
                 section aria-labelledby="trace-head" { h2 id="trace-head" { "Trace" } (waterfall::waterfall(&rows)) }
             });
         }
-        Ok(content.still(html! {
-            section aria-labelledby="log-head" {
-                h2 id="log-head" { "What it printed" }
-                @if lines.is_empty() { p class="muted" { "Nothing that is known to be of this call." } } @else {
-                    div class="scroll" tabindex="0" role="region" aria-label="Log" {
-                        table class="log" { caption class="hidden" { "Log records" } tbody { @for line in &lines { (row::log(line)) } } }
-                    }
-                }
-            }
-        }))
+        Ok(content.still(printed(&lines)))
     })
 }
 
+/// Log records that belong together.
+pub(super) fn printed(records: &[LogRecord]) -> Markup {
+    html! {
+        section aria-labelledby="log-head" {
+            h2 id="log-head" { "What was printed" }
+            @if records.is_empty() { p class="muted" { "Nothing that is known to be of it." } } @else {
+                div class="scroll" tabindex="0" role="region" aria-label="Log" {
+                    table class="log" {
+                        caption class="hidden" { "Log records" }
+                        tbody { @for record in records { (row::log(record)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// The facts of a story's trace.
-async fn of_trace(visit: &Visit, told: Option<&Story>) -> Result<Vec<Fact>> {
-    let Some(trace) = told.and_then(|told| told.trace.clone()) else { return Ok(Vec::new()) };
+async fn of_trace(visit: &Visit, told: &Story) -> Result<Vec<Fact>> {
+    let Some(trace) = told.trace.clone() else { return Ok(Vec::new()) };
     visit.api().facts(&FactsQuery { trace: Some(trace), ..FactsQuery::default() }).await
 }
 
 /// What a call printed, as far as it is kept.
-async fn lines(visit: &Visit, id: Option<InvocationId>, call: Option<&Call>) -> Result<Vec<LogRecord>> {
-    let Some(id) = id else { return Ok(Vec::new()) };
-    let only = call.map_or_else(String::new, |call| format!("&app={}&function={}", call.app, call.function));
-    let mut all: Vec<LogRecord> = visit.api().lines(&format!("/v1/logs?tail={SEARCHED}{only}")).await?;
-    all.retain(|record| record.invocation == Some(id));
-    Ok(all)
+async fn lines(visit: &Visit, invocation: Option<InvocationId>) -> Result<Vec<LogRecord>> {
+    if invocation.is_none() {
+        return Ok(Vec::new());
+    }
+    let query = LogQuery { invocation, tail: Some(LINES), ..LogQuery::default() };
+    visit.api().lines(&path("/v1/logs", &query)).await
 }
 
 fn times(call: &Call) -> Markup {

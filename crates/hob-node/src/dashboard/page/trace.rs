@@ -1,15 +1,21 @@
 //! One trace as a waterfall, with everything else that was decided in it.
 
+use super::request::printed;
 use crate::dashboard::Shown;
-use crate::dashboard::api::join;
+use crate::dashboard::api::{join, path};
 use crate::dashboard::part::mark::mark;
-use crate::dashboard::part::story;
 use crate::dashboard::part::text::{clock, plain, short};
 use crate::dashboard::part::waterfall::{rows, waterfall};
+use crate::dashboard::part::{row, story};
 use crate::dashboard::visit::{Content, Visit};
-use hob_core::fact::{Ending, Fact, SkipReason, What};
-use hob_core::wire::{FactsQuery, Verdict};
+use hob_core::fact::{Ending, Fact, What};
+use hob_core::port::LogRecord;
+use hob_core::trace::TraceId;
+use hob_core::wire::{FactsQuery, LogQuery, Verdict};
 use maud::{Markup, html};
+
+/// Log records that are shown.
+const LINES: u32 = 500;
 
 /// The page.
 pub(in crate::dashboard) fn show(visit: Visit) -> Shown {
@@ -21,20 +27,30 @@ pub(in crate::dashboard) fn show(visit: Visit) -> Shown {
         if facts.is_empty() {
             return Ok(content.still(story::unknown("Nothing of this trace is kept, or not any more.")));
         }
-        let others: Vec<Markup> = facts.iter().filter_map(line).collect();
-        Ok(content.live("waterfall", waterfall(&rows(&facts))).live(
-            "decided",
-            html! {
-                section aria-labelledby="decided-head" {
-                    h2 id="decided-head" { "What else was decided" }
-                    @if others.is_empty() { p class="muted" { "Nothing." } } @else {
-                        table { caption class="hidden" { "Decisions in this trace" }
-                            tbody { @for other in others { (other) } } }
+        let query = LogQuery { trace: TraceId::parse(&trace), tail: Some(LINES), ..LogQuery::default() };
+        let records: Vec<LogRecord> = visit.api().lines(&path("/v1/logs", &query)).await?;
+        Ok(content
+            .live("waterfall", waterfall(&rows(&facts)))
+            .live("decided", decided(&facts))
+            .still(printed(&records)))
+    })
+}
+
+fn decided(facts: &[Fact]) -> Markup {
+    let lines: Vec<Markup> = facts.iter().filter_map(line).collect();
+    html! {
+        section aria-labelledby="decided-head" {
+            h2 id="decided-head" { "What else was decided" }
+            @if lines.is_empty() { p class="muted" { "Nothing." } } @else {
+                div class="scroll" tabindex="0" role="region" aria-label="Decisions" {
+                    table {
+                        caption class="hidden" { "Decisions in this trace" }
+                        tbody { @for line in lines { (line) } }
                     }
                 }
-            },
-        ))
-    })
+            }
+        }
+    }
 }
 
 /// A fact that is no bar.
@@ -54,13 +70,7 @@ fn line(fact: &Fact) -> Option<Markup> {
             }
         }
         What::Skipped(one) => {
-            let why = match &one.reason {
-                SkipReason::Filter { clause, wanted, seen } => {
-                    format!("{clause} asks for {wanted}, the event has {}", seen.as_deref().unwrap_or("none"))
-                }
-                SkipReason::NoTrigger => "its revision has no such subscription".to_owned(),
-                SkipReason::Seek => "the subscription was moved beyond it".to_owned(),
-            };
+            let why = row::left_out(&one.reason);
             (Verdict::Skipped, "left out", format!("{}/{}: {why}", one.app, one.subscription))
         }
         What::Delivered(one) => {

@@ -26,12 +26,11 @@ pub(in crate::dashboard) fn show(visit: Visit) -> Shown {
             return Ok(Content::new("Ask why").still(introduction()).still(questions(&visit.query)));
         };
         let told = visit.api().why(&asked).await?;
-        let title = told.as_ref().map_or_else(|| "Why?".to_owned(), |told| short(&told.subject, 120));
-        let answer = match &told {
-            Some(told) => story::story(told),
-            None => story::unknown("This node keeps no facts about the past."),
-        };
-        Ok(Content::new(title).below("/why", "Ask why").still(answer).still(questions(&visit.query)))
+        let answer = story::story(&told);
+        Ok(Content::new(short(&told.subject, 120))
+            .below("/why", "Ask why")
+            .still(answer)
+            .still(questions(&visit.query)))
     })
 }
 

@@ -2,7 +2,10 @@
 
 use super::text::{counted, short};
 use crate::dashboard::api::join;
-use hob_core::wire::{AppInfo, DeadLetterTopicInfo, ScheduleInfo, SubscriptionInfo, TopicInfo, Verdict};
+use hob_core::alert::State;
+use hob_core::wire::{
+    AlertInfo, AppInfo, BudgetInfo, DeadLetterTopicInfo, ScheduleInfo, SubscriptionInfo, TopicInfo, Verdict,
+};
 
 /// Something that somebody should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +28,23 @@ pub(in crate::dashboard) struct Seen<'a> {
     pub(in crate::dashboard) schedules: &'a [ScheduleInfo],
     pub(in crate::dashboard) letters: &'a [DeadLetterTopicInfo],
     pub(in crate::dashboard) topics: &'a [TopicInfo],
+    pub(in crate::dashboard) alerts: &'a [AlertInfo],
+    pub(in crate::dashboard) budgets: &'a [BudgetInfo],
 }
 
 /// What is wrong, the worst first.
 pub(in crate::dashboard) fn problems(seen: &Seen<'_>) -> Vec<Problem> {
     let mut all = Vec::new();
+    for alert in seen.alerts.iter().filter(|alert| matches!(alert.state, State::Firing { .. })) {
+        let whose = alert.app.as_ref().map_or("the node", |app| app.as_str());
+        let value = alert.value.as_deref().unwrap_or("nothing measured");
+        let text = format!("alert {} is on: {value}", alert.name);
+        all.push(problem(Verdict::Bad, &whose, &text, "/alerts".to_owned()));
+    }
+    for budget in seen.budgets.iter().filter(|budget| budget.standing.stopped) {
+        let text = format!("the budget is spent and stops calls: {}", budget.standing.text);
+        all.push(problem(Verdict::Bad, &budget.app, &text, "/cost".to_owned()));
+    }
     for topic in seen.topics.iter().filter(|topic| !topic.damage.is_empty()) {
         let link = join(&["topics", topic.topic.as_str()]);
         all.push(problem(Verdict::Bad, &topic.topic, "events are lost to damage on disk", link));
@@ -114,8 +129,15 @@ mod tests {
         let letters = |letters: u64| json!([{ "topic": "orders.dead", "letters": letters }]);
         let all = |app: Value, letters: Value| {
             let (apps, letters) = (read::<Vec<_>>(app), read::<Vec<_>>(letters));
-            let seen =
-                Seen { apps: &apps, letters: &letters, subscriptions: &[], schedules: &[], topics: &[] };
+            let seen = Seen {
+                apps: &apps,
+                letters: &letters,
+                subscriptions: &[],
+                schedules: &[],
+                topics: &[],
+                alerts: &[],
+                budgets: &[],
+            };
             problems(&seen).iter().map(|one| format!("{} {}", one.subject, one.text)).collect::<Vec<_>>()
         };
         assert!(all(app(json!([function(0, 0)])), letters(0)).is_empty());

@@ -3,7 +3,8 @@
 use super::mark::{mark, status};
 use super::text::{clock, json, none, plain, short, took};
 use crate::dashboard::api::join;
-use hob_core::fact::{Call, CallCause, Fact, What};
+use hob_core::fact::{Call, CallCause, Fact, SkipReason, What};
+use hob_core::log_line::Level;
 use hob_core::port::{LogRecord, Stream};
 use hob_core::wire::{StoredEvent, Verdict};
 use maud::{Markup, html};
@@ -11,19 +12,28 @@ use serde_json::Value;
 
 /// A log record.
 pub(in crate::dashboard) fn log(record: &LogRecord) -> Markup {
-    let (class, stream) = match record.stream {
-        Stream::Stdout => ("", "out"),
-        Stream::Stderr => ("wait", "err"),
-        Stream::Platform => ("platform", "hob"),
+    let stream = match record.stream {
+        Stream::Stdout => "out",
+        Stream::Stderr => "err",
+        Stream::Platform => "hob",
+        Stream::Otlp => "otlp",
+    };
+    let class = match (record.level, record.stream) {
+        (Some(Level::Fatal | Level::Error), _) => "bad",
+        (Some(Level::Warn), _) => "wait",
+        (Some(Level::Trace | Level::Debug), _) | (None, Stream::Platform) => "quiet",
+        (None, Stream::Stderr) => "wait",
+        _ => "",
     };
     html! {
         tr class=(class) {
             td class="at" { (clock(record.time_ms)) }
             td { a href=(join(&["apps", record.app.as_str(), "functions", record.function.as_str()])) {
                 (record.app) "/" (record.function) } }
-            td { (stream) }
+            td { (record.level.map_or(stream, Level::word)) }
             td class="text" {
                 (plain(&record.text))
+                @for (name, value) in &record.fields { " " span class="field" { (plain(name)) "=" (short(value, 200)) } }
                 @if let Some(id) = record.invocation {
                     " " a class="id" href=(join(&["requests", &id.to_string()])) aria-label="its call" { "↗" }
                 }
@@ -130,6 +140,18 @@ pub(in crate::dashboard) fn by(cause: &CallCause) -> Markup {
             CallCause::Function { app, function, .. } => { (app) "/" (function) }
             other => (other.word()),
         }
+    }
+}
+
+/// Why a subscription left an event out.
+pub(in crate::dashboard) fn left_out(reason: &SkipReason) -> String {
+    match reason {
+        SkipReason::Filter { clause, wanted, seen: Some(seen) } => {
+            format!("`{clause}` asks for `{wanted}`, the event has `{seen}`")
+        }
+        SkipReason::Filter { clause, wanted, seen: None } => format!("`{clause}` asks for {wanted}"),
+        SkipReason::NoTrigger => "the event's revision has no such subscription".to_owned(),
+        SkipReason::Seek => "the subscription was moved beyond it".to_owned(),
     }
 }
 

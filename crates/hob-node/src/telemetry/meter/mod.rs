@@ -14,11 +14,13 @@
 //! **Not here:** gauges that are read when somebody asks ([`crate::scrape`]).
 
 mod cells;
+mod counts;
 pub(crate) mod metric;
 mod show;
 mod text;
 
-pub(crate) use metric::{Kind, Metric, bounded};
+pub(crate) use counts::bounds_us;
+pub(crate) use metric::{HistogramValue, Kind, Metric, Sample, Value, bounded};
 pub(crate) use text::Form;
 
 use crate::sync::lock;
@@ -237,6 +239,7 @@ impl Meter {
 #[derive(Default)]
 pub(crate) struct Meters {
     known: Mutex<BTreeMap<Key, Arc<Meter>>>,
+    crashes: counts::Crashes,
 }
 
 impl Meters {

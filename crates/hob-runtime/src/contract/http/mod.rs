@@ -107,7 +107,7 @@ impl Server {
     }
 
     async fn exchange(&self, invocation: Invocation) -> Result<Reply> {
-        let on_the_way = self.way.running(&invocation.context);
+        let on_the_way = self.way.running(&invocation.context, self.program.calls());
         let spending = self.calls.begin(&self.program, &invocation.context);
         let (request, switches) = inward(invocation.request, self.h2c)?;
         let mut response = match self.connections.send(request).await {

@@ -136,7 +136,7 @@ impl Run {
     async fn run(&self, invocation: Invocation) -> Result<Reply> {
         let Invocation { context, request } = invocation;
         let way = Way::open(&self.start);
-        let on_the_way = way.running(&context);
+        let on_the_way = way.running(&context, None);
         let (head, body) = request.into_parts();
         let mut env = way.variables();
         env.extend(environment::variables(&head, &context));

@@ -9,11 +9,13 @@
 
 use super::account::{self, Account};
 use super::fork::{Born, Folder};
+use super::printed::{Pipe, Printed};
 use super::procfs;
 use crate::code::FunctionCode;
 use crate::environment::Environment;
 use crate::invocation::Context;
 use crate::log::{Lines, Tail};
+use crate::outbound::Running;
 use crate::unit::{Exit, Launch, Program};
 use hob_core::fault::{Fault, Result};
 use hob_core::port::{BoxFuture, Stream};
@@ -44,6 +46,7 @@ pub(super) struct Child {
     exit: watch::Receiver<Option<Exit>>,
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
+    printed: Arc<Printed>,
     tail: Tail,
 }
 
@@ -93,12 +96,18 @@ pub(super) fn watch(
             return Err(Fault::internal(format!("cannot read a child's output: {error}")));
         }
     };
-    let logs = Logs { code, launch, environment, tail: Tail::default() };
-    let mut pumped = vec![logs.pump(stderr, Stream::Stderr)];
+    let tail = Tail::default();
+    let lines = |stream| {
+        let sink = Arc::clone(&environment.logs);
+        Lines::new(sink, Arc::clone(code), launch.instance, stream).with_tail(tail.clone())
+    };
+    let mut logged = vec![(Pipe::Stderr(stderr), lines(Stream::Stderr))];
     let mut stdout = Some(stdout);
     if !launch.stdout {
-        pumped.extend(stdout.take().map(|stdout| logs.pump(stdout, Stream::Stdout)));
+        logged.extend(stdout.take().map(|stdout| (Pipe::Stdout(stdout), lines(Stream::Stdout))));
     }
+    let printed = Printed::new(logged, launch.context.as_ref());
+    let pumped = (0..printed.streams()).map(|stream| pump(&printed, stream, environment)).collect();
     let (exited, exit) = watch::channel(None);
     let watcher = Watcher {
         session: Arc::clone(&session),
@@ -110,31 +119,19 @@ pub(super) fn watch(
         exited,
     };
     environment.spawn.spawn("process", Box::pin(watcher.run()));
-    Ok(Child { session, exit, stdin, stdout, tail: logs.tail })
+    Ok(Child { session, exit, stdin, stdout, printed, tail })
 }
 
-struct Logs<'a> {
-    code: &'a Arc<FunctionCode>,
-    launch: &'a Launch,
-    environment: &'a Arc<Environment>,
-    tail: Tail,
-}
-
-impl Logs<'_> {
-    /// Makes a stream's lines log records in the background; tells when it has ended.
-    fn pump(&self, reader: impl AsyncRead + Send + Unpin + 'static, stream: Stream) -> oneshot::Receiver<()> {
-        let sink = Arc::clone(&self.environment.logs);
-        let lines = Lines::new(sink, Arc::clone(self.code), self.launch.instance, stream)
-            .with_tail(self.tail.clone());
-        let invocation = self.launch.context.as_ref().map(|context| context.id);
-        let (done, ended) = oneshot::channel();
-        let pump = async move {
-            lines.pump(reader, invocation).await;
-            let _ = done.send(());
-        };
-        self.environment.spawn.spawn("process output", Box::pin(pump));
-        ended
-    }
+/// Makes a stream's lines log records in the background; tells when it has ended.
+fn pump(printed: &Arc<Printed>, stream: usize, environment: &Environment) -> oneshot::Receiver<()> {
+    let printed = Arc::clone(printed);
+    let (done, ended) = oneshot::channel();
+    let pump = async move {
+        printed.pump(stream).await;
+        let _ = done.send(());
+    };
+    environment.spawn.spawn("process output", Box::pin(pump));
+    ended
 }
 
 struct Watcher {
@@ -271,6 +268,10 @@ impl Program for Child {
 
     fn listening(&self) -> Vec<SocketAddr> {
         procfs::listening(self.session.leader)
+    }
+
+    fn calls(&self) -> Option<Arc<dyn Running>> {
+        Some(Arc::clone(&self.printed) as _)
     }
 
     fn cpu_ns(&self) -> Option<u64> {

@@ -18,6 +18,7 @@ mod account;
 mod child;
 mod find;
 mod fork;
+mod printed;
 mod procfs;
 
 use super::{Host, HostRow, Progress};
@@ -109,6 +110,10 @@ impl Unit for Native {
 }
 
 impl Command for Native {
+    fn connects(&self) -> bool {
+        true
+    }
+
     fn start(&self, launch: Launch) -> BoxFuture<'_, Result<Box<dyn Program>>> {
         Box::pin(async move {
             let shared = &self.shared;
@@ -159,10 +164,17 @@ fn variables(
     contract: &[(String, String)],
 ) -> BTreeMap<String, String> {
     let own_tmp = folder.join(fork::TMP).display().to_string();
-    let mut variables: BTreeMap<String, String> =
-        [("PATH", path), ("HOME", &own_tmp), ("TMPDIR", &own_tmp), ("LANG", "C.UTF-8")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into();
+    let mut variables: BTreeMap<String, String> = [
+        ("PATH", path),
+        ("HOME", &own_tmp),
+        ("TMPDIR", &own_tmp),
+        ("LANG", "C.UTF-8"),
+        // Python keeps what it prints into a pipe until there is much of it, which would be the log of
+        // some later call.
+        ("PYTHONUNBUFFERED", "1"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
     variables.extend(manifest.clone());
     variables.extend(contract.iter().cloned());
     variables.insert(procfs::MARK.to_owned(), folder.display().to_string());

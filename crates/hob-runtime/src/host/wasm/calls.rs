@@ -6,7 +6,6 @@
 use crate::code::FunctionCode;
 use crate::invocation::Context;
 use crate::outbound::Caller;
-use hob_core::id::InvocationId;
 use hob_core::trace::TraceContext;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -92,11 +91,11 @@ impl Calls {
         }
     }
 
-    /// Its id.
-    pub(super) fn only_id(&self) -> Option<InvocationId> {
+    /// Hands the calls that run to `look`.
+    pub(super) fn with<T>(&self, look: impl FnOnce(&[Arc<Context>]) -> T) -> T {
         match self {
-            Self::One(call) => call.as_ref().map(|call| call.id),
-            Self::Many(_) => self.only().map(|call| call.id),
+            Self::One(call) => look(call.as_slice()),
+            Self::Many(calls) => look(&calls.lock().unwrap_or_else(PoisonError::into_inner)),
         }
     }
 

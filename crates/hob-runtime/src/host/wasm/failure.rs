@@ -9,6 +9,7 @@ use crate::invocation::Context;
 use hob_core::code::Code;
 use hob_core::fault::Fault;
 use hob_core::limit::LOG_LINE_BYTES_MAX;
+use hob_core::log_line::Level;
 use hob_core::unit::{show_bytes, show_duration};
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
@@ -74,12 +75,11 @@ pub(super) fn log(
     context: Option<&Context>,
     error: &wasmtime::Error,
 ) {
-    let invocation = context.map(|context| context.id);
     // The debug form would show the node's own stack as well.
     let stack = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
     let mut text = format!("{}\n{stack}", trap_text(error));
     text.truncate(text.floor_char_boundary(LOG_LINE_BYTES_MAX));
     for line in text.lines().filter(|line| !line.is_empty()) {
-        crate::log::platform(&*environment.logs, code, instance, invocation, line);
+        crate::log::platform(&*environment.logs, code, instance, context, Level::Error, line);
     }
 }

@@ -34,6 +34,7 @@ use crate::environment::Environment;
 use crate::host::{Candidate, Detected};
 use crate::invocation::Context;
 use crate::log::Lines;
+use crate::outbound::telemetry_variables;
 use crate::unit::{Command, Handler, Launch, Program, Unit};
 use crate::unit::{Instance, Start};
 use calls::Calls;
@@ -64,6 +65,9 @@ pub(super) const ROW: HostRow = HostRow {
     detect,
     open: |environment| Ok(Arc::new(Wasm::open(environment)?)),
 };
+
+/// Where guests send what they tell of themselves.
+const TELEMETRY_URL: &str = "http://telemetry.internal";
 
 fn detect(candidate: &Candidate<'_>) -> Option<Detected> {
     if !inspect::looks_like_wasm(candidate.head, candidate.name) {
@@ -296,6 +300,11 @@ impl Handler for Loaded {
 }
 
 impl Command for Loaded {
+    /// What a guest asks for comes to the host as a call.
+    fn connects(&self) -> bool {
+        false
+    }
+
     fn start(&self, launch: Launch) -> BoxFuture<'_, Result<Box<dyn Program>>> {
         let unit = Arc::clone(&self.0);
         Box::pin(
@@ -320,6 +329,9 @@ impl WasmUnit {
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(stream(Stream::Stdout)).stderr(stream(Stream::Stderr));
         for (name, value) in &self.code.spec.env {
+            wasi.env(name, value);
+        }
+        for (name, value) in telemetry_variables(&self.code, TELEMETRY_URL) {
             wasi.env(name, value);
         }
         wasi

@@ -239,7 +239,8 @@ struct Logged {
 
 impl Drop for Logged {
     fn drop(&mut self) {
-        self.lines.flush(self.calls.only_id());
+        let Self { lines, calls } = self;
+        calls.with(|calls| lines.flush(calls));
     }
 }
 
@@ -251,8 +252,8 @@ impl LogStream {
 
     fn log(&self, bytes: &[u8]) {
         let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let invocation = logged.calls.only_id();
-        logged.lines.write(bytes, invocation);
+        let Logged { lines, calls } = &mut *logged;
+        calls.with(|calls| lines.write(bytes, calls));
     }
 }
 
