@@ -44,6 +44,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// A running node.
@@ -187,14 +188,7 @@ impl Node {
             control::serve(&operations, listener, guard, control_closing.clone(), &tasks);
         }
         if let Some((board, sign_in)) = board.zip(sign_in.clone()) {
-            let parts = dashboard::Parts {
-                control: operations,
-                sign_in,
-                tokens: tokens(&settings.control),
-                address: board.address,
-                tls: tls.filter(|_| board.secure),
-            };
-            dashboard::serve(parts, board.listener, control_closing.clone());
+            serve_dashboard(board, sign_in, operations, tls, &settings, &control_closing);
         }
         Ok(Self {
             url,
@@ -361,6 +355,21 @@ fn bind_dashboard(settings: &Settings) -> Result<Option<Board>> {
         format!("http://{address}")
     };
     Ok(Some(Board { listener, address, secure, url }))
+}
+
+/// Begins to serve the dashboard.
+fn serve_dashboard(
+    board: Board,
+    sign_in: Arc<SignIn>,
+    control: Arc<Control>,
+    tls: Option<TlsAcceptor>,
+    settings: &Settings,
+    closing: &CancellationToken,
+) {
+    let Board { listener, address, secure, .. } = board;
+    let (tokens, tls) = (tokens(&settings.control), tls.filter(|_| secure));
+    let parts = dashboard::Parts { control, sign_in, tokens, address, tls };
+    dashboard::serve(parts, listener, closing.clone());
 }
 
 /// The tokens of a control API on TCP.

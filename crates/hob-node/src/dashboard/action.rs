@@ -146,7 +146,8 @@ async fn deal(visit: Visit, fields: Fields, verb: &str, then: &str) -> Result<Do
 
 async fn replay(visit: Visit, fields: Fields) -> Result<Done> {
     let sequence = number(visit.part(1), "an event")?;
-    let (app, function) = fields.get("to").split_once('/').unwrap_or((fields.get("to"), ""));
+    let to = fields.get("to");
+    let (app, function) = to.split_once('/').unwrap_or((to, ""));
     let asked = ReplayRequest {
         app: app.to_owned().try_into()?,
         function: Some(function)

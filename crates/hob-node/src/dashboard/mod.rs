@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn every_path_has_one_page_and_every_page_a_place_in_the_navigation() {
         for page in PAGES {
-            let own = page.path.replace('{', "").replace('}', "");
+            let own = page.path.replace(['{', '}'], "");
             let (found, _) = Page::find(&own).unwrap();
             assert!(std::ptr::eq(found, page), "{own} is also {}", found.path);
             assert!(PAGES.iter().any(|listed| listed.group.is_some() && listed.path == page.below), "{own}");

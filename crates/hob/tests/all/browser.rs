@@ -204,7 +204,6 @@ impl Stage {
         for wanted in ["/apps/", "/requests/", "/traces/", "/topics/", "/subscriptions/", "/dead-letters/"] {
             assert!(pages.iter().any(|path| path.starts_with(wanted)), "no page at {wanted}: {pages:?}");
         }
-        println!("{} pages: {pages:?}", pages.len());
         let mut problems = Vec::new();
         for colours in ["light", "dark"] {
             self.browser.colours(colours);
@@ -554,6 +553,7 @@ fn kind(path: &str) -> String {
 }
 
 /// The script of axe-core; `None`, and said so, where it cannot be had.
+#[expect(clippy::print_stdout, reason = "what is left out of a test is said, as tests themselves may")]
 fn axe() -> Option<String> {
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(AXE);
     let script = kept.join("node_modules/axe-core/axe.min.js");

@@ -49,7 +49,7 @@ async fn page(visit: &Visit, tried: Option<(&Fields, Markup)>) -> Result<Content
         ..FactsQuery::default()
     };
     let facts = visit.api().facts(&query).await?;
-    let (fields, result) = tried.map_or((None, html! {}), |(fields, result)| (Some(fields), result));
+    let (fields, result) = tried.map_or_else(|| (None, html! {}), |(fields, result)| (Some(fields), result));
     Ok(Content::new(format!("{app}/{name}"))
         .below("/apps", "Apps")
         .below(join(&["apps", app.as_str()]), app.as_str())
@@ -116,8 +116,7 @@ fn try_it(
     fields: Option<&Fields>,
     result: &Markup,
 ) -> Markup {
-    let given =
-        |field: &str, other: &'static str| fields.map_or(other.to_owned(), |all| all.get(field).to_owned());
+    let given = |field: &str, other: &'static str| fields.map_or(other, |all| all.get(field)).to_owned();
     let method = given("method", if function.contract == "stdio" { "POST" } else { "GET" });
     html! {
         section aria-labelledby="try" {

@@ -11,8 +11,11 @@ use crate::dashboard::visit::{Content, Visit};
 use hob_core::wire::WhyQuery;
 use maud::{Markup, html};
 
+/// Name, label and an example of a field.
+type Field = (&'static str, &'static str, &'static str);
+
 /// Questions that need more than an id, each with its fields: name, label, an example.
-const QUESTIONS: [(&str, &[(&str, &str, &str)]); 4] = [
+const QUESTIONS: [(&str, &[Field]); 4] = [
     ("Why does a request not arrive?", &[("route", "Request", "POST /orders")]),
     ("Why does nobody get an event?", &[("topic", "Topic", "orders"), ("type", "Type", "order.placed")]),
     ("Why does a schedule not run?", &[("cron", "Schedule", "shop/nightly")]),

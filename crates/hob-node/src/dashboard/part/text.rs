@@ -31,7 +31,7 @@ pub(in crate::dashboard) fn sentence(text: &str) -> Markup {
     let shown = plain(text);
     let pieces: Vec<&str> = shown.split('`').collect();
     // A backtick without its fellow stands for itself.
-    if pieces.len() % 2 == 0 {
+    if pieces.len().is_multiple_of(2) {
         return html! { (shown) };
     }
     html! { @for (at, piece) in pieces.iter().enumerate() { @if at % 2 == 1 { code { (piece) } } @else { (piece) } } }
@@ -95,7 +95,7 @@ pub(in crate::dashboard) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
