@@ -6,6 +6,7 @@ use crate::bus::Bus;
 use crate::calls::Calls;
 use crate::clock;
 use crate::control::{self, Control, Guard};
+use crate::dashboard;
 use crate::delivery::{self, Delivery};
 use crate::dispatcher::Dispatcher;
 use crate::entrance::Entrances;
@@ -19,7 +20,8 @@ use crate::logs::Logs;
 use crate::proxy;
 use crate::schedules::Schedules;
 use crate::scrape::Scrape;
-use crate::settings::{Address, Settings};
+use crate::settings::{Address, Dashboard, Settings};
+use crate::sign_in::SignIn;
 use crate::task::Tasks;
 use crate::telemetry::meter::{Kind, Metric};
 use crate::telemetry::{Telemetry, Watches};
@@ -42,12 +44,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// A running node.
 pub struct Node {
     url: String,
     control: Vec<Address>,
+    dashboard: Option<Arc<SignIn>>,
     gateway: gateway::Server,
     control_closing: CancellationToken,
     delivery: Arc<Delivery>,
@@ -81,6 +85,8 @@ impl Node {
         let http = Listener::bind(settings.http)?;
         let inner = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         let control = settings.control.iter().map(bind_control).collect::<Result<Vec<_>>>()?;
+        let board = bind_dashboard(&settings)?;
+        let sign_in = board.as_ref().map(|board| Arc::new(SignIn::new(board.url.clone())));
 
         let (tasks, logs, live) = (Tasks::new(), Logs::new(), Arc::new(Live::default()));
         let addresses =
@@ -149,7 +155,7 @@ impl Node {
             Arc::clone(&tasks),
             Arc::clone(&telemetry),
         );
-        let gateway = gateway::serve(gateway, http, tls, &tasks);
+        let gateway = gateway::serve(gateway, http, tls.clone(), &tasks);
         let node = info(&url, &settings.domain);
         let scrape = Scrape::new(&live, &bus, &delivery, &telemetry, node.clone());
         scrape.extra(connections(gateway.open()));
@@ -173,6 +179,8 @@ impl Node {
             usage: Arc::clone(&usage),
             alerts,
             node,
+            data: settings.data.clone(),
+            dashboard: sign_in.clone(),
         });
         let control_closing = CancellationToken::new();
         let mut control_addresses = Vec::new();
@@ -180,9 +188,13 @@ impl Node {
             control_addresses.push(address);
             control::serve(&operations, listener, guard, control_closing.clone(), &tasks);
         }
+        if let Some((board, sign_in)) = board.zip(sign_in.clone()) {
+            serve_dashboard(board, sign_in, operations, tls, &settings, &control_closing);
+        }
         Ok(Self {
             url,
             control: control_addresses,
+            dashboard: sign_in,
             gateway,
             control_closing,
             delivery,
@@ -203,6 +215,18 @@ impl Node {
     /// Where the control API listens, in the order of the settings, with real ports.
     pub fn control(&self) -> &[Address] {
         &self.control
+    }
+
+    /// Where the dashboard answers, such as `http://127.0.0.1:8081`, with the real port; `None` when there
+    /// is none.
+    pub fn dashboard(&self) -> Option<&str> {
+        self.dashboard.as_deref().map(SignIn::url)
+    }
+
+    /// A link that signs in to the dashboard as often as somebody likes, while the node runs: for the
+    /// terminal in which it runs, and for nowhere else.
+    pub fn dashboard_link(&self) -> Option<String> {
+        self.dashboard.as_deref().map(SignIn::lasting_link)
     }
 
     /// Stops accepting, drains within the limit, flushes, closes.
@@ -302,6 +326,60 @@ fn bind_control(address: &Address) -> Result<Bound> {
             Ok(Bound { listener, guard, address: Address::Tcp(at, token.clone()) })
         }
     }
+}
+
+/// The dashboard's address, bound.
+struct Board {
+    listener: Listener,
+    address: SocketAddr,
+    secure: bool,
+    url: String,
+}
+
+/// Binds the dashboard: plain on this machine alone, with the gateway's certificate beyond it.
+fn bind_dashboard(settings: &Settings) -> Result<Option<Board>> {
+    let (asked, listener) = match settings.dashboard {
+        Dashboard::Off => return Ok(None),
+        Dashboard::At(at) | Dashboard::Near(at) if !at.ip().is_loopback() && settings.tls.is_none() => {
+            let what = format!("the dashboard at `{at}` could be reached from other machines without TLS");
+            return Err(Fault::new(Code::DashboardOpen, what)
+                .hint("give `--tls-cert` and `--tls-key`, or keep `127.0.0.1` and come by `ssh -L`"));
+        }
+        Dashboard::At(at) => (at, Listener::bind(at)?),
+        Dashboard::Near(at) => (at, Listener::bind(at).or_else(|_| Listener::bind((at.ip(), 0).into()))?),
+    };
+    let address = listener.local().unwrap_or(asked);
+    let secure = !address.ip().is_loopback();
+    let url = if secure {
+        format!("https://{}:{}", settings.domain, address.port())
+    } else {
+        format!("http://{address}")
+    };
+    Ok(Some(Board { listener, address, secure, url }))
+}
+
+/// Begins to serve the dashboard.
+fn serve_dashboard(
+    board: Board,
+    sign_in: Arc<SignIn>,
+    control: Arc<Control>,
+    tls: Option<TlsAcceptor>,
+    settings: &Settings,
+    closing: &CancellationToken,
+) {
+    let Board { listener, address, secure, .. } = board;
+    let (tokens, tls) = (tokens(&settings.control), tls.filter(|_| secure));
+    let parts = dashboard::Parts { control, sign_in, tokens, address, tls };
+    dashboard::serve(parts, listener, closing.clone());
+}
+
+/// The tokens of a control API on TCP.
+fn tokens(control: &[Address]) -> Vec<String> {
+    let token = |address: &Address| match address {
+        Address::Tcp(_, token) => Some(token.trim().to_owned()),
+        Address::Unix(_) => None,
+    };
+    control.iter().filter_map(token).collect()
 }
 
 /// The user this process runs as: the owner of a socket that it has just made.

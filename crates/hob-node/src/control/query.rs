@@ -98,7 +98,8 @@ pub(super) fn refuse(why: &str) -> Fault {
         .hint("compare it with `GET /v1/openapi.json`")
 }
 
-fn decode(text: &str) -> Option<String> {
+/// Percent-encoded text (URL Standard, 5.1), with `+` for a blank; `None` when it is none.
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

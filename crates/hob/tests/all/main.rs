@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "clippy lets test functions unwrap, but not their helpers")]
 
 mod bad_input;
+mod browser;
 mod cli;
 mod clients;
 mod desk;
@@ -16,3 +17,4 @@ mod otlp;
 mod restart;
 mod support;
 mod templates;
+mod webdriver;
