@@ -187,6 +187,14 @@ impl Calls {
         self.look(id).await.map(|(info, _)| info)
     }
 
+    /// The result of a call that has ended: its place, what it is, and when it came.
+    ///
+    /// # Errors
+    /// Those of the log.
+    pub(crate) async fn result(&self, app: &AppName, secret: &str) -> Result<Option<(u64, Message, u64)>> {
+        self.results.find(app, secret).await
+    }
+
     async fn look(&self, id: &str) -> Result<(CallInfo, Option<Message>)> {
         let parsed = CallId::parse(id).ok_or_else(|| not_found(id))?;
         let placed = self.bus.event(&calls_topic(&parsed.app), parsed.sequence).await?;
@@ -208,7 +216,7 @@ impl Calls {
             code: None,
             expires_ms: None,
         };
-        let Some((message, ended_ms)) = self.results.find(&parsed.app, &parsed.secret).await? else {
+        let Some((_, message, ended_ms)) = self.results.find(&parsed.app, &parsed.secret).await? else {
             return Ok((info, None));
         };
         let kept_ms = millis(ASYNC_RESULT_KEPT);

@@ -24,6 +24,7 @@ use hob_core::fact::{CallCause, Failure, Outside};
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{CALL_DEPTH_MAX, OTLP_BODY_BYTES_MAX};
 use hob_core::name::{AppName, FunctionName, TopicName};
+use hob_core::near::nearest;
 use hob_core::port::{BoxFuture, Durability};
 use hob_core::trace::SpanId;
 use hob_core::unit::micros;
@@ -121,7 +122,14 @@ impl Dispatcher {
         })?;
         let table = self.live.load();
         if app != caller.app.as_str() {
-            let app = table.app(app).ok_or_else(|| no_app(app))?;
+            let app = table.app(app).ok_or_else(|| {
+                let near = nearest(app, table.apps().keys().map(AppName::as_str));
+                match near {
+                    Some(near) => no_app(app)
+                        .hint(format!("did you mean `{near}`? call `http://{function}.{near}{INTERNAL}/`")),
+                    None => no_app(app),
+                }
+            })?;
             return target(&app.current, function);
         }
         let revision = table.revision(&caller.app, caller.revision).ok_or_else(|| {
@@ -147,10 +155,12 @@ impl Dispatcher {
     }
 
     async fn inside(&self, caller: Caller, name: &str, request: Request<Body>) -> Result<Reply> {
+        let topic = if name == BUS { request.uri().path() } else { "" };
+        let refused = Refused::new(&caller, format!("{name}{INTERNAL}{topic}"));
         if name == BUS {
             // What is refused is an answer like any other: a guest has to see its status.
             let (form, id) = (Form::of(request.headers()), caller.context.as_ref().map(|context| context.id));
-            let answer = self.publish(&caller, request).await;
+            let answer = self.publish(&caller, request).await.inspect_err(|fault| refused.note(fault));
             return Ok(
                 answer.unwrap_or_else(|fault| problem::respond(&fault, id.map(|id| id.to_string()), form))
             );
@@ -162,6 +172,10 @@ impl Dispatcher {
             let told = self.tell(&caller.code, instance, telling, request.into_body()).await;
             return Ok(told.unwrap_or_else(|fault| problem::respond(&fault, None, form)));
         }
+        self.call_by_name(caller, name, request).await.inspect_err(|fault| refused.note(fault))
+    }
+
+    async fn call_by_name(&self, caller: Caller, name: &str, request: Request<Body>) -> Result<Reply> {
         let depth = caller.context.as_ref().map_or(0, |context| context.depth) + 1;
         let target = self.named(&caller.code, name)?;
         if depth > CALL_DEPTH_MAX {
@@ -229,8 +243,12 @@ pub(crate) fn is_inside(authority: &str) -> bool {
 
 fn target(revision: &Arc<LiveRevision>, function: &str) -> Result<Target> {
     let pool = revision.functions.get(function).ok_or_else(|| {
-        Fault::new(Code::FunctionNotFound, format!("app `{}` has no function `{function}`", revision.app))
-            .hint(format!("hob ls {}", revision.app))
+        let app = &revision.app;
+        let fault = Fault::new(Code::FunctionNotFound, format!("app `{app}` has no function `{function}`"));
+        match nearest(function, revision.functions.keys().map(FunctionName::as_str)) {
+            Some(near) => fault.hint(format!("did you mean `{near}`? call `http://{near}.{app}{INTERNAL}/`")),
+            None => fault.hint(format!("hob ls {app}")),
+        }
     })?;
     Ok(Target { revision: Arc::clone(revision), pool: Arc::clone(pool) })
 }
@@ -310,6 +328,31 @@ impl Outbound for Dispatcher {
 
     fn enter(&self, code: &Arc<FunctionCode>, instance: u64) -> Option<ProxyEntry> {
         self.entrances.open(code, instance)
+    }
+}
+
+/// A call by name that may be refused before anybody is called, so that only its cause's own notes tell of it.
+struct Refused {
+    caller: Option<Arc<Context>>,
+    to: String,
+    since: Instant,
+}
+
+impl Refused {
+    fn new(caller: &Caller, to: String) -> Self {
+        Self { caller: caller.context.clone(), to, since: Instant::now() }
+    }
+
+    fn note(&self, fault: &Fault) {
+        let Some(caller) = &self.caller else { return };
+        let after_us = micros(self.since.saturating_duration_since(caller.origin.came));
+        caller.trail.leave(Outside {
+            to: self.to.clone(),
+            after_us,
+            took_us: Some(micros(self.since.elapsed())),
+            status: None,
+            failure: Some(Failure::from(fault)),
+        });
     }
 }
 

@@ -140,6 +140,7 @@ impl Node {
         let why = Why {
             live: Arc::clone(&live),
             bus: Arc::clone(&bus),
+            calls: Arc::clone(&calls),
             delivery: Arc::clone(&delivery),
             schedules: Arc::clone(&schedules),
             telemetry: Arc::clone(&telemetry),

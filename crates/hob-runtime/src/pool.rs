@@ -247,8 +247,11 @@ impl Shared {
 
         let arrived = Instant::now();
         let timing = &context.timing;
-        let place = self.acquire(deadline, Some(timing)).await.map_err(for_callers)?;
+        let place = self.acquire(deadline, Some(timing)).await;
         let waited = arrived.elapsed().saturating_sub(Duration::from_micros(timing.load_us()));
+        // Who waited in vain has waited too.
+        timing.queued(waited);
+        let place = place.map_err(for_callers)?;
         timing.queued(waited.saturating_sub(place.started_in().unwrap_or_default()));
         if let Some(started_in) = place.started_in() {
             timing.started(started_in.min(waited));

@@ -213,10 +213,11 @@ pub struct Used {
     pub bytes_out: u64,
 }
 
-/// A call to the world outside.
+/// A call to the world outside, or one by name inside of the node that nobody answered: an event that was not accepted, a
+/// function that is not there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outside {
-    /// Host and port.
+    /// Host and port; of one inside the name, and of the bus the topic as well.
     pub to: String,
     /// When it began, microseconds after the call itself.
     pub after_us: u64,

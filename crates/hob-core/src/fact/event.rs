@@ -85,8 +85,11 @@ pub enum SkipReason {
     },
     /// The revision that the event belongs to has no such subscription.
     NoTrigger,
-    /// The subscription was moved beyond it (`hob sub seek`).
-    Seek,
+    /// The subscription was moved beyond it (`hob sub seek`): of all events from `from` on, up to this one.
+    Seek {
+        /// The first one that it had not settled.
+        from: u64,
+    },
 }
 
 /// An attempt of a delivery did not settle its event, or the event was given up.

@@ -1,11 +1,13 @@
 //! The story of one request or call.
 
 use super::cause::{Around, of_call, of_delay};
-use super::text::time;
+use super::change::surprise;
+use super::route::{less_exact, unshadow};
 use super::tree::{change, step, tree};
 use super::{Cause, cause};
+use crate::code::Owner;
 use crate::fact::{Call, CallCause, Change, Changed, Fact, Refused, What};
-use crate::name::RevisionNumber;
+use crate::name::{FunctionName, RevisionNumber};
 use crate::trace::TraceId;
 use crate::wire::{Step, Story, Verdict};
 
@@ -20,49 +22,54 @@ pub struct CallEvidence<'a> {
     pub current: Option<RevisionNumber>,
     /// Changes of the app, oldest first.
     pub changes: &'a [Fact],
+    /// Routes that match its request too and are less exact.
+    pub shadowed: &'a [(String, FunctionName)],
 }
 
 /// The story of a call that is among the facts.
 pub fn story(fact: &Fact, call: &Call, evidence: &CallEvidence<'_>) -> Story {
     let mut cause = of_call(call, &evidence.around);
-    if let Some(late) = of_delay(call, fact.time_ms) {
-        cause.reason = format!("{}; {late}", cause.reason);
+    if cause.verdict == Verdict::Good && cause.fix.is_none() {
+        cause = with_what_surprises(cause, fact, call, evidence);
     }
-    if let Some(other) = other_revision(call, fact.time_ms, evidence) {
-        cause.reason = format!("{}; {other}", cause.reason);
+    if let Some(late) = of_delay(call, fact.time_ms) {
+        cause = cause.and(&format!("; {late}"));
     }
     let mut story = cause.story(format!("call {}", call.id));
     story.path = tree(evidence.facts);
     if !names(&story.path, &call.id.to_string()) {
         story.path.push(step(fact));
     }
+    // What was done to the app just before belongs to what happened.
+    let before = evidence.changes.iter().rev().find(|change| change.time_ms <= fact.time_ms);
+    let shown = before.filter(|_| surprise(evidence.changes, call.revision, fact.time_ms).is_some());
+    story.path.splice(0..0, shown.map(step));
     story.trace = fact.trace.map(|trace| trace.to_string());
     story.next = next(call, fact.trace, story.verdict);
     story
 }
 
-/// That not the newest revision answered, and since when that is so.
-fn other_revision(call: &Call, time_ms: u64, evidence: &CallEvidence<'_>) -> Option<String> {
-    let before = evidence.changes.iter().rev().find(|fact| fact.time_ms <= time_ms + 1000)?;
-    let What::Changed(changed) = &before.what else { return None };
-    let surprising = changed.failure.is_some() || changed.change == Change::Rollback;
-    if surprising && changed.to == Some(call.revision) {
-        return Some(format!(
-            "revision {} answers since {} at {}",
-            call.revision,
-            noun(changed),
-            time(before.time_ms)
-        ));
+/// It went well, but perhaps not as somebody expected: another revision answered, or another function.
+fn with_what_surprises(cause: Cause, fact: &Fact, call: &Call, evidence: &CallEvidence<'_>) -> Cause {
+    if let Some(surprise) = surprise(evidence.changes, call.revision, fact.time_ms) {
+        return surprise.and(&format!("; {}", cause.reason));
     }
-    let current = evidence.current.filter(|current| *current != call.revision)?;
-    Some(format!("revision {} handled it; revision {current} takes new requests now", call.revision))
+    if let (Some(route), Some((first, other))) = (&call.route, evidence.shadowed.first()) {
+        let more = format!(", by route `{}`{}", written(call, route), less_exact(evidence.shadowed));
+        return cause.and(&more).fix(unshadow(first, other, &call.function)).owner(Owner::Caller);
+    }
+    let Some(current) = evidence.current.filter(|current| *current != call.revision) else { return cause };
+    let more = match &call.cause {
+        CallCause::Event { .. } => "; an event stays with the revision of the app that published it",
+        CallCause::Function { .. } => "; a call stays with the revision on which it began",
+        _ => "",
+    };
+    cause.and(&format!("; revision {current} takes new requests now{more}"))
 }
 
-fn noun(changed: &Changed) -> String {
-    match (&changed.failure, changed.change) {
-        (Some(failure), _) => format!("a deploy failed ({})", failure.message),
-        (None, _) => change(changed).0,
-    }
+/// The route with its method, as the manifest has it.
+fn written(call: &Call, route: &str) -> String {
+    if route.starts_with('/') { format!("{} {route}", call.method) } else { route.to_owned() }
 }
 
 /// Whether one of the steps is about this id.
@@ -73,7 +80,7 @@ fn names(steps: &[Step], id: &str) -> bool {
 fn next(call: &Call, trace: Option<TraceId>, verdict: Verdict) -> Vec<String> {
     let mut next = Vec::new();
     if verdict == Verdict::Bad {
-        next.push(format!("hob logs {}/{} --invocation {}", call.app, call.function, call.id));
+        next.push(format!("hob logs {}/{}", call.app, call.function));
     }
     match &call.cause {
         CallCause::Event { topic, sequence, .. } => {
@@ -93,9 +100,10 @@ fn next(call: &Call, trace: Option<TraceId>, verdict: Verdict) -> Vec<String> {
     next
 }
 
-/// The story of a request for which nobody was called.
-pub fn refused(fact: &Fact, refused: &Refused) -> Story {
-    let mut story = cause::plain(&refused.failure).story(format!("request {}", refused.id));
+/// The story of a request for which nobody was called. `now` is what is known besides what was said then.
+pub fn refused(fact: &Fact, refused: &Refused, now: Option<Cause>) -> Story {
+    let mut story =
+        now.unwrap_or_else(|| cause::plain(&refused.failure)).story(format!("request {}", refused.id));
     story.path = vec![step(fact)];
     if refused.control {
         story.subject = format!("command {}", refused.id);
@@ -110,7 +118,11 @@ pub fn refused(fact: &Fact, refused: &Refused) -> Story {
 pub fn changed(fact: &Fact, changed: &Changed) -> Story {
     let (text, verdict) = change(changed);
     let cause = match &changed.failure {
-        Some(failure) => Cause { reason: text, ..cause::plain(failure) },
+        Some(failure) => super::change::of_failure(&changed.app, failure).after(&format!(
+            "a {} of {} failed: ",
+            noun(changed.change),
+            changed.app
+        )),
         None => Cause::new(verdict, text),
     };
     let mut story = cause.story(format!("change of {}", changed.app));
@@ -119,21 +131,43 @@ pub fn changed(fact: &Fact, changed: &Changed) -> Story {
     story
 }
 
-/// The story of a trace: that of its first call, or of whatever is first in it.
-pub fn trace(trace: TraceId, facts: &[Fact], evidence: &CallEvidence<'_>) -> Option<Story> {
-    let calls = |fact: &&Fact| matches!(&fact.what, What::Call(_));
-    let failed = |fact: &&Fact| matches!(&fact.what, What::Call(call) if call.failed());
-    let mut sorted: Vec<&Fact> = facts.iter().collect();
-    sorted.sort_by_key(|fact| fact.time_ms);
-    let root = sorted.iter().copied().filter(failed).last().or_else(|| sorted.iter().copied().find(calls));
-    let mut told = match root.map(|fact| (fact, &fact.what)) {
-        Some((fact, What::Call(call))) => story(fact, call, &CallEvidence { facts, ..*evidence }),
-        _ => Cause::new(Verdict::Good, "no function was called in this trace").story(""),
+/// What was to be done.
+fn noun(change: Change) -> &'static str {
+    match change {
+        Change::Deploy => "deploy",
+        Change::Rollback => "rollback",
+        Change::Remove => "removal",
+    }
+}
+
+/// The call of a trace that tells most: the first one that failed, since those that it made are told with it; else the
+/// one that took longest.
+pub fn telling(facts: &[Fact]) -> Option<(&Fact, &Call)> {
+    let calls = || {
+        facts.iter().filter_map(|fact| match &fact.what {
+            What::Call(call) => Some((fact, &**call)),
+            _ => None,
+        })
     };
+    let failed = calls()
+        .filter(|(_, call)| call.failed())
+        .min_by_key(|(fact, call)| (fact.time_ms, std::cmp::Reverse(call.times.total_us)));
+    failed.or_else(|| calls().max_by_key(|(_, call)| call.times.total_us))
+}
+
+/// The story of a trace: that of the call that tells most, of `call`'s evidence.
+pub fn trace(trace: TraceId, facts: &[Fact], evidence: &CallEvidence<'_>) -> Option<Story> {
     if facts.is_empty() {
         return None;
     }
+    let mut told = match telling(facts) {
+        Some((fact, call)) => story(fact, call, &CallEvidence { facts, ..*evidence }),
+        None => Cause::new(Verdict::Good, "no function was called in this trace").story(""),
+    };
     told.subject = format!("trace {trace}");
     told.path = tree(facts);
     Some(told)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,20 +4,30 @@
 //! the facts is a decision, so it is made here, where it can be told in tables.
 //!
 //! **How.** For each kind of question there is an evidence, which the node gathers, and a function that makes a
-//! [`Story`] of it: [`call`] for requests and calls, [`event`] for events and their subscriptions, [`trigger`] for
-//! schedules and subscriptions, [`question`] for what somebody expected (a route, a topic, a function). [`tree`] puts what
-//! caused what below each other.
+//! [`Story`] of it: [`call`] for requests and calls, [`asynchronous`] for calls that are made later, [`event`] for events and
+//! their subscriptions, [`trigger`] for schedules and subscriptions, [`change`] for apps and their revisions,
+//! [`route`], [`topic`] and
+//! [`question`] for what somebody expected. [`cause`] finds out whom to blame for one
+//! call. [`tree`] puts what caused what below each other.
 //!
 //! **Not here:** finding facts, and how a story looks (the command line and the dashboard).
 
+pub mod asynchronous;
 pub mod call;
 pub mod cause;
+pub mod change;
 pub mod event;
+mod own;
 mod pattern;
 pub mod question;
+pub mod route;
 pub mod text;
+mod time;
+pub mod topic;
 pub mod tree;
 pub mod trigger;
+
+pub use pattern::named_in;
 
 use crate::code::Owner;
 use crate::wire::{Story, Verdict};
@@ -35,12 +45,36 @@ pub struct Cause {
     pub owner: Option<Owner>,
     /// The stable code of the failure.
     pub code: Option<String>,
+    /// Where it began, when it was somewhere else: in a function that was called.
+    pub root: Option<Root>,
+}
+
+/// The beginning of a failure that went through several calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// The function in which it began.
+    pub function: String,
+    /// What it was, as a sentence of its own.
+    pub reason: String,
 }
 
 impl Cause {
     /// A cause with nobody to blame.
     pub fn new(verdict: Verdict, reason: impl Into<String>) -> Self {
-        Self { verdict, reason: reason.into(), fix: None, owner: None, code: None }
+        Self { verdict, reason: reason.into(), fix: None, owner: None, code: None, root: None }
+    }
+
+    /// With something said before the reason.
+    #[must_use]
+    pub fn after(self, before: &str) -> Self {
+        Self { reason: format!("{before}{}", self.reason), ..self }
+    }
+
+    /// With something said behind the reason.
+    #[must_use]
+    pub fn and(mut self, more: &str) -> Self {
+        self.reason.push_str(more);
+        self
     }
 
     /// With what mends it.

@@ -265,7 +265,11 @@ fn outside_call(outside: &Outside) -> (String, Verdict) {
 }
 
 fn published(event: &Publication) -> (String, Verdict) {
-    let what = format!("event `{}` of type `{}`", line(&event.id, 64), line(&event.kind, 64));
+    let what = match event.id.as_str() {
+        // It could not be read, so that nothing is known of it.
+        "" => "an event".to_owned(),
+        id => format!("event `{}` of type `{}`", line(id, 64), line(&event.kind, 64)),
+    };
     match (&event.failure, event.duplicate) {
         (Some(failure), _) => {
             (format!("{what} for topic {} is refused: {}", event.topic, failure.message), Verdict::Bad)
@@ -288,6 +292,11 @@ fn whom(refused: &Refused) -> String {
 /// Why a subscription left an event out.
 pub fn left_out(reason: &SkipReason) -> String {
     match reason {
+        // An expression names several attributes; what they are is in `seen`, or only what it comes to.
+        SkipReason::Filter { clause, wanted, seen: Some(seen) } if clause == "sql" => match seen.as_str() {
+            "false" => format!("`{}` is false", line(wanted, 120)),
+            seen => format!("`{}` is not true: the event has {}", line(wanted, 120), line(seen, 120)),
+        },
         SkipReason::Filter { clause, wanted, seen: Some(seen) } => {
             let near = super::text::nearly_by(clause, wanted, seen)
                 .map(|how| format!(" ({how})"))
@@ -301,7 +310,7 @@ pub fn left_out(reason: &SkipReason) -> String {
             format!("`{clause}` wants `{}`, and the event does not have that", line(wanted, 80))
         }
         SkipReason::NoTrigger => "the revision that the event belongs to has no such subscription".to_owned(),
-        SkipReason::Seek => "the subscription was moved beyond it".to_owned(),
+        SkipReason::Seek { .. } => "the subscription was moved beyond it".to_owned(),
     }
 }
 

@@ -90,6 +90,12 @@ impl Failure {
         }
     }
 
+    /// The same with what callers are not told: for whoever runs the node.
+    pub(crate) fn in_full(fault: &Fault) -> Self {
+        let detail = fault.detail_text().map(|detail| format!(": {detail}")).unwrap_or_default();
+        Self { answer: Some(format!("{}{detail}", fault.message())), ..Self::of(fault) }
+    }
+
     /// One line for people.
     pub(crate) fn text(&self) -> String {
         let answer = self.answer.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
@@ -300,7 +306,11 @@ impl Bus {
         let hops = if only.is_some() { placed.stored.hops } else { 0 };
         let stored = Stored { event, hops, cause: None, only, trace: placed.stored.trace };
         let record = NewRecord { payload: record::encode(&stored), key: None };
-        self.append(&letter.from_topic, vec![record], Durability::Disk).await.map(drop)
+        let published = self.append(&letter.from_topic, vec![record], Durability::Disk).await?;
+        for place in published {
+            self.tell_redriven(&letter.from_topic, place.sequence, &stored);
+        }
+        Ok(())
     }
 
     /// Removes letters that are dealt with from the front of the log.

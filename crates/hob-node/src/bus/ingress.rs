@@ -6,8 +6,8 @@
 use super::Bus;
 use bytes::Bytes;
 use hob_core::code::Code;
-use hob_core::event::http as binding;
 use hob_core::event::record::{Cause, Stored};
+use hob_core::event::{Event, http as binding};
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
 use hob_core::limit::EVENT_BATCH_BYTES_MAX;
@@ -46,13 +46,11 @@ impl Bus {
         durability: Durability,
         by: Option<InvocationId>,
     ) -> Result<Response<Body>> {
-        if topic.is_own() {
-            return Err(Fault::new(Code::TopicReserved, format!("topic `{topic}` is the node's own"))
-                .hint("choose a name that does not begin with `hob.`"));
-        }
         let (head, body) = request.into_parts();
-        let (body, _room) = self.collect(body, EVENT_BATCH_BYTES_MAX).await?;
-        let events = binding::read(&head.headers, body)?;
+        let (events, _room) = self.read_events(topic, &head.headers, body).await.inspect_err(|fault| {
+            let by = by.or_else(|| caller?.context.as_ref().map(|context| context.id));
+            self.tell_unread(topic, &head.headers, by, fault);
+        })?;
         let trace = head.headers.get(TRACEPARENT).and_then(|value| TraceContext::parse(value.to_str().ok()?));
         let stored = events.into_iter().map(|event| match caller {
             Some(caller) => caused(event, caller),
@@ -60,6 +58,21 @@ impl Bus {
         });
         let published = self.publish_by(topic, stored.collect(), durability, by).await?;
         acknowledge(&published, durability)
+    }
+
+    /// The events of a request.
+    async fn read_events(
+        &self,
+        topic: &TopicName,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<(Vec<Event>, SemaphorePermit<'_>)> {
+        if topic.is_own() {
+            return Err(Fault::new(Code::TopicReserved, format!("topic `{topic}` is the node's own"))
+                .hint("choose a name that does not begin with `hob.`"));
+        }
+        let (body, room) = self.collect(body, EVENT_BATCH_BYTES_MAX).await?;
+        Ok((binding::read(headers, body)?, room))
     }
 
     /// The bytes of a request's body that may have so many, as soon as the node has room for them.
@@ -99,7 +112,7 @@ impl Bus {
 }
 
 /// An event that a function publishes: what it says of its cause is the node's to say.
-pub(crate) fn caused(event: hob_core::event::Event, caller: &Caller) -> Stored {
+pub(crate) fn caused(event: Event, caller: &Caller) -> Stored {
     let cause = Cause {
         app: caller.code.app.clone(),
         revision: caller.code.revision,

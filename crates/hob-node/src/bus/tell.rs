@@ -1,5 +1,6 @@
 //! Publications as facts: what was refused or came twice, and of the rest what the budget allows.
 
+use super::Bus;
 use crate::clock::now_ms;
 use crate::telemetry::{Budget, Telemetry};
 use hob_core::event::Event;
@@ -11,6 +12,7 @@ use hob_core::name::TopicName;
 use hob_core::random::mix;
 use hob_core::trace::{TraceContext, TraceId};
 use hob_core::wire::Published;
+use http::HeaderMap;
 
 /// What is told of events that are being published. It is made before, since publishing takes them.
 pub(super) struct Teller<'a> {
@@ -57,6 +59,43 @@ impl<'a> Teller<'a> {
                 }
             }
         }
+    }
+}
+
+impl Bus {
+    /// Tells of a request that was to bring events and whose events could not be read; what its headers say of them
+    /// is all that is known.
+    pub(super) fn tell_unread(
+        &self,
+        topic: &TopicName,
+        headers: &HeaderMap,
+        by: Option<InvocationId>,
+        fault: &Fault,
+    ) {
+        if !self.told.spend(now_ms()) {
+            return;
+        }
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let attribute = |name: &str| text(name).unwrap_or_default().to_owned();
+        let trace = text("traceparent").and_then(TraceContext::parse);
+        let told = Publication {
+            topic: topic.clone(),
+            sequence: 0,
+            id: attribute("ce-id"),
+            source: attribute("ce-source"),
+            kind: attribute("ce-type"),
+            duplicate: false,
+            failure: Some(Failure::from(fault)),
+            by,
+        };
+        self.telemetry.now(trace.map(|trace| TraceId(trace.trace_id)), What::Published(Box::new(told)));
+    }
+
+    /// Tells that a dead letter is published once more.
+    pub(super) fn tell_redriven(&self, topic: &TopicName, sequence: u64, stored: &Stored) {
+        let told = Publication { sequence, ..draft(topic, stored, None) };
+        let trace = trace(topic, sequence, stored);
+        self.telemetry.now(Some(TraceId(trace.trace_id)), What::Published(Box::new(told)));
     }
 }
 

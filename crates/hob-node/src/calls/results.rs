@@ -60,11 +60,11 @@ impl Results {
         }
     }
 
-    /// A result and when it came, if it is there.
+    /// A result, its place before it and when it came behind it, if it is there.
     ///
     /// # Errors
     /// Those of the log.
-    pub(super) async fn find(&self, app: &AppName, secret: &str) -> Result<Option<(Message, u64)>> {
+    pub(super) async fn find(&self, app: &AppName, secret: &str) -> Result<Option<(u64, Message, u64)>> {
         let Some(secret) = number(secret) else { return Ok(None) };
         let index = self.index(app);
         let known = lock(&index.known).places.get(&secret).copied();
@@ -77,7 +77,7 @@ impl Results {
         };
         let Some(sequence) = sequence else { return Ok(None) };
         let placed = self.bus.event(&results_topic(app), sequence).await?;
-        Ok(placed.and_then(|placed| Some((Message::of(&placed)?, placed.published_ms))))
+        Ok(placed.and_then(|placed| Some((sequence, Message::of(&placed)?, placed.published_ms))))
     }
 
     /// Reads what was there before the node started.

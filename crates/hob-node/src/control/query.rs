@@ -140,7 +140,20 @@ mod tests {
         let log: LogQuery = read(&"/?app=42&stream=stderr&tail=3&follow".parse().unwrap()).unwrap();
         let shown = serde_json::to_string(&log).unwrap();
         assert_eq!(shown, r#"{"app":"42","stream":"stderr","tail":3,"follow":true}"#);
+        let log: LogQuery = read(
+            &"/?revision=3&level=warn&since_ms=5&grep=a%26+b&trace=00000000000000000000000000000007"
+                .parse()
+                .unwrap(),
+        )
+        .unwrap();
+        let shown = serde_json::to_string(&log).unwrap();
+        let trace = r#""trace":"00000000000000000000000000000007""#;
+        assert_eq!(
+            shown,
+            format!(r#"{{"revision":3,"level":"warn","since_ms":5,"grep":"a& b",{trace},"follow":false}}"#)
+        );
         for (bad, why) in [
+            ("/?level=loud", "unknown variant `loud`"),
             ("/?tail=x", "`x` is no number"),
             ("/?follow=x", "`x` is not true or false"),
             ("/?stream=x", "unknown variant `x`"),

@@ -194,7 +194,8 @@ impl Attempt<'_> {
             hops: self.placed.stored.hops + 1,
             cause: Some(cause),
             only: None,
-            trace: self.placed.stored.trace,
+            // A chain of events is one trace, also where the first one named none.
+            trace: Some(tell::trace(self.topic, self.placed.sequence, &self.placed.stored)),
         }
     }
 

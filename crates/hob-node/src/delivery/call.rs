@@ -177,10 +177,11 @@ pub(super) async fn call_back(parts: &Parts, revision: &Arc<LiveRevision>, place
     );
     let reply = match sent.await {
         Ok(Ok(reply)) => reply,
-        Ok(Err(fault)) if fault.code() == Code::EgressDenied => {
-            return Attempted::refused(&fault, Outcome::Rejected);
+        Ok(Err(fault)) => {
+            let denied = fault.code() == Code::EgressDenied;
+            let outcome = if denied { Outcome::Rejected } else { Outcome::Retry { after_ms: None } };
+            return Attempted { outcome, failure: Failure::in_full(&fault) };
         }
-        Ok(Err(fault)) => return Attempted::refused(&fault, Outcome::Retry { after_ms: None }),
         Err(_) => {
             let fault = Fault::new(Code::DependencyFailed, format!("`{url}` did not answer in time"));
             return Attempted::refused(&fault, Outcome::Retry { after_ms: None });

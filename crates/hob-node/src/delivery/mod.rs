@@ -33,7 +33,7 @@ use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::GRACE_DEFAULT;
 use hob_core::name::{AppName, FunctionName, TopicName};
-use hob_core::subscription::{Stats, Whereabouts};
+use hob_core::subscription::Stats;
 use hob_core::trigger::{StartAt, SubscriptionSpec};
 use hob_core::wire::SubscriptionInfo;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +41,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
+pub(crate) use worker::Look;
 use worker::{Handle, Wish};
 
 /// What workers work with.
@@ -273,13 +274,8 @@ impl Delivery {
         roles.collect()
     }
 
-    /// Where a record is in a subscription, and whether that is paused; `None` when there is none.
-    pub(crate) async fn whereabouts(
-        &self,
-        key: &Key,
-        topic: &TopicName,
-        sequence: u64,
-    ) -> Option<(Whereabouts, bool)> {
+    /// Where a record is in a subscription, and how that is; `None` when there is none.
+    pub(crate) async fn whereabouts(&self, key: &Key, topic: &TopicName, sequence: u64) -> Option<Look> {
         let handle = lock(&self.workers).get(&(key.clone(), topic.clone())).cloned()?;
         handle.ask(|answer| Wish::Look(sequence, answer)).await.ok()
     }

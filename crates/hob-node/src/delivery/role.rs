@@ -52,7 +52,7 @@ impl Role {
     ///
     /// # Errors
     /// `HOB-0104`: never, since a function's name is short.
-    pub(super) fn calls(app: &AppName, function: &FunctionName) -> Result<(Key, Self)> {
+    pub(crate) fn calls(app: &AppName, function: &FunctionName) -> Result<(Key, Self)> {
         let name = TriggerName::new(&format!("{CALLS}{function}"))?;
         Ok((Key::new(app, &name), Self::Calls(function.clone())))
     }
@@ -61,7 +61,7 @@ impl Role {
     ///
     /// # Errors
     /// `HOB-0104`: never.
-    pub(super) fn callbacks(app: &AppName) -> Result<(Key, Self)> {
+    pub(crate) fn callbacks(app: &AppName) -> Result<(Key, Self)> {
         Ok((Key::new(app, &TriggerName::new(CALLBACKS)?), Self::Callbacks))
     }
 
@@ -217,8 +217,28 @@ impl Desk {
         self.parts.bus.telemetry().now(Some(TraceId(trace.trace_id)), What::Skipped(Box::new(skipped)));
     }
 
+    /// Tells that somebody moves the subscription, where that passes events over.
+    pub(super) fn tell_sought(&self, from: u64, to: u64) {
+        let Role::Events(_) = self.role else { return };
+        let revision = self.parts.live.load().app(self.key.app.as_str()).map(|app| app.current.number);
+        let Some(revision) = revision.filter(|_| to > from) else { return };
+        let skipped = Skipped {
+            app: self.key.app.clone(),
+            subscription: self.key.name.clone(),
+            revision,
+            topic: self.topic.clone(),
+            sequence: to - 1,
+            reason: SkipReason::Seek { from },
+        };
+        self.parts.bus.telemetry().now(None, What::Skipped(Box::new(skipped)));
+    }
+
     /// Tells what became of an attempt that did not settle its event.
     pub(super) fn tell(&self, delivery: Delivery, ending: Ending, failure: Option<&Failure>) {
+        // What merely waits for a place may do so a thousand times.
+        if matches!(ending, Ending::Overloaded { .. }) && !self.told.spend(now_ms()) {
+            return;
+        }
         let invocation = failure.and_then(|failure| InvocationId::parse(failure.invocation.as_deref()?));
         let delivered = Delivered {
             app: self.key.app.clone(),

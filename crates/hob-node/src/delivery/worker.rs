@@ -31,6 +31,19 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// Reports that wait for the worker; those who report wait when it is full.
 const REPORTS_MAX: usize = 256;
 
+/// Where a record is in a subscription, and how that is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Look {
+    /// Where the record is.
+    pub(crate) place: Whereabouts,
+    /// Nothing is delivered.
+    pub(crate) paused: bool,
+    /// Records that are being delivered.
+    pub(crate) in_flight: u64,
+    /// The first of these.
+    pub(crate) running: Option<u64>,
+}
+
 /// What somebody wants of a worker.
 pub(super) enum Wish {
     /// Deliver nothing for now.
@@ -44,7 +57,7 @@ pub(super) enum Wish {
     /// How it is.
     Stats(oneshot::Sender<(Stats, Option<String>)>),
     /// Where a record is.
-    Look(u64, oneshot::Sender<(Whereabouts, bool)>),
+    Look(u64, oneshot::Sender<Look>),
     /// Begin nothing any more; end when everything has ended and is saved.
     Stop,
 }
@@ -254,6 +267,7 @@ impl Worker {
                 self.answer_when_saved(answer);
             }
             Wish::Seek(sequence, answer) => {
+                self.desk.tell_sought(self.machine.stats().cursor, sequence);
                 self.cache.clear();
                 self.failures.clear();
                 self.step(Input::Seek { sequence }).await;
@@ -272,8 +286,9 @@ impl Worker {
                 drop(answer.send((self.machine.stats(), self.last_failure.clone())));
             }
             Wish::Look(sequence, answer) => {
-                let place = self.machine.whereabouts(sequence);
-                let _ = answer.send((place, self.machine.stats().paused));
+                let Stats { paused, in_flight, .. } = self.machine.stats();
+                let (place, running) = (self.machine.whereabouts(sequence), self.machine.first_in_flight());
+                let _ = answer.send(Look { place, paused, in_flight: in_flight as u64, running });
             }
             Wish::Stop => self.stop().await,
         }

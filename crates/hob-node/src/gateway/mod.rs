@@ -79,6 +79,25 @@ impl Arrival {
     }
 }
 
+/// What is told of a request that is refused; the request itself may be used up by then.
+struct Told {
+    method: Method,
+    uri: Uri,
+    host: String,
+    trace: Option<TraceId>,
+}
+
+impl Told {
+    fn of(request: &Request<Incoming>) -> Self {
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            host: routing::host_name(host_of(request)).into_owned(),
+            trace: forward::caller_trace(request.headers()).map(|trace| TraceId(trace.trace_id)),
+        }
+    }
+}
+
 impl Gateway {
     pub(crate) fn new(
         live: Arc<Live>,
@@ -119,16 +138,20 @@ impl Gateway {
             }
             Ok(Choice::Call(rest)) => {
                 let answer = self.calls.answer(request.method(), &rest).await;
-                (answer.unwrap_or_else(|fault| arrival.refuse(&fault)), None)
+                let refuse = |fault| {
+                    self.tell_refused(&arrival, &Told::of(&request), &fault);
+                    arrival.refuse(&fault)
+                };
+                (answer.unwrap_or_else(refuse), None)
             }
             Ok(Choice::Options(allow)) => (allowing(no_content(), &allow), None),
             Ok(Choice::NotAllowed(fault, allow)) => {
-                self.tell_refused(&arrival, &request, &fault);
+                self.tell_refused(&arrival, &Told::of(&request), &fault);
                 body::drain(&mut request).await;
                 (allowing(arrival.refuse(&fault), &allow), None)
             }
             Err(fault) => {
-                self.tell_refused(&arrival, &request, &fault);
+                self.tell_refused(&arrival, &Told::of(&request), &fault);
                 // After a refusal by [`strict`] nothing more is read at all.
                 if peer.exchange.refusal().is_none() {
                     body::drain(&mut request).await;
@@ -141,25 +164,21 @@ impl Gateway {
     }
 
     /// That nobody was called for a request.
-    fn tell_refused(&self, arrival: &Arrival, request: &Request<Incoming>, fault: &Fault) {
+    fn tell_refused(&self, arrival: &Arrival, told: &Told, fault: &Fault) {
         if !self.refused.spend(crate::clock::now_ms()) {
             return;
         }
-        let host = routing::host_name(host_of(request)).into_owned();
-        let app = routing::app(&self.live.load(), &self.rules, &host).map(|app| app.name.clone());
-        let trace = forward::caller_trace(request.headers()).map(|trace| TraceId(trace.trace_id));
-        self.telemetry.now(
-            trace,
-            What::Refused(Box::new(Refused {
-                id: arrival.id,
-                control: false,
-                app,
-                method: request.method().as_str().to_owned(),
-                path: request.uri().path().to_owned(),
-                host,
-                failure: Failure::from(fault),
-            })),
-        );
+        let app = routing::app(&self.live.load(), &self.rules, &told.host).map(|app| app.name.clone());
+        let refused = Refused {
+            id: arrival.id,
+            control: false,
+            app,
+            method: told.method.as_str().to_owned(),
+            path: told.uri.path().to_owned(),
+            host: told.host.clone(),
+            failure: Failure::from(fault),
+        };
+        self.telemetry.now(told.trace, What::Refused(Box::new(refused)));
     }
 
     /// Accepts a call that is made later.
@@ -170,17 +189,21 @@ impl Gateway {
         found: &Found,
         request: Request<Incoming>,
     ) -> Response<Body> {
-        let context = context(arrival, peer, found, &request);
+        let (context, told) = (context(arrival, peer, found, &request), Told::of(&request));
+        let refuse = |fault| {
+            self.tell_refused(arrival, &told, &fault);
+            arrival.refuse(&fault)
+        };
         let (mut parts, incoming) = request.into_parts();
         let callback = match calls::take_callback(&mut parts.headers) {
             Ok(callback) => callback,
-            Err(fault) => return arrival.refuse(&fault),
+            Err(fault) => return refuse(fault),
         };
         forward::inward(&mut parts.headers, peer);
         parts.uri = parts.uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from);
         let by = Acceptance { code: found.pool.code(), id: arrival.id, trace: context.trace, callback };
         let request = Request::from_parts(parts, body::incoming(incoming));
-        self.calls.accept(by, request).await.unwrap_or_else(|fault| arrival.refuse(&fault))
+        self.calls.accept(by, request).await.unwrap_or_else(refuse)
     }
 
     /// Takes the events of a request to an event route.

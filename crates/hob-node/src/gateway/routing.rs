@@ -12,6 +12,7 @@ use crate::live::{LiveApp, LiveRevision, LiveTable};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::name::{AppName, FunctionName, TopicName};
+use hob_core::near::nearest;
 use hob_core::route::{self, Address, Match};
 use hob_runtime::pool::Pool;
 use std::borrow::Cow;
@@ -115,7 +116,12 @@ fn by_name(app: &LiveApp, function: &FunctionName) -> Result<Choice> {
     let pool = app.current.functions.get(function).filter(|pool| !pool.code().spec.private);
     let pool = pool.ok_or_else(|| {
         let what = format!("app `{}` has no function `{function}` that answers from outside", app.name);
-        Fault::new(Code::FunctionNotFound, what).hint(format!("hob ls {}", app.name))
+        let open = app.current.functions.iter().filter(|(_, pool)| !pool.code().spec.private);
+        let fault = Fault::new(Code::FunctionNotFound, what);
+        match nearest(function.as_str(), open.map(|(name, _)| name.as_str())) {
+            Some(near) => fault.hint(format!("did you mean `{near}`?")),
+            None => fault.hint(format!("hob ls {}", app.name)),
+        }
     })?;
     let (revision, pool) = (Arc::clone(&app.current), Arc::clone(pool));
     Ok(Choice::Function(Found { revision, pool, route: None }))
@@ -170,10 +176,14 @@ fn allow(allowed: &[&str]) -> String {
 fn unknown_host(table: &LiveTable, rules: &Rules, host: &str) -> Fault {
     let mut addresses: Vec<String> = table.apps().keys().map(|app| rules.addresses.app(app)).collect();
     addresses.sort_unstable();
-    let hint = match addresses.as_slice() {
-        [] => "deploy an app: hob deploy".to_owned(),
+    let near = host.strip_suffix(rules.addresses.domain.as_str()).map(|name| name.trim_end_matches('.'));
+    let near = near.and_then(|name| nearest(name, table.apps().keys().map(AppName::as_str)));
+    let near = near.and_then(|near| table.apps().keys().find(|app| app.as_str() == near));
+    let hint = match (near, addresses.as_slice()) {
+        (Some(app), _) => format!("did you mean {}?", rules.addresses.app(app)),
+        (None, []) => "deploy an app: hob deploy".to_owned(),
         // A node with a thousand apps does not list them all to everybody.
-        some => format!("there is {}", some[..some.len().min(5)].join(", ")),
+        (None, some) => format!("there is {}", some[..some.len().min(5)].join(", ")),
     };
     Fault::new(Code::HostUnknown, format!("no app answers to host `{host}`")).hint(hint)
 }

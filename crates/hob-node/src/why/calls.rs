@@ -2,19 +2,21 @@
 
 use super::{FACTS, RECENT, Why, traits};
 use crate::bus::Placed;
-use hob_core::fact::{About, Call, CallCause, Fact, FactQuery, Failure, What};
+use hob_core::fact::{About, Call, CallCause, Fact, FactQuery, Failure, Refused, What};
 use hob_core::fault::Result;
 use hob_core::limit::FACTS_SLOW_CALL;
-use hob_core::name::{AppName, TopicName};
-use hob_core::port::Stream;
+use hob_core::name::TopicName;
+use hob_core::port::{BoxFuture, LogRecord, Stream};
 use hob_core::spec::FunctionSpec;
 use hob_core::trace::TraceId;
-use hob_core::unit::millis;
+use hob_core::unit::{micros, millis};
 use hob_core::why::call::{self, CallEvidence};
-use hob_core::why::cause::{self, Around};
+use hob_core::why::cause::{self, Around, Child};
+use hob_core::why::route::refusal;
 use hob_core::why::{Cause, event};
 use hob_core::wire::{LogQuery, Story};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Events of a trace whose deliveries are looked up.
 const EVENTS: usize = 20;
@@ -26,9 +28,10 @@ const LINES: usize = 50;
 /// What is around a call, as the node knows it.
 #[derive(Default)]
 pub(super) struct Known {
-    children: Vec<Call>,
+    children: Vec<Child>,
     spec: Option<FunctionSpec>,
     printed: Vec<String>,
+    shared: bool,
     answer: Option<String>,
     start_failures: Vec<Failure>,
     failed: Vec<BTreeMap<String, String>>,
@@ -38,15 +41,15 @@ pub(super) struct Known {
 impl Known {
     /// The cause of the call's outcome.
     pub(super) fn cause(&self, call: &Call) -> Cause {
-        let children: Vec<&Call> = self.children.iter().collect();
-        cause::of_call(call, &self.around(&children))
+        cause::of_call(call, &self.around())
     }
 
-    fn around<'a>(&'a self, children: &'a [&'a Call]) -> Around<'a> {
+    fn around(&self) -> Around<'_> {
         Around {
-            children,
+            children: &self.children,
             spec: self.spec.as_ref(),
             printed: &self.printed,
+            shared: self.shared,
             answer: self.answer.as_deref(),
             start_failures: &self.start_failures,
             failed: &self.failed,
@@ -63,24 +66,36 @@ impl Why {
             None => vec![fact.clone()],
         };
         let known = self.known(fact, one, &facts).await?;
-        let children: Vec<&Call> = known.children.iter().collect();
-        let changes = self.find_kinds(About::App(one.app.clone()), &["changed"], 50).await?;
+        let changes = self.changes(&one.app).await?;
         let current = self.live.load().app(one.app.as_str()).map(|app| app.current.number);
-        let evidence =
-            CallEvidence { facts: &facts, around: known.around(&children), current, changes: &changes };
+        let shadowed = self.shadowed(one);
+        let (around, shadowed) = (known.around(), &shadowed);
+        let evidence = CallEvidence { facts: &facts, around, current, changes: &changes, shadowed };
         Ok(call::story(fact, one, &evidence))
+    }
+
+    /// The story of a request that nobody was called for.
+    pub(super) async fn of_refused(&self, fact: &Fact, refused: &Refused) -> Result<Story> {
+        let asked = format!("{} http://{}{}", refused.method, refused.host, refused.path);
+        let now = self.answer_to(&refused.method, &refused.host, &refused.path).await?;
+        // Told as it is now, unless that has changed since.
+        let now = refusal(&asked, &now);
+        let now = now.filter(|cause| {
+            cause
+                .code
+                .as_deref()
+                .is_some_and(|code| code == refused.failure.code || refused.failure.code == "HOB-0408")
+        });
+        Ok(call::refused(fact, refused, now))
     }
 
     /// The story of a trace; `None` when nothing is known of it.
     pub(super) async fn story_of_trace(&self, trace: TraceId, facts: &[Fact]) -> Result<Option<Story>> {
-        let calls = facts.iter().filter_map(|fact| call_of(fact).map(|call| (fact, call)));
-        let worst = calls.clone().rev().find(|(_, call)| call.failed()).or_else(|| calls.clone().next());
-        let known = match worst {
+        let known = match call::telling(facts) {
             Some((fact, call)) => self.known(fact, call, facts).await?,
             None => Known::default(),
         };
-        let children: Vec<&Call> = known.children.iter().collect();
-        let evidence = CallEvidence { facts, around: known.around(&children), ..CallEvidence::default() };
+        let evidence = CallEvidence { facts, around: known.around(), ..CallEvidence::default() };
         Ok(call::trace(trace, facts, &evidence))
     }
 
@@ -101,17 +116,26 @@ impl Why {
     }
 
     /// What is around a call. What went well and fast needs no look at others.
-    pub(super) async fn known(&self, fact: &Fact, call: &Call, facts: &[Fact]) -> Result<Known> {
+    pub(super) fn known<'a>(
+        &'a self,
+        fact: &'a Fact,
+        call: &'a Call,
+        facts: &'a [Fact],
+    ) -> BoxFuture<'a, Result<Known>> {
+        // A call's cause may be in one that it made, and that one's further down; depth is bounded by that of calls.
+        Box::pin(self.look_around(fact, call, facts))
+    }
+
+    async fn look_around(&self, fact: &Fact, call: &Call, facts: &[Fact]) -> Result<Known> {
         let spec = self.live.load().revision(&call.app, call.revision);
         let spec = spec.and_then(|revision| revision.spec.functions.get(&call.function).cloned());
-        let span = call.span();
-        let children = facts.iter().filter_map(call_of).filter(|child| child.parent == Some(span)).cloned();
-        let mut known = Known { children: children.collect(), spec, ..Known::default() };
+        let mut known = Known { spec, ..Known::default() };
         let bad = call.failed() || call.status.is_some_and(|status| status >= 400);
-        if !bad && call.times.total_us < u64::try_from(FACTS_SLOW_CALL.as_micros()).unwrap_or(u64::MAX) {
+        if !bad && call.times.total_us < micros(FACTS_SLOW_CALL) {
             return Ok(known);
         }
-        known.printed = self.printed(fact, call);
+        known.children = self.children(call, facts).await?;
+        (known.printed, known.shared) = self.printed(fact, call);
         known.answer = self.answer_of(call).await?;
         if call.failure.as_ref().is_some_and(|failure| failure.code.starts_with("HOB-03")) {
             known.start_failures = self.start_failures(call).await?;
@@ -122,8 +146,27 @@ impl Why {
         Ok(known)
     }
 
-    /// What the function printed in the call; where that cannot be known, what its instance did meanwhile.
-    fn printed(&self, fact: &Fact, call: &Call) -> Vec<String> {
+    /// The calls that a call made; the causes of the last that failed and of the longest are looked for.
+    async fn children(&self, call: &Call, facts: &[Fact]) -> Result<Vec<Child>> {
+        let span = call.span();
+        let own = |fact: &&Fact| {
+            call_of(fact).is_some_and(|child| child.parent == Some(span) && child.id != call.id)
+        };
+        let of_it: Vec<(&Fact, &Call)> =
+            facts.iter().filter(own).filter_map(|fact| Some((fact, call_of(fact)?))).collect();
+        let failed = of_it.iter().rposition(|(_, child)| child.failed());
+        let longest = (0..of_it.len()).max_by_key(|at| of_it[*at].1.times.total_us);
+        let mut children = Vec::new();
+        for (at, (fact, child)) in of_it.into_iter().enumerate() {
+            let tells = failed == Some(at) || longest == Some(at);
+            let cause = if tells { Some(self.known(fact, child, facts).await?.cause(child)) } else { None };
+            children.push(Child { call: child.clone(), cause });
+        }
+        Ok(children)
+    }
+
+    /// What the function printed in the call; where that cannot be known, what its instance did meanwhile (then true).
+    fn printed(&self, fact: &Fact, call: &Call) -> (Vec<String>, bool) {
         let query = LogQuery {
             app: Some(call.app.clone()),
             function: Some(call.function.clone()),
@@ -131,19 +174,30 @@ impl Why {
         };
         let (records, _) = self.logs.read(query);
         let end_ms = fact.time_ms.saturating_add(call.times.total_us / 1000).saturating_add(1000);
-        let own = records.iter().filter(|record| record.invocation == Some(call.id));
-        let meanwhile = records.iter().filter(|record| {
+        let begin_ms = fact.time_ms.saturating_sub(millis(Duration::from_secs(1)));
+        let own = |record: &LogRecord| record.invocation == Some(call.id);
+        let meanwhile = |record: &LogRecord| {
             record.invocation.is_none()
-                && record.stream != Stream::Platform
                 && call.instance.is_none_or(|instance| instance == record.instance)
-                && (fact.time_ms.saturating_sub(millis(std::time::Duration::from_secs(1)))..=end_ms)
-                    .contains(&record.time_ms)
-        });
-        let mut lines: Vec<String> = own.map(|record| record.text.clone()).collect();
+                && (begin_ms..=end_ms).contains(&record.time_ms)
+        };
+        let text = |wanted: &dyn Fn(&LogRecord) -> bool| -> Vec<String> {
+            let wanted = records.iter().filter(|record| record.stream != Stream::Platform && wanted(record));
+            wanted.map(|record| record.text.clone()).collect()
+        };
+        let (mut lines, mut shared) = (text(&own), false);
         if lines.is_empty() {
-            lines = meanwhile.map(|record| record.text.clone()).collect();
+            lines = text(&meanwhile);
+            shared = self.is_shared(call);
         }
-        lines.split_off(lines.len().saturating_sub(LINES))
+        (lines.split_off(lines.len().saturating_sub(LINES)), shared)
+    }
+
+    /// Whether other calls may run in the same instance.
+    fn is_shared(&self, call: &Call) -> bool {
+        let revision = self.live.load().revision(&call.app, call.revision);
+        let spec = revision.and_then(|revision| revision.spec.functions.get(&call.function).cloned());
+        spec.is_none_or(|spec| spec.scale.concurrency > 1)
     }
 
     /// What a failed attempt was answered with, without its status.
@@ -162,10 +216,10 @@ impl Why {
         let about = About::Function(call.app.clone(), call.function.clone());
         let facts = self.find_kinds(about, &["instance"], 20).await?;
         let failures = facts.into_iter().rev().filter_map(|fact| match fact.what {
-            What::Instance(instance) => instance.failure,
+            What::Instance(instance) if instance.revision == call.revision => instance.failure,
             _ => None,
         });
-        Ok(failures.collect())
+        Ok(failures.filter(|failure| failure.code.starts_with("HOB-03")).collect())
     }
 
     /// What calls that failed like this one are like, and those that passed.
@@ -184,7 +238,7 @@ impl Why {
         }
         let (mut failed, mut passed) = (Vec::new(), Vec::new());
         for other in latest.values().filter(|other| other.cause.word() == call.cause.word()) {
-            let (into, alike) = match other.failed() {
+            let (into, alike) = match other.failed() || other.status >= Some(400) {
                 true => (&mut failed, other.status == call.status),
                 false => (&mut passed, true),
             };
@@ -239,15 +293,6 @@ impl Why {
             }
         }
         Ok(None)
-    }
-
-    /// The story of an asynchronous call.
-    pub(super) async fn of_asynchronous(&self, id: &str, app: &AppName, sequence: u64) -> Result<Story> {
-        let topic = crate::calls::calls_topic(app);
-        let mut story = self.of_place(&topic, sequence).await?;
-        story.subject = format!("asynchronous call {id}");
-        story.next.retain(|next| !next.starts_with("hob replay"));
-        Ok(story)
     }
 }
 

@@ -3,18 +3,23 @@
 //! **Why.** What is asked about may be in the facts, in the log, in a subscription's memory or in the live table, and
 //! who asks need not know where.
 //!
-//! **How.** [`Why::ask`] reads what kind of thing is meant and hands it to `calls`, `events` or `questions`, each of which
-//! gathers the evidence of its kind. Nothing is changed by asking.
+//! **How.** [`Why::ask`] reads what kind of thing is meant and hands it to `calls`, `later`, `events`, `routes`, `topics` or
+//! `questions`, each of which gathers the evidence of its kind. Nothing is changed by asking.
 //!
 //! **Not here:** finding the cause among the evidence ([`hob_core::why`]).
 
 mod calls;
 mod events;
+mod later;
 mod questions;
+mod routes;
+mod topics;
 mod traits;
 
 use crate::bus::Bus;
 use crate::bus::position::Key;
+use crate::calls::Calls;
+use crate::clock::now_ms;
 use crate::delivery::Delivery;
 use crate::gateway::routing::Rules;
 use crate::live::Live;
@@ -25,21 +30,27 @@ use hob_core::code::Code;
 use hob_core::fact::{About, Fact, FactQuery, What};
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
+use hob_core::limit::FACTS_KEPT;
 use hob_core::name::{AppName, FunctionName, TopicName, TriggerName};
+use hob_core::near::nearest;
 use hob_core::trace::{TraceContext, TraceId};
+use hob_core::unit::millis;
 use hob_core::why::{call, event, question};
-use hob_core::wire::{Story, WhyQuery};
+use hob_core::wire::{Story, Verdict, WhyQuery};
 use std::sync::Arc;
 
 /// Facts of one trace or event that a story is told from.
 const FACTS: usize = 1000;
 /// Recent facts of one function, subscription or schedule that are looked at.
 const RECENT: usize = 200;
+/// Changes of one app that are looked at.
+const CHANGES: usize = 50;
 
 /// Everything that knows something.
 pub(crate) struct Why {
     pub(crate) live: Arc<Live>,
     pub(crate) bus: Arc<Bus>,
+    pub(crate) calls: Arc<Calls>,
     pub(crate) delivery: Arc<Delivery>,
     pub(crate) schedules: Arc<Schedules>,
     pub(crate) telemetry: Arc<Telemetry>,
@@ -82,10 +93,7 @@ impl Why {
         if let Some(trace) = TraceContext::parse(id) {
             return self.of_trace(id, TraceId(trace.trace_id)).await;
         }
-        if let Some((topic, sequence)) = id
-            .rsplit_once('/')
-            .and_then(|(topic, sequence)| Some((TopicName::new(topic).ok()?, sequence.parse::<u64>().ok()?)))
-        {
+        if let Some((topic, sequence)) = place(id) {
             return self.of_place(&topic, sequence).await;
         }
         if let Some((app, sequence)) = call_id(id) {
@@ -103,7 +111,7 @@ impl Why {
         for fact in &facts {
             match &fact.what {
                 What::Call(one) if one.id == invocation => return self.of_call(fact, one).await,
-                What::Refused(one) if one.id == invocation => return Ok(call::refused(fact, one)),
+                What::Refused(one) if one.id == invocation => return self.of_refused(fact, one).await,
                 What::Changed(one) if one.id == Some(invocation) => return Ok(call::changed(fact, one)),
                 _ => {}
             }
@@ -120,13 +128,8 @@ impl Why {
     async fn of_trace(&self, id: &str, trace: TraceId) -> Result<Story> {
         let facts = self.with_events(self.find(About::Trace(trace), FACTS).await?).await?;
         let told = self.story_of_trace(trace, &facts).await?;
-        Ok(match told {
-            Some(story) => story,
-            None => {
-                let oldest = self.telemetry.find(FactQuery { limit: 1, ..FactQuery::default() }).await?;
-                question::unknown(id, moment(trace.0), oldest.first().map(|_| 0))
-            }
-        })
+        let kept_since_ms = now_ms().saturating_sub(millis(FACTS_KEPT));
+        Ok(told.unwrap_or_else(|| question::unknown(id, moment(trace.0), kept_since_ms, None)))
     }
 
     /// What is told of something that was published: where it is now, or why it is nowhere.
@@ -164,25 +167,64 @@ impl Why {
             Some((app, name)) => (AppName::new(app).ok(), name),
             None => (app.cloned(), id),
         };
-        if let Ok(name) = TriggerName::new(name)
-            && let Some(key) = self.trigger(app.as_ref(), &name)
-        {
-            if let Ok(info) = self.schedules.get(&key).await {
-                return self.story_of_schedule(&info).await;
+        let trigger = TriggerName::new(name).ok().and_then(|name| self.trigger(app.as_ref(), &name));
+        let function = FunctionName::new(name).ok();
+        let function = function.and_then(|name| Some((self.app_of(app.as_ref(), &name)?, name)));
+        match (trigger, function) {
+            (Some(key), None) => return self.of_trigger(&key).await,
+            (None, Some((app, function))) => return self.story_of_function(&app, &function, None).await,
+            (Some(key), Some((app, function))) => {
+                // Of two that have the name, the one is told that does not go well.
+                let trigger = self.of_trigger(&key).await?;
+                let mut of_function = self.story_of_function(&app, &function, None).await?;
+                if of_function.verdict == Verdict::Bad && trigger.verdict == Verdict::Good {
+                    of_function.next.push(format!("hob sub show {key}"));
+                    return Ok(of_function);
+                }
+                let next = [format!("hob why --function {app}/{function}")];
+                return Ok(Story { next: trigger.next.into_iter().chain(next).collect(), ..trigger });
             }
-            return self.of_subscription(&key).await;
-        }
-        if let Ok(name) = FunctionName::new(name)
-            && let Some(app) = self.app_of(app.as_ref(), &name)
-        {
-            return self.story_of_function(&app, &name, None).await;
+            (None, None) => {}
         }
         if let Ok(topic) = TopicName::new(id)
             && self.bus.log().topic(&topic).await?.is_some()
         {
             return self.of_topic(&topic, None).await;
         }
-        Ok(question::unknown(id, None, None))
+        let name = app.or_else(|| AppName::new(id).ok());
+        if let Some(story) = match &name {
+            Some(name) => self.of_app(name).await?,
+            None => None,
+        } {
+            return Ok(story);
+        }
+        let names = self.names();
+        Ok(question::unknown(id, None, 0, nearest(id, names.iter().map(String::as_str))))
+    }
+
+    async fn of_trigger(&self, key: &Key) -> Result<Story> {
+        match self.schedules.get(key).await {
+            Ok(info) => self.story_of_schedule(&info).await,
+            Err(_) => self.of_subscription(key).await,
+        }
+    }
+
+    /// Everything that has a name, for hints.
+    fn names(&self) -> Vec<String> {
+        let table = self.live.load();
+        let mut names = Vec::new();
+        for app in table.apps().values() {
+            let triggers = &app.current.spec.triggers;
+            let own = app.current.functions.keys().map(ToString::to_string);
+            let own = own.chain(triggers.subscriptions.keys().map(ToString::to_string));
+            let own: Vec<String> = own.chain(triggers.schedules.keys().map(ToString::to_string)).collect();
+            names.extend(own.iter().map(|name| format!("{}/{name}", app.name)));
+            names.extend(own);
+            names.push(app.name.to_string());
+        }
+        names.extend(self.subscribed().iter().map(ToString::to_string));
+        names.sort_unstable();
+        names
     }
 
     /// The trigger with that name, in that app or in any.
@@ -205,6 +247,11 @@ impl Why {
         apps.find(|one| one.current.functions.contains_key(function)).map(|app| app.name.clone())
     }
 
+    /// What was done to an app, oldest first.
+    async fn changes(&self, app: &AppName) -> Result<Vec<Fact>> {
+        self.find_kinds(About::App(app.clone()), &["changed"], CHANGES).await
+    }
+
     /// The newest facts about something.
     async fn find(&self, about: About, limit: usize) -> Result<Vec<Fact>> {
         self.telemetry.find(FactQuery::newest(about, limit)).await
@@ -214,6 +261,12 @@ impl Why {
     async fn find_kinds(&self, about: About, kinds: &[&'static str], limit: usize) -> Result<Vec<Fact>> {
         self.telemetry.find(FactQuery { kinds: kinds.to_vec(), ..FactQuery::newest(about, limit) }).await
     }
+}
+
+/// Topic and number of `topic/17`.
+fn place(id: &str) -> Option<(TopicName, u64)> {
+    let (topic, sequence) = id.rsplit_once('/')?;
+    Some((TopicName::new(topic).ok()?, sequence.parse().ok()?))
 }
 
 /// App and number of an asynchronous call's id: `<app>.<number>.<secret>`.

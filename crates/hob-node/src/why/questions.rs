@@ -1,164 +1,24 @@
-//! What is known of things that have no id: a request that somebody would make, a topic, a schedule, a function, a code.
+//! What is known of things that have no id: a schedule, a function, an app, a code.
 
-use super::events::explain;
-use super::{RECENT, Why};
+use super::RECENT;
+use super::Why;
 use crate::bus::position::Key;
 use crate::clock::now_ms;
-use crate::gateway::routing::{self, Choice};
-use crate::live::{LiveApp, LiveRevision};
+use crate::live::LiveRevision;
 use hob_core::code::Code;
-use hob_core::event::Event;
-use hob_core::fact::{About, Fact, FactQuery, What};
-use hob_core::fault::{Fault, Result};
-use hob_core::name::{AppName, FunctionName, TopicName, TriggerName};
+use hob_core::fact::{About, FactQuery, What};
+use hob_core::fault::Result;
+use hob_core::name::{AppName, FunctionName, TriggerName};
 use hob_core::near::nearest;
-use hob_core::route::{Match, Table};
-use hob_core::spec::RouteSpec;
-use hob_core::why::question::{self, FunctionEvidence, RouteAnswer, TopicTried};
+use hob_core::why::change::{self, AppEvidence};
+use hob_core::why::question::{self, FunctionEvidence};
 use hob_core::why::trigger;
 use hob_core::wire::{ScheduleInfo, Story};
-use std::sync::Arc;
 
 /// How far back a question about a function looks unless it says so, milliseconds.
 const LOOK_BACK_MS: u64 = 3_600_000;
 
-/// A request that somebody would make.
-struct Wanted {
-    method: String,
-    host: Option<String>,
-    path: String,
-}
-
-impl Wanted {
-    /// Reads `POST /x`, `/x`, `http://host/x` or `GET host/x`.
-    fn parse(text: &str) -> Self {
-        let text = text.trim();
-        let (method, target) = match text.split_once(char::is_whitespace) {
-            Some((method, target)) => (method.to_ascii_uppercase(), target.trim()),
-            None => ("GET".to_owned(), text),
-        };
-        let target =
-            target.strip_prefix("http://").or_else(|| target.strip_prefix("https://")).unwrap_or(target);
-        let (host, path) = match target.find('/') {
-            Some(0) => (None, target),
-            Some(slash) => (Some(&target[..slash]), &target[slash..]),
-            None if target.is_empty() => (None, "/"),
-            None => (Some(target), "/"),
-        };
-        let path = path.split(['?', '#']).next().unwrap_or("/").to_owned();
-        Self { method, host: host.map(|host| routing::host_name(host).into_owned()), path }
-    }
-}
-
 impl Why {
-    /// Who would answer a request.
-    pub(super) async fn of_route(&self, asked: &str, app: Option<&AppName>) -> Result<Story> {
-        let wanted = Wanted::parse(asked);
-        let host = match (&wanted.host, app) {
-            (Some(host), _) => host.clone(),
-            (None, Some(app)) => format!("{app}.{}", self.rules.addresses.domain),
-            (None, None) => self.any_host(&wanted),
-        };
-        let answer = self.answer(&wanted, &host);
-        let facts = self.like(&wanted, &answer).await?;
-        let last =
-            match facts.iter().rev().find(|fact| matches!(&fact.what, What::Call(call) if call.failed())) {
-                Some(fact) => self.worst(std::slice::from_ref(fact)).await?.0,
-                None => None,
-            };
-        let shown = format!(
-            "{} {}{}",
-            wanted.method,
-            wanted.host.as_deref().map(|host| format!("http://{host}")).unwrap_or_default(),
-            wanted.path
-        );
-        Ok(question::route(&shown, &answer, &facts, last.as_ref()))
-    }
-
-    /// A host on which somebody may have meant the request: of the app that answers it, else of the only or default one.
-    fn any_host(&self, wanted: &Wanted) -> String {
-        let table = self.live.load();
-        let found = routing::find(&table, &self.rules, &wanted.method, "", &wanted.path);
-        if !matches!(&found, Err(fault) if fault.code() == Code::HostUnknown) {
-            return String::new();
-        }
-        let mut apps: Vec<&Arc<LiveApp>> = table.apps().values().collect();
-        apps.sort_by(|a, b| a.name.cmp(&b.name));
-        let host = |app: &Arc<LiveApp>| format!("{}.{}", app.name, self.rules.addresses.domain);
-        let answers = |app: &&&Arc<LiveApp>| {
-            matches!(
-                routing::find(&table, &self.rules, &wanted.method, &host(app), &wanted.path),
-                Ok(Choice::Function(_) | Choice::Events(..))
-            )
-        };
-        apps.iter().find(answers).map(|app| host(app)).unwrap_or_default()
-    }
-
-    fn answer(&self, wanted: &Wanted, host: &str) -> RouteAnswer {
-        let table = self.live.load();
-        let app = routing::app(&table, &self.rules, host);
-        match routing::find(&table, &self.rules, &wanted.method, host, &wanted.path) {
-            Ok(Choice::Function(found)) => {
-                let (revision, function) = (&found.revision, found.pool.code().name.clone());
-                let (route, shadowed) = match &found.route {
-                    Some(_) => written(revision, wanted, host, &function),
-                    None => (None, Vec::new()),
-                };
-                let (app, revision) = (revision.app.clone(), revision.number);
-                RouteAnswer::Function { app, revision, function, route, shadowed }
-            }
-            Ok(Choice::Events(revision, topic, route)) => {
-                RouteAnswer::Events { app: revision.app.clone(), topic, route }
-            }
-            Ok(Choice::NotAllowed(_, allowed) | Choice::Options(allowed)) => match app {
-                Some(app) => RouteAnswer::Method { app: app.name.clone(), allowed },
-                None => nobody(&Fault::new(Code::HostUnknown, "no app answers"), None),
-            },
-            Ok(Choice::Call(_)) => {
-                nobody(&Fault::new(Code::AsyncCallNotFound, "it reads an asynchronous call"), None)
-            }
-            Err(fault) => nobody(&fault, app),
-        }
-    }
-
-    /// Recent requests of that kind.
-    async fn like(&self, wanted: &Wanted, answer: &RouteAnswer) -> Result<Vec<Fact>> {
-        let about = match answer {
-            RouteAnswer::Function { app, function, .. } => About::Function(app.clone(), function.clone()),
-            RouteAnswer::Events { topic, .. } => About::Topic(topic.clone()),
-            RouteAnswer::Method { app, .. } | RouteAnswer::Nobody { app: Some(app), .. } => {
-                About::App(app.clone())
-            }
-            RouteAnswer::Nobody { app: None, .. } => About::Everything,
-        };
-        let mut facts = self.find_kinds(about, &["call", "refused", "published"], RECENT).await?;
-        facts.retain(|fact| match &fact.what {
-            What::Call(call) => call.method == wanted.method && call.path == wanted.path,
-            What::Refused(refused) => refused.method == wanted.method && refused.path == wanted.path,
-            What::Published(_) => matches!(answer, RouteAnswer::Events { .. }),
-            _ => false,
-        });
-        Ok(facts)
-    }
-
-    /// Why events of a topic do not arrive.
-    pub(super) async fn of_topic(&self, topic: &TopicName, kind: Option<&str>) -> Result<Story> {
-        let known = self.bus.log().topics().await?;
-        let events = known.iter().find(|(name, _)| name == topic).map(|(_, state)| state.next - state.first);
-        let topics: Vec<TopicName> =
-            known.into_iter().map(|(name, _)| name).filter(|name| !name.is_own()).collect();
-        let mut tried = Vec::new();
-        for info in self.delivery.list().await.into_iter().filter(|info| info.spec.topic == *topic) {
-            let event = kind.map(|kind| Event::new("?", "?", kind));
-            let left_out = event.and_then(|event| explain(&info.spec, &event)).filter(by_type);
-            tried.push(TopicTried { info, left_out });
-        }
-        let facts = self.find_kinds(About::Topic(topic.clone()), &["published"], RECENT).await?;
-        let of_kind = |fact: &Fact| matches!(&fact.what, What::Published(event) if kind.is_none_or(|kind| event.kind == kind));
-        let facts: Vec<Fact> = facts.into_iter().filter(of_kind).collect();
-        Ok(question::topic((topic, kind), events, &tried, (&topics, &self.subscribed()), &facts))
-    }
-
     /// Why a schedule ran, or did not.
     pub(super) async fn of_schedule(&self, asked: &str, app: Option<&AppName>) -> Result<Story> {
         let (app, name) = match asked.split_once('/') {
@@ -171,11 +31,8 @@ impl Why {
             Some(info) => self.story_of_schedule(info).await,
             None => {
                 TriggerName::new(name)?;
-                let fault = Fault::new(Code::ScheduleNotFound, format!("there is no schedule `{asked}`"));
-                Err(match nearest(name, all.iter().filter(wanted).map(|info| info.name.as_str())) {
-                    Some(near) => fault.hint(format!("did you mean `{near}`?")),
-                    None => fault.hint("`hob cron ls` lists them"),
-                })
+                let near = nearest(name, all.iter().filter(wanted).map(|info| info.name.as_str()));
+                Ok(question::no_such("schedule", Code::ScheduleNotFound, asked, near))
             }
         }
     }
@@ -209,17 +66,20 @@ impl Why {
         match self.app_of(app.as_ref(), &function) {
             Some(app) => self.story_of_function(&app, &function, since_ms).await,
             None => {
+                // Its app may not be there at all, for a reason that is known.
+                let known = app.as_ref().filter(|app| self.live.load().app(app.as_str()).is_none());
+                if let Some(known) = known
+                    && let Some(story) = self.of_app(known).await?
+                {
+                    return Ok(story);
+                }
                 let table = self.live.load();
-                let all: Vec<String> = table
-                    .apps()
-                    .values()
-                    .flat_map(|app| app.current.functions.keys().map(ToString::to_string))
-                    .collect();
-                let fault = Fault::new(Code::FunctionNotFound, format!("no app has a function `{asked}`"));
-                Err(match nearest(name, all.iter().map(String::as_str)) {
-                    Some(near) => fault.hint(format!("did you mean `{near}`?")),
-                    None => fault.hint("`hob ls` lists them"),
-                })
+                let apps =
+                    table.apps().values().filter(|one| app.as_ref().is_none_or(|app| one.name == *app));
+                let names = apps.flat_map(|app| app.current.functions.keys().map(ToString::to_string));
+                let all: Vec<String> = names.collect();
+                let near = nearest(name, all.iter().map(String::as_str));
+                Ok(question::no_such("function", Code::FunctionNotFound, asked, near))
             }
         }
     }
@@ -260,6 +120,28 @@ impl Why {
         Ok(question::function(app, function, &evidence))
     }
 
+    /// How an app is; `None` when nothing is known of it.
+    pub(super) async fn of_app(&self, app: &AppName) -> Result<Option<Story>> {
+        let changes = self.changes(app).await?;
+        let live = self.live.load().app(app.as_str()).cloned();
+        let query = FactQuery {
+            since_ms: now_ms().saturating_sub(LOOK_BACK_MS),
+            ..FactQuery::newest(About::App(app.clone()), RECENT)
+        };
+        let calls = self.telemetry.find(FactQuery { kinds: vec!["call"], failed: true, ..query }).await?;
+        let (failed, _) = self.worst(&calls).await?;
+        let pools =
+            live.as_ref().map(|app| app.current.functions.values().map(|pool| pool.stats().calls).sum());
+        let evidence = AppEvidence {
+            current: live.as_ref().map(|app| app.current.number),
+            changes: &changes,
+            failed,
+            calls: pools.unwrap_or(0),
+            now_ms: now_ms(),
+        };
+        Ok(change::app(app, &evidence))
+    }
+
     /// What a code means, and how it occurred lately.
     pub(super) async fn of_code(&self, code: Code) -> Result<Story> {
         let query = FactQuery::newest(About::Code(code.text().to_owned()), RECENT);
@@ -267,56 +149,6 @@ impl Why {
         let last = self.newest_failure(query).await?;
         Ok(question::code(code, &facts, last.as_ref()))
     }
-}
-
-/// With a type alone in mind, only a clause about the type tells anything.
-fn by_type(reason: &hob_core::fact::SkipReason) -> bool {
-    match reason {
-        hob_core::fact::SkipReason::Filter { clause, wanted, .. } => {
-            clause.ends_with(".type") || wanted.contains("type") || matches!(clause.as_str(), "any" | "all")
-        }
-        _ => true,
-    }
-}
-
-fn nobody(fault: &Fault, app: Option<&Arc<LiveApp>>) -> RouteAnswer {
-    let routes = app.map(|app| app.current.spec.routes.iter().map(|route| route.route.clone()).collect());
-    RouteAnswer::Nobody {
-        code: fault.code(),
-        message: fault.message().to_owned(),
-        hint: fault.hint_text().map(str::to_owned),
-        app: app.map(|app| app.name.clone()),
-        routes: routes.unwrap_or_default(),
-    }
-}
-
-/// The route that won, as it was written, and those that match too.
-fn written(
-    revision: &LiveRevision,
-    wanted: &Wanted,
-    host: &str,
-    winner: &FunctionName,
-) -> (Option<String>, Vec<(String, FunctionName)>) {
-    let matches = |route: &&RouteSpec| {
-        let alone = Table::new(std::slice::from_ref(*route), &[]);
-        alone.is_ok_and(|table| {
-            matches!(table.find(&wanted.method, host, false, &wanted.path), Match::Function { .. })
-        })
-    };
-    let all: Vec<&RouteSpec> = revision.spec.routes.iter().filter(matches).collect();
-    let won = match Table::new(&revision.spec.routes, &[]) {
-        Ok(table) => match table.find(&wanted.method, host, false, &wanted.path) {
-            Match::Function { path, .. } => all
-                .iter()
-                .find(|route| route.function == *winner && route.route.ends_with(path))
-                .map(|route| route.route.clone()),
-            _ => None,
-        },
-        Err(_) => None,
-    };
-    let others = all.into_iter().filter(|route| Some(&route.route) != won.as_ref());
-    let others = others.map(|route| (route.route.clone(), route.function.clone())).collect();
-    (won, others)
 }
 
 /// What leads to a function.

@@ -4,7 +4,7 @@ use super::support::{Node, Serving, command, finish, hob, write};
 use std::io::Read;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 26] = [
     "run",
     "new",
     "dev",
@@ -21,6 +21,11 @@ const COMMANDS: [&str; 21] = [
     "dlq",
     "replay",
     "logs",
+    "why",
+    "trace",
+    "cost",
+    "budget",
+    "alert",
     "check",
     "rm",
     "doctor",

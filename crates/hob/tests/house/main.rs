@@ -49,7 +49,7 @@ fn files() -> Vec<String> {
 
 /// The files of our own crates with this ending.
 fn sources() -> Vec<String> {
-    let own = |path: &String| path.starts_with("crates/") || path.starts_with("bench/");
+    let own = |path: &String| ["crates/", "bench/", "exam/"].iter().any(|folder| path.starts_with(folder));
     files()
         .into_iter()
         .filter(|path| own(path) && path.ends_with(".rs") && !path.contains("/templates/"))

@@ -10,6 +10,7 @@ use hob_core::code::Code;
 use hob_core::fact::{CallCause, Ending, Fact, What};
 use hob_core::fault::{Fault, Result};
 use hob_core::name::TopicName;
+use hob_core::why::tree::left_out;
 use hob_core::wire::{AppInfo, FactsQuery, ReplayEvent, StoredEvent, SubscriptionInfo, Verdict, WhyQuery};
 use maud::{Markup, html};
 use serde_json::Value;
@@ -146,7 +147,7 @@ fn became(facts: &[Fact], sequence: u64, one: &SubscriptionInfo) -> (Verdict, &'
                 };
             }
             What::Skipped(skipped) if skipped.app == one.app && skipped.subscription == one.name => {
-                let text = row::left_out(&skipped.reason);
+                let text = left_out(&skipped.reason);
                 return (Verdict::Skipped, "left out", text);
             }
             What::Delivered(told) if told.app == one.app && told.subscription == one.name => {

@@ -6,11 +6,12 @@ use crate::dashboard::api::{join, path};
 use crate::dashboard::part::mark::mark;
 use crate::dashboard::part::text::{clock, plain, short};
 use crate::dashboard::part::waterfall::{rows, waterfall};
-use crate::dashboard::part::{row, story};
+use crate::dashboard::part::story;
 use crate::dashboard::visit::{Content, Visit};
 use hob_core::fact::{Ending, Fact, What};
 use hob_core::port::LogRecord;
 use hob_core::trace::TraceId;
+use hob_core::why::tree::left_out;
 use hob_core::wire::{FactsQuery, LogQuery, Verdict};
 use maud::{Markup, html};
 
@@ -70,7 +71,7 @@ fn line(fact: &Fact) -> Option<Markup> {
             }
         }
         What::Skipped(one) => {
-            let why = row::left_out(&one.reason);
+            let why = left_out(&one.reason);
             (Verdict::Skipped, "left out", format!("{}/{}: {why}", one.app, one.subscription))
         }
         What::Delivered(one) => {

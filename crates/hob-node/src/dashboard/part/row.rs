@@ -3,7 +3,7 @@
 use super::mark::{mark, status};
 use super::text::{clock, json, none, plain, sentence, short, took};
 use crate::dashboard::api::join;
-use hob_core::fact::{Call, CallCause, Fact, SkipReason, What};
+use hob_core::fact::{Call, CallCause, Fact, What};
 use hob_core::log_line::Level;
 use hob_core::port::{LogRecord, Stream};
 use hob_core::wire::{StoredEvent, Verdict};
@@ -140,18 +140,6 @@ pub(in crate::dashboard) fn by(cause: &CallCause) -> Markup {
             CallCause::Function { app, function, .. } => { (app) "/" (function) }
             other => (other.word()),
         }
-    }
-}
-
-/// Why a subscription left an event out.
-pub(in crate::dashboard) fn left_out(reason: &SkipReason) -> String {
-    match reason {
-        SkipReason::Filter { clause, wanted, seen: Some(seen) } => {
-            format!("`{clause}` asks for `{wanted}`, the event has `{seen}`")
-        }
-        SkipReason::Filter { clause, wanted, seen: None } => format!("`{clause}` asks for {wanted}"),
-        SkipReason::NoTrigger => "the event's revision has no such subscription".to_owned(),
-        SkipReason::Seek => "the subscription was moved beyond it".to_owned(),
     }
 }
 

@@ -1,0 +1,1 @@
+//! Causes and stories of `call`, in tables.
