@@ -10,13 +10,14 @@
 //! **Not here:** what pages know (the control API's tests), each rule of the guard (its own tests).
 
 use super::examples::{examples, on_path};
-use super::support::{Node, Serving, answer, eventually, finish, write};
+use super::support::{Node, PATIENCE, Serving, answer, eventually, finish, write};
 use super::webdriver::Browser;
 use serde_json::Value;
 use std::io::Write;
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// The version of axe-core that judges pages.
 const AXE: &str = "axe-core@4.11.1";
@@ -257,9 +258,9 @@ impl Stage {
                 let chosen = *shown && (colours == "light" || *name == "overview");
                 if chosen && std::env::var_os("UPDATE").is_some() {
                     std::fs::create_dir_all(&documents).unwrap();
-                    let file =
-                        if colours == "light" { format!("{name}.png") } else { format!("{name}-dark.png") };
-                    std::fs::write(documents.join(file), &picture).unwrap();
+                    let ending = if colours == "light" { "webp" } else { "dark.webp" };
+                    let file = documents.join(format!("{name}.{ending}"));
+                    std::fs::write(file, self.browser.small_picture()).unwrap();
                 }
             }
         }
@@ -376,7 +377,7 @@ impl Stage {
 
         self.open("/dead-letters/github.dead");
         assert!(self.browser.text().contains("1 × every attempt failed"), "{}", self.browser.text());
-        self.browser.click("//button[text()='Deliver these 1 once more']");
+        self.browser.click("//button[text()='Deliver this letter once more']");
         self.told("1 letter is delivered once more");
         assert!(self.browser.text().contains("No letter is left here"));
         eventually("the delivery of the letter", || {
@@ -573,25 +574,24 @@ fn axe() -> Option<String> {
     }
 }
 
-fn install(kept: &PathBuf) {
+/// Installs it; what comes of that is seen by what is there afterwards.
+fn install(kept: &Path) {
     std::fs::create_dir_all(kept).unwrap();
-    let mut npm = Command::new("npm");
-    npm.args([
-        "install",
-        "--silent",
-        "--no-audit",
-        "--no-fund",
-        "--fetch-retries",
-        "1",
-        "--fetch-timeout",
-        "15000",
-    ])
-    .arg("--prefix")
-    .arg(kept)
-    .arg(AXE)
-    .stdin(Stdio::null())
-    .stdout(Stdio::null())
-    .stderr(Stdio::null());
-    // What comes of it is seen by what is there afterwards.
-    let _ = npm.status();
+    let mut npm = Command::new("npm")
+        .args(["install", "--silent", "--no-audit", "--no-fund", "--fetch-retries", "1"])
+        .args(["--fetch-timeout", "15000", "--prefix"])
+        .arg(kept)
+        .arg(AXE)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let end = Instant::now() + PATIENCE;
+    while npm.try_wait().unwrap().is_none() {
+        if Instant::now() > end {
+            drop(npm.kill());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

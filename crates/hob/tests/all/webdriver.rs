@@ -151,6 +151,14 @@ impl Browser {
         hob_core::event::base64::decode(encoded.as_str().unwrap()).unwrap()
     }
 
+    /// The page as a WebP of a few kilobytes, for documents.
+    pub(crate) fn small_picture(&self) -> Vec<u8> {
+        let wanted = json!({ "format": "webp", "quality": 82 });
+        let sent = json!({ "cmd": "Page.captureScreenshot", "params": wanted });
+        let answer = self.post("/goog/cdp/execute", &sent);
+        hob_core::event::base64::decode(answer["data"].as_str().unwrap()).unwrap()
+    }
+
     /// What the browser has to complain about since the last time: errors of scripts, violations of the
     /// page's own policy, files that are missing.
     pub(crate) fn complaints(&self) -> Vec<String> {

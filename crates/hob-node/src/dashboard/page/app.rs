@@ -63,7 +63,7 @@ fn revisions(info: &AppInfo) -> Markup {
             table {
                 caption class="hidden" { "Revisions that are kept, the newest first" }
                 thead { tr { th scope="col" class="number" { "Revision" } th scope="col" { "Deployed" }
-                    th scope="col" { "Content" } th scope="col" { "Current" } th scope="col" { "Do" } } }
+                    th scope="col" { "Content" } th scope="col" { "Current" } th scope="col" class="number" { "Do" } } }
                 tbody {
                     @for (at, revision) in info.revisions.iter().enumerate() {
                         tr {

@@ -4,7 +4,7 @@ use crate::dashboard::Shown;
 use crate::dashboard::api::join;
 use crate::dashboard::part::groups::{Group, groups};
 use crate::dashboard::part::row::{attribute, data};
-use crate::dashboard::part::text::{count, counted, plain, short, when};
+use crate::dashboard::part::text::{count, counted, plain, sentence, short, when};
 use crate::dashboard::visit::{Content, Visit};
 use hob_core::name::TopicName;
 use hob_core::wire::DeadLetter;
@@ -53,15 +53,19 @@ fn section(visit: &Visit, topic: &TopicName, at: usize, group: &Group<'_>) -> Ma
     let numbers: Vec<String> = group.letters.iter().map(|letter| letter.sequence.to_string()).collect();
     let fields: Vec<(&str, &str)> = numbers.iter().map(|number| ("letter", number.as_str())).collect();
     let (id, many) = (format!("group-{at}"), group.letters.len() as u64);
+    let deliver = match many {
+        1 => "Deliver this letter once more".to_owned(),
+        many => format!("Deliver these {many} once more"),
+    };
     let subscription =
         group.subscription.split_once('/').map(|(app, name)| join(&["subscriptions", app, name]));
     html! {
         section class="card" aria-labelledby=(id) {
-            h2 id=(id) { (count(many)) " × " (short(&group.cause, 200)) }
+            h2 id=(id) { (count(many)) " × " (sentence(&short(&group.cause, 200))) }
             p class="muted" { "Given up by "
                 @if let Some(path) = subscription { a href=(path) { (plain(group.subscription)) } } @else { (plain(group.subscription)) } }
             div class="row" {
-                (visit.button(&path("redrive"), &format!("Deliver these {many} once more"), &fields))
+                (visit.button(&path("redrive"), &deliver, &fields))
                 (visit.asked_button(&path("drop"), "Forget these …", &format!("Forget these {many}"), &fields))
             }
             ul class="letters" {

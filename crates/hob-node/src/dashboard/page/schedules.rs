@@ -28,7 +28,7 @@ pub(super) fn table(visit: &Visit, all: &[ScheduleInfo], back: Option<&str>) -> 
                 thead { tr { th scope="col" { "Schedule" } th scope="col" { "When" } th scope="col" { "Function" }
                     th scope="col" { "Next" } th scope="col" { "Last" }
                     th scope="col" class="number" { "Runs" } th scope="col" { "Left out" }
-                     th scope="col" { "Do" } } }
+                     th scope="col" class="number" { "Do" } } }
                 tbody { @for one in all { (row(visit, one, back)) } }
             }
         }
@@ -42,12 +42,12 @@ fn row(visit: &Visit, one: &ScheduleInfo, back: Option<&str>) -> Markup {
     html! {
         tr {
             th scope="row" { (one.app) "/" (one.name) " " @if one.paused { (mark(Verdict::Skipped, "paused")) } }
-            td class="text" { code { (one.spec.expression) } " " span class="muted" { (one.description) } }
+            td class="text narrow" { code { (one.spec.expression) } " " span class="muted" { (one.description) } }
             td { a href=(join(&["apps", one.app.as_str(), "functions", one.spec.delivery.function.as_str()])) { (one.spec.delivery.function) } }
             td { @if let Some(next) = one.next.first() { (next) } @else { (none()) } }
             td { (maybe_when(one.last_ms)) }
             td class="number" { (count(one.fired)) }
-            td class="text" { (count(one.skipped)) @if let Some(why) = &one.last_skipped { span class="muted" { ", the last one: " (why) } } }
+            td class="text narrow" { (count(one.skipped)) @if let Some(why) = &one.last_skipped { span class="muted" { ", the last one: " (why) } } }
             td class="do" {
                 form method="post" action=(path("fire")) class="inline" { (visit.hidden()) button type="submit" { "Run now" (name) } }
                 form method="post" action=(path(verb)) class="inline" {

@@ -38,7 +38,7 @@ pub(super) fn table(visit: &Visit, all: &[SubscriptionInfo], back: Option<&str>)
                 thead { tr { th scope="col" { "Subscription" } th scope="col" { "Topic" } th scope="col" { "Function" }
                     th scope="col" { "Is" } th scope="col" class="number" { "Left" } th scope="col" class="number" { "Running" }
                     th scope="col" class="number" { "Delivered" } th scope="col" class="number" { "Left out" }
-                    th scope="col" class="number" { "Failed" } th scope="col" class="number" { "Given up" } th scope="col" { "Do" } } }
+                    th scope="col" class="number" { "Failed" } th scope="col" class="number" { "Given up" } th scope="col" class="number" { "Do" } } }
                 tbody { @for one in all { (row(visit, one, back)) } }
             }
         }

@@ -48,11 +48,18 @@ fn cause(letter: &DeadLetter) -> String {
         other => other,
     };
     let mut words = vec![reason.to_owned()];
-    words.extend(letter.code.clone());
-    words.extend(letter.status.map(|status| format!("status {status}")));
+    match (&letter.code, letter.status) {
+        (Some(code), _) => words.push(code.clone()),
+        (None, Some(status)) => words.push(format!("status {status}")),
+        (None, None) => {}
+    }
     let answer = letter.answer.as_deref().unwrap_or_default();
-    let line = answer.lines().map(str::trim).find(|line| !line.is_empty()).map(without_numbers);
-    words.extend(line);
+    let line = answer.lines().map(str::trim).find(|line| !line.is_empty());
+    let code = letter.code.as_deref().unwrap_or_default();
+    words.extend(line.map(|line| {
+        let rest = line.strip_prefix(code).and_then(|rest| rest.strip_prefix(": "));
+        without_numbers(rest.unwrap_or(line))
+    }));
     words.join(" · ")
 }
 

@@ -1,7 +1,7 @@
 //! Rows of lists that grow while a page is open: log records, events, calls.
 
 use super::mark::{mark, status};
-use super::text::{clock, json, none, plain, short, took};
+use super::text::{clock, json, none, plain, sentence, short, took};
 use crate::dashboard::api::join;
 use hob_core::fact::{Call, CallCause, Fact, What};
 use hob_core::log_line::Level;
@@ -93,7 +93,7 @@ pub(in crate::dashboard) fn request(fact: &Fact) -> Option<Markup> {
                 td { (none()) }
                 td { "the gateway" }
                 td class="number" { (none()) }
-                td class="line" { (short(&refused.failure.message, 200)) }
+                td class="line" { (sentence(&short(&refused.failure.message, 200))) }
             }
         }),
         _ => None,
@@ -111,7 +111,7 @@ fn of_call(fact: &Fact, call: &Call) -> Markup {
             td { a href=(join(&["apps", call.app.as_str(), "functions", call.function.as_str()])) {
                 (call.app) "/" (call.function) } }
             td class="number" { (took(call.times.total_us)) @if call.cold { " " span class="mark wait" { "cold" } } }
-            td class="line" { (short(said, 200)) }
+            td class="line" { (sentence(&short(said, 200))) }
         }
     }
 }
