@@ -187,5 +187,6 @@ fn call(event: u64, attempt: u32, fails: bool, published_ms: u64) -> What {
         used: Used { cpu_us: Some(8000), memory_bytes: 512 << 20, bytes_in: 9000, bytes_out: 120 },
         instance: None,
         outside: Vec::new(),
+        said: None,
     }))
 }

@@ -124,6 +124,7 @@ const WORDS: &[&str] = &[
     "PATCH",
     "OPTIONS",
     "/",
+    "said",
 ];
 
 const NULL: u8 = 0;
