@@ -11,6 +11,7 @@
 //! **Not here:** how a cause is found among facts (`hob-core/src/why`, with tables of its own).
 
 #![expect(clippy::unwrap_used, reason = "a test program, whose end is a panic")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its result is a table on stdout")]
 
 mod changes;
 mod deliveries;
