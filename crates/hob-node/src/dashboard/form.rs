@@ -6,8 +6,8 @@ use crate::control::query::decode;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::DASHBOARD_FORM_BYTES_MAX;
+use hob_runtime::body::Body;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 
 /// The fields of a form, or the names and values of a query, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Fields {
     ///
     /// # Errors
     /// `HOB-0704` when it is too large or ends early.
-    pub(super) async fn read(body: Incoming) -> Result<Self> {
+    pub(super) async fn read(body: Body) -> Result<Self> {
         let collected = Limited::new(body, DASHBOARD_FORM_BYTES_MAX).collect().await.map_err(|error| {
             let what = format!("the form is above {DASHBOARD_FORM_BYTES_MAX} bytes or ended early");
             Fault::new(Code::ControlRequest, what).hint("send less, or use `hob`").detail(error)

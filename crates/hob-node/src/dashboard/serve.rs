@@ -6,6 +6,7 @@ use super::guard::{Guard, check_token, promise};
 use super::visit::{Content, Visit};
 use super::{Dashboard, Page, asset, layout, live};
 use crate::control::Control;
+use crate::gateway::body::incoming;
 use crate::identity::same_secret;
 use crate::listener::{self, Connection, Listener, Open};
 use crate::sign_in::SignIn;
@@ -166,7 +167,7 @@ async fn inside(mut visit: Visit, request: Request<Incoming>) -> Response<Body> 
 }
 
 async fn act(mut visit: Visit, path: &str, request: Request<Incoming>) -> Response<Body> {
-    let fields = match Fields::read(request.into_body()).await {
+    let fields = match Fields::read(incoming(request.into_body())).await {
         Ok(fields) => fields,
         Err(fault) => return refuse(visit.theme, &fault),
     };
@@ -267,7 +268,7 @@ async fn sign_in(
                 None => return door(dashboard, theme, None),
             }
         }
-        Method::POST => match Fields::read(request.into_body()).await {
+        Method::POST => match Fields::read(incoming(request.into_body())).await {
             Ok(fields) => {
                 let given = fields.get("token").trim().as_bytes();
                 let known = dashboard.tokens.iter().any(|token| same_secret(given, token.as_bytes()));

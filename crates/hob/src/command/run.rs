@@ -66,11 +66,11 @@ async fn serve(node: &Temporary, project: &Project, output: &Output) -> Result<(
 pub(super) async fn ready(node: &Temporary, done: &Deployed, output: &Output) -> Result<()> {
     let info = node.client().app(&done.app).await?;
     let revision = node.client().revision(&done.app, done.revision).await?;
+    if let Some(link) = node.dashboard() {
+        output.note(&format!("dashboard {link}"));
+    }
     output.line(&format!("ready {}", node.url()));
     output.note(addresses(&info).trim_end());
-    if let Some(link) = node.dashboard() {
-        output.note(&format!("\ndashboard {link}"));
-    }
     let triggers = trigger::table(&revision.spec.triggers);
     if !triggers.is_empty() {
         output.note(&format!("\n{}", triggers.trim_end()));

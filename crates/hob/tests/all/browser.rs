@@ -82,6 +82,40 @@ fn the_dashboard_in_a_browser() {
     stage.signing_out_ends_it();
 }
 
+/// Sends a form to a dashboard, as its own page would; the status.
+fn send_form(board: &str, path: &str, form: &str) -> u16 {
+    let address = board.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\norigin: {board}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        form.len()
+    );
+    stream.write_all(format!("{head}{form}").as_bytes()).unwrap();
+    answer(&mut stream).0
+}
+
+#[test]
+fn the_token_signs_in_too_and_a_node_without_a_dashboard_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    write(home.path(), &[("token", b"a long secret\n")]);
+    let arguments = ["serve", "--data", "data", "--control", "127.0.0.1:0", "--token-file", "token"];
+    let serving = Serving::start(home.path(), &[&arguments[..], &["--dashboard", "127.0.0.1:0"]].concat());
+    let notes = std::fs::read_to_string(home.path().join("stderr.log")).unwrap();
+    let board = notes.split("dashboard at ").nth(1).unwrap().split(';').next().unwrap().to_owned();
+    for (token, status) in [("a+long+secret", 200), ("a+long+secre", 401), ("", 401)] {
+        assert_eq!(send_form(&board, "/sign-in", &format!("token={token}")), status, "{token}");
+    }
+    drop(serving);
+
+    let node = Node {
+        serving: Serving::start(home.path(), &["serve", "--data", "data", "--dashboard", "none"]),
+        home,
+    };
+    let outcome = node.hob(&["dashboard"]);
+    assert_eq!(outcome.code, 3, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("HOB-0706"), "{}", outcome.stderr);
+}
+
 impl Stage {
     fn set() -> Self {
         let home = tempfile::tempdir().unwrap();

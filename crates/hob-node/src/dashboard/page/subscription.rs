@@ -26,7 +26,7 @@ pub(in crate::dashboard) fn show(visit: Visit) -> Shown {
 
 fn now(visit: &Visit, one: &SubscriptionInfo) -> Markup {
     html! {
-        p class="row" { (state(one)) @if !one.current { span class="muted" { "the current revision does not have it" } } (switch(visit, one, &visit.at)) }
+        div class="row" { (state(one)) @if !one.current { span class="muted" { "the current revision does not have it" } } (switch(visit, one, &visit.at)) }
         @if let Some(failure) = &one.last_failure { p class="notice bad" { "The last attempt failed: " (plain(failure)) } }
         dl class="tiles" {
             div { dt { "Left" } dd { (count(one.lag)) } }
