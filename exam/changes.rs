@@ -62,7 +62,12 @@ fn asked(stage: &Stage, app: &str, revision: u32) -> Vec<Question> {
     let answer = stage.request("GET /page", &format!("{app}.localhost"), &[], "");
     assert_eq!(answer.body.trim(), revision.to_string(), "{answer:?}");
     let route = format!("GET http://{app}.localhost/page");
-    vec![ask(&[&answer.id]), ask(&["--route", &route]), ask(&["--function", &format!("{app}/page")]), ask(&[app])]
+    vec![
+        ask(&[&answer.id]),
+        ask(&["--route", &route]),
+        ask(&["--function", &format!("{app}/page")]),
+        ask(&[app]),
+    ]
 }
 
 static FAULTS: &[Fault] = &[
@@ -93,7 +98,11 @@ static FAULTS: &[Fault] = &[
         inject: |stage| {
             stage.write("new", BROKEN, &[]);
             assert_ne!(stage.hob(&["deploy", "new"]).0, 0);
-            vec![ask(&["new"]), ask(&["--route", "http://new.localhost/page"]), ask(&["--function", "new/page"])]
+            vec![
+                ask(&["new"]),
+                ask(&["--route", "http://new.localhost/page"]),
+                ask(&["--function", "new/page"]),
+            ]
         },
         cause: &["new", "deploy", "failed", "`LICENCE_KEY`"],
         fix: &["`LICENCE_KEY`", "`env`", "hob deploy"],

@@ -89,7 +89,13 @@ fn settled(stage: &Stage, subscription: &str, delivered: u64) {
 }
 
 /// An event that a subscription leaves out: asked by its id and by its topic and type.
-fn left_out(stage: &Stage, (topic, subscription): (&str, &str), id: &str, kind: &str, rest: &[&str]) -> Vec<Question> {
+fn left_out(
+    stage: &Stage,
+    (topic, subscription): (&str, &str),
+    id: &str,
+    kind: &str,
+    rest: &[&str],
+) -> Vec<Question> {
     send(stage, topic, id, &[&["--type", kind], rest].concat());
     settled(stage, subscription, 0);
     vec![ask(&[id])]
@@ -141,7 +147,11 @@ static FAULTS: &[Fault] = &[
         inject: |stage| {
             send(stage, "oders", "o-2", &["--type", "order.created"]);
             assert_eq!(stage.number(&["sub", "show", "letters"], "/delivered"), Some(0));
-            vec![ask(&["o-2"]), ask(&["--topic", "oders"]), ask(&["--topic", "oders", "--type", "order.created"])]
+            vec![
+                ask(&["o-2"]),
+                ask(&["--topic", "oders"]),
+                ask(&["--topic", "oders", "--type", "order.created"]),
+            ]
         },
         cause: &["nobody subscribes to topic `oders`", "`orders`"],
         fix: &["publish to `orders`"],
@@ -151,7 +161,12 @@ static FAULTS: &[Fault] = &[
         inject: |stage| {
             send(stage, "invoices", "i-1", &["--type", "invoice.sent"]);
             assert_eq!(stage.number(&["sub", "show", "bills"], "/delivered"), Some(0));
-            vec![ask(&["i-1"]), ask(&["--topic", "invoices"]), ask(&["desk/bills"]), ask(&["--topic", "invoces"])]
+            vec![
+                ask(&["i-1"]),
+                ask(&["--topic", "invoices"]),
+                ask(&["desk/bills"]),
+                ask(&["--topic", "invoces"]),
+            ]
         },
         cause: &["`invoices`", "`invoces`"],
         fix: &["topic = \"invoices\""],
@@ -205,7 +220,9 @@ static FAULTS: &[Fault] = &[
         inject: |stage| {
             let past = ["--type", "x", "--set", "expirytime=2020-01-01T00:00:00Z"];
             send(stage, "parcels", "e-1", &past);
-            eventually("it is given up", || (stage.number(&["sub", "show", "once"], "/dead")? == 1).then_some(()));
+            eventually("it is given up", || {
+                (stage.number(&["sub", "show", "once"], "/dead")? == 1).then_some(())
+            });
             vec![ask(&["e-1"])]
         },
         cause: &["expired", "2020-01-01T00:00:00Z"],

@@ -85,7 +85,12 @@ fn examine(group: &Group, wanted: &dyn Fn(&Fault) -> bool) -> Vec<Asked> {
         let injected = catch_unwind(AssertUnwindSafe(|| (fault.inject)(&mut stage)));
         let Ok(questions) = injected else {
             let (question, answer) = ("-".to_owned(), String::new());
-            all.push(Asked { fault: fault.name, question, answer, wrong: "the fault did not happen".to_owned() });
+            all.push(Asked {
+                fault: fault.name,
+                question,
+                answer,
+                wrong: "the fault did not happen".to_owned(),
+            });
             continue;
         };
         all.extend(questions.iter().map(|question| judge(&stage, fault, question)));
@@ -98,7 +103,8 @@ fn examine(group: &Group, wanted: &dyn Fn(&Fault) -> bool) -> Vec<Asked> {
 fn judge(stage: &Stage, fault: &Fault, question: &Question) -> Asked {
     let answer = stage.why(question);
     let lines: Vec<&str> = answer.lines().collect();
-    let (reason, fix) = (lines.first().copied().unwrap_or_default(), lines.get(1).copied().unwrap_or_default());
+    let (reason, fix) =
+        (lines.first().copied().unwrap_or_default(), lines.get(1).copied().unwrap_or_default());
     let mut wrong: Vec<String> = Vec::new();
     let lacks = |line: &str, words: &[&str]| -> Vec<String> {
         words.iter().filter(|word| !line.contains(*word)).map(|word| (*word).to_owned()).collect()
@@ -130,6 +136,7 @@ fn report(asked: &[Asked], whole: bool) {
             println!("       >>> {}", one.wrong);
         }
     }
-    let right = |fault: &&&str| asked.iter().filter(|one| one.fault == **fault).all(|one| one.wrong.is_empty());
+    let right =
+        |fault: &&&str| asked.iter().filter(|one| one.fault == **fault).all(|one| one.wrong.is_empty());
     println!("{} of {} ({} questions)", faults.iter().filter(right).count(), faults.len(), asked.len());
 }

@@ -214,7 +214,11 @@ static FAULTS: &[Fault] = &[
         name: "a function fails two calls further on",
         inject: |stage| {
             let id = stage.seen("world", "GET /front", 500);
-            vec![ask(&[&id]), ask(&["--function", "front"]), ask(&["--route", "http://world.localhost/front"])]
+            vec![
+                ask(&[&id]),
+                ask(&["--function", "front"]),
+                ask(&["--route", "http://world.localhost/front"]),
+            ]
         },
         cause: &["`front`", "`back`", "`DATABASE_URL`"],
         fix: &["`DATABASE_URL`", "[functions.back]"],

@@ -127,7 +127,8 @@ class Pay(BaseHTTPRequestHandler):
         pass
 ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), Pay).serve_forever()
 ";
-const HOOK: &str = "[ -n \"$HTTP_X_SIGNATURE\" ] || { printf 'Status: 401\\r\\n\\r\\nno signature'; exit; }\n";
+const HOOK: &str =
+    "[ -n \"$HTTP_X_SIGNATURE\" ] || { printf 'Status: 401\\r\\n\\r\\nno signature'; exit; }\n";
 const TRAPS: &str = "(module (memory (export \"memory\") 1) (func (export \"_start\") unreachable))";
 const HUNGRY: &str = "(module (memory (export \"memory\") 1) (func (export \"_start\")
   (loop $l (br_if $l (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable))";

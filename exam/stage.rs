@@ -192,8 +192,7 @@ impl Stage {
 
     /// Starts a program that ends with the stage, and waits until it has said its first line.
     pub(crate) fn run(&mut self, program: &str, script: &str) -> String {
-        let mut child =
-            Command::new(program).arg("-c").arg(script).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(program).arg("-c").arg(script).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         self.children.push(child);

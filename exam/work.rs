@@ -229,7 +229,8 @@ static FAULTS: &[Fault] = &[
     Fault {
         name: "a callback address is refused by egress",
         inject: |stage| {
-            let (call, request) = later(stage, "POST /later/x", &["hob-callback-url: http://127.0.0.2:9/told"]);
+            let (call, request) =
+                later(stage, "POST /later/x", &["hob-callback-url: http://127.0.0.2:9/told"]);
             not_taken(stage, &call);
             vec![ask(&[&call]), ask(&[&request])]
         },

@@ -210,7 +210,10 @@ impl Machine {
 
     /// The first record that is being delivered.
     pub fn first_in_flight(&self) -> Option<u64> {
-        self.window.iter().find(|(_, entry)| matches!(entry.stage, Stage::Flying)).map(|(sequence, _)| sequence)
+        self.window
+            .iter()
+            .find(|(_, entry)| matches!(entry.stage, Stage::Flying))
+            .map(|(sequence, _)| sequence)
     }
 
     /// What the topic may remove: records before it are settled, and that is saved.

@@ -80,10 +80,13 @@ fn of_call(evidence: &AsyncEvidence<'_>) -> Cause {
     let (app, function) = (evidence.app, evidence.function);
     let call = format!("the asynchronous call of `{function}`");
     let Some(accepted_ms) = evidence.accepted_ms else {
-        return Cause::new(Verdict::Unknown, format!("there is no such asynchronous call of app `{app}`, or not any more"))
-            .fix("use the address in `Location` of the answer to the call; results are kept for a day")
-            .owner(Owner::Caller)
-            .code(Code::AsyncCallNotFound.text());
+        return Cause::new(
+            Verdict::Unknown,
+            format!("there is no such asynchronous call of app `{app}`, or not any more"),
+        )
+        .fix("use the address in `Location` of the answer to the call; results are kept for a day")
+        .owner(Owner::Caller)
+        .code(Code::AsyncCallNotFound.text());
     };
     if let Some(letter) = &evidence.letter {
         return given_up(&call, letter, evidence);
@@ -96,14 +99,22 @@ fn of_call(evidence: &AsyncEvidence<'_>) -> Cause {
         let status = end.status.map(|status| format!(" with {status}")).unwrap_or_default();
         let attempts = count(u64::from(end.attempts), "attempt");
         if end.failed {
-            let why = evidence.failure.as_ref().map(|cause| format!(": {}", cause.reason)).unwrap_or_default();
+            let why =
+                evidence.failure.as_ref().map(|cause| format!(": {}", cause.reason)).unwrap_or_default();
             let cause = Cause::new(Verdict::Bad, format!("{call} was given up after {attempts}{why}"));
             let fix = evidence.failure.as_ref().and_then(|cause| cause.fix.clone());
-            return cause.fix(fix.unwrap_or_else(|| format!("mend `{function}`, then call again"))).owner(Owner::Code);
+            return cause
+                .fix(fix.unwrap_or_else(|| format!("mend `{function}`, then call again")))
+                .owner(Owner::Code);
         }
-        let told = evidence.callback.as_ref().map(|callback| format!(", and its result was sent to {}", callback.url));
-        let reason =
-            format!("{call} ended{status}, {after} after it was accepted, with {attempts}{}", told.unwrap_or_default());
+        let told = evidence
+            .callback
+            .as_ref()
+            .map(|callback| format!(", and its result was sent to {}", callback.url));
+        let reason = format!(
+            "{call} ended{status}, {after} after it was accepted, with {attempts}{}",
+            told.unwrap_or_default()
+        );
         return Cause::new(Verdict::Good, reason);
     }
     waiting(&call, evidence)
@@ -149,7 +160,8 @@ fn waiting(call: &str, evidence: &AsyncEvidence<'_>) -> Cause {
 fn given_up(call: &str, letter: &DeadLetter, evidence: &AsyncEvidence<'_>) -> Cause {
     let kept = place(&letter.topic, letter.sequence);
     let attempts = count(u64::from(letter.attempts), "failed attempt");
-    let answer = letter.answer.as_deref().map(|answer| format!("the last answer was `{}`", line(answer, 120)));
+    let answer =
+        letter.answer.as_deref().map(|answer| format!("the last answer was `{}`", line(answer, 120)));
     let why = evidence.failure.as_ref().map(|failure| failure.reason.clone()).or(answer).unwrap_or_default();
     let mend = evidence.failure.as_ref().and_then(|failure| failure.fix.clone());
     let mend = mend.unwrap_or_else(|| format!("mend `{}`", evidence.function));
@@ -176,9 +188,12 @@ fn not_told(function: &str, callback: &Callback) -> Option<Cause> {
     };
     let to = address(url);
     let (what, fix) = match code {
-        Some("HOB-0507") => {
-            (message.to_owned(), format!("add `\"{to}\"` to `egress` of `[functions.{function}]` in `hob.toml`, then `hob deploy`"))
-        }
+        Some("HOB-0507") => (
+            message.to_owned(),
+            format!(
+                "add `\"{to}\"` to `egress` of `[functions.{function}]` in `hob.toml`, then `hob deploy`"
+            ),
+        ),
         code => {
             let failure = Failure {
                 code: code.unwrap_or_default().to_owned(),
@@ -195,7 +210,9 @@ fn not_told(function: &str, callback: &Callback) -> Option<Cause> {
         _ if callback.dead => "; it was given up".to_owned(),
         _ => String::new(),
     };
-    let reason = format!("the result of the asynchronous call of `{function}` does not reach its callback address {url}: {what}{again}");
+    let reason = format!(
+        "the result of the asynchronous call of `{function}` does not reach its callback address {url}: {what}{again}"
+    );
     let owner = if code == Some("HOB-0507") { Owner::Limit } else { Owner::Dependency };
     let cause = Cause::new(Verdict::Bad, reason).fix(fix).owner(owner);
     Some(match code {
@@ -209,7 +226,8 @@ fn address(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     let port = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
-    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let has_port =
+        authority.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
     if has_port { authority.to_owned() } else { format!("{authority}:{port}") }
 }
 

@@ -102,7 +102,8 @@ fn next(call: &Call, trace: Option<TraceId>, verdict: Verdict) -> Vec<String> {
 
 /// The story of a request for which nobody was called. `now` is what is known besides what was said then.
 pub fn refused(fact: &Fact, refused: &Refused, now: Option<Cause>) -> Story {
-    let mut story = now.unwrap_or_else(|| cause::plain(&refused.failure)).story(format!("request {}", refused.id));
+    let mut story =
+        now.unwrap_or_else(|| cause::plain(&refused.failure)).story(format!("request {}", refused.id));
     story.path = vec![step(fact)];
     if refused.control {
         story.subject = format!("command {}", refused.id);
@@ -117,8 +118,11 @@ pub fn refused(fact: &Fact, refused: &Refused, now: Option<Cause>) -> Story {
 pub fn changed(fact: &Fact, changed: &Changed) -> Story {
     let (text, verdict) = change(changed);
     let cause = match &changed.failure {
-        Some(failure) => super::change::of_failure(&changed.app, failure)
-            .after(&format!("a {} of {} failed: ", noun(changed.change), changed.app)),
+        Some(failure) => super::change::of_failure(&changed.app, failure).after(&format!(
+            "a {} of {} failed: ",
+            noun(changed.change),
+            changed.app
+        )),
         None => Cause::new(verdict, text),
     };
     let mut story = cause.story(format!("change of {}", changed.app));
@@ -139,11 +143,15 @@ fn noun(change: Change) -> &'static str {
 /// The call of a trace that tells most: the first one that failed, since those that it made are told with it; else the
 /// one that took longest.
 pub fn telling(facts: &[Fact]) -> Option<(&Fact, &Call)> {
-    let calls = || facts.iter().filter_map(|fact| match &fact.what {
-        What::Call(call) => Some((fact, &**call)),
-        _ => None,
-    });
-    let failed = calls().filter(|(_, call)| call.failed()).min_by_key(|(fact, call)| (fact.time_ms, std::cmp::Reverse(call.times.total_us)));
+    let calls = || {
+        facts.iter().filter_map(|fact| match &fact.what {
+            What::Call(call) => Some((fact, &**call)),
+            _ => None,
+        })
+    };
+    let failed = calls()
+        .filter(|(_, call)| call.failed())
+        .min_by_key(|(fact, call)| (fact.time_ms, std::cmp::Reverse(call.times.total_us)));
     failed.or_else(|| calls().max_by_key(|(_, call)| call.times.total_us))
 }
 

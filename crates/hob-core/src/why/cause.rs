@@ -72,15 +72,18 @@ fn of_failure(call: &Call, failure: &Failure, around: &Around<'_>) -> Cause {
         "HOB-0503" | "HOB-0504" => {
             let places = around.spec.map(places).unwrap_or_default();
             let reason = format!("{}; {places}", failure.message).trim_end_matches("; ").to_owned();
-            let fix =
-                format!("raise `scale.max` or `scale.concurrency` of `{function}`, or make it faster");
+            let fix = format!("raise `scale.max` or `scale.concurrency` of `{function}`, or make it faster");
             blame(reason, fix, Owner::Limit)
         }
         "HOB-0505" => {
             let limit = around.spec.map(|spec| show_bytes(spec.memory_bytes));
             let limit = limit.map(|limit| format!(": its limit is {limit}")).unwrap_or_default();
             let reason = format!("`{function}` needed more memory than it may have{limit}");
-            blame(reason, format!("raise `memory` of `{function}` in `hob.toml`, or let it use less"), failure.owner)
+            blame(
+                reason,
+                format!("raise `memory` of `{function}` in `hob.toml`, or let it use less"),
+                failure.owner,
+            )
         }
         "HOB-0511" => {
             let budget = if failure.message.starts_with("app ") {
@@ -130,7 +133,8 @@ pub(super) fn start(
 ) -> Cause {
     let own = [told.hint.as_deref(), told.detail.as_deref()];
     // The node's words before it: `run it by hand to see why; it printed: …`.
-    let said = own.into_iter().flatten().map(|text| text.split_once("it printed:").map_or(text, |(_, said)| said));
+    let said =
+        own.into_iter().flatten().map(|text| text.split_once("it printed:").map_or(text, |(_, said)| said));
     let printed: Vec<String> =
         printed.iter().map(String::as_str).chain(said.flat_map(str::lines)).map(str::to_owned).collect();
     let ended = format!("`{function}` could not be started");

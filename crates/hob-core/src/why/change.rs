@@ -37,8 +37,10 @@ pub fn surprise(changes: &[Fact], answering: RevisionNumber, at_ms: u64) -> Opti
         }
         (None, Change::Rollback) => {
             let from = changed.from.map(|from| format!(" from revision {from}")).unwrap_or_default();
-            let reason =
-                format!("revision {answering} of {app} answers, since it was rolled back{from} at {}", time(when));
+            let reason = format!(
+                "revision {answering} of {app} answers, since it was rolled back{from} at {}",
+                time(when)
+            );
             let forward = match changed.from {
                 Some(from) => format!("go forward again: hob rollback {app} --to {from}"),
                 None => "go forward again: hob deploy".to_owned(),
@@ -124,9 +126,14 @@ fn present(app: &AppName, current: RevisionNumber, evidence: &AppEvidence<'_>) -
         let more = format!("; that is the newest failure of {calls} in {app} revision {current}");
         return failed.clone().and(&more);
     }
-    let since = newest(evidence.changes, u64::MAX).map(|(when, changed)| {
-        format!("; {} at {}", tree::change(changed).0, time(when))
-    });
+    let since = newest(evidence.changes, u64::MAX)
+        .map(|(when, changed)| format!("; {} at {}", tree::change(changed).0, time(when)));
     let since = since.unwrap_or_default();
-    Cause::new(Verdict::Good, format!("app `{app}` answers with revision {current}, and of {calls} none failed lately{since}"))
+    Cause::new(
+        Verdict::Good,
+        format!("app `{app}` answers with revision {current}, and of {calls} none failed lately{since}"),
+    )
 }
+
+#[cfg(test)]
+mod tests;

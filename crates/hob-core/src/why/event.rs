@@ -97,7 +97,12 @@ pub fn story(topic: &TopicName, sequence: u64, evidence: &EventEvidence<'_>) -> 
     story.path.extend(tried.map(|(tried, told)| Step {
         time_ms: None,
         took_us: None,
-        text: format!("subscription {} → {}: {}", tried.subscription, tried.function, line_of(told, &story.reason)),
+        text: format!(
+            "subscription {} → {}: {}",
+            tried.subscription,
+            tried.function,
+            line_of(told, &story.reason)
+        ),
         verdict: told.cause.verdict,
         id: Some(tried.subscription.clone()),
         steps: Vec::new(),
@@ -129,7 +134,10 @@ fn one(tried: &Tried, topic: &TopicName, sequence: u64, evidence: &EventEvidence
         return tell(given_up(tried, letter), "gave it up");
     }
     if let Some(reason) = &tried.left_out {
-        let cause = Cause::new(Verdict::Skipped, format!("`{name}`{} leaves it out: {}", by(tried), left_out(reason)));
+        let cause = Cause::new(
+            Verdict::Skipped,
+            format!("`{name}`{} leaves it out: {}", by(tried), left_out(reason)),
+        );
         let fix = match reason {
             SkipReason::NoTrigger => format!(
                 "deliver it all the same: {}; what an app's own event causes stays with the revision that published it",
@@ -140,7 +148,10 @@ fn one(tried: &Tried, topic: &TopicName, sequence: u64, evidence: &EventEvidence
         return tell(cause.fix(fix).owner(Owner::Caller), "leaves it out");
     }
     if tried.dropped {
-        let cause = Cause::new(Verdict::Skipped, format!("`{name}` gave it up, and somebody dropped its dead letter"));
+        let cause = Cause::new(
+            Verdict::Skipped,
+            format!("`{name}` gave it up, and somebody dropped its dead letter"),
+        );
         let fix = format!("deliver it once more: {}", replay(topic, sequence, tried));
         return tell(cause.fix(fix).owner(Owner::Caller), "gave it up; its letter was dropped");
     }
@@ -201,20 +212,27 @@ fn settled(tried: &Tried, topic: &TopicName, sequence: u64, evidence: &EventEvid
     }
     if let Some(at_ms) = tried.passed_over_ms {
         let reason = format!("`{name}` passed it over: a seek moved it beyond the event at {}", time(at_ms));
-        let fix = format!("go back: hob sub seek {name} {sequence}; or only this one: {}", replay(topic, sequence, tried));
+        let fix = format!(
+            "go back: hob sub seek {name} {sequence}; or only this one: {}",
+            replay(topic, sequence, tried)
+        );
         return tell(Cause::new(Verdict::Skipped, reason).fix(fix).owner(Owner::Caller), "passed it over");
     }
     let late = tried.since_ms.zip(evidence.published_ms).filter(|(since, published)| since > published);
     if let Some((since, _)) = late {
         let reason = format!("`{name}` began at {}, after the event was published", time(since));
-        let fix = format!("give it older events too: hob sub seek {name} {sequence}, or `start = \"beginning\"`");
+        let fix =
+            format!("give it older events too: hob sub seek {name} {sequence}, or `start = \"beginning\"`");
         return tell(Cause::new(Verdict::Skipped, reason).fix(fix).owner(Owner::Caller), "began later");
     }
     if let Some(failure) = &tried.failure {
-        let reason = format!("`{name}` is through with it; the last attempt that is known failed: {}", failure.reason);
+        let reason =
+            format!("`{name}` is through with it; the last attempt that is known failed: {}", failure.reason);
         return tell(Cause { verdict: Verdict::Waiting, reason, ..failure.clone() }, "is through with it");
     }
-    let reason = format!("`{name}` has dealt with it: it was delivered (of many successes only some are kept), or passed over");
+    let reason = format!(
+        "`{name}` has dealt with it: it was delivered (of many successes only some are kept), or passed over"
+    );
     tell(Cause::new(Verdict::Good, reason), "has dealt with it")
 }
 
@@ -225,7 +243,10 @@ fn turn(tried: &Tried, topic: &TopicName, before: &str) -> Cause {
     let before = if before.is_empty() { String::new() } else { format!(" ({before})") };
     let limit = Cause::new(Verdict::Waiting, String::new()).owner(Owner::Limit);
     if most > 0 && running >= u64::from(most) {
-        let now = tried.running.map(|sequence| format!(", with {} now", place(topic, sequence))).unwrap_or_default();
+        let now = tried
+            .running
+            .map(|sequence| format!(", with {} now", place(topic, sequence)))
+            .unwrap_or_default();
         let reason = format!(
             "it waits for its turn in `{name}`{before}: its `concurrency` is {most}, and {} under way{now}",
             if running == 1 { "1 delivery is".to_owned() } else { format!("{running} deliveries are") }
@@ -236,18 +257,21 @@ fn turn(tried: &Tried, topic: &TopicName, before: &str) -> Cause {
     match &tried.rate {
         Some(rate) => {
             let reason = format!("it waits for its turn in `{name}`{before}, whose `rate` is {rate}");
-            Cause { reason, ..limit }.fix(format!("raise `rate` of `{name}` in `hob.toml`, then `hob deploy`"))
+            Cause { reason, ..limit }
+                .fix(format!("raise `rate` of `{name}` in `hob.toml`, then `hob deploy`"))
         }
         None => {
             let reason = format!("`{name}` has not come to it yet{before}");
-            Cause { reason, ..limit }.fix(format!("raise `concurrency` of `{name}`, or make `{function}` faster"))
+            Cause { reason, ..limit }
+                .fix(format!("raise `concurrency` of `{name}`, or make `{function}` faster"))
         }
     }
 }
 
 fn waiting(tried: &Tried, due_ms: u64, failures: u32) -> Cause {
     let (name, due) = (&tried.subscription, time(due_ms));
-    let attempts = format!("{failures} of {} attempts failed in `{name}`, the next one is at {due}", tried.attempts);
+    let attempts =
+        format!("{failures} of {} attempts failed in `{name}`, the next one is at {due}", tried.attempts);
     let none = format!("that counts as no attempt, and `{name}` tries again at {due}");
     match &tried.failure {
         Some(failure) => Cause {
@@ -279,7 +303,8 @@ fn blocked(tried: &Tried, topic: &TopicName, behind: Option<u64>) -> Cause {
         key.unwrap_or_default(),
         why.unwrap_or_else(|| ", since events of one key come in order".to_owned())
     );
-    let cause = Cause::new(Verdict::Waiting, reason).owner(tried.behind.as_ref().and_then(|cause| cause.owner).unwrap_or(Owner::Code));
+    let cause = Cause::new(Verdict::Waiting, reason)
+        .owner(tried.behind.as_ref().and_then(|cause| cause.owner).unwrap_or(Owner::Code));
     match (tried.behind.as_ref().and_then(|cause| cause.fix.clone()), behind) {
         (Some(fix), _) => cause.fix(format!("{fix}; or do without `order-by`")),
         (None, Some(behind)) => {
@@ -311,8 +336,14 @@ fn given_up(tried: &Tried, letter: &DeadLetter) -> Cause {
         let why = said.unwrap_or_default();
         return Cause {
             verdict: Verdict::Bad,
-            reason: format!("`{}` handled it, but the event that it answered with was not accepted: {why}; it is kept as {kept}", tried.function),
-            fix: Some(format!("mend what `{}` answers with, or let it answer with 204; then {redrive}", tried.function)),
+            reason: format!(
+                "`{}` handled it, but the event that it answered with was not accepted: {why}; it is kept as {kept}",
+                tried.function
+            ),
+            fix: Some(format!(
+                "mend what `{}` answers with, or let it answer with 204; then {redrive}",
+                tried.function
+            )),
             owner: Some(Owner::Code),
             code: letter.code.clone(),
             root: None,
@@ -351,7 +382,9 @@ pub(super) fn mend_filter(name: &str, reason: &SkipReason) -> String {
         }
         SkipReason::Filter { clause, seen: None, .. } if clause.contains('.') => {
             let attribute = clause.rsplit_once('.').map_or("", |(_, attribute)| attribute);
-            format!("publish such events with `{attribute}`, or take `{clause}` out of the `where` of `{name}`")
+            format!(
+                "publish such events with `{attribute}`, or take `{clause}` out of the `where` of `{name}`"
+            )
         }
         SkipReason::Filter { clause, .. } => {
             format!("change `{clause}` in the `where` of `{name}`, if it should get such events")
@@ -379,7 +412,8 @@ fn sum(topic: &TopicName, sequence: u64, told: &[Told], evidence: &EventEvidence
     if let Some((_, told)) = focused {
         return told.cause.clone();
     }
-    let of = |verdict: Verdict| told.iter().map(|told| &told.cause).filter(move |cause| cause.verdict == verdict);
+    let of =
+        |verdict: Verdict| told.iter().map(|told| &told.cause).filter(move |cause| cause.verdict == verdict);
     let others = |verdict: Verdict| match of(verdict).count().saturating_sub(1) {
         0 => String::new(),
         more => format!(" (and {} like it)", count(more as u64, "subscription")),
@@ -419,13 +453,15 @@ fn delivered(told: &[Told], evidence: &EventEvidence<'_>) -> Cause {
     } else {
         format!("; {} left it out", count(left as u64, "subscription"))
     };
-    if let [only] = told.iter().filter(|told| good(told)).collect::<Vec<_>>()[..]
-        && only.cause.fix.is_some()
-    {
-        return only.cause.clone().and(&rest);
+    let well = || evidence.tried.iter().zip(told).filter(|(_, told)| good(told));
+    // One that says more than that it was delivered, or that does not know, is told as it is.
+    let telling = well().find(|(tried, told)| told.cause.fix.is_some() && tried.answered);
+    let uncertain = well().next().filter(|_| !well().any(|(tried, _)| tried.answered));
+    if let Some((_, told)) = telling.filter(|_| well().count() == 1).or(uncertain) {
+        return told.cause.clone().and(&rest);
     }
-    let delivered = evidence.tried.iter().zip(told).filter(|(_, told)| good(told));
-    let delivered = names(delivered.map(|(tried, _)| tried.subscription.as_str()));
+    let delivered =
+        names(well().filter(|(tried, _)| tried.answered).map(|(tried, _)| tried.subscription.as_str()));
     Cause::new(Verdict::Good, format!("the event was delivered by {delivered}{rest}"))
 }
 
@@ -443,12 +479,17 @@ pub(super) fn culprits(tried: &[Tried], hint: &str) -> String {
         return hint.to_owned();
     }
     let who = names(tried.iter().map(|tried| tried.subscription.as_str()));
-    format!("let the function of {who} not publish into the topic that it gets events from, or narrow its `where`; then drop the letter")
+    format!(
+        "let the function of {who} not publish into the topic that it gets events from, or narrow its `where`; then drop the letter"
+    )
 }
 
 /// The story of a letter that was never published, since too many events had caused each other.
 pub fn of_loop(letter: &DeadLetter, tried: &[Tried]) -> Story {
-    let reason = letter.answer.clone().unwrap_or_else(|| "events caused each other too many times in a row".to_owned());
+    let reason = letter
+        .answer
+        .clone()
+        .unwrap_or_else(|| "events caused each other too many times in a row".to_owned());
     let hint = "look for functions that publish what they subscribe to; then drop the letter";
     let cause = Cause::new(Verdict::Bad, reason).fix(culprits(tried, hint)).owner(Owner::Code);
     cause.code(letter.code.clone().unwrap_or_default()).story("")
@@ -540,7 +581,8 @@ pub fn not_accepted(fact: &Fact, event: &Publication, first_ms: Option<u64>) -> 
             .owner(Owner::Caller)
         }
     };
-    let subject = if event.id.is_empty() { format!("event on {}", event.topic) } else { format!("event {}", event.id) };
+    let subject =
+        if event.id.is_empty() { format!("event on {}", event.topic) } else { format!("event {}", event.id) };
     let mut story = cause.story(subject);
     story.path = vec![super::tree::step(fact)];
     if event.sequence > 0 {

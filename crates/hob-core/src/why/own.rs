@@ -65,7 +65,8 @@ pub(super) fn of_failure(call: &Call, failure: Option<&Failure>, around: &Around
     let logs = format!("hob logs {}/{function}", call.app);
     let hint = failure.filter(|failure| failure.code == "HOB-0506").and_then(|failure| failure.hint.clone());
     let fix = match hint {
-        Some(hint) => format!("{hint}, and mend the code of `{function}`").replace("see `", "see what it printed with `"),
+        Some(hint) => format!("{hint}, and mend the code of `{function}`")
+            .replace("see `", "see what it printed with `"),
         None => format!("mend the code of `{function}`; `{logs}` shows what it printed"),
     };
     let owner = failure.map_or(Owner::Code, |failure| failure.owner);
@@ -85,8 +86,12 @@ pub(super) fn of_refusal(call: &Call, status: u16, around: &Around<'_>) -> Cause
     let said = said(around.printed, Heard::of(around));
     let reason = format!("`{function}` answered {status} itself{answered}{said}{}", common(around));
     let fix = match status {
-        401 | 403 => format!("send what `{function}` wants to see: credentials, a signature, a token; compare it with what was sent"),
-        404 | 410 => format!("ask `{function}` for something that it has, or let it have it; the route is right, since `{function}` was called"),
+        401 | 403 => format!(
+            "send what `{function}` wants to see: credentials, a signature, a token; compare it with what was sent"
+        ),
+        404 | 410 => format!(
+            "ask `{function}` for something that it has, or let it have it; the route is right, since `{function}` was called"
+        ),
         429 => format!("send less often: `{function}` says that it has had enough"),
         _ => format!("compare what was sent with what `{function}` takes"),
     };
@@ -161,9 +166,13 @@ fn of_outside(call: &Call, ended: &str, outside: &Outside) -> Cause {
     let Some(failure) = &outside.failure else {
         let theirs = outside.status.unwrap_or_default();
         let fix = match theirs {
-            401 | 403 => format!("give `{function}` credentials in `env` that `{to}` takes, then `hob deploy`"),
+            401 | 403 => {
+                format!("give `{function}` credentials in `env` that `{to}` takes, then `hob deploy`")
+            }
             404 | 410 => format!("correct the path that `{function}` asks `{to}` for"),
-            429 => format!("call `{to}` less often (`rate` of the trigger, `scale.max` of `{function}`), or get a higher quota there"),
+            429 => format!(
+                "call `{to}` less often (`rate` of the trigger, `scale.max` of `{function}`), or get a higher quota there"
+            ),
             400..500 => format!("compare what `{function}` sends with what `{to}` takes"),
             _ => format!("see what is wrong with `{to}`, or let `{function}` do without it"),
         };
@@ -172,7 +181,9 @@ fn of_outside(call: &Call, ended: &str, outside: &Outside) -> Cause {
     };
     let (what, fix) = call_failure(function.as_str(), to, failure);
     let reason = match to.strip_prefix("bus.internal/") {
-        Some(topic) => format!("{ended} after an event that it published to `{topic}` was not accepted: {what}"),
+        Some(topic) => {
+            format!("{ended} after an event that it published to `{topic}` was not accepted: {what}")
+        }
         None => format!("{ended} after its call to `{to}` had failed: {what}"),
     };
     Cause::new(Verdict::Bad, reason).fix(fix).owner(failure.owner).code(&failure.code)
@@ -185,7 +196,9 @@ pub(super) fn call_failure(function: &str, to: &str, failure: &Failure) -> (Stri
     let what = format!("{}{more}", failure.message);
     let lower = what.to_ascii_lowercase();
     let fix = if lower.contains("certificate") {
-        format!("mend the certificate of `{to}` (its name, its dates, who signed it), or call it by the name that the certificate is for")
+        format!(
+            "mend the certificate of `{to}` (its name, its dates, who signed it), or call it by the name that the certificate is for"
+        )
     } else if let Some(hint) = &failure.hint {
         hint.clone()
     } else if lower.contains("was not found") {
@@ -215,14 +228,17 @@ pub(super) fn missing(
     }
     let says = printed.iter().rev().find(|line| line.contains(&name)).cloned();
     let said = said(&says.into_iter().collect::<Vec<_>>(), heard);
-    let reason = format!("`{function}` misses the environment variable `{name}`: {}{said}", without(ended, function));
+    let reason =
+        format!("`{function}` misses the environment variable `{name}`: {}{said}", without(ended, function));
     let fix = format!("set `{name}` in `env` of `[functions.{function}]` in `hob.toml`, then `hob deploy`");
     Some(Cause::new(Verdict::Bad, reason).fix(fix).owner(Owner::Code))
 }
 
 /// The end of a sentence whose beginning names the function.
 fn without(ended: &str, function: &str) -> String {
-    ended.strip_prefix(&format!("`{function}` ")).map_or_else(|| ended.to_owned(), |rest| format!("it {rest}"))
+    ended
+        .strip_prefix(&format!("`{function}` "))
+        .map_or_else(|| ended.to_owned(), |rest| format!("it {rest}"))
 }
 
 /// A variable that a contract makes of the request (CGI, RFC 3875, 4.1.18): the request lacks what it is made of.

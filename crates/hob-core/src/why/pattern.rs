@@ -60,7 +60,13 @@ const SYMPTOMS: &[(&[&str], Symptom)] = &[
         },
     ),
     (
-        &["no module named", "cannot find module", "cannot find package", "err_module_not_found", "cannot load such file"],
+        &[
+            "no module named",
+            "cannot find module",
+            "cannot find package",
+            "err_module_not_found",
+            "cannot load such file",
+        ],
         Symptom {
             what: "a module that it imports is not there",
             fix: "add the module to `files` of `{f}` in `hob.toml`, or install it on the machine, then `hob deploy`",
@@ -148,7 +154,13 @@ const SYMPTOMS: &[(&[&str], Symptom)] = &[
         },
     ),
     (
-        &["permission denied", "eacces", "permissionerror", "operation not permitted", "read-only file system"],
+        &[
+            "permission denied",
+            "eacces",
+            "permissionerror",
+            "operation not permitted",
+            "read-only file system",
+        ],
         Symptom {
             what: "it may not use a file that it needs",
             fix: "let `{f}` write below its working folder or `/tmp`, or correct the rights of the file",
@@ -164,7 +176,15 @@ const SYMPTOMS: &[(&[&str], Symptom)] = &[
         },
     ),
     (
-        &["401 unauthorized", "error 401", "error: 401", "403 forbidden", "error 403", "error: 403", "access denied"],
+        &[
+            "401 unauthorized",
+            "error 401",
+            "error: 401",
+            "403 forbidden",
+            "error 403",
+            "error: 403",
+            "access denied",
+        ],
         Symptom {
             what: "a system that it calls refuses its credentials",
             fix: "give `{f}` valid credentials in `env`, then `hob deploy`",
@@ -172,7 +192,13 @@ const SYMPTOMS: &[(&[&str], Symptom)] = &[
         },
     ),
     (
-        &["jsondecodeerror", "unexpected end of json", "in json at position", "is not valid json", "expected value at line"],
+        &[
+            "jsondecodeerror",
+            "unexpected end of json",
+            "in json at position",
+            "is not valid json",
+            "expected value at line",
+        ],
         Symptom {
             what: "it got something that is not the JSON it expects",
             fix: "compare what was sent with what `{f}` reads, and let `{f}` refuse the rest with status 400",
@@ -231,17 +257,31 @@ fn is_noise(line: &str) -> bool {
         "^",
     ];
     let text = line.trim();
-    let frame = text.split_once(": ").is_some_and(|(number, _)| {
-        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-    });
+    let frame = text
+        .split_once(": ")
+        .is_some_and(|(number, _)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
     let rule = text.bytes().all(|byte| matches!(byte, b'-' | b'=' | b'^' | b'~' | b' '));
     rule || frame || BEGINS.iter().any(|begin| text.starts_with(begin))
 }
 
 fn is_error(line: &str) -> bool {
     const SIGNS: [&str; 16] = [
-        "error", "exception", "panic", "fatal", "fail", "cannot", "can't", "denied", "not found", "refused",
-        "invalid", "missing", "not set", "unset", "required", "abort",
+        "error",
+        "exception",
+        "panic",
+        "fatal",
+        "fail",
+        "cannot",
+        "can't",
+        "denied",
+        "not found",
+        "refused",
+        "invalid",
+        "missing",
+        "not set",
+        "unset",
+        "required",
+        "abort",
     ];
     let lower = line.to_ascii_lowercase();
     SIGNS.iter().any(|sign| lower.contains(sign))
@@ -349,9 +389,18 @@ mod tests {
     #[test]
     fn printed_words_are_signs() {
         for (printed, expected) in [
-            ("ssl.SSLCertVerificationError: certificate verify failed: self-signed certificate", "certificate"),
-            ("Error: unable to verify the first certificate\n    at TLSSocket.onConnectSecure", "certificate"),
-            ("tls: failed to verify certificate: x509: certificate signed by unknown authority", "certificate"),
+            (
+                "ssl.SSLCertVerificationError: certificate verify failed: self-signed certificate",
+                "certificate",
+            ),
+            (
+                "Error: unable to verify the first certificate\n    at TLSSocket.onConnectSecure",
+                "certificate",
+            ),
+            (
+                "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+                "certificate",
+            ),
             ("ModuleNotFoundError: No module named 'stripe'", "module"),
             ("Error: Cannot find module 'left-pad'\nRequire stack:\n- /x.js", "module"),
             ("OSError: [Errno 98] Address already in use", "port"),
@@ -369,14 +418,20 @@ mod tests {
         ] {
             let printed = lines(printed);
             let what = symptom(&printed).map_or("", |(symptom, _)| symptom.what);
-            assert!(if expected.is_empty() { what.is_empty() } else { what.contains(expected) }, "{printed:?}: {what}");
+            assert!(
+                if expected.is_empty() { what.is_empty() } else { what.contains(expected) },
+                "{printed:?}: {what}"
+            );
         }
     }
 
     #[test]
     fn the_line_that_tells_most_is_found() {
         for (printed, expected) in [
-            ("Traceback (most recent call last):\n  File \"x.py\", line 1\nValueError: 3 is no weight", "ValueError: 3 is no weight"),
+            (
+                "Traceback (most recent call last):\n  File \"x.py\", line 1\nValueError: 3 is no weight",
+                "ValueError: 3 is no weight",
+            ),
             (
                 "thread 'main' panicked at src/main.rs:2:5:\nindex out of bounds\nnote: run with `RUST_BACKTRACE=1`",
                 "thread 'main' panicked at src/main.rs:2:5: index out of bounds",

@@ -181,11 +181,15 @@ fn of_function(asked: &str, answer: &RouteAnswer, evidence: &RouteEvidence<'_>) 
     let reason = format!("`{asked}` is answered by `{function}` of {app} revision {revision}, {by}");
     if let Some((cause, failed, of)) = &evidence.failed {
         let (of, were) = (count(*of as u64, "such request"), if *failed == 1 { "was" } else { "were" });
-        return cause.clone().and(&format!(" ({failed} of {of} {were} so; `{function}` of {app} revision {revision} answers {by})"));
+        return cause.clone().and(&format!(
+            " ({failed} of {of} {were} so; `{function}` of {app} revision {revision} answers {by})"
+        ));
     }
     if let Some(needs) = &evidence.upgrade {
         return Cause::new(Verdict::Bad, format!("{reason}; {needs}"))
-            .fix(format!("switch protocols in a server of contract `http`: `contract = \"http\"` for `{function}`"))
+            .fix(format!(
+                "switch protocols in a server of contract `http`: `contract = \"http\"` for `{function}`"
+            ))
             .owner(Owner::Caller);
     }
     if let Some(surprise) = &evidence.surprise {
@@ -205,7 +209,9 @@ pub(super) fn less_exact(shadowed: &[(String, FunctionName)]) -> String {
 
 /// What lets another function answer.
 pub(super) fn unshadow(route: &str, other: &FunctionName, function: &FunctionName) -> String {
-    format!("if `{other}` should answer, make its route `{route}` more exact, or take the path out of `{function}`'s route")
+    format!(
+        "if `{other}` should answer, make its route `{route}` more exact, or take the path out of `{function}`'s route"
+    )
 }
 
 #[cfg(test)]

@@ -41,9 +41,13 @@ pub(super) fn over(call: &Call, failure: &Failure, around: &Around<'_>) -> Cause
     if let Some(child) = slow_child(call, around) {
         let (who, fix) = below(child);
         let spent = took(child.call.times.total_us);
-        let reason =
-            format!("`{function}` did not answer in time{limit}: it waited {spent} of {} for {who}", took(total));
-        let fix = fix.unwrap_or_else(|| format!("find out why `{}` is slow: hob why {}", child.call.function, child.call.id));
+        let reason = format!(
+            "`{function}` did not answer in time{limit}: it waited {spent} of {} for {who}",
+            took(total)
+        );
+        let fix = fix.unwrap_or_else(|| {
+            format!("find out why `{}` is slow: hob why {}", child.call.function, child.call.id)
+        });
         return passed_on(bad(reason, fix, Owner::Code), child);
     }
     if call.times.queue_us * 2 > total {
@@ -77,7 +81,8 @@ pub(super) fn caller_gone(call: &Call, around: &Around<'_>) -> Cause {
     let gone = |reason, owner| Cause::new(Verdict::Bad, reason).owner(owner);
     if let Some(outside) = waited_for(call) {
         let reason = format!("{begin}: it waited for `{}`, which did not answer", outside.to);
-        let fix = format!("see whether `{}` is up and fast, or give that call a shorter time-out", outside.to);
+        let fix =
+            format!("see whether `{}` is up and fast, or give that call a shorter time-out", outside.to);
         return gone(reason, Owner::Dependency).fix(fix);
     }
     if let Some(child) = slow_child(call, around) {
@@ -101,9 +106,11 @@ fn spent(call: &Call, outside: &Outside) -> u64 {
 
 fn slow_child<'a>(call: &Call, around: &Around<'a>) -> Option<&'a Child> {
     let total = call.times.total_us;
-    around.children.iter().filter(|child| child.call.times.total_us * 2 > total).max_by_key(|child| {
-        child.call.times.total_us
-    })
+    around
+        .children
+        .iter()
+        .filter(|child| child.call.times.total_us * 2 > total)
+        .max_by_key(|child| child.call.times.total_us)
 }
 
 /// It went well; if it was slow, where the time went.

@@ -90,12 +90,16 @@ fn of_topic(name: &TopicName, kind: Option<&str>, evidence: &TopicEvidence<'_>) 
         let cause = nobody(name, evidence.subscribed);
         return match evidence.events {
             Some(_) => cause,
-            None => cause
-                .after(&format!("topic `{name}` does not exist: nothing was ever published to it, and ")),
+            None => {
+                cause.after(&format!("topic `{name}` does not exist: nothing was ever published to it, and "))
+            }
         };
     }
     let wanting: Vec<&TopicTried> = evidence.tried.iter().filter(|one| one.left_out.is_none()).collect();
-    if let Some(cause) = near_miss(evidence.tried).filter(|_| kind.is_some() || wanting.is_empty()).and_then(|one| missed(one, &what)) {
+    if let Some(cause) = near_miss(evidence.tried)
+        .filter(|_| kind.is_some() || wanting.is_empty())
+        .and_then(|one| missed(one, &what))
+    {
         return cause;
     }
     if wanting.is_empty() {
@@ -104,8 +108,7 @@ fn of_topic(name: &TopicName, kind: Option<&str>, evidence: &TopicEvidence<'_>) 
     }
     if let Some(one) = wanting.iter().find(|one| one.info.paused) {
         let who = who(one);
-        let reason =
-            format!("subscription `{who}` wants {what}, but is paused; {}", wait(one.info.lag));
+        let reason = format!("subscription `{who}` wants {what}, but is paused; {}", wait(one.info.lag));
         return Cause::new(Verdict::Waiting, reason)
             .fix(format!("hob sub resume {who}"))
             .owner(Owner::Caller);
@@ -121,16 +124,19 @@ fn of_topic(name: &TopicName, kind: Option<&str>, evidence: &TopicEvidence<'_>) 
 
 /// No such event was published; `None`: that cannot be known.
 fn nothing_came(name: &TopicName, kind: Option<&str>, evidence: &TopicEvidence<'_>) -> Option<Cause> {
-    let skipped = |reason: String, fix: String| {
-        Cause::new(Verdict::Skipped, reason).fix(fix).owner(Owner::Caller)
-    };
+    let skipped =
+        |reason: String, fix: String| Cause::new(Verdict::Skipped, reason).fix(fix).owner(Owner::Caller);
     if evidence.events.unwrap_or(0) > 0 {
-        let kind = kind.filter(|kind| !evidence.kinds.is_empty() && !evidence.kinds.iter().any(|other| other == kind))?;
+        let kind = kind
+            .filter(|kind| !evidence.kinds.is_empty() && !evidence.kinds.iter().any(|other| other == kind))?;
         let near = nearest(kind, evidence.kinds.iter().map(String::as_str));
         let seen = names(evidence.kinds.iter().map(String::as_str));
-        let reason = format!("no event of type `{kind}` came to `{name}` lately; those that came are of type {seen}");
+        let reason =
+            format!("no event of type `{kind}` came to `{name}` lately; those that came are of type {seen}");
         let fix = match near {
-            Some(near) => format!("let the publisher write `{kind}` instead of `{near}`, or the `where` of the trigger `{near}`"),
+            Some(near) => format!(
+                "let the publisher write `{kind}` instead of `{near}`, or the `where` of the trigger `{near}`"
+            ),
             None => format!("see whether the publisher writes `{kind}`: hob topic tail {name}"),
         };
         return Some(skipped(reason, fix));
@@ -138,7 +144,9 @@ fn nothing_came(name: &TopicName, kind: Option<&str>, evidence: &TopicEvidence<'
     let others = evidence.topics.iter().map(TopicName::as_str).filter(|other| *other != name.as_str());
     Some(match nearest(name.as_str(), others) {
         Some(near) => skipped(
-            format!("nothing was published to `{name}`; there are events on `{near}`, which is nearly the same"),
+            format!(
+                "nothing was published to `{name}`; there are events on `{near}`, which is nearly the same"
+            ),
             format!("publish to `{name}`, or write `topic = \"{near}\"` in the trigger"),
         ),
         None => skipped(
@@ -188,7 +196,8 @@ fn failing(wanting: &[&TopicTried], what: &str) -> Cause {
             .owner(Owner::Limit);
     }
     let given_up: u64 = wanting.iter().map(|one| one.info.dead).sum();
-    let dead = if given_up == 0 { String::new() } else { format!("; {} were given up", count(given_up, "event")) };
+    let dead =
+        if given_up == 0 { String::new() } else { format!("; {} were given up", count(given_up, "event")) };
     let names = names(wanting.iter().map(|one| one.info.name.as_str()));
     Cause::new(Verdict::Good, format!("{what} are delivered by {names}{dead}"))
 }

@@ -76,9 +76,13 @@ fn of_decision(name: &str, at_ms: u64, decision: &RunDecision, when: &str) -> Op
         RunDecision::LeftOut { reason, runs, last_ms } => Some(left_out(name, reason, *runs, *last_ms, when)),
         RunDecision::Fired { due_ms: Some(due_ms), made_up: true, .. } => {
             let (began, due) = (time(at_ms), time(*due_ms));
-            let reason = format!("`{name}` missed its run of {due}, since the node was not running then, and made up for it at {began}; {when}");
-            Some(Cause::new(Verdict::Good, reason)
-                .fix("to leave missed runs out, write `missed = \"skip\"` in the trigger"))
+            let reason = format!(
+                "`{name}` missed its run of {due}, since the node was not running then, and made up for it at {began}; {when}"
+            );
+            Some(
+                Cause::new(Verdict::Good, reason)
+                    .fix("to leave missed runs out, write `missed = \"skip\"` in the trigger"),
+            )
         }
         RunDecision::Fired { .. } => None,
     }
@@ -159,8 +163,7 @@ fn of_subscription(
 ) -> Cause {
     let (topic, function) = (&info.spec.topic, &info.spec.delivery.function);
     if info.paused {
-        let reason =
-            format!("subscription `{name}` is paused: {} in `{topic}`", wait(info.lag));
+        let reason = format!("subscription `{name}` is paused: {} in `{topic}`", wait(info.lag));
         return Cause::new(Verdict::Waiting, reason)
             .fix(format!("hob sub resume {name}"))
             .owner(Owner::Caller);
@@ -177,11 +180,17 @@ fn of_subscription(
         .owner(Owner::Caller);
     }
     if info.waiting + info.blocked > 0 {
-        let waits = format!("in `{name}` {} for another attempt, {} behind them", wait(info.waiting), info.blocked);
+        let waits =
+            format!("in `{name}` {} for another attempt, {} behind them", wait(info.waiting), info.blocked);
         return failing(info, last, Verdict::Waiting, &waits);
     }
     if info.dead > 0 {
-        let mut cause = failing(info, last, Verdict::Bad, &format!("`{name}` has given up {}", count(info.dead, "event")));
+        let mut cause = failing(
+            info,
+            last,
+            Verdict::Bad,
+            &format!("`{name}` has given up {}", count(info.dead, "event")),
+        );
         let redrive = format!("hob dlq redrive {} --all", info.spec.delivery.dead_letter);
         cause.fix = cause.fix.map(|fix| format!("{fix}; then {redrive}"));
         return cause;
@@ -228,7 +237,8 @@ fn behind(info: &SubscriptionInfo, name: &str) -> Cause {
     let (topic, function) = (&info.spec.topic, &info.spec.delivery.function);
     let concurrency = info.spec.delivery.concurrency;
     let lag = format!("`{name}` is {} behind in `{topic}`", count(info.lag, "event"));
-    let late = |reason: String, fix: String| Cause::new(Verdict::Waiting, reason).fix(fix).owner(Owner::Limit);
+    let late =
+        |reason: String, fix: String| Cause::new(Verdict::Waiting, reason).fix(fix).owner(Owner::Limit);
     match info.spec.rate {
         _ if info.in_flight >= u64::from(concurrency) => late(
             format!("{lag}: {} run, as many as its `concurrency` allows", info.in_flight),
@@ -245,7 +255,7 @@ fn behind(info: &SubscriptionInfo, name: &str) -> Cause {
     }
 }
 
-/// A rate as it is written: `100/s`, `1/h`, `7/90s`.
+/// A rate as it is written: `100/s`, `1/h`.
 pub fn rate_text(events: u64, per_ms: u64) -> String {
     let per = show_duration(Duration::from_millis(per_ms));
     let unit = per.strip_prefix('1').filter(|unit| unit.chars().all(char::is_alphabetic));

@@ -6,8 +6,8 @@
 use super::Bus;
 use bytes::Bytes;
 use hob_core::code::Code;
-use hob_core::event::{Event, http as binding};
 use hob_core::event::record::{Cause, Stored};
+use hob_core::event::{Event, http as binding};
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
 use hob_core::limit::EVENT_BATCH_BYTES_MAX;

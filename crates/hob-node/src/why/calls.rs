@@ -82,9 +82,12 @@ impl Why {
         let now = self.answer_to(&refused.method, &refused.host, &refused.path).await?;
         // Told as it is now, unless that has changed since.
         let now = refusal(&asked, &now);
-        let now = now.filter(|cause| cause.code.as_deref().is_some_and(|code| {
-            code == refused.failure.code || refused.failure.code == "HOB-0408"
-        }));
+        let now = now.filter(|cause| {
+            cause
+                .code
+                .as_deref()
+                .is_some_and(|code| code == refused.failure.code || refused.failure.code == "HOB-0408")
+        });
         Ok(call::refused(fact, refused, now))
     }
 
@@ -151,7 +154,9 @@ impl Why {
     /// The calls that a call made; the causes of the last that failed and of the longest are looked for.
     async fn children(&self, call: &Call, facts: &[Fact]) -> Result<Vec<Child>> {
         let span = call.span();
-        let own = |fact: &&Fact| call_of(fact).is_some_and(|child| child.parent == Some(span) && child.id != call.id);
+        let own = |fact: &&Fact| {
+            call_of(fact).is_some_and(|child| child.parent == Some(span) && child.id != call.id)
+        };
         let of_it: Vec<(&Fact, &Call)> =
             facts.iter().filter(own).filter_map(|fact| Some((fact, call_of(fact)?))).collect();
         let failed = of_it.iter().rposition(|(_, child)| child.failed());

@@ -55,7 +55,8 @@ impl Why {
             let facts = self.facts_of(topic, sequence, placed.as_ref()).await?;
             let tried = self.tried(topic, sequence, placed.as_ref(), &facts).await?;
             let state = self.bus.log().topic(topic).await?;
-            let redriven = placed.as_ref().is_some_and(|placed| placed.stored.only.is_some()) && !topic.is_own();
+            let redriven =
+                placed.as_ref().is_some_and(|placed| placed.stored.only.is_some()) && !topic.is_own();
             let evidence = EventEvidence {
                 published_ms: placed.as_ref().map(|placed| placed.published_ms),
                 range: state.map(|state| (state.first, state.next)),
@@ -179,12 +180,17 @@ impl Why {
         let pinned = pinned(app, stored);
         let spec = spec_of(&pinned, app, key);
         let look = self.delivery.whereabouts(key, topic, sequence).await.unwrap_or_default();
-        let calls: Vec<&Fact> =
-            facts.iter().filter(|fact| call_of(fact).is_some() && is_for(fact, key, topic, sequence)).collect();
+        let calls: Vec<&Fact> = facts
+            .iter()
+            .filter(|fact| call_of(fact).is_some() && is_for(fact, key, topic, sequence))
+            .collect();
         let failed = calls.iter().rev().find_map(|fact| {
             call_of(fact).filter(|call| call.failed() || call.status >= Some(400)).map(|call| (*fact, call))
         });
-        let good = calls.iter().filter_map(|fact| call_of(fact)).rfind(|call| !call.failed() && call.status < Some(400));
+        let good = calls
+            .iter()
+            .filter_map(|fact| call_of(fact))
+            .rfind(|call| !call.failed() && call.status < Some(400));
         let function = called
             .as_ref()
             .or(spec.map(|spec| &spec.delivery.function))
@@ -199,24 +205,24 @@ impl Why {
         };
         let told = told_then(key, topic, sequence, facts).filter(|_| good.is_none());
         let told = told.map(|reason| event.map_or(reason.clone(), |event| in_full(reason, event)));
-        let now = stored.filter(|_| called.is_none()).and_then(|stored| left_out(&pinned, key, topic, stored));
+        let now =
+            stored.filter(|_| called.is_none()).and_then(|stored| left_out(&pinned, key, topic, stored));
         Ok(Tried {
             subscription: key.to_string(),
             function: function.map(ToString::to_string).unwrap_or_default(),
             paused: look.paused,
             left_out: told.or(now).filter(|_| good.is_none()),
             revision: Some(handled),
-            newer: Some(app.current.number).filter(|current| *current > handled && stored.is_some_and(|stored| stored.cause.is_some())),
+            newer: Some(app.current.number)
+                .filter(|current| *current > handled && stored.is_some_and(|stored| stored.cause.is_some())),
             place: look.place,
             since_ms: first_with(app, key),
             key: order_by.and_then(|name| Some((name.clone(), event?.text(&name)?.into_owned()))),
             rate: spec.and_then(|spec| spec.rate).map(|rate| rate_text(rate.events.into(), rate.per_ms)),
             concurrency: (spec.map_or(0, |spec| spec.delivery.concurrency), look.in_flight),
             running: look.running,
-            attempts: spec.map_or_else(
-                || call_attempts(&pinned, called.as_ref()),
-                |spec| spec.delivery.retry.attempts,
-            ),
+            attempts: spec
+                .map_or_else(|| call_attempts(&pinned, called.as_ref()), |spec| spec.delivery.retry.attempts),
             failure: match failed {
                 Some((fact, call)) => Some(self.known_of(fact, call).await?.cause(call)),
                 None => None,
@@ -256,7 +262,9 @@ impl Why {
         let over = facts.iter().rev().find(|fact| match &fact.what {
             What::Skipped(skipped) => {
                 let SkipReason::Seek { from } = skipped.reason else { return false };
-                skipped.topic == *topic && (from..=skipped.sequence).contains(&sequence) && fact.time_ms >= published_ms
+                skipped.topic == *topic
+                    && (from..=skipped.sequence).contains(&sequence)
+                    && fact.time_ms >= published_ms
             }
             _ => false,
         });

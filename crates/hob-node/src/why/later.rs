@@ -33,7 +33,8 @@ impl Why {
             Some(key) => self.letter_for(key, &topic, sequence, &facts).await?.0,
             None => None,
         };
-        let own: Vec<Fact> = self.find_kinds(About::Event(topic.clone(), sequence), &["call"], RECENT).await?;
+        let own: Vec<Fact> =
+            self.find_kinds(About::Event(topic.clone(), sequence), &["call"], RECENT).await?;
         let attempts = function.as_ref().map_or(1, |function| self.async_attempts(app, function));
         let (end, callback, more) = match &placed {
             Some(placed) => self.end_of(app, &placed.stored.event.id).await?,
@@ -66,12 +67,17 @@ impl Why {
     }
 
     /// How a call ended, and what became of its result where that is to be sent, with the facts of that.
-    async fn end_of(&self, app: &AppName, secret: &str) -> Result<(Option<AsyncEnd>, Option<Callback>, Vec<Fact>)> {
+    async fn end_of(
+        &self,
+        app: &AppName,
+        secret: &str,
+    ) -> Result<(Option<AsyncEnd>, Option<Callback>, Vec<Fact>)> {
         let Some((sequence, message, ended_ms)) = self.calls.result(app, secret).await? else {
             return Ok((None, None, Vec::new()));
         };
         let ended = message.ended();
-        let end = AsyncEnd { failed: ended.failed, attempts: ended.attempts, status: message.status(), ended_ms };
+        let end =
+            AsyncEnd { failed: ended.failed, attempts: ended.attempts, status: message.status(), ended_ms };
         let (callback, facts) = self.callback_of(app, sequence, &message).await?;
         Ok((Some(end), callback, facts))
     }

@@ -1,7 +1,7 @@
 //! What is known of things that have no id: a schedule, a function, an app, a code.
 
-use super::Why;
 use super::RECENT;
+use super::Why;
 use crate::bus::position::Key;
 use crate::clock::now_ms;
 use crate::live::LiveRevision;
@@ -74,7 +74,8 @@ impl Why {
                     return Ok(story);
                 }
                 let table = self.live.load();
-                let apps = table.apps().values().filter(|one| app.as_ref().is_none_or(|app| one.name == *app));
+                let apps =
+                    table.apps().values().filter(|one| app.as_ref().is_none_or(|app| one.name == *app));
                 let names = apps.flat_map(|app| app.current.functions.keys().map(ToString::to_string));
                 let all: Vec<String> = names.collect();
                 let near = nearest(name, all.iter().map(String::as_str));
@@ -123,10 +124,14 @@ impl Why {
     pub(super) async fn of_app(&self, app: &AppName) -> Result<Option<Story>> {
         let changes = self.changes(app).await?;
         let live = self.live.load().app(app.as_str()).cloned();
-        let query = FactQuery { since_ms: now_ms().saturating_sub(LOOK_BACK_MS), ..FactQuery::newest(About::App(app.clone()), RECENT) };
+        let query = FactQuery {
+            since_ms: now_ms().saturating_sub(LOOK_BACK_MS),
+            ..FactQuery::newest(About::App(app.clone()), RECENT)
+        };
         let calls = self.telemetry.find(FactQuery { kinds: vec!["call"], failed: true, ..query }).await?;
         let (failed, _) = self.worst(&calls).await?;
-        let pools = live.as_ref().map(|app| app.current.functions.values().map(|pool| pool.stats().calls).sum());
+        let pools =
+            live.as_ref().map(|app| app.current.functions.values().map(|pool| pool.stats().calls).sum());
         let evidence = AppEvidence {
             current: live.as_ref().map(|app| app.current.number),
             changes: &changes,

@@ -158,11 +158,15 @@ impl Why {
                 (Some(app), Choice::NotAllowed(_, allowed)) => {
                     RouteAnswer::Method { app: app.name.clone(), allowed }
                 }
-                (Some(app), Choice::Options(allowed)) => RouteAnswer::Options { app: app.name.clone(), allowed },
+                (Some(app), Choice::Options(allowed)) => {
+                    RouteAnswer::Options { app: app.name.clone(), allowed }
+                }
                 _ => nobody(&Fault::new(Code::HostUnknown, "no app answers"), None),
             },
             Err(fault) => match (app, route::address(host, &self.rules.addresses.domain)) {
-                (Some(app), Address::Function(function, _)) if app.current.functions.contains_key(&function) => {
+                (Some(app), Address::Function(function, _))
+                    if app.current.functions.contains_key(&function) =>
+                {
                     RouteAnswer::Private { app: app.name.clone(), function }
                 }
                 (app, _) => nobody(&fault, app),
@@ -173,7 +177,9 @@ impl Why {
     /// Routes that match a call's request too, as far as its revision still answers.
     pub(super) fn shadowed(&self, call: &Call) -> Vec<(String, FunctionName)> {
         let revision = self.live.load().revision(&call.app, call.revision);
-        let (Some(revision), Some(host), Some(_)) = (revision, &call.host, &call.route) else { return Vec::new() };
+        let (Some(revision), Some(host), Some(_)) = (revision, &call.host, &call.route) else {
+            return Vec::new();
+        };
         let host = routing::host_name(host);
         written(&revision, (&call.method, &host, &call.path), &call.function).1
     }
@@ -229,9 +235,7 @@ fn written(
 ) -> (Option<String>, Vec<(String, FunctionName)>) {
     let matches = |route: &&RouteSpec| {
         let alone = Table::new(std::slice::from_ref(*route), &[]);
-        alone.is_ok_and(|table| {
-            matches!(table.find(method, host, false, path), Match::Function { .. })
-        })
+        alone.is_ok_and(|table| matches!(table.find(method, host, false, path), Match::Function { .. }))
     };
     let all: Vec<&RouteSpec> = revision.spec.routes.iter().filter(matches).collect();
     let won = match Table::new(&revision.spec.routes, &[]) {

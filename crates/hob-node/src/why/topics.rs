@@ -1,8 +1,8 @@
 //! What is known of a topic: its subscriptions, its newest events, and topics that are called nearly so.
 
+use super::RECENT;
 use super::Why;
 use super::events::explain;
-use super::RECENT;
 use crate::bus::position::Key;
 use hob_core::event::Event;
 use hob_core::fact::{About, Fact, SkipReason, What};
@@ -27,7 +27,9 @@ impl Why {
         let topics: Vec<TopicName> =
             known.into_iter().map(|(name, _)| name).filter(|name| !name.is_own()).collect();
         let mut tried = Vec::new();
-        for info in self.delivery.list().await.into_iter().filter(|info| info.spec.topic == *name && info.current) {
+        for info in
+            self.delivery.list().await.into_iter().filter(|info| info.spec.topic == *name && info.current)
+        {
             let left_out = match kind {
                 Some(kind) => explain(&info.spec, &Event::new("?", "?", kind)).filter(by_type),
                 None => newest.last().and_then(|event| explain(&info.spec, event)),
