@@ -134,3 +134,6 @@ fn present(app: &AppName, current: RevisionNumber, evidence: &AppEvidence<'_>) -
         format!("app `{app}` answers with revision {current}, and of {calls} none failed lately{since}"),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -453,13 +453,15 @@ fn delivered(told: &[Told], evidence: &EventEvidence<'_>) -> Cause {
     } else {
         format!("; {} left it out", count(left as u64, "subscription"))
     };
-    if let [only] = told.iter().filter(|told| good(told)).collect::<Vec<_>>()[..]
-        && only.cause.fix.is_some()
-    {
-        return only.cause.clone().and(&rest);
+    let well = || evidence.tried.iter().zip(told).filter(|(_, told)| good(told));
+    // One that says more than that it was delivered, or that does not know, is told as it is.
+    let telling = well().find(|(tried, told)| told.cause.fix.is_some() && tried.answered);
+    let uncertain = well().next().filter(|_| !well().any(|(tried, _)| tried.answered));
+    if let Some((_, told)) = telling.filter(|_| well().count() == 1).or(uncertain) {
+        return told.cause.clone().and(&rest);
     }
-    let delivered = evidence.tried.iter().zip(told).filter(|(_, told)| good(told));
-    let delivered = names(delivered.map(|(tried, _)| tried.subscription.as_str()));
+    let delivered =
+        names(well().filter(|(tried, _)| tried.answered).map(|(tried, _)| tried.subscription.as_str()));
     Cause::new(Verdict::Good, format!("the event was delivered by {delivered}{rest}"))
 }
 

@@ -21,6 +21,8 @@ mod own;
 mod pattern;
 pub mod question;
 pub mod route;
+#[cfg(test)]
+mod sample;
 pub mod text;
 mod time;
 pub mod topic;

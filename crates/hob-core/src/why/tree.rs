@@ -4,7 +4,7 @@
 //! the call that published it; what became of an attempt, and who left an event out, is below the event. What has no
 //! known cause stands at the top.
 
-use super::text::{line, took, took_ms};
+use super::text::{line, took_ms};
 use crate::fact::{
     Call, CallCause, Change, Changed, Delivered, Ending, Fact, InstanceChanged, InstanceStep, Outside,
     Publication, Refused, RunDecision, SkipReason, What,
@@ -57,7 +57,14 @@ fn leads_to(parents: &[Option<usize>], from: usize, to: usize) -> bool {
 fn grow(at: usize, facts: &[&Fact], below: &BTreeMap<usize, Vec<usize>>) -> Step {
     let mut step = step(facts[at]);
     let children = below.get(&at).into_iter().flatten();
-    step.steps.extend(children.map(|child| grow(*child, facts, below)));
+    step.steps.extend(children.map(|child| {
+        let mut inner = grow(*child, facts, below);
+        // How the attempt failed stands in the line above.
+        if let (What::Call(_), What::Delivered(delivered)) = (&facts[at].what, &facts[*child].what) {
+            inner.text = ending(&Delivered { failure: None, ..(**delivered).clone() }).0;
+        }
+        inner
+    }));
     step.steps.sort_by_key(|step| step.time_ms.unwrap_or(0));
     step
 }
@@ -96,7 +103,10 @@ impl Places {
             What::Span(inner) => span(inner.parent),
             What::Published(published) => published.by.and_then(|by| self.calls.get(&by).copied()),
             What::Skipped(skipped) => event(&skipped.topic, skipped.sequence),
-            What::Delivered(delivered) => event(&delivered.topic, delivered.sequence),
+            What::Delivered(delivered) => {
+                let call = delivered.invocation.and_then(|id| self.calls.get(&id).copied());
+                call.or_else(|| event(&delivered.topic, delivered.sequence))
+            }
             _ => None,
         }
     }
@@ -197,7 +207,7 @@ fn of_call(call: &Call, time_ms: u64) -> Step {
     let mut step = Step {
         time_ms: Some(time_ms),
         took_us: Some(call.times.total_us),
-        text: format!("{} → {}", cause(call), answer(call)),
+        text: format!("{}{} → {}", cause(call), in_topic(call, time_ms), answer(call)),
         verdict,
         id: Some(call.id.to_string()),
         steps: Vec::new(),
@@ -281,7 +291,11 @@ fn published(event: &Publication) -> (String, Verdict) {
             (format!("{what} is dropped as a duplicate of {first}"), Verdict::Skipped)
         }
         (None, false) => {
-            (format!("{what} is published as {}", place(&event.topic, event.sequence)), Verdict::Good)
+            let at = place(&event.topic, event.sequence);
+            match event.topic.as_str().starts_with("hob.calls.") {
+                true => (format!("an asynchronous call is accepted as {at}"), Verdict::Good),
+                false => (format!("{what} is published as {at}"), Verdict::Good),
+            }
         }
     }
 }
@@ -317,7 +331,11 @@ pub fn left_out(reason: &SkipReason) -> String {
 }
 
 fn ending(delivered: &Delivered) -> (String, Verdict) {
-    let who = format!("{}/{}", delivered.app, delivered.subscription);
+    let who = match delivered.subscription.as_str() {
+        "hob-callbacks" => "the callback".to_owned(),
+        calls if calls.starts_with("hob-calls-") => "the asynchronous call".to_owned(),
+        name => format!("{}/{name}", delivered.app),
+    };
     let why =
         delivered.failure.as_ref().map(|why| format!(" ({})", line(why, LINE_CHARS))).unwrap_or_default();
     match &delivered.ending {
@@ -335,7 +353,7 @@ fn ending(delivered: &Delivered) -> (String, Verdict) {
             (format!("{who}: no place for it{why}; again at {}", super::text::time(*at_ms)), Verdict::Waiting)
         }
         Ending::Dead { reason, topic } => {
-            (format!("{who} gives it up ({reason}){why}; it is kept in {topic}"), Verdict::Bad)
+            (format!("{who}: given up ({reason}){why}; it is kept in {topic}"), Verdict::Bad)
         }
     }
 }
@@ -382,19 +400,19 @@ pub fn place(topic: &TopicName, sequence: u64) -> String {
     format!("{topic}/{sequence}")
 }
 
-/// How long an event waited in its topic before an attempt, in words; `None` when that is not worth a word.
-pub fn in_topic(call: &Call, time_ms: u64) -> Option<String> {
+/// How long an event waited in its topic before its first attempt, in words; empty when that is not worth a word.
+fn in_topic(call: &Call, time_ms: u64) -> String {
     let published_ms = match &call.cause {
-        CallCause::Event { published_ms, .. }
-        | CallCause::Schedule { published_ms, .. }
-        | CallCause::Asynchronous { published_ms, .. } => *published_ms,
-        _ => return None,
+        CallCause::Event { published_ms, attempt: 1, .. }
+        | CallCause::Schedule { published_ms, attempt: 1, .. }
+        | CallCause::Asynchronous { published_ms, attempt: 1, .. } => *published_ms,
+        _ => return String::new(),
     };
-    let waited = time_ms.saturating_sub(published_ms);
-    (waited >= 100).then(|| format!("{} after it was published", took_ms(waited)))
+    match time_ms.saturating_sub(published_ms) {
+        ..100 => String::new(),
+        waited => format!(", {} after it was published", took_ms(waited)),
+    }
 }
 
-/// A call's time in words, for lists.
-pub fn total(call: &Call) -> String {
-    took(call.times.total_us)
-}
+#[cfg(test)]
+mod tests;

@@ -255,7 +255,7 @@ fn behind(info: &SubscriptionInfo, name: &str) -> Cause {
     }
 }
 
-/// A rate as it is written: `100/s`, `1/h`, `7/90s`.
+/// A rate as it is written: `100/s`, `1/h`.
 pub fn rate_text(events: u64, per_ms: u64) -> String {
     let per = show_duration(Duration::from_millis(per_ms));
     let unit = per.strip_prefix('1').filter(|unit| unit.chars().all(char::is_alphabetic));
