@@ -46,6 +46,7 @@ const STOCK: &str = "data=$(cat)
 case $HTTP_CE_SUBJECT in
 7) printf 'Status: 500\\r\\nContent-Type: text/plain\\r\\n\\r\\nno such shelf' ;;
 refused) printf 'Status: 422\\r\\nContent-Type: text/plain\\r\\n\\r\\nno such order' ;;
+odd) printf 'Content-Type: application/cloudevents+json\\r\\n\\r\\n{\"id\": 7}' ;;
 broken) echo 'ValueError: 3 is no weight' >&2; exit 1 ;;
 held) until [ -e \"$data\" ]; do sleep 0.05; done ;;
 esac
@@ -103,6 +104,12 @@ static FAULTS: &[Fault] = &[
         fix: &["`stock`", "hob dlq redrive orders.dead"],
     },
     Fault {
+        name: "a function answers with what is no event",
+        inject: |stage| given_up(stage, ("orders", "again"), "x-1", "odd"),
+        cause: &["`stock`", "answered with", "not accepted"],
+        fix: &["`stock`", "hob dlq redrive orders.dead"],
+    },
+    Fault {
         name: "a dead letter was redriven",
         inject: |stage| {
             given_up(stage, ("orders", "again"), "v-1", "refused");
@@ -111,7 +118,7 @@ static FAULTS: &[Fault] = &[
             let all = letters.as_array().unwrap();
             let letter = all.iter().find(|letter| letter["event"]["id"] == "v-1").unwrap();
             stage.ok(&["dlq", "redrive", "orders.dead", &letter["sequence"].to_string()]);
-            let again = |letter: &serde_json::Value| letter["from_sequence"].as_u64() > Some(3);
+            let again = |letter: &serde_json::Value| letter["from_sequence"].as_u64() > Some(4);
             eventually("it is given up once more", || {
                 let letters = stage.ok(&["dlq", "ls", "orders", "-o", "json"]);
                 let letters: serde_json::Value = serde_json::from_str(&letters).unwrap();

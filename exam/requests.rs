@@ -85,6 +85,11 @@ run = ["sh", "hook.sh"]
 contract = "stdio"
 route = "/hook"
 
+[functions.talks]
+run = ["printf", 'Status: 500\r\nContent-Type: text/plain\r\n\r\nno paper in tray 2']
+contract = "stdio"
+route = "/talks"
+
 [functions.module]
 run = ["python3", "-c", "import stripe"]
 contract = "stdio"
@@ -275,9 +280,15 @@ static FAULTS: &[Fault] = &[
         fix: &["`STRIPE_KEY`", "`env`"],
     },
     Fault {
+        name: "a function answers 500, and says why in its answer alone",
+        inject: |stage| both(stage, "GET /talks", 500),
+        cause: &["`talks`", "500", "no paper in tray 2"],
+        fix: &["`talks`"],
+    },
+    Fault {
         name: "a request lacks what the function asks for",
         inject: |stage| both(stage, "POST /hook", 401),
-        cause: &["`hook`", "401"],
+        cause: &["`hook`", "401", "no signature"],
         fix: &["sent"],
     },
     Fault {

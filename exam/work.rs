@@ -45,6 +45,17 @@ contract = "stdio"
 route = "/reports"
 egress = ["127.0.0.2:SECURE"]
 
+[functions.thrifty]
+run = ["true"]
+contract = "stdio"
+route = "/thrifty"
+budget = { invocations = 2, per = "day", stop = true }
+
+[[on]]
+name = "spends"
+topic = "bills"
+call = "thrifty"
+
 [functions.fragile]
 run = ["python3", "fragile.py"]
 contract = "http"
@@ -186,6 +197,24 @@ static FAULTS: &[Fault] = &[
         },
         cause: &["`fragile`", "the licence is not valid any more"],
         fix: &["hob logs work/fragile"],
+    },
+    Fault {
+        name: "a budget is spent",
+        inject: |stage| {
+            stage.seen("work", "GET /thrifty", 200);
+            stage.seen("work", "GET /thrifty", 200);
+            let id = stage.seen("work", "GET /thrifty", 503);
+            stage.ok(&["send", "bills", "--id", "b-1", "--type", "x"]);
+            eventually("the event waits", || {
+                (stage.number(&["sub", "show", "spends"], "/waiting")? == 1).then_some(())
+            });
+            let (call, _) = later(stage, "POST /thrifty", &[]);
+            eventually("the call waits", || stage.why(&ask(&[&call])).contains("again").then_some(()));
+            let route = ask(&["--route", "GET http://work.localhost/thrifty"]);
+            vec![ask(&[&id]), route, ask(&["--function", "thrifty"]), ask(&["b-1"]), ask(&[&call])]
+        },
+        cause: &["`thrifty`", "has spent its budget"],
+        fix: &["`budget` of `thrifty`", "hob deploy", "it begins anew"],
     },
     Fault {
         name: "an asynchronous call has failed",

@@ -398,6 +398,8 @@ pub const FACTS_FOLLOWED_MAX: usize = 4096;
 pub const FACTS_LISTED_MAX: usize = 10_000;
 /// Calls to the world outside that are kept of one call.
 pub const FACTS_OUTSIDE_MAX: usize = 32;
+/// The beginning of an answer with an error status that is kept of one call, bytes.
+pub const FACTS_SAID_BYTES_MAX: usize = 512;
 /// One request with spans or log records of a function (OpenTelemetry protocol).
 pub const OTLP_BODY_BYTES_MAX: usize = 4 << 20;
 /// Spans or log records of one such request; of more it is said how many were rejected.

@@ -10,13 +10,13 @@
 use crate::body::Body;
 use hob_core::fact::{CallCause, Outside};
 use hob_core::id::InvocationId;
-use hob_core::limit::FACTS_OUTSIDE_MAX;
+use hob_core::limit::{FACTS_OUTSIDE_MAX, FACTS_SAID_BYTES_MAX};
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
 use hob_core::trace::{SpanId, TraceContext};
 use hob_core::unit::micros;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What is known about a call besides the request itself.
@@ -75,6 +75,7 @@ impl Origin {
 pub struct Trail {
     instance: AtomicU64,
     outside: Mutex<Vec<Outside>>,
+    said: OnceLock<String>,
 }
 
 impl Trail {
@@ -109,6 +110,21 @@ impl Trail {
     /// The calls to the world outside so far.
     pub fn outside(&self) -> Vec<Outside> {
         self.lock().clone()
+    }
+
+    /// An error is answered with this; the first part of it counts, if it is text.
+    pub fn answers(&self, part: &[u8]) {
+        if self.said.get().is_none() {
+            let part = &part[..part.len().min(FACTS_SAID_BYTES_MAX)];
+            // It may be cut in the middle of a character.
+            let text = part.utf8_chunks().next().map(|chunk| chunk.valid().to_owned()).unwrap_or_default();
+            let _ = self.said.set(text);
+        }
+    }
+
+    /// The beginning of an answer that is an error.
+    pub fn said(&self) -> Option<String> {
+        self.said.get().filter(|text| !text.is_empty()).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Outside>> {

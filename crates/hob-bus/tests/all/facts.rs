@@ -47,6 +47,7 @@ fn call(id: u128, function: &str, cause: CallCause, status: u16) -> What {
         used: Used::default(),
         instance: None,
         outside: Vec::new(),
+        said: None,
     }))
 }
 

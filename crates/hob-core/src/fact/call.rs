@@ -53,6 +53,9 @@ pub struct Call {
     /// What it called outside of the node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outside: Vec<Outside>,
+    /// The beginning of its answer's body, of an answer with a status of 400 and above that is text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
 }
 
 impl Call {

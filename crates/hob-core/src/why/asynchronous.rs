@@ -132,8 +132,11 @@ fn waiting(call: &str, evidence: &AsyncEvidence<'_>) -> Cause {
         }
         Whereabouts::Waiting { due_ms, failures } => {
             let due = time(due_ms);
-            let attempts =
-                format!("{failures} of {} attempts of {call} failed, the next one is at {due}", evidence.attempts);
+            let attempts = if failures == 0 {
+                format!("that counts as no attempt of {call}, and it is tried again at {due}")
+            } else {
+                format!("{failures} of {} attempts of {call} failed, the next one is at {due}", evidence.attempts)
+            };
             match &evidence.failure {
                 Some(failure) => Cause {
                     verdict: Verdict::Waiting,

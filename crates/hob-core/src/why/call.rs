@@ -80,7 +80,7 @@ fn names(steps: &[Step], id: &str) -> bool {
 fn next(call: &Call, trace: Option<TraceId>, verdict: Verdict) -> Vec<String> {
     let mut next = Vec::new();
     if verdict == Verdict::Bad {
-        next.push(format!("hob logs {}/{}", call.app, call.function));
+        next.push(format!("hob logs {}/{} --invocation {}", call.app, call.function, call.id));
     }
     match &call.cause {
         CallCause::Event { topic, sequence, .. } => {

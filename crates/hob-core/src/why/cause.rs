@@ -4,6 +4,7 @@
 //! function was waiting for, what it printed, how many others were before it. `own` looks into what a function did
 //! wrong by itself, `time` into where the time went.
 
+use super::own::Heard;
 use super::pattern::Traits;
 use super::text::{line, took};
 use super::{Cause, own, time};
@@ -84,6 +85,16 @@ fn of_failure(call: &Call, failure: &Failure, around: &Around<'_>) -> Cause {
                 failure.owner,
             )
         }
+        "HOB-0511" => {
+            let budget = if failure.message.starts_with("app ") {
+                format!("`[budget]` of app `{}`", call.app)
+            } else {
+                format!("`budget` of `{function}`")
+            };
+            let anew = failure.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+            let fix = format!("raise {budget} in `hob.toml`, then `hob deploy`{anew}");
+            blame(format!("{}, and it stops then", failure.message), fix, failure.owner)
+        }
         "HOB-0405" => {
             let fix = format!("send less, or raise `body` of `{function}` in `hob.toml`");
             blame(format!("{}, which `{function}` sets", failure.message), fix, failure.owner)
@@ -127,15 +138,18 @@ pub(super) fn start(
     let printed: Vec<String> =
         printed.iter().map(String::as_str).chain(said.flat_map(str::lines)).map(str::to_owned).collect();
     let ended = format!("`{function}` could not be started");
-    if let Some(cause) = own::missing(function, &ended, &printed, env, false) {
+    if let Some(cause) = own::missing(function, &ended, &printed, env, Heard::Printed) {
         return cause.code(&told.code);
     }
     let why = told.message.trim_start_matches(&format!("`{function}` ")).to_owned();
-    if let Some(cause) = own::by_symptom(function, &ended, &printed, false) {
+    if let Some(cause) = own::by_symptom(function, &ended, &printed, Heard::Printed) {
         return cause.code(&told.code);
     }
-    let said = own::said(&printed, false);
-    let fix = format!("mend what `{function}` says when it starts: hob logs {app}/{function}");
+    let said = own::said(&printed, Heard::Printed);
+    let advice = told.hint.as_deref().filter(|_| told.code == "HOB-0307");
+    let advice = advice.and_then(|hint| hint.split("; it printed").next()).map(|hint| format!("{hint}; "));
+    let advice = advice.unwrap_or_default();
+    let fix = format!("{advice}mend what `{function}` says when it starts: hob logs {app}/{function}");
     Cause::new(Verdict::Bad, format!("{ended}: it {why}{said}")).fix(fix).owner(told.owner).code(&told.code)
 }
 
@@ -172,6 +186,9 @@ pub(super) fn passed_on(mut cause: Cause, child: &Child) -> Cause {
     cause.code = below.code.clone().or(cause.code);
     cause
 }
+
+/// A call that took longer is asked where its time went, microseconds.
+pub const NOTABLE_US: u64 = time::NOTABLE_US;
 
 /// How late an event's first attempt was, as a cause; `None` when it was not.
 pub fn of_delay(call: &Call, time_ms: u64) -> Option<String> {

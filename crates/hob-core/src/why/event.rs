@@ -272,10 +272,11 @@ fn waiting(tried: &Tried, due_ms: u64, failures: u32) -> Cause {
     let (name, due) = (&tried.subscription, time(due_ms));
     let attempts =
         format!("{failures} of {} attempts failed in `{name}`, the next one is at {due}", tried.attempts);
+    let none = format!("that counts as no attempt, and `{name}` tries again at {due}");
     match &tried.failure {
-        Some(failure) if failures > 0 => Cause {
+        Some(failure) => Cause {
             verdict: Verdict::Waiting,
-            reason: format!("{}; {attempts}", failure.reason),
+            reason: format!("{}; {}", failure.reason, if failures > 0 { attempts } else { none }),
             ..failure.clone()
         },
         _ if failures == 0 => Cause::new(
@@ -331,6 +332,23 @@ fn given_up(tried: &Tried, letter: &DeadLetter) -> Cause {
         "crashes" => format!("`{name}` gave it up: the node crashed again and again while it was delivered"),
         _ => format!("`{name}` gave it up after {}", count(u64::from(letter.attempts), "failed attempt")),
     };
+    if tried.answered && matches!(letter.code.as_deref(), Some("HOB-0801" | "HOB-0802" | "HOB-0805")) {
+        let why = said.unwrap_or_default();
+        return Cause {
+            verdict: Verdict::Bad,
+            reason: format!(
+                "`{}` handled it, but the event that it answered with was not accepted: {why}; it is kept as {kept}",
+                tried.function
+            ),
+            fix: Some(format!(
+                "mend what `{}` answers with, or let it answer with 204; then {redrive}",
+                tried.function
+            )),
+            owner: Some(Owner::Code),
+            code: letter.code.clone(),
+            root: None,
+        };
+    }
     let last = match (&tried.failure, letter.status, said) {
         (Some(failure), ..) => failure.reason.clone(),
         (None, Some(status), Some(said)) => format!("the last answer was {status}: `{said}`"),

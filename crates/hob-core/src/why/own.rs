@@ -13,6 +13,23 @@ use crate::fact::{Call, Failure, Outside};
 use crate::wire::Verdict;
 use std::collections::BTreeMap;
 
+/// Where lines come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// The call printed them.
+    Printed,
+    /// Its instance printed them, in which other calls ran too.
+    Meanwhile,
+    /// It answered with them.
+    Answered,
+}
+
+impl Heard {
+    pub(super) fn of(around: &Around<'_>) -> Self {
+        if around.shared { Self::Meanwhile } else { Self::Printed }
+    }
+}
+
 /// A function's own failure: with the node's words for it, or a status of 500 and above.
 pub(super) fn of_failure(call: &Call, failure: Option<&Failure>, around: &Around<'_>) -> Cause {
     let function = call.function.as_str();
@@ -22,7 +39,10 @@ pub(super) fn of_failure(call: &Call, failure: Option<&Failure>, around: &Around
         _ => cause,
     };
     let env = around.spec.map(|spec| &spec.env);
-    if let Some(cause) = missing(function, &ended, around.printed, env, around.shared) {
+    let (heard, answer) = (Heard::of(around), answer(around));
+    if let Some(cause) = missing(function, &ended, around.printed, env, heard)
+        .or_else(|| missing(function, &ended, &answer, env, Heard::Answered))
+    {
         return code(cause);
     }
     if let Some(outside) = call.outside.iter().rev().find(|outside| went_wrong(outside)) {
@@ -35,13 +55,13 @@ pub(super) fn of_failure(call: &Call, failure: Option<&Failure>, around: &Around
         let cause = Cause::new(Verdict::Bad, reason).fix(fix).owner(Owner::Code);
         return code(passed_on(cause, child));
     }
-    if let Some(cause) = by_symptom(function, &ended, around.printed, around.shared) {
+    if let Some(cause) = by_symptom(function, &ended, around.printed, heard)
+        .or_else(|| by_symptom(function, &ended, &answer, Heard::Answered))
+    {
         return code(cause.and(&common(around)));
     }
-    let answered = around.answer.map(|text| line(text, LINE_CHARS)).filter(|text| !text.is_empty());
-    let answered =
-        answered.filter(|_| failure.is_none()).map(|text| format!(": `{text}`")).unwrap_or_default();
-    let reason = format!("{ended}{answered}{}{}", said(around.printed, around.shared), common(around));
+    let answered = quoted(&answer, failure.is_none());
+    let reason = format!("{ended}{answered}{}{}", said(around.printed, heard), common(around));
     let logs = format!("hob logs {}/{function}", call.app);
     let hint = failure.filter(|failure| failure.code == "HOB-0506").and_then(|failure| failure.hint.clone());
     let fix = match hint {
@@ -62,13 +82,9 @@ pub(super) fn of_refusal(call: &Call, status: u16, around: &Around<'_>) -> Cause
     if let Some(outside) = call.outside.iter().rev().find(|outside| went_wrong(outside)) {
         return of_outside(call, &format!("`{function}` answered {status}"), outside);
     }
-    let answered = around.answer.map(|text| line(text, LINE_CHARS)).filter(|text| !text.is_empty());
-    let answered = answered.map(|text| format!(": `{text}`")).unwrap_or_default();
-    let reason = format!(
-        "`{function}` answered {status} itself{answered}{}{}",
-        said(around.printed, around.shared),
-        common(around)
-    );
+    let answered = quoted(&answer(around), true);
+    let said = said(around.printed, Heard::of(around));
+    let reason = format!("`{function}` answered {status} itself{answered}{said}{}", common(around));
     let fix = match status {
         401 | 403 => format!(
             "send what `{function}` wants to see: credentials, a signature, a token; compare it with what was sent"
@@ -80,6 +96,18 @@ pub(super) fn of_refusal(call: &Call, status: u16, around: &Around<'_>) -> Cause
         _ => format!("compare what was sent with what `{function}` takes"),
     };
     Cause::new(Verdict::Bad, reason).fix(fix).owner(Owner::Caller)
+}
+
+/// The lines of the answer, unless they are markup for a browser.
+fn answer(around: &Around<'_>) -> Vec<String> {
+    let text = around.answer.filter(|text| !text.trim_start().starts_with('<')).unwrap_or_default();
+    text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
+}
+
+/// What was answered, behind the status.
+fn quoted(answer: &[String], shown: bool) -> String {
+    let first = answer.first().filter(|_| shown).map(|text| line(text, LINE_CHARS));
+    first.map(|text| format!(": `{text}`")).unwrap_or_default()
 }
 
 /// How a call ended, as the beginning of a sentence.
@@ -189,7 +217,7 @@ pub(super) fn missing(
     ended: &str,
     printed: &[String],
     env: Option<&BTreeMap<String, String>>,
-    shared: bool,
+    heard: Heard,
 ) -> Option<Cause> {
     let name = missing_variable(printed)?;
     if let Some(of_request) = missing_in_request(function, printed) {
@@ -199,7 +227,7 @@ pub(super) fn missing(
         return None;
     }
     let says = printed.iter().rev().find(|line| line.contains(&name)).cloned();
-    let said = said(&says.into_iter().collect::<Vec<_>>(), shared);
+    let said = said(&says.into_iter().collect::<Vec<_>>(), heard);
     let reason =
         format!("`{function}` misses the environment variable `{name}`: {}{said}", without(ended, function));
     let fix = format!("set `{name}` in `env` of `[functions.{function}]` in `hob.toml`, then `hob deploy`");
@@ -235,16 +263,20 @@ fn missing_in_request(function: &str, printed: &[String]) -> Option<Cause> {
 }
 
 /// What the printed lines are a sign of.
-pub(super) fn by_symptom(function: &str, ended: &str, printed: &[String], shared: bool) -> Option<Cause> {
+pub(super) fn by_symptom(function: &str, ended: &str, printed: &[String], heard: Heard) -> Option<Cause> {
     let (symptom, told) = symptom(printed)?;
-    let said = said(&[told.to_owned()], shared);
+    let said = said(&[told.to_owned()], heard);
     let reason = format!("{ended}: {}{said}", symptom.what);
     Some(Cause::new(Verdict::Bad, reason).fix(symptom.fix.replace("{f}", function)).owner(symptom.owner))
 }
 
 /// What was printed, as the end of a sentence.
-pub(super) fn said(printed: &[String], shared: bool) -> String {
-    let who = if shared { "; its instance printed meanwhile" } else { "; it printed" };
+pub(super) fn said(printed: &[String], heard: Heard) -> String {
+    let who = match heard {
+        Heard::Printed => "; it printed",
+        Heard::Meanwhile => "; its instance printed meanwhile",
+        Heard::Answered => ", with",
+    };
     telling(printed).map(|text| format!("{who} `{}`", line(&text, LINE_CHARS))).unwrap_or_default()
 }
 

@@ -45,6 +45,11 @@ pub fn count(number: u64, one: &str) -> String {
     }
 }
 
+/// `1 event waits`, `3 events wait`.
+pub fn wait(events: u64) -> String {
+    format!("{} {}", count(events, "event"), if events == 1 { "waits" } else { "wait" })
+}
+
 /// Names in backticks, the first few of them: `a`, `b` and 3 more.
 pub fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 4;
@@ -69,7 +74,9 @@ pub fn nearly(wanted: &str, seen: &str) -> Option<&'static str> {
     if wanted.trim() == seen.trim() {
         return Some("they differ in blanks only");
     }
-    match distance(wanted, seen, 2)? {
+    // Of short words nearly all are near each other.
+    let bound = (wanted.chars().count() / 4).min(2);
+    match distance(wanted, seen, bound)? {
         1 => Some("they are one character apart"),
         _ => Some("they are two characters apart"),
     }
@@ -144,6 +151,7 @@ mod tests {
             ("Order", "order", Some("they differ in upper and lower case only")),
             ("a", "a ", Some("they differ in blanks only")),
             ("order.created", "invoice", None),
+            ("UK", "GB", None),
         ] {
             assert_eq!(nearly(wanted, seen), told, "{wanted} {seen}");
         }

@@ -2,13 +2,16 @@
 
 use super::Cause;
 use super::cause::{Around, Child, below, passed_on, places};
-use super::own::said;
+use super::own::{Heard, said};
 use super::text::{took, took_ms};
 use crate::code::Owner;
 use crate::fact::{Call, CallCause, Failure, Outside};
 use crate::limit::FACTS_SLOW_CALL;
 use crate::unit::{micros, show_duration};
 use crate::wire::Verdict;
+
+/// A call that took longer is asked where its time went, microseconds.
+pub(super) const NOTABLE_US: u64 = 100_000;
 
 /// Nothing came before the deadline: whom the function was waiting for is to blame.
 pub(super) fn over(call: &Call, failure: &Failure, around: &Around<'_>) -> Cause {
@@ -56,7 +59,7 @@ pub(super) fn over(call: &Call, failure: &Failure, around: &Around<'_>) -> Cause
         );
         return bad(reason, more_places(call), Owner::Limit);
     }
-    let said = said(around.printed, around.shared).replace("; it printed", "; it last printed");
+    let said = said(around.printed, Heard::of(around)).replace("; it printed", "; it last printed");
     let reason =
         format!("`{function}` ran for {} and did not answer before its deadline{limit}{said}", took(total));
     let fix = format!(
@@ -113,14 +116,14 @@ fn slow_child<'a>(call: &Call, around: &Around<'a>) -> Option<&'a Child> {
 /// It went well; if it was slow, where the time went.
 pub(super) fn of_success(call: &Call, status: u16, around: &Around<'_>) -> Cause {
     let (function, total) = (&call.function, call.times.total_us);
-    if total < micros(FACTS_SLOW_CALL) {
-        let reason = format!(
-            "`{function}` of {} revision {} answered {status} after {}",
-            call.app,
-            call.revision,
-            took(call.times.answer_us)
-        );
-        return Cause::new(Verdict::Good, reason);
+    let well = format!(
+        "`{function}` of {} revision {} answered {status} after {}",
+        call.app,
+        call.revision,
+        took(call.times.answer_us)
+    );
+    if total < NOTABLE_US {
+        return Cause::new(Verdict::Good, well);
     }
     let slow = |reason: String, owner| Cause::new(Verdict::Good, reason).owner(owner);
     if call.times.queue_us * 2 > total {
@@ -170,6 +173,9 @@ pub(super) fn of_success(call: &Call, status: u16, around: &Around<'_>) -> Cause
         let cause = slow(reason, Owner::Code)
             .fix(fix.unwrap_or_else(|| format!("see why that was slow: hob why {}", child.call.id)));
         return passed_on(cause, child);
+    }
+    if total < micros(FACTS_SLOW_CALL) {
+        return Cause::new(Verdict::Good, well);
     }
     let reason =
         format!("`{function}` answered {status}; its own code took {} of {}", took(own(call)), took(total));

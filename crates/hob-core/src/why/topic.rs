@@ -2,7 +2,7 @@
 
 use super::Cause;
 use super::event::{mend_filter, nobody};
-use super::text::{count, line, names, nearly_by};
+use super::text::{count, line, names, nearly_by, wait};
 use super::tree::{left_out, step};
 use crate::code::Owner;
 use crate::fact::{Fact, SkipReason, What};
@@ -70,7 +70,7 @@ fn state(one: &TopicTried) -> (String, Verdict) {
         return (format!("would leave it out: {}", left_out(reason)), Verdict::Skipped);
     }
     if info.paused {
-        return (format!("is paused, {} wait", count(info.lag, "event")), Verdict::Waiting);
+        return (format!("is paused, {}", wait(info.lag)), Verdict::Waiting);
     }
     let counts =
         format!("wants it; {} delivered, {} behind, {} given up", info.delivered, info.lag, info.dead);
@@ -108,10 +108,7 @@ fn of_topic(name: &TopicName, kind: Option<&str>, evidence: &TopicEvidence<'_>) 
     }
     if let Some(one) = wanting.iter().find(|one| one.info.paused) {
         let who = who(one);
-        let reason = format!(
-            "subscription `{who}` wants {what}, but is paused; {} wait",
-            count(one.info.lag, "event")
-        );
+        let reason = format!("subscription `{who}` wants {what}, but is paused; {}", wait(one.info.lag));
         return Cause::new(Verdict::Waiting, reason)
             .fix(format!("hob sub resume {who}"))
             .owner(Owner::Caller);
@@ -193,7 +190,7 @@ fn failing(wanting: &[&TopicTried], what: &str) -> Cause {
     }
     if let Some(one) = wanting.iter().find(|one| one.info.lag > 0) {
         let (who, function) = (who(one), &one.info.spec.delivery.function);
-        let reason = format!("`{who}` gets {what}, and {} wait for it", count(one.info.lag, "event"));
+        let reason = format!("`{who}` gets {what}, and {} for it", wait(one.info.lag));
         return Cause::new(Verdict::Waiting, reason)
             .fix(format!("raise `concurrency` or `rate` of `{who}`, or make `{function}` faster"))
             .owner(Owner::Limit);

@@ -1,7 +1,7 @@
 //! The story of a schedule, and that of a subscription as a whole.
 
 use super::Cause;
-use super::text::{count, line, time};
+use super::text::{count, line, time, wait};
 use super::tree::step;
 use crate::code::Owner;
 use crate::fact::{Fact, RunDecision, What};
@@ -163,8 +163,7 @@ fn of_subscription(
 ) -> Cause {
     let (topic, function) = (&info.spec.topic, &info.spec.delivery.function);
     if info.paused {
-        let reason =
-            format!("subscription `{name}` is paused: {} wait in `{topic}`", count(info.lag, "event"));
+        let reason = format!("subscription `{name}` is paused: {} in `{topic}`", wait(info.lag));
         return Cause::new(Verdict::Waiting, reason)
             .fix(format!("hob sub resume {name}"))
             .owner(Owner::Caller);
@@ -261,10 +260,6 @@ pub fn rate_text(events: u64, per_ms: u64) -> String {
     let per = show_duration(Duration::from_millis(per_ms));
     let unit = per.strip_prefix('1').filter(|unit| unit.chars().all(char::is_alphabetic));
     format!("{events}/{}", unit.unwrap_or(&per))
-}
-
-fn wait(events: u64) -> String {
-    if events == 1 { "1 event waits".to_owned() } else { format!("{events} events wait") }
 }
 
 #[cfg(test)]

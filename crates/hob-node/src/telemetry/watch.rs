@@ -107,6 +107,7 @@ impl FunctionWatch {
             used: used(ended, &self.code),
             instance: context.trail.instance(),
             outside: context.trail.outside(),
+            said: context.trail.said(),
         };
         Fact { time_ms, trace: Some(TraceId(context.trace.trace_id)), what: What::Call(Box::new(call)) }
     }

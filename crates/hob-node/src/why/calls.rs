@@ -4,14 +4,13 @@ use super::{FACTS, RECENT, Why, traits};
 use crate::bus::Placed;
 use hob_core::fact::{About, Call, CallCause, Fact, FactQuery, Failure, Refused, What};
 use hob_core::fault::Result;
-use hob_core::limit::FACTS_SLOW_CALL;
 use hob_core::name::TopicName;
 use hob_core::port::{BoxFuture, LogRecord, Stream};
 use hob_core::spec::FunctionSpec;
 use hob_core::trace::TraceId;
-use hob_core::unit::{micros, millis};
+use hob_core::unit::millis;
 use hob_core::why::call::{self, CallEvidence};
-use hob_core::why::cause::{self, Around, Child};
+use hob_core::why::cause::{self, Around, Child, NOTABLE_US};
 use hob_core::why::route::refusal;
 use hob_core::why::{Cause, event};
 use hob_core::wire::{LogQuery, Story};
@@ -76,6 +75,9 @@ impl Why {
 
     /// The story of a request that nobody was called for.
     pub(super) async fn of_refused(&self, fact: &Fact, refused: &Refused) -> Result<Story> {
+        if refused.control {
+            return Ok(call::refused(fact, refused, None));
+        }
         let asked = format!("{} http://{}{}", refused.method, refused.host, refused.path);
         let now = self.answer_to(&refused.method, &refused.host, &refused.path).await?;
         // Told as it is now, unless that has changed since.
@@ -131,12 +133,15 @@ impl Why {
         let spec = spec.and_then(|revision| revision.spec.functions.get(&call.function).cloned());
         let mut known = Known { spec, ..Known::default() };
         let bad = call.failed() || call.status.is_some_and(|status| status >= 400);
-        if !bad && call.times.total_us < micros(FACTS_SLOW_CALL) {
+        if !bad && call.times.total_us < NOTABLE_US {
             return Ok(known);
         }
         known.children = self.children(call, facts).await?;
         (known.printed, known.shared) = self.printed(fact, call);
-        known.answer = self.answer_of(call).await?;
+        known.answer = match &call.said {
+            Some(said) => Some(said.clone()),
+            None => self.answer_of(call).await?,
+        };
         if call.failure.as_ref().is_some_and(|failure| failure.code.starts_with("HOB-03")) {
             known.start_failures = self.start_failures(call).await?;
         }
@@ -260,7 +265,7 @@ impl Why {
     /// The causes of a function's newest failure and of its slowest call.
     pub(super) async fn worst(&self, facts: &[Fact]) -> Result<(Option<Cause>, Option<Cause>)> {
         let calls = || facts.iter().filter_map(|fact| call_of(fact).map(|call| (fact, call)));
-        let failed = match calls().filter(|(_, call)| call.failed()).last() {
+        let failed = match calls().rfind(|(_, call)| call.failed()) {
             Some((fact, call)) => Some(self.known_of(fact, call).await?.cause(call)),
             None => None,
         };

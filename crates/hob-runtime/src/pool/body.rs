@@ -155,7 +155,7 @@ impl http_body::Body for Guarded {
             Poll::Ready(Some(Err(fault))) => self.fail(fault),
             Poll::Ready(Some(Ok(frame))) => {
                 if let (Some(watch), Some(data)) = (&self.watch, frame.data_ref()) {
-                    watch.sent(data.len() as u64);
+                    watch.sent(data);
                 }
                 if self.inner.is_end_stream() {
                     self.end();

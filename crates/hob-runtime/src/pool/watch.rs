@@ -34,9 +34,12 @@ impl Watch {
         (self.status, self.answered) = (Some(status), Some(Instant::now()));
     }
 
-    /// Bytes of the answer's body came out.
-    pub(super) fn sent(&self, bytes: u64) {
-        self.context.timing.sent(bytes);
+    /// A part of the answer's body came out.
+    pub(super) fn sent(&self, part: &[u8]) {
+        self.context.timing.sent(part.len() as u64);
+        if self.status.is_some_and(|status| status >= 400) {
+            self.context.trail.answers(part);
+        }
     }
 
     /// The call has failed, before its answer or in the middle of it.
