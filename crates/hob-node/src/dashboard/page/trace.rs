@@ -5,7 +5,7 @@ use crate::dashboard::Shown;
 use crate::dashboard::api::{join, path};
 use crate::dashboard::part::mark::mark;
 use crate::dashboard::part::story;
-use crate::dashboard::part::text::{clock, plain, short};
+use crate::dashboard::part::text::{clock, sentence, short};
 use crate::dashboard::part::waterfall::{rows, waterfall};
 use crate::dashboard::visit::{Content, Visit};
 use hob_core::fact::{Ending, Fact, What};
@@ -97,7 +97,7 @@ fn line(fact: &Fact) -> Option<Markup> {
         tr {
             td class="at" { (clock(fact.time_ms)) }
             td { (mark(verdict, what)) }
-            td class="text" { @if let Some(link) = link { a href=(link) { (short(&text, 200)) } } @else { (plain(&text)) } }
+            td class="text" { @if let Some(link) = link { a href=(link) { (sentence(&short(&text, 200))) } } @else { (sentence(&text)) } }
         }
     })
 }
