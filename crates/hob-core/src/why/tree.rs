@@ -6,8 +6,8 @@
 
 use super::text::{line, took_ms};
 use crate::fact::{
-    Call, CallCause, Change, Changed, Delivered, Ending, Fact, InstanceStep, Outside, Publication, Refused,
-    RunDecision, SkipReason, What,
+    Call, CallCause, Change, Changed, Delivered, Ending, Fact, InstanceChanged, InstanceStep, Outside,
+    Publication, Refused, RunDecision, SkipReason, What,
 };
 use crate::id::InvocationId;
 use crate::name::TopicName;
@@ -171,16 +171,7 @@ pub fn step(fact: &Fact) -> Step {
             Step { took_us: Some(changed.took_ms.saturating_mul(1000)), ..plain(text, verdict) }
         }
         What::Instance(instance) => {
-            let what = match instance.step {
-                InstanceStep::Started => "started",
-                InstanceStep::StartFailed => "could not be started",
-                InstanceStep::Ended => "ended by itself",
-                InstanceStep::Stopped => "was stopped",
-            };
-            let why =
-                instance.failure.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
-            let text = format!("an instance of {}/{} {what}{why}", instance.app, instance.function);
-            let verdict = if instance.failure.is_some() { Verdict::Bad } else { Verdict::Good };
+            let (text, verdict) = instance_step(instance);
             let took = Some(instance.start_us).filter(|us| *us > 0);
             Step { took_us: took, ..plain(text, verdict) }
         }
@@ -198,6 +189,18 @@ pub fn step(fact: &Fact) -> Step {
             plain(format!("alert `{}`: {}", alert.alert, alert.text), verdict)
         }
     }
+}
+
+fn instance_step(instance: &InstanceChanged) -> (String, Verdict) {
+    let what = match instance.step {
+        InstanceStep::Started => "started",
+        InstanceStep::StartFailed => "could not be started",
+        InstanceStep::Ended => "ended by itself",
+        InstanceStep::Stopped => "was stopped",
+    };
+    let why = instance.failure.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
+    let text = format!("an instance of {}/{} {what}{why}", instance.app, instance.function);
+    (text, if instance.failure.is_some() { Verdict::Bad } else { Verdict::Good })
 }
 
 fn of_call(call: &Call, time_ms: u64) -> Step {

@@ -265,7 +265,7 @@ impl Why {
     /// The causes of a function's newest failure and of its slowest call.
     pub(super) async fn worst(&self, facts: &[Fact]) -> Result<(Option<Cause>, Option<Cause>)> {
         let calls = || facts.iter().filter_map(|fact| call_of(fact).map(|call| (fact, call)));
-        let failed = match calls().filter(|(_, call)| call.failed()).last() {
+        let failed = match calls().rfind(|(_, call)| call.failed()) {
             Some((fact, call)) => Some(self.known_of(fact, call).await?.cause(call)),
             None => None,
         };

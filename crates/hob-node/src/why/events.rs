@@ -193,8 +193,8 @@ impl Why {
             .rfind(|call| !call.failed() && call.status < Some(400));
         let function = called
             .as_ref()
-            .or(spec.map(|spec| &spec.delivery.function))
-            .or(failed.map(|(_, call)| &call.function));
+            .or_else(|| spec.map(|spec| &spec.delivery.function))
+            .or_else(|| failed.map(|(_, call)| &call.function));
         let event = stored.map(|stored| &stored.event);
         let order_by = spec.and_then(|spec| spec.order_by.clone());
         let (letter, given_up) = self.letter_for(key, topic, sequence, facts).await?;
@@ -204,7 +204,10 @@ impl Why {
             _ => None,
         };
         let told = told_then(key, topic, sequence, facts).filter(|_| good.is_none());
-        let told = told.map(|reason| event.map_or(reason.clone(), |event| in_full(reason, event)));
+        let told = told.map(|reason| match event {
+            Some(event) => in_full(reason, event),
+            None => reason,
+        });
         let now =
             stored.filter(|_| called.is_none()).and_then(|stored| left_out(&pinned, key, topic, stored));
         Ok(Tried {

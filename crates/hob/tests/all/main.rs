@@ -16,3 +16,4 @@ mod otlp;
 mod restart;
 mod support;
 mod templates;
+mod why;
