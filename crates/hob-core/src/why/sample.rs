@@ -1,7 +1,5 @@
 //! What the tables of stories are made of: a call, a fact, a subscription, which a row changes in one place.
 
-#![expect(clippy::unwrap_used, reason = "only tests use it")]
-
 use super::Cause;
 use crate::code::Owner;
 use crate::fact::{Call, CallCause, Fact, Failure, Outside, Times, Used, What};

@@ -11,7 +11,7 @@ use hob_core::name::AppName;
 use hob_core::trace::{TraceContext, TraceId};
 use hob_core::why::text::took;
 use hob_core::why::tree::tree;
-use hob_core::wire::{FactsQuery, Step, Verdict};
+use hob_core::wire::{FactsQuery, Step, Verdict, WhyQuery};
 use std::collections::BTreeSet;
 
 /// Show where the time of one request or event went, through every function it came to; without an id, list the newest.
@@ -50,9 +50,21 @@ impl Trace {
             Fault::new(Code::Usage, format!("`{text}` is no trace id"))
                 .hint("`hob trace` lists the newest ones")
         })?;
-        let query =
-            FactsQuery { trace: Some(trace.to_string()), limit: Some(10_000), ..FactsQuery::default() };
-        let facts = self.connection.client()?.facts(&query).await?;
+        let client = self.connection.client()?;
+        let of = |trace: TraceId| FactsQuery {
+            trace: Some(trace.to_string()),
+            limit: Some(10_000),
+            ..FactsQuery::default()
+        };
+        let mut facts = client.facts(&of(trace)).await?;
+        if facts.is_empty() {
+            // A request that came in somebody's trace is not what that is called by.
+            let query = WhyQuery { id: Some(trace.to_string()), ..WhyQuery::default() };
+            let told = client.why(&query).await?.trace.and_then(|trace| TraceId::parse(&trace));
+            if let Some(told) = told {
+                facts = client.facts(&of(told)).await?;
+            }
+        }
         if facts.is_empty() {
             let what = format!("nothing is kept of trace `{trace}`");
             return Err(Fault::new(Code::ControlRequest, what)

@@ -18,3 +18,4 @@ mod restart;
 mod support;
 mod templates;
 mod webdriver;
+mod why;

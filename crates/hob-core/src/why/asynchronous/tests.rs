@@ -1,6 +1,7 @@
 //! What is said of asynchronous calls, in a table.
 
 use super::{AsyncEnd, AsyncEvidence, Callback, address, story};
+use crate::name::AppName;
 use crate::subscription::Whereabouts;
 use crate::why::Cause;
 use crate::why::sample::{Expected, app, check_story, letter};
@@ -11,11 +12,10 @@ fn callback(failure: &str, place: Whereabouts, dead: bool) -> Callback {
     Callback { url: "https://me.example/told".to_owned(), place, failure, dead }
 }
 
-#[test]
-fn an_asynchronous_call_says_how_far_it_is() {
-    let shop = app("shop");
-    let base = AsyncEvidence {
-        app: &shop,
+/// A call that was accepted and is not known any more.
+fn accepted(shop: &AppName) -> AsyncEvidence<'_> {
+    AsyncEvidence {
+        app: shop,
         function: "f",
         accepted_ms: Some(1000),
         place: Whereabouts::Settled,
@@ -25,13 +25,28 @@ fn an_asynchronous_call_says_how_far_it_is() {
         letter: None,
         callback: None,
         facts: &[],
-    };
+    }
+}
+
+fn ended(failed: bool) -> Option<AsyncEnd> {
+    Some(AsyncEnd { failed, attempts: 2, status: Some(200), ended_ms: 3000 })
+}
+
+fn check_rows(rows: Vec<(&str, AsyncEvidence<'_>, Expected<'_>)>) {
+    for (name, evidence, expected) in rows {
+        check_story(name, &story("shop.1.x", &evidence), expected);
+    }
+}
+
+const AGAIN: Whereabouts = Whereabouts::Waiting { due_ms: 9000, failures: 1 };
+
+#[test]
+fn an_asynchronous_call_says_how_far_it_is() {
+    let shop = app("shop");
+    let base = accepted(&shop);
     let broken = || Some(Cause::new(Bad, "`f` answered 500").fix("mend `f`"));
-    let end = |failed| Some(AsyncEnd { failed, attempts: 2, status: Some(200), ended_ms: 3000 });
-    let (done, failed) = (end(false), end(true));
-    let again = Whereabouts::Waiting { due_ms: 9000, failures: 1 };
     let none = Whereabouts::Waiting { due_ms: 9000, failures: 0 };
-    let rows: Vec<(&str, AsyncEvidence<'_>, Expected<'_>)> = vec![
+    check_rows(vec![
         (
             "unknown",
             AsyncEvidence { accepted_ms: None, ..base.clone() },
@@ -39,12 +54,12 @@ fn an_asynchronous_call_says_how_far_it_is() {
         ),
         (
             "done",
-            AsyncEvidence { end: done, ..base.clone() },
+            AsyncEvidence { end: ended(false), ..base.clone() },
             (Good, &["ended with 200", "2.00 s after", "2 attempts"], &[]),
         ),
         (
             "failed",
-            AsyncEvidence { end: failed, failure: broken(), ..base.clone() },
+            AsyncEvidence { end: ended(true), failure: broken(), ..base.clone() },
             (Bad, &["given up after 2 attempts", "answered 500"], &["mend `f`"]),
         ),
         (
@@ -59,7 +74,7 @@ fn an_asynchronous_call_says_how_far_it_is() {
         ),
         (
             "waits for an attempt",
-            AsyncEvidence { place: again, failure: broken(), ..base.clone() },
+            AsyncEvidence { place: AGAIN, failure: broken(), ..base.clone() },
             (Waiting, &["answered 500", "1 of 3 attempts"], &["mend `f`"]),
         ),
         (
@@ -73,19 +88,22 @@ fn an_asynchronous_call_says_how_far_it_is() {
             (Waiting, &["waits for its turn"], &["`scale.max`"]),
         ),
         ("expired", base.clone(), (Waiting, &["not kept any more"], &["kept for a day"])),
+    ]);
+}
+
+#[test]
+fn a_callback_says_whether_it_came() {
+    let shop = app("shop");
+    let base = AsyncEvidence { end: ended(false), ..accepted(&shop) };
+    check_rows(vec![
         (
             "told",
-            AsyncEvidence {
-                end: done,
-                callback: Some(callback("", Whereabouts::Settled, false)),
-                ..base.clone()
-            },
+            AsyncEvidence { callback: Some(callback("", Whereabouts::Settled, false)), ..base.clone() },
             (Good, &["sent to https://me.example/told"], &[]),
         ),
         (
             "may not be told",
             AsyncEvidence {
-                end: done,
                 callback: Some(callback(
                     "HOB-0507 function `f` may not reach it",
                     Whereabouts::Settled,
@@ -98,34 +116,25 @@ fn an_asynchronous_call_says_how_far_it_is() {
         (
             "cannot be told",
             AsyncEvidence {
-                end: done,
-                callback: Some(callback("HOB-0510: bad: invalid peer certificate", again, false)),
+                callback: Some(callback("HOB-0510: bad: invalid peer certificate", AGAIN, false)),
                 ..base.clone()
             },
             (Bad, &["callback", "certificate", "again at"], &["mend the certificate"]),
         ),
         (
             "refused by whoever is told",
-            AsyncEvidence {
-                end: done,
-                callback: Some(callback("status 500 no", again, false)),
-                ..base.clone()
-            },
+            AsyncEvidence { callback: Some(callback("status 500 no", AGAIN, false)), ..base.clone() },
             (Bad, &["status 500 no"], &["me.example:443"]),
         ),
         (
             "told in the end",
             AsyncEvidence {
-                end: done,
                 callback: Some(callback("status 500 no", Whereabouts::Settled, false)),
                 ..base.clone()
             },
             (Good, &["sent to"], &[]),
         ),
-    ];
-    for (name, evidence, expected) in rows {
-        check_story(name, &story("shop.1.x", &evidence), expected);
-    }
+    ]);
 }
 
 #[test]

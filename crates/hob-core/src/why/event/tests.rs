@@ -34,14 +34,16 @@ fn broken() -> Cause {
     Cause::new(Bad, "`f` answered 500").fix("mend `f`").code("HOB-0508")
 }
 
+fn check_rows(rows: Vec<(&str, Tried, Expected<'_>)>) {
+    for (name, tried, expected) in rows {
+        check_story(name, &told(&[tried]), expected);
+    }
+}
+
 #[test]
-fn each_state_of_a_subscription_is_told_with_what_mends_it() {
+fn what_a_subscription_is_through_with_is_told() {
     let paused = |place| tried(|tried| (tried.paused, tried.place) = (true, place));
-    let at = |place| tried(move |tried| tried.place = place);
-    let waiting = Whereabouts::Waiting { due_ms: 9000, failures: 2 };
-    let none = Whereabouts::Waiting { due_ms: 9000, failures: 0 };
-    let blocked = Whereabouts::Blocked { behind: Some(3) };
-    let rows: Vec<(&str, Tried, Expected<'_>)> = vec![
+    check_rows(vec![
         ("delivered", tried(|t| t.answered = true), (Good, &["delivered by `shop/letters`"], &[])),
         (
             "by an old revision",
@@ -73,6 +75,16 @@ fn each_state_of_a_subscription_is_told_with_what_mends_it() {
         ),
         ("paused", paused(Whereabouts::Ready), (Waiting, &["is paused"], &["hob sub resume shop/letters"])),
         ("paused, but settled before", paused(Whereabouts::Settled), (Good, &["dealt with"], &[])),
+    ]);
+}
+
+#[test]
+fn what_waits_in_a_subscription_is_told_with_what_it_waits_for() {
+    let at = |place| tried(move |tried| tried.place = place);
+    let waiting = Whereabouts::Waiting { due_ms: 9000, failures: 2 };
+    let none = Whereabouts::Waiting { due_ms: 9000, failures: 0 };
+    let blocked = Whereabouts::Blocked { behind: Some(3) };
+    check_rows(vec![
         (
             "in flight",
             at(Whereabouts::Flying { attempt: 2 }),
@@ -116,10 +128,7 @@ fn each_state_of_a_subscription_is_told_with_what_mends_it() {
             (Waiting, &["`rate` is 1/h"], &["raise `rate`"]),
         ),
         ("burying", at(Whereabouts::Burying), (Waiting, &["is giving it up"], &[])),
-    ];
-    for (name, tried, expected) in rows {
-        check_story(name, &told(&[tried]), expected);
-    }
+    ]);
 }
 
 #[test]

@@ -21,13 +21,29 @@ fn out(wanted: &str, seen: &str) -> TopicTried {
     TopicTried { left_out: Some(left_out), ..one(|_| ()) }
 }
 
+type Row<'a> = (&'a str, Option<&'a str>, Option<u64>, Vec<TopicTried>, &'a [&'a str], Expected<'a>);
+
+fn check_rows(rows: Vec<Row<'_>>) {
+    let topics = [topic("oders"), topic("orders")];
+    for (name, kind, events, tried, kinds, expected) in rows {
+        let kinds: Vec<String> = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        let evidence = TopicEvidence {
+            events,
+            tried: &tried,
+            topics: &topics,
+            kinds: &kinds,
+            ..TopicEvidence::default()
+        };
+        check_story(name, &story(&topic("orders"), kind, &evidence), expected);
+    }
+}
+
 #[test]
-fn a_topic_is_told_with_whoever_should_get_its_events() {
+fn a_topic_is_told_with_how_its_subscriptions_are() {
     let broken = || Cause::new(Bad, "`f` answered 500").fix("mend `f`");
     let failing = || TopicTried { failure: Some(broken()), ..one(|info| info.waiting = 1) };
     let blind = || one(|info| (info.waiting, info.last_failure) = (1, Some("status 500".to_owned())));
-    type Row<'a> = (&'a str, Option<&'a str>, Option<u64>, Vec<TopicTried>, &'a [&'a str], Expected<'a>);
-    let rows: Vec<Row<'_>> = vec![
+    check_rows(vec![
         ("well", None, Some(3), vec![one(|_| ())], &["x"], (Good, &["delivered by `letters`"], &[])),
         (
             "given up before",
@@ -45,6 +61,36 @@ fn a_topic_is_told_with_whoever_should_get_its_events() {
             &["x"],
             (Waiting, &["paused; 1 event waits"], &["hob sub resume shop/letters"]),
         ),
+        (
+            "failing",
+            None,
+            Some(1),
+            vec![failing()],
+            &["x"],
+            (Bad, &["answered 500", "shop/letters"], &["mend `f`"]),
+        ),
+        (
+            "failing for an unknown reason",
+            None,
+            Some(1),
+            vec![blind()],
+            &["x"],
+            (Bad, &["status 500"], &["hob why shop/letters"]),
+        ),
+        (
+            "behind",
+            None,
+            Some(1),
+            vec![one(|info| (info.lag, info.spec.rate) = (2, Some(RateSpec { events: 1, per_ms: 1000 })))],
+            &["x"],
+            (Waiting, &["2 events wait for it"], &["`rate`"]),
+        ),
+    ]);
+}
+
+#[test]
+fn events_that_nobody_wants_or_publishes_are_told() {
+    check_rows(vec![
         (
             "near",
             Some("order.creatd"),
@@ -99,41 +145,5 @@ fn a_topic_is_told_with_whoever_should_get_its_events() {
         ),
         ("nobody", None, Some(1), vec![], &["x"], (Skipped, &["nobody subscribes"], &["[[on]]"])),
         ("no topic", None, None, vec![], &[], (Skipped, &["does not exist"], &["[[on]]"])),
-        (
-            "failing",
-            None,
-            Some(1),
-            vec![failing()],
-            &["x"],
-            (Bad, &["answered 500", "shop/letters"], &["mend `f`"]),
-        ),
-        (
-            "failing for an unknown reason",
-            None,
-            Some(1),
-            vec![blind()],
-            &["x"],
-            (Bad, &["status 500"], &["hob why shop/letters"]),
-        ),
-        (
-            "behind",
-            None,
-            Some(1),
-            vec![one(|info| (info.lag, info.spec.rate) = (2, Some(RateSpec { events: 1, per_ms: 1000 })))],
-            &["x"],
-            (Waiting, &["2 events wait for it"], &["`rate`"]),
-        ),
-    ];
-    let topics = [topic("oders"), topic("orders")];
-    for (name, kind, events, tried, kinds, expected) in rows {
-        let kinds: Vec<String> = kinds.iter().map(|kind| (*kind).to_owned()).collect();
-        let evidence = TopicEvidence {
-            events,
-            tried: &tried,
-            topics: &topics,
-            kinds: &kinds,
-            ..TopicEvidence::default()
-        };
-        check_story(name, &story(&topic("orders"), kind, &evidence), expected);
-    }
+    ]);
 }

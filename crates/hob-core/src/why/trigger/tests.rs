@@ -16,14 +16,33 @@ fn left_out(reason: &str) -> Fact {
     run(RunDecision::LeftOut { reason: reason.to_owned(), runs: 2, last_ms: 4000 })
 }
 
+type Schedules<'a> = Vec<(&'a str, ScheduleInfo, Option<Fact>, Option<&'a Cause>, Expected<'a>)>;
+
+fn check_schedules(rows: Schedules<'_>) {
+    for (name, info, fact, last, expected) in rows {
+        let facts: Vec<Fact> = fact.into_iter().collect();
+        check_story(name, &schedule(&info, &facts, last, 1000), expected);
+    }
+}
+
+fn plain() -> ScheduleInfo {
+    sample::schedule(|_| ())
+}
+
+/// One whose time is over.
+fn over() -> ScheduleInfo {
+    sample::schedule(|info| (info.next, info.next_ms) = (Vec::new(), Vec::new()))
+}
+
+fn fired(made_up: bool) -> Fact {
+    run(RunDecision::Fired { due_ms: Some(1000), sequence: 1, made_up })
+}
+
 #[test]
-fn a_schedule_says_why_it_ran_or_did_not() {
-    let plain = || sample::schedule(|_| ());
-    let fired = |made_up| run(RunDecision::Fired { due_ms: Some(1000), sequence: 1, made_up });
+fn a_schedule_says_when_it_runs_and_how_it_went() {
     let berlin = sample::schedule(|info| info.spec.zone = "Europe/Berlin".to_owned());
-    let over = || sample::schedule(|info| (info.next, info.next_ms) = (Vec::new(), Vec::new()));
     let broken = Cause::new(Bad, "`f` answered 500").fix("mend `f`");
-    let rows: Vec<(&str, ScheduleInfo, Option<Fact>, Option<&Cause>, Expected<'_>)> = vec![
+    check_schedules(vec![
         (
             "zone",
             plain(),
@@ -45,6 +64,27 @@ fn a_schedule_says_why_it_ran_or_did_not() {
             None,
             (Skipped, &["is paused"], &["hob cron resume shop/nightly"]),
         ),
+        (
+            "could not begin",
+            plain(),
+            Some(run(RunDecision::Failed { failure: failure("HOB-0604", "the disk is full") })),
+            None,
+            (Bad, &["the disk is full"], &["tried again"]),
+        ),
+        (
+            "fails",
+            plain(),
+            Some(fired(false)),
+            Some(&broken),
+            (Bad, &["answered 500", "last run"], &["mend `f`"]),
+        ),
+        ("over", over(), Some(fired(false)), None, (Bad, &["never runs again"], &["change `schedule`"])),
+    ]);
+}
+
+#[test]
+fn runs_that_are_left_out_or_made_up_for_say_why() {
+    check_schedules(vec![
         (
             "overlap",
             plain(),
@@ -80,25 +120,15 @@ fn a_schedule_says_why_it_ran_or_did_not() {
             None,
             (Good, &["missed its run", "made up for it"], &["missed = \"skip\""]),
         ),
-        (
-            "could not begin",
-            plain(),
-            Some(run(RunDecision::Failed { failure: failure("HOB-0604", "the disk is full") })),
-            None,
-            (Bad, &["the disk is full"], &["tried again"]),
-        ),
-        (
-            "fails",
-            plain(),
-            Some(fired(false)),
-            Some(&broken),
-            (Bad, &["answered 500", "last run"], &["mend `f`"]),
-        ),
-        ("over", over(), Some(fired(false)), None, (Bad, &["never runs again"], &["change `schedule`"])),
-    ];
-    for (name, info, fact, last, expected) in rows {
-        let facts: Vec<Fact> = fact.into_iter().collect();
-        check_story(name, &schedule(&info, &facts, last, 1000), expected);
+    ]);
+}
+
+type Subscriptions<'a> = Vec<(&'a str, SubscriptionInfo, Option<&'a Cause>, bool, Expected<'a>)>;
+
+fn check_subscriptions(rows: Subscriptions<'_>) {
+    let near = topic("oders");
+    for (name, info, last, lonely, expected) in rows {
+        check_story(name, &subscription(&info, &[], last, lonely.then_some(&near)), expected);
     }
 }
 
@@ -106,8 +136,7 @@ fn a_schedule_says_why_it_ran_or_did_not() {
 fn a_subscription_says_how_it_is() {
     let plain = |change: &dyn Fn(&mut SubscriptionInfo)| sample::subscription(change);
     let broken = Cause::new(Bad, "`f` answered 500").fix("mend `f`");
-    let rate = Some(RateSpec { events: 1, per_ms: 3_600_000 });
-    let rows: Vec<(&str, SubscriptionInfo, Option<&Cause>, bool, Expected<'_>)> = vec![
+    check_subscriptions(vec![
         ("well", plain(&|_| ()), None, false, (Good, &["up to date", "3 delivered"], &[])),
         (
             "paused",
@@ -144,6 +173,14 @@ fn a_subscription_says_how_it_is() {
             false,
             (Bad, &["answered 500", "given up 1 event"], &["hob dlq redrive orders.dead --all"]),
         ),
+    ]);
+}
+
+#[test]
+fn a_subscription_that_gets_nothing_or_too_much_says_why() {
+    let plain = |change: &dyn Fn(&mut SubscriptionInfo)| sample::subscription(change);
+    let rate = Some(RateSpec { events: 1, per_ms: 3_600_000 });
+    check_subscriptions(vec![
         (
             "busy",
             plain(&|info| (info.lag, info.in_flight) = (3, 1)),
@@ -179,11 +216,7 @@ fn a_subscription_says_how_it_is() {
             false,
             (Skipped, &["9 left out", "matches none"], &["hob why --topic orders"]),
         ),
-    ];
-    let near = topic("oders");
-    for (name, info, last, lonely, expected) in rows {
-        check_story(name, &subscription(&info, &[], last, lonely.then_some(&near)), expected);
-    }
+    ]);
 }
 
 #[test]
