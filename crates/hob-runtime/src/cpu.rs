@@ -1,7 +1,7 @@
 //! Processor time of functions: what a call spent, where it can be told apart, and what all spent together.
 //!
 //! **How.** A guest of WASM works while its future is polled, on one thread, so the thread's own clock
-//! before and after a poll says what the guest spent ([`metered`]). That clock is a system call; a call
+//! before and after a poll says what the guest spent (`metered`). That clock is a system call; a call
 //! that answers at once is polled once or twice. What processes spend is told by the kernel (`host/process`).
 //!
 //! **Not here:** the sum of one call ([`crate::invocation::Timing`]).
