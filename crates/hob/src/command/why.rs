@@ -48,7 +48,7 @@ impl Command for Why {
         let app = app.as_deref().map(AppName::new).transpose()?;
         let query = WhyQuery { id, route, topic, kind, cron, function, app, since_ms: since };
         let story = connection.client()?.why(&query).await?;
-        output.result(&story, &[story.reason.clone()], |output| text(&story, output));
+        output.result(&story, std::slice::from_ref(&story.reason), |output| text(&story, output));
         Ok(DONE)
     }
 }

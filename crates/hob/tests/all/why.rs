@@ -56,7 +56,8 @@ fn every_form_of_an_id_leads_to_the_same_answer() {
         assert_eq!(first(&["why", other]), reason, "{other}");
     }
     // The waterfall too, also by the request, whose trace is its caller's.
-    let bars = |trace: &str| node.ok(&["trace", trace]).lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    let bars =
+        |trace: &str| node.ok(&["trace", trace]).lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
     assert!(bars(trace)[0].contains("GET /price"), "{:?}", bars(trace));
     assert_eq!(bars(&id), bars(trace));
     let outcome = node.hob(&["why", &id, "--topic", "x"]);
