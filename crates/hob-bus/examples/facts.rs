@@ -107,7 +107,7 @@ fn call_id(event: u64, attempt: u32) -> InvocationId {
 
 /// The facts of one event.
 fn story(event: u64, time_ms: u64) -> Vec<Fact> {
-    let attempts = if event % 100 == 0 { 3 } else { 1 };
+    let attempts = if event.is_multiple_of(100) { 3 } else { 1 };
     let mut facts = vec![published(event), skipped(event)];
     for attempt in 1..=attempts {
         facts.push(call(event, attempt, attempt < attempts, time_ms));

@@ -138,6 +138,8 @@ codes! {
     NodeUnreachable     = "HOB-0703", 502, Caller, PLATFORM, "no node answers there";
     ControlRequest      = "HOB-0704", 400, Caller, USAGE, "the request to the control API cannot be understood";
     ControlOpen         = "HOB-0705", 400, Caller, REFUSED, "the control API is never opened on TCP without a token";
+    DashboardOff        = "HOB-0706", 404, Caller, NOT_FOUND, "the node has no dashboard";
+    DashboardOpen       = "HOB-0707", 400, Caller, REFUSED, "the dashboard is never opened beyond this machine without TLS";
     // Events.
     EventMalformed      = "HOB-0801", 400, Caller, USAGE, "what was sent is not a valid CloudEvent";
     EventTooLarge       = "HOB-0802", 413, Caller, USAGE, "an event is larger than the limit";

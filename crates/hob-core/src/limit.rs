@@ -222,6 +222,27 @@ pub const BUDGET_ALERTS_MAX: usize = 10;
 /// Longest wait before an event is tried again that a spent budget holds up, so that a raised one is noticed.
 pub const BUDGET_RETRY_MAX: Duration = Duration::from_secs(5);
 
+/// How long a link that signs in to the dashboard is good for.
+pub const DASHBOARD_LINK_TIMEOUT: Duration = Duration::from_secs(300);
+/// Links that nobody has used; of more the oldest are forgotten.
+pub const DASHBOARD_LINKS_MAX: usize = 16;
+/// Browsers that are signed in; of more those are forgotten that were not seen for longest.
+pub const DASHBOARD_SESSIONS_MAX: usize = 64;
+/// How long a browser that is not seen stays signed in.
+pub const DASHBOARD_SESSION_IDLE: Duration = Duration::from_secs(12 * 3600);
+/// How long a browser stays signed in at most.
+pub const DASHBOARD_SESSION_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Browser windows that are shown what changes, as it changes.
+pub const DASHBOARD_STREAMS_MAX: usize = 64;
+/// How often a page that is open is looked at for changes.
+pub const DASHBOARD_REFRESH: Duration = Duration::from_secs(2);
+/// A form that a browser sends.
+pub const DASHBOARD_FORM_BYTES_MAX: usize = 1 << 20;
+/// Events, log records and calls that one page shows.
+pub const DASHBOARD_ROWS_MAX: u64 = 200;
+/// What a page shows of the answer to a test call, or of one event's data.
+pub const DASHBOARD_SHOWN_BYTES_MAX: usize = 64 << 10;
+
 /// Time in which a stopping node lets running calls finish.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -329,7 +329,7 @@ pub struct LogRecord {
     pub revision: RevisionNumber,
     /// The function.
     pub function: FunctionName,
-    /// The instance, unique in a node's life.
+    /// The instance, unique in a node's life; 0: not known.
     pub instance: u64,
     /// The invocation, where it can be known: the only one that runs in the instance, or the one that the
     /// line names.

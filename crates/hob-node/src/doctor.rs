@@ -110,6 +110,13 @@ pub fn examine() -> Vec<Finding> {
     PROBES.iter().map(finding).collect()
 }
 
+/// Bytes of memory that this process holds; `None` where the kernel does not say.
+pub fn memory_bytes() -> Option<u64> {
+    let text = read("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)
+}
+
 fn processors() -> Result<String, String> {
     std::thread::available_parallelism().map(|count| count.to_string()).map_err(|error| error.to_string())
 }

@@ -11,6 +11,7 @@ mod bus;
 mod calls;
 mod clock;
 mod control;
+mod dashboard;
 mod delivery;
 mod dispatcher;
 pub mod doctor;
@@ -30,6 +31,7 @@ pub mod reference;
 mod schedules;
 mod scrape;
 pub mod settings;
+mod sign_in;
 mod sync;
 pub mod task;
 mod telemetry;
@@ -40,7 +42,7 @@ mod why;
 pub use control::openapi;
 pub use hob_runtime::host::{Detected, detect};
 pub use node::Node;
-pub use settings::{Address, Otlp, Settings, Tls};
+pub use settings::{Address, Dashboard, Otlp, Settings, Tls};
 
 /// What the program does when it was started with [`COMPILE_COMMAND`] as its first argument: compiles
 /// one component under limits of its own, and ends.

@@ -21,6 +21,8 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// Where the control API listens.
     pub control: Vec<Address>,
+    /// Where the dashboard listens.
+    pub dashboard: Dashboard,
     /// Domain below which apps get addresses; `localhost` by default.
     pub domain: String,
     /// The app that answers for hosts which name none; `None`: the only one, if there is just one.
@@ -66,6 +68,18 @@ pub enum Address {
     Unix(PathBuf),
     /// A TCP address and the token that every request must bear.
     Tcp(SocketAddr, String),
+}
+
+/// Where the dashboard listens; beyond this machine only with a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dashboard {
+    /// There is none.
+    #[default]
+    Off,
+    /// There; port 0 picks a free one.
+    At(SocketAddr),
+    /// There, or at a free port beside it when that one is taken.
+    Near(SocketAddr),
 }
 
 /// A certificate chain and its key, as PEM files.

@@ -1,7 +1,7 @@
 //! Processor time of functions: what a call spent, where it can be told apart, and what all spent together.
 //!
 //! **How.** A guest of WASM works while its future is polled, on one thread, so the thread's own clock
-//! before and after a poll says what the guest spent ([`metered`]). That clock is a system call; a call
+//! before and after a poll says what the guest spent (`metered`). That clock is a system call; a call
 //! that answers at once is polled once or twice. What processes spend is told by the kernel (`host/process`).
 //!
 //! **Not here:** the sum of one call ([`crate::invocation::Timing`]).
@@ -13,40 +13,58 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Processor time that all instances of a function have spent so far. Clones are the same sum.
-#[derive(Clone, Debug, Default)]
-pub struct CpuTotal(Arc<AtomicU64>);
+#[derive(Clone, Debug)]
+pub struct CpuTotal {
+    sum_ns: Arc<AtomicU64>,
+    counts: bool,
+}
+
+impl Default for CpuTotal {
+    fn default() -> Self {
+        Self::new(true)
+    }
+}
 
 impl CpuTotal {
+    /// Nothing spent yet; if it does not count, guests are not measured.
+    pub fn new(counts: bool) -> Self {
+        Self { sum_ns: Arc::default(), counts }
+    }
+
     /// Adds nanoseconds.
     pub fn add(&self, spent_ns: u64) {
-        self.0.fetch_add(spent_ns, Ordering::Relaxed);
+        self.sum_ns.fetch_add(spent_ns, Ordering::Relaxed);
     }
 
     /// The sum, microseconds.
     pub fn us(&self) -> u64 {
-        self.0.load(Ordering::Relaxed) / 1000
+        self.sum_ns.load(Ordering::Relaxed) / 1000
     }
 
     /// Whether nobody else has a clone: then the sum is final.
     pub fn is_final(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
+        Arc::strong_count(&self.sum_ns) == 1
+    }
+
+    /// Processor time of this thread, nanoseconds; 0 if nothing is counted.
+    pub(crate) fn thread_ns(&self) -> u64 {
+        if self.counts { thread_ns() } else { 0 }
     }
 }
 
-/// Processor time of this thread, nanoseconds.
-pub(crate) fn thread_ns() -> u64 {
+fn thread_ns() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let (seconds, nanos) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
     seconds.unwrap_or_default().saturating_mul(1_000_000_000).saturating_add(nanos.unwrap_or_default())
 }
 
 /// Polls `work` to its end, and tells the nanoseconds that each poll has spent.
-pub(crate) async fn metered<F: Future>(work: F, tell: impl Fn(u64)) -> F::Output {
+pub(crate) async fn metered<F: Future>(total: &CpuTotal, work: F, tell: impl Fn(u64)) -> F::Output {
     let mut work = pin!(work);
     poll_fn(|context| {
-        let before_ns = thread_ns();
+        let before_ns = total.thread_ns();
         let polled = work.as_mut().poll(context);
-        tell(thread_ns().saturating_sub(before_ns));
+        tell(total.thread_ns().saturating_sub(before_ns));
         polled
     })
     .await

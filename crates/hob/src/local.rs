@@ -6,7 +6,7 @@ use crate::output::Output;
 use crate::settings;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_node::{Address, Node, Otlp, Settings};
+use hob_node::{Address, Dashboard, Node, Otlp, Settings};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use tempfile::TempDir;
@@ -28,7 +28,12 @@ impl Temporary {
     ///
     /// # Errors
     /// `HOB-0903` without a place for temporary files; those of [`Node::start`].
-    pub(crate) async fn start(http: SocketAddr, domain: &str, otlp: Option<Otlp>) -> Result<Self> {
+    pub(crate) async fn start(
+        http: SocketAddr,
+        dashboard: Dashboard,
+        domain: &str,
+        otlp: Option<Otlp>,
+    ) -> Result<Self> {
         let data = tempfile::Builder::new().prefix("hob-").tempdir().map_err(|error| {
             Fault::new(Code::MachineLacks, format!("cannot make a temporary folder: {error}"))
                 .hint("name a folder that can be written with `TMPDIR`")
@@ -41,6 +46,7 @@ impl Temporary {
             http,
             tls: None,
             control: vec![Address::Unix(socket.clone())],
+            dashboard,
             domain: domain.to_owned(),
             default_app: None,
             compiler: compiler(),
@@ -61,6 +67,11 @@ impl Temporary {
     /// Where its gateway answers.
     pub(crate) fn url(&self) -> &str {
         self.node.url()
+    }
+
+    /// A link that signs in to its dashboard; `None` when it has none.
+    pub(crate) fn dashboard(&self) -> Option<String> {
+        self.node.dashboard_link()
     }
 
     /// Lets running calls finish, stops, and removes what was stored.

@@ -6,12 +6,14 @@
 use crate::client::{Client, Endpoint};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_node::Otlp;
+use hob_node::{Dashboard, Otlp};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Where the gateway listens by default.
 pub(crate) const HTTP: &str = "127.0.0.1:8080";
+/// Where the dashboard listens by default, or beside it when that is taken.
+pub(crate) const DASHBOARD: &str = "127.0.0.1:8081";
 /// Domain below which apps get their addresses by default; browsers resolve it to this machine.
 pub(crate) const DOMAIN: &str = "localhost";
 
@@ -167,6 +169,19 @@ pub(crate) fn listen_address(text: &str) -> Result<SocketAddr> {
     })
 }
 
+/// Reads where the dashboard listens: an address, or `none`. Without a word it is the default, or a free
+/// port when that is taken, so that a second node on a machine starts as the first.
+///
+/// # Errors
+/// `HOB-0111`.
+pub(crate) fn dashboard(text: Option<&str>) -> Result<Dashboard> {
+    match text.map(str::trim) {
+        None | Some("") => listen_address(DASHBOARD).map(Dashboard::Near),
+        Some("none") => Ok(Dashboard::Off),
+        Some(text) => listen_address(text).map(Dashboard::At),
+    }
+}
+
 /// The token in a file: its only line.
 ///
 /// # Errors
@@ -190,7 +205,8 @@ fn user_dir(variable: &str, below_home: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Endpoint, Telemetry, endpoint, listen_address};
+    use super::{DASHBOARD, Endpoint, Telemetry, dashboard, endpoint, listen_address};
+    use hob_node::Dashboard;
 
     #[test]
     fn a_collector_is_named_by_the_flag_or_by_the_standard_variables() {
@@ -235,5 +251,9 @@ mod tests {
         assert_eq!(listen_address(":80").unwrap().to_string(), "0.0.0.0:80");
         assert_eq!(listen_address("localhost:0").unwrap().to_string(), "127.0.0.1:0");
         assert!(listen_address("8080").is_err());
+        assert_eq!(dashboard(None).unwrap(), Dashboard::Near(DASHBOARD.parse().unwrap()));
+        assert_eq!(dashboard(Some("none")).unwrap(), Dashboard::Off);
+        assert_eq!(dashboard(Some("localhost:0")).unwrap(), Dashboard::At("127.0.0.1:0".parse().unwrap()));
+        assert!(dashboard(Some("nowhere")).is_err());
     }
 }

@@ -307,7 +307,7 @@ mod tests {
     fn value(random: &mut Random, depth: u32) -> Value {
         match random.number() % if depth > 4 { 7 } else { 9 } {
             0 => Value::Null,
-            1 => json!(random.number() % 2 == 0),
+            1 => json!(random.number().is_multiple_of(2)),
             2 => json!(random.number() >> (random.number() % 64)),
             3 => json!(-i64::try_from(random.number() >> 1).unwrap_or(1)),
             4 => json!(random.number() as f64 / 7.0),

@@ -172,8 +172,7 @@ pub fn step(fact: &Fact) -> Step {
         }
         What::Instance(instance) => {
             let (text, verdict) = instance_step(instance);
-            let took = Some(instance.start_us).filter(|us| *us > 0);
-            Step { took_us: took, ..plain(text, verdict) }
+            Step { took_us: Some(instance.start_us).filter(|us| *us > 0), ..plain(text, verdict) }
         }
         What::Span(span) => {
             let failed =
@@ -199,8 +198,8 @@ fn instance_step(instance: &InstanceChanged) -> (String, Verdict) {
         InstanceStep::Stopped => "was stopped",
     };
     let why = instance.failure.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
-    let text = format!("an instance of {}/{} {what}{why}", instance.app, instance.function);
-    (text, if instance.failure.is_some() { Verdict::Bad } else { Verdict::Good })
+    let verdict = if instance.failure.is_some() { Verdict::Bad } else { Verdict::Good };
+    (format!("an instance of {}/{} {what}{why}", instance.app, instance.function), verdict)
 }
 
 fn of_call(call: &Call, time_ms: u64) -> Step {

@@ -5,12 +5,14 @@
 //! **How.** Plain data with JSON schemas; `docs/reference/openapi.json` is generated from them.
 
 mod cost;
+mod dashboard;
 mod event;
 mod log;
 mod usage;
 mod why;
 
 pub use cost::*;
+pub use dashboard::*;
 pub use event::*;
 pub use log::LogQuery;
 pub use usage::*;

@@ -13,7 +13,7 @@ pub struct WhyQuery {
     /// subscription (`app/name`) or error code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// A request that somebody would make, such as `POST /x` or `GET http://shop.localhost/x`.
+    /// A request that somebody would make, such as `POST /x` or `GET shop.localhost/x`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
     /// A topic on which somebody would publish.

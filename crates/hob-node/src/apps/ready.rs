@@ -41,7 +41,7 @@ pub(super) fn assemble(
             function.scale.min = 0;
         }
         let (app, name, dir) = (spec.app.clone(), name.clone(), apps.packages.folder(&function));
-        let cpu = CpuTotal::default();
+        let cpu = CpuTotal::new(apps.bus.telemetry().is_on());
         apps.runtime.pool(Arc::new(FunctionCode { app, revision: number, name, spec: function, dir, cpu }))
     };
     let pools = spec.functions.keys().map(|name| Ok((name.clone(), pool(name)?)));

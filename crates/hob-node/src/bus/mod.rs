@@ -326,12 +326,12 @@ impl Bus {
     }
 }
 
-/// The event in a trace: its own, that of whoever published it, or one that begins here. So all attempts to
-/// deliver it, and what they cause, are found together.
+/// The event in a trace: its own, or that of the request that brings it. One that nobody gives a trace gets one by
+/// its place ([`tell::trace`]), which costs no byte.
 fn traced(stored: Stored, by: Option<InvocationId>) -> Stored {
-    if stored.trace.is_some() || stored.event.text("traceparent").is_some() {
-        return stored;
+    let has_one = stored.trace.is_some() || stored.event.text("traceparent").is_some();
+    match by.filter(|_| !has_one) {
+        Some(by) => Stored { trace: Some(identity::trace(by, None)), ..stored },
+        None => stored,
     }
-    let trace = identity::trace(by.unwrap_or_else(identity::invocation), None);
-    Stored { trace: Some(trace), ..stored }
 }

@@ -2,7 +2,6 @@
 
 use super::{Ask, Control, Handled, Operation, Payload};
 use crate::dispatcher::{self, Cause};
-use crate::gateway::body;
 use hob_core::fact::CallCause;
 use hob_core::fault::Fault;
 use hob_core::name::{AppName, FunctionName};
@@ -26,13 +25,13 @@ fn call(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
         let (app, function) = (ask.part::<AppName>(0)?, ask.part::<FunctionName>(1)?);
         let target = control.dispatcher.current(&app, &function)?;
-        let (mut parts, incoming) = ask.request.into_parts();
+        let (mut parts, body) = ask.request.into_parts();
         let query = parts.uri.query().map_or_else(String::new, |query| format!("?{query}"));
         let path = ask.path.get(2).map_or("", String::as_str);
         parts.uri = Uri::try_from(format!("/{path}{query}")).map_err(Fault::internal)?;
         // It is the node's, and no function should ever see it.
         parts.headers.remove(AUTHORIZATION);
-        let request = http::Request::from_parts(parts, body::incoming(incoming));
+        let request = http::Request::from_parts(parts, body);
         Ok(dispatcher::call(target, Cause::of(CallCause::Control), request).await)
     })
 }

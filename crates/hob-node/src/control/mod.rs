@@ -13,13 +13,14 @@ mod artifact;
 mod auth;
 mod call;
 mod cost;
+mod dashboard;
 mod fact;
 mod letter;
 mod log;
 mod metric;
 mod node;
 mod openapi;
-mod query;
+pub(crate) mod query;
 mod serve;
 mod stream;
 mod topic;
@@ -28,7 +29,7 @@ mod why;
 
 pub(crate) use auth::Guard;
 pub use openapi::openapi;
-pub(crate) use serve::serve;
+pub(crate) use serve::{answer, serve};
 
 use crate::alerts::Alerts;
 use crate::apps::Apps;
@@ -41,6 +42,7 @@ use crate::live::Live;
 use crate::logs::Logs;
 use crate::schedules::Schedules;
 use crate::scrape::Scrape;
+use crate::sign_in::SignIn;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
 use crate::usage::UsageBook;
@@ -55,10 +57,10 @@ use hob_runtime::body::{self, Body};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use schemars::{Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Every operation, by group, in the order in which the documentation shows them.
@@ -75,6 +77,7 @@ static OPERATIONS: &[&[Operation]] = &[
     letter::OPERATIONS,
     metric::OPERATIONS,
     cost::OPERATIONS,
+    dashboard::OPERATIONS,
 ];
 
 /// What operations work with.
@@ -94,6 +97,10 @@ pub(crate) struct Control {
     pub(crate) alerts: Arc<Alerts>,
     pub(crate) why: Why,
     pub(crate) node: NodeInfo,
+    /// The data folder.
+    pub(crate) data: PathBuf,
+    /// Who may use the dashboard; `None` when there is none.
+    pub(crate) dashboard: Option<Arc<SignIn>>,
 }
 
 impl Control {
@@ -163,7 +170,7 @@ enum Payload {
 struct Ask {
     /// The text for each `{name}` of the path, in order.
     path: Vec<String>,
-    request: Request<Incoming>,
+    request: Request<Body>,
 }
 
 impl Ask {
@@ -221,7 +228,7 @@ fn find(method: &str, path: &str) -> Result<(&'static Operation, Vec<String>)> {
 }
 
 /// The parts of `path` that `pattern` names; `None` when it does not match.
-fn parts(pattern: &str, path: &str) -> Option<Vec<String>> {
+pub(crate) fn parts(pattern: &str, path: &str) -> Option<Vec<String>> {
     let mut parts = Vec::new();
     let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
     loop {

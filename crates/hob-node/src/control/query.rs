@@ -98,7 +98,8 @@ pub(super) fn refuse(why: &str) -> Fault {
         .hint("compare it with `GET /v1/openapi.json`")
 }
 
-fn decode(text: &str) -> Option<String> {
+/// Percent-encoded text (URL Standard, 5.1), with `+` for a blank; `None` when it is none.
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -139,7 +140,20 @@ mod tests {
         let log: LogQuery = read(&"/?app=42&stream=stderr&tail=3&follow".parse().unwrap()).unwrap();
         let shown = serde_json::to_string(&log).unwrap();
         assert_eq!(shown, r#"{"app":"42","stream":"stderr","tail":3,"follow":true}"#);
+        let log: LogQuery = read(
+            &"/?revision=3&level=warn&since_ms=5&grep=a%26+b&trace=00000000000000000000000000000007"
+                .parse()
+                .unwrap(),
+        )
+        .unwrap();
+        let shown = serde_json::to_string(&log).unwrap();
+        let trace = r#""trace":"00000000000000000000000000000007""#;
+        assert_eq!(
+            shown,
+            format!(r#"{{"revision":3,"level":"warn","since_ms":5,"grep":"a& b",{trace},"follow":false}}"#)
+        );
         for (bad, why) in [
+            ("/?level=loud", "unknown variant `loud`"),
             ("/?tail=x", "`x` is no number"),
             ("/?follow=x", "`x` is not true or false"),
             ("/?stream=x", "unknown variant `x`"),

@@ -1,6 +1,7 @@
 //! The control API's listeners and the way of one request through the table.
 
 use super::{Ask, Control, Guard, find};
+use crate::gateway::body;
 use crate::listener::{self, Connection, Listener, Open};
 use crate::problem::{self, Form};
 use crate::task::Tasks;
@@ -57,7 +58,7 @@ where
         async move {
             let asked = (request.method().clone(), request.uri().path().to_owned());
             let answered = match admitted {
-                Ok(()) => answer(&shared, request).await,
+                Ok(()) => admit(&shared, request).await,
                 Err(fault) => Err(fault),
             };
             Ok::<_, Infallible>(answered.unwrap_or_else(|fault| {
@@ -73,9 +74,17 @@ where
     }
 }
 
-async fn answer(shared: &(Arc<Control>, Guard), request: Request<Incoming>) -> Result<Response<Body>> {
+async fn admit(shared: &(Arc<Control>, Guard), request: Request<Incoming>) -> Result<Response<Body>> {
     let (control, guard) = shared;
     guard.check(request.headers())?;
+    answer(control, request.map(body::incoming)).await
+}
+
+/// Answers a request from somebody who may ask: of a listener, or of the dashboard in this process.
+///
+/// # Errors
+/// Those of the operation, and `HOB-0704` when there is none.
+pub(crate) async fn answer(control: &Arc<Control>, request: Request<Body>) -> Result<Response<Body>> {
     let (operation, path) = find(request.method().as_str(), request.uri().path())?;
     let mut response = (operation.handle)(Arc::clone(control), Ask { path, request }).await?;
     if response.status() == StatusCode::OK

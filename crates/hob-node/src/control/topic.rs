@@ -4,7 +4,6 @@ use super::{Ask, Control, Handled, Operation, Payload, json, query, stream};
 use crate::bus::Placed;
 use crate::bus::position::Key;
 use crate::delivery::{replay, topic_not_found};
-use crate::gateway::body;
 use hob_core::event::json as format;
 use hob_core::fault::Result;
 use hob_core::name::TopicName;
@@ -147,7 +146,7 @@ fn publish(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
         let topic = ask.part::<TopicName>(0)?;
         let PublishQuery { durability } = query::read(ask.request.uri())?;
-        control.bus.take(&topic, ask.request.map(body::incoming), None, durability, None).await
+        control.bus.take(&topic, ask.request, None, durability, None).await
     })
 }
 

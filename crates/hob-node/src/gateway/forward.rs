@@ -8,13 +8,17 @@ use hob_core::id::InvocationId;
 use hob_core::trace::TraceContext;
 use hob_runtime::hop;
 use hob_runtime::invocation::Context;
-use http::header::{CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use http::header::{
+    CONNECTION, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, UPGRADE,
+};
 use std::time::Duration;
 
 /// The id of the invocation, in requests to functions and in every answer.
 pub(crate) const INVOCATION_ID: HeaderName = HeaderName::from_static("hob-invocation-id");
 /// W3C Trace Context.
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Cookies of the dashboard begin so. Browsers know no ports, so they send them to guests on the same host too.
+pub(crate) const OWN_COOKIES: &str = "hob-dashboard-";
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -56,6 +60,7 @@ pub(crate) fn insert_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
 pub(super) fn inward(headers: &mut HeaderMap, peer: &Peer) {
     hop::strip(headers);
     strip_own(headers);
+    strip_cookies(headers);
     headers.append(X_FORWARDED_FOR, peer.forwarded_for().clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(peer.scheme()));
     let host = headers.get(HOST).cloned();
@@ -85,6 +90,41 @@ pub(crate) fn id_value(id: InvocationId) -> HeaderValue {
 pub(crate) fn outward(headers: &mut HeaderMap) {
     hop::strip(headers);
     strip_own(headers);
+    if headers.get_all(SET_COOKIE).iter().any(is_own_cookie) {
+        let others: Vec<HeaderValue> =
+            headers.get_all(SET_COOKIE).iter().filter(|value| !is_own_cookie(value)).cloned().collect();
+        headers.remove(SET_COOKIE);
+        for value in others {
+            headers.append(SET_COOKIE, value);
+        }
+    }
+}
+
+/// Takes out what a guest must not read: the key of a person who is signed in to the dashboard.
+fn strip_cookies(headers: &mut HeaderMap) {
+    let holds_own = |value: &HeaderValue| contains(value.as_bytes(), OWN_COOKIES.as_bytes());
+    if !headers.get_all(COOKIE).iter().any(holds_own) {
+        return;
+    }
+    let values: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
+    headers.remove(COOKIE);
+    for value in values {
+        let pairs = value.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let kept: Vec<&[u8]> = pairs.filter(|pair| !pair.starts_with(OWN_COOKIES.as_bytes())).collect();
+        if let Ok(kept) = HeaderValue::from_bytes(&kept.join(&b"; "[..]))
+            && !kept.is_empty()
+        {
+            headers.append(COOKIE, kept);
+        }
+    }
+}
+
+fn is_own_cookie(value: &HeaderValue) -> bool {
+    value.as_bytes().trim_ascii_start().starts_with(OWN_COOKIES.as_bytes())
+}
+
+fn contains(text: &[u8], wanted: &[u8]) -> bool {
+    text.windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// Where the time of a call went (`Server-Timing`, W3C), `took` after it came.
@@ -112,7 +152,7 @@ pub(crate) fn timing(headers: &mut HeaderMap, context: &Context, took: Duration)
 
 #[cfg(test)]
 mod tests {
-    use super::{outward, upgrade};
+    use super::{outward, strip_cookies, upgrade};
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     fn headers(text: &str) -> HeaderMap {
@@ -137,6 +177,24 @@ mod tests {
             names.sort_unstable();
             assert_eq!(names.join(" "), after, "{before}");
         }
+    }
+
+    #[test]
+    fn no_guest_sees_or_sets_the_cookies_of_the_dashboard() {
+        for (before, after) in [
+            ("cookie: a=b; c=d", "a=b; c=d"),
+            ("cookie: a=b; hob-dashboard-8081=key;c=d", "a=b; c=d"),
+            ("cookie: hob-dashboard-8081=key; hob-dashboard-8081-theme=dark", ""),
+            ("cookie: a=hob-dashboard-8081|cookie: hob-dashboard-1=k", "a=hob-dashboard-8081"),
+        ] {
+            let mut headers = headers(before);
+            strip_cookies(&mut headers);
+            let left: Vec<&str> = headers.get_all("cookie").iter().map(|v| v.to_str().unwrap()).collect();
+            assert_eq!(left.join("|"), after, "{before}");
+        }
+        let mut answer = headers("set-cookie: a=b; Path=/|set-cookie: hob-dashboard-8081=mine");
+        outward(&mut answer);
+        assert_eq!(answer.get_all("set-cookie").iter().collect::<Vec<_>>(), ["a=b; Path=/"]);
     }
 
     #[test]

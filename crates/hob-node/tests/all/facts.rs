@@ -156,7 +156,7 @@ async fn what_did_not_happen_is_told_and_outlives_the_node() {
         .collect();
     assert_eq!((changed[0].0, &changed[0].2), (Some(1), &None));
     assert_eq!((changed[1].0, changed[1].2.as_deref()), (Some(1), Some("HOB-0308")));
-    let failed = broken["failed"]["id"].as_str().or(broken["id"].as_str()).unwrap_or_default();
+    let failed = broken["failed"]["id"].as_str().or_else(|| broken["id"].as_str()).unwrap_or_default();
     assert_eq!(changed[1].1.map(|id| id.to_string()).as_deref(), Some(failed), "{broken}");
     let duplicates: Vec<_> = facts(&node, "&topic=orders")
         .await

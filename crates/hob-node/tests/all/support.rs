@@ -67,6 +67,7 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         http: "127.0.0.1:0".parse().unwrap(),
         tls: None,
         control: vec![Address::Unix(data.path().join("control/hob.sock"))],
+        dashboard: hob_node::Dashboard::Off,
         domain: "localhost".into(),
         default_app: None,
         compiler: Vec::new(),

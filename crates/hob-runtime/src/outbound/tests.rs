@@ -9,7 +9,7 @@ fn a_function_may_have_a_collector_of_its_own() {
     let names = |env: serde_json::Value| -> String {
         let spec = json!({
             "host": "process", "contract": "http", "run": ["a"], "package": {}, "env": env, "timeout_ms": 1, "memory_bytes": 1,
-            "body_bytes_max": 1, "scale": { "min": 0, "max": 1, "concurrency": 1, "idle_ms": 1 },
+            "body_bytes_max": 1, "private": false, "egress": null, "settings": {}, "scale": { "min": 0, "max": 1, "concurrency": 1, "idle_ms": 1 },
         });
         let code = FunctionCode {
             app: "shop".to_owned().try_into().unwrap(),

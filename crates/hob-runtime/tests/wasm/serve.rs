@@ -212,6 +212,35 @@ const CAT: &str = r#"(module
         (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12)))
         (br $next))))))"#;
 
+/// Writes its environment to its output, a zero byte after each variable.
+const ENVIRONMENT: &str = r#"(module
+  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_get" (func $get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 2)
+  (func (export "_start")
+    (drop (call $sizes (i32.const 0) (i32.const 4)))
+    (drop (call $get (i32.const 1024) (i32.const 65536)))
+    (i32.store (i32.const 8) (i32.const 65536))
+    (i32.store (i32.const 12) (i32.load (i32.const 4)))
+    (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 16)))))"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_is_told_where_its_telemetry_goes() {
+    let printed = run(&Bench::open(), ENVIRONMENT.as_bytes(), b"").await;
+    let variables: Vec<&str> = printed.split('\0').filter(|variable| variable.starts_with("OTEL_")).collect();
+    assert_eq!(
+        variables,
+        [
+            "OTEL_SERVICE_NAME=test/guest",
+            "OTEL_RESOURCE_ATTRIBUTES=service.version=1,faas.name=test%2Fguest,faas.version=1",
+            "OTEL_EXPORTER_OTLP_ENDPOINT=http://telemetry.internal",
+            "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+            "OTEL_EXPORTER_OTLP_COMPRESSION=none",
+        ]
+    );
+}
+
 /// What a program writes when it is given this input.
 async fn run(bench: &Bench, wasm: &[u8], input: &[u8]) -> String {
     let settings = Settings { contract: "stdio", ..Settings::default() };

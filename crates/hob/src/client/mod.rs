@@ -22,8 +22,8 @@ use hob_core::name::{AppName, FunctionName, RevisionNumber};
 use hob_core::port::LogRecord;
 use hob_core::spec::AppSpec;
 use hob_core::wire::{
-    AppInfo, DeployEvent, Deployed, FactsQuery, LogQuery, MissingReply, MissingRequest, NodeInfo, Revision,
-    RollbackRequest, Story, WhyQuery,
+    AppInfo, DashboardLink, DeployEvent, Deployed, FactsQuery, LogQuery, MissingReply, MissingRequest,
+    NodeInfo, Revision, RollbackRequest, Story, WhyQuery,
 };
 use http::{Method, Request, StatusCode, header};
 use http_body_util::channel::Channel;
@@ -69,6 +69,12 @@ impl Client {
     /// One whole revision.
     pub(crate) async fn revision(&self, app: &AppName, number: RevisionNumber) -> Result<Revision> {
         self.get(&format!("/v1/apps/{app}/revisions/{number}")).await
+    }
+
+    /// A link that signs in to the dashboard, once.
+    pub(crate) async fn dashboard_link(&self) -> Result<DashboardLink> {
+        let mut answer = self.request(Method::POST, "/v1/dashboard/links", empty()).await?;
+        self.read(&mut answer).await
     }
 
     /// Removes an app with all of its revisions.

@@ -30,6 +30,9 @@ pub(super) struct Dev {
     /// Where it answers; port 0 picks a free one
     #[arg(long, env = "HOB_HTTP", value_name = "ADDRESS", default_value = HTTP, hide_env_values = true)]
     http: String,
+    /// Where the dashboard answers, or `none` [default: 127.0.0.1:8081, or a free port when that is taken]
+    #[arg(long, env = "HOB_DASHBOARD", value_name = "ADDRESS", hide_env_values = true)]
+    dashboard: Option<String>,
     /// Domain below which functions get their addresses
     #[arg(long, value_name = "DOMAIN", default_value = DOMAIN)]
     domain: String,
@@ -42,8 +45,9 @@ impl Command for Dev {
         local::trace(output);
         let mut interrupt = Interrupt::listen()?;
         let http = settings::listen_address(&self.http)?;
+        let dashboard = settings::dashboard(self.dashboard.as_deref())?;
         let mut changes = Changes::watch(&self.path)?;
-        let node = Temporary::start(http, &self.domain, self.telemetry.collector()).await?;
+        let node = Temporary::start(http, dashboard, &self.domain, self.telemetry.collector()).await?;
         let outcome = tokio::select! {
             outcome = develop(&self.path, &node, &mut changes, output) => outcome.map(|()| super::DONE),
             code = interrupt.wait() => Ok(code),

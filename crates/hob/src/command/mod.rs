@@ -14,6 +14,7 @@ mod check;
 mod completion;
 mod cost;
 mod cron;
+mod dashboard;
 mod deploy;
 mod dev;
 mod dlq;
@@ -71,6 +72,7 @@ pub(crate) static COMMANDS: &[Row] = &[
     row::<dlq::Dlq>("dlq", "See events that were given up, deliver them again"),
     row::<replay::Replay>("replay", "Deliver old events once more, to a chosen function"),
     row::<logs::Logs>("logs", "Show what functions print"),
+    row::<dashboard::Dashboard>("dashboard", "Print a link that opens the dashboard"),
     row::<why::Why>("why", "Say why something did or did not happen"),
     row::<trace::Trace>("trace", "Show where the time of a request or event went"),
     row::<cost::Cost>("cost", "Say what functions cost, here or elsewhere"),

@@ -22,6 +22,9 @@ pub(super) struct Run {
     /// Where it answers; port 0 picks a free one
     #[arg(long, env = "HOB_HTTP", value_name = "ADDRESS", default_value = HTTP, hide_env_values = true)]
     http: String,
+    /// Where the dashboard answers, or `none` [default: 127.0.0.1:8081, or a free port when that is taken]
+    #[arg(long, env = "HOB_DASHBOARD", value_name = "ADDRESS", hide_env_values = true)]
+    dashboard: Option<String>,
     /// Domain below which functions get their addresses
     #[arg(long, value_name = "DOMAIN", default_value = DOMAIN)]
     domain: String,
@@ -37,12 +40,13 @@ impl Command for Run {
         local::trace(output);
         let mut interrupt = Interrupt::listen()?;
         let http = settings::listen_address(&self.http)?;
+        let dashboard = settings::dashboard(self.dashboard.as_deref())?;
         let options = Options { build: true, args: self.args, app: None };
         let project = tokio::select! {
             project = Project::load(&self.path, &options, output) => project?,
             code = interrupt.wait() => return Ok(code),
         };
-        let node = Temporary::start(http, &self.domain, self.telemetry.collector()).await?;
+        let node = Temporary::start(http, dashboard, &self.domain, self.telemetry.collector()).await?;
         let outcome = tokio::select! {
             served = serve(&node, &project, output) => served.map(|()| super::DONE),
             code = interrupt.wait() => Ok(code),
@@ -62,6 +66,9 @@ async fn serve(node: &Temporary, project: &Project, output: &Output) -> Result<(
 pub(super) async fn ready(node: &Temporary, done: &Deployed, output: &Output) -> Result<()> {
     let info = node.client().app(&done.app).await?;
     let revision = node.client().revision(&done.app, done.revision).await?;
+    if let Some(link) = node.dashboard() {
+        output.note(&format!("dashboard {link}"));
+    }
     output.line(&format!("ready {}", node.url()));
     output.note(addresses(&info).trim_end());
     let triggers = trigger::table(&revision.spec.triggers);

@@ -28,6 +28,9 @@ pub(super) struct Serve {
     /// File that holds the token which a control API on TCP asks for
     #[arg(long, env = "HOB_TOKEN_FILE", value_name = "FILE", hide_env_values = true)]
     token_file: Option<PathBuf>,
+    /// Where the dashboard answers, or `none` [default: 127.0.0.1:8081, or a free port when that is taken]
+    #[arg(long, env = "HOB_DASHBOARD", value_name = "ADDRESS", hide_env_values = true)]
+    dashboard: Option<String>,
     /// Domain below which apps get their addresses
     #[arg(long, value_name = "DOMAIN", default_value = DOMAIN)]
     domain: String,
@@ -62,6 +65,9 @@ impl Command for Serve {
         let controls: Vec<String> = settings.control.iter().map(shown).collect();
         let node = Node::start(settings).await?;
         output.note(&format!("data in {data}, control API at {}", controls.join(", ")));
+        if let Some(url) = node.dashboard() {
+            output.note(&format!("dashboard at {url}; `hob dashboard` prints a link that signs in"));
+        }
         output.line(&format!("ready {}", node.url()));
         let code = interrupt.wait().await;
         output.note("stopping; running calls may finish");
@@ -81,6 +87,7 @@ impl Serve {
             http: settings::listen_address(&self.http)?,
             tls: self.tls_cert.zip(self.tls_key).map(|(certificate, key)| Tls { certificate, key }),
             control,
+            dashboard: settings::dashboard(self.dashboard.as_deref())?,
             domain: self.domain.trim_matches('.').to_ascii_lowercase(),
             default_app: self.default_app.as_deref().map(AppName::new).transpose()?,
             compiler: local::compiler(),

@@ -17,7 +17,7 @@ pub(super) struct Why {
     /// A request or call id, `topic/17`, an event's id, an asynchronous call, a trace, `app/name`, or `HOB-0501`
     #[arg(value_name = "ID", required_unless_present_any = ["route", "topic", "cron", "function"])]
     id: Option<String>,
-    /// A request you would make: "POST /orders" or "GET http://shop.localhost/x"
+    /// A request you would make: "POST /orders" or "GET shop.localhost/x"
     #[arg(long, value_name = "REQUEST", conflicts_with_all = ["id", "topic", "cron", "function"])]
     route: Option<String>,
     /// A topic you publish to

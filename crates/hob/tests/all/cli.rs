@@ -4,7 +4,7 @@ use super::support::{Node, Serving, command, finish, hob, write};
 use std::io::Read;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 27] = [
     "run",
     "new",
     "dev",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 26] = [
     "dlq",
     "replay",
     "logs",
+    "dashboard",
     "why",
     "trace",
     "cost",

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "clippy lets test functions unwrap, but not their helpers")]
 
 mod bad_input;
+mod browser;
 mod cli;
 mod clients;
 mod desk;
@@ -16,4 +17,5 @@ mod otlp;
 mod restart;
 mod support;
 mod templates;
+mod webdriver;
 mod why;

@@ -69,13 +69,58 @@ fn those<'a>(seen: &'a Value, list: &str, holds: impl Fn(&Value) -> bool) -> Vec
     seen[list].as_array().unwrap().iter().filter(|item| holds(item)).collect()
 }
 
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
 #[test]
-#[expect(clippy::print_stdout, reason = "a skipped test says so, as tests themselves may")]
 fn the_sdk_of_a_function_and_a_collector_meet_in_one_trace() {
+    let Some((node, receiver)) = instrumented("the_sdk_of_a_function_and_a_collector_meet_in_one_trace")
+    else {
+        return;
+    };
+    let traced = format!("traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\nconnection: close\r\n\r\n");
+    let (status, _) = node.serving.send(&format!("GET /cart/7 HTTP/1.1\r\nhost: localhost\r\n{traced}"));
+    assert_eq!(status, 200);
+    // What the function told is in the node's own trace and log.
+    let tree = node.ok(&["trace", TRACE]);
+    assert!(tree.contains("reckon") && tree.contains("SELECT"), "{tree}");
+    let logs = node.ok(&["logs", "shop/cart", "--trace", TRACE, "--level", "warn", "-o", "json"]);
+    let line: Value = serde_json::from_str(logs.lines().next().unwrap()).unwrap();
+    assert_eq!((&line["text"], &line["stream"]), (&"reckoned slowly".into(), &"otlp".into()), "{line}");
+    assert_eq!(line["fields"]["items"], "3");
+    node.ok(&["send", "orders", "{}", "--type", "order.placed"]);
+    eventually("the event is settled", || {
+        let sub: Value = serde_json::from_str(&node.ok(&["sub", "show", "mail", "-o", "json"])).unwrap();
+        (sub["lag"] == 0).then_some(())
+    });
+
+    // A node that ends sends what waits.
+    let Node { serving, home: _home } = node;
+    serving.signal("TERM");
+    assert_eq!(serving.wait().0, 0);
+    let seen = receiver.seen();
+    assert_eq!(seen["wrong"], Value::Array(Vec::new()), "only fields that the official messages have");
+    a_request_holds_the_spans_of_its_function(&seen);
+    attempts_are_linked_in_one_wait(&seen);
+    for (name, kind, unit) in [
+        ("hob_calls", "sum", ""),
+        ("hob_call_duration", "histogram", "s"),
+        ("hob_topic_size", "gauge", "By"),
+        ("hob_export_items", "sum", ""),
+    ] {
+        let found = those(&seen, "metrics", |metric| metric["name"] == name);
+        assert!(!found.is_empty(), "{name} is not in {:#}", seen["metrics"]);
+        assert_eq!((&found[0]["kind"], &found[0]["unit"]), (&kind.into(), &unit.into()), "{name}");
+    }
+}
+
+/// A node that exports to a receiver, with the instrumented function; `None` where the packages cannot be had.
+#[expect(clippy::print_stdout, reason = "a skipped test says so, as tests themselves may")]
+fn instrumented(test: &str) -> Option<(Node, Receiver)> {
     let packages = match packages_of(&PYTHON, PACKAGES) {
         Ok(packages) => packages,
         Err(why) => {
-            return println!("skipped the_sdk_of_a_function_and_a_collector_meet_in_one_trace: {why}");
+            println!("skipped {test}: {why}");
+            return None;
         }
     };
     let home = tempfile::tempdir().unwrap();
@@ -90,88 +135,38 @@ fn the_sdk_of_a_function_and_a_collector_meet_in_one_trace() {
     );
     let receiver = Receiver::start(&packages, home.path());
     let otlp = format!("http://127.0.0.1:{}", receiver.port);
-    let node =
-        Node { serving: Serving::start(home.path(), &["serve", "--data", "data", "--otlp", &otlp]), home };
+    let serving = Serving::start(home.path(), &["serve", "--data", "data", "--otlp", &otlp]);
+    let node = Node { serving, home };
     node.ok(&["deploy", "app"]);
+    Some((node, receiver))
+}
 
-    let trace = "0af7651916cd43dd8448eb211c80319c";
-    let traced = format!("traceparent: 00-{trace}-b7ad6b7169203331-01\r\nconnection: close\r\n\r\n");
-    let (status, _) = node.serving.send(&format!("GET /cart/7 HTTP/1.1\r\nhost: localhost\r\n{traced}"));
-    assert_eq!(status, 200);
-    // What the function told is in the node's own trace and log.
-    eventually("the function's spans are kept", || {
-        let tree = node.ok(&["trace", trace]);
-        (tree.contains("reckon") && tree.contains("SELECT")).then_some(())
-    });
-    let logs = node.ok(&["logs", "shop/cart", "--trace", trace, "--level", "warn", "-o", "json"]);
-    let line: Value = serde_json::from_str(logs.lines().next().unwrap()).unwrap();
-    assert_eq!((&line["text"], &line["stream"]), (&"reckoned slowly".into(), &"otlp".into()), "{line}");
-    assert_eq!(line["fields"]["items"], "3");
-
-    node.ok(&["send", "orders", "{}", "--type", "order.placed"]);
-    let attempts = |span: &Value| span["attributes"]["hob.attempt"].is_number();
-    let seen = eventually("three attempts are exported", || {
-        Some(receiver.seen()).filter(|seen| those(seen, "spans", attempts).len() == 3)
-    });
-    let seen = eventually("the spans of the request are exported", || {
-        let seen = if those(&seen, "spans", |span| span["name"] == "SELECT").len() > 3 {
-            seen.clone()
-        } else {
-            receiver.seen()
-        };
-        (those(&seen, "spans", |span| span["name"] == "SELECT").len() > 3
-            && !those(&seen, "logs", |log| log["text"] == "reckoned slowly").is_empty())
-        .then_some(seen)
-    });
-    assert_eq!(seen["wrong"], Value::Array(Vec::new()), "only fields that the official messages have");
-
-    // Metrics come at the end of the node at the latest.
-    let Node { serving, home: _home } = node;
-    serving.signal("TERM");
-    assert_eq!(serving.wait().0, 0);
-    let last = receiver.seen();
-    assert_eq!(last["wrong"], Value::Array(Vec::new()));
-    for (name, kind, unit) in [
-        ("hob_calls", "sum", ""),
-        ("hob_call_duration", "histogram", "s"),
-        ("hob_topic_size", "gauge", "By"),
-        ("hob_export_items", "sum", ""),
-    ] {
-        let found = those(&last, "metrics", |metric| metric["name"] == name);
-        assert!(!found.is_empty(), "{name} is not in {:#}", last["metrics"]);
-        assert_eq!((&found[0]["kind"], &found[0]["unit"]), (&kind.into(), &unit.into()), "{name}");
-    }
-
-    // The request, with the function's own spans in it.
+fn a_request_holds_the_spans_of_its_function(seen: &Value) {
     let of_trace = |name: &str| {
-        let found = those(&seen, "spans", |span| span["trace"] == trace && span["name"] == name);
+        let found = those(seen, "spans", |span| span["trace"] == TRACE && span["name"] == name);
         assert_eq!(found.len(), 1, "{name} in {:#}", seen["spans"]);
         found[0]
     };
     let (call, work, select) = (of_trace("GET /cart/{id}"), of_trace("reckon"), of_trace("SELECT"));
-    assert_eq!(
-        (&call["parent"], &work["parent"], &select["parent"]),
-        (&"b7ad6b7169203331".into(), &call["span"], &work["span"])
-    );
-    assert_eq!((&call["kind"], &work["kind"], &select["kind"]), (&2.into(), &1.into(), &3.into()));
-    assert_eq!(
-        (&select["status"], &select["attributes"]["exception.type"]),
-        (&2.into(), &"ValueError".into())
-    );
-    assert_eq!(
-        (&call["who"]["service.name"], &work["who"]["service.name"]),
-        (&"shop/cart".into(), &"shop/cart".into())
-    );
-    let log = those(&seen, "logs", |log| log["text"] == "reckoned slowly" && log["trace"] == trace)[0];
+    assert_eq!(call["parent"], "b7ad6b7169203331");
+    assert_eq!((&work["parent"], &select["parent"]), (&call["span"], &work["span"]));
+    for (span, kind, status) in [(call, 2, 0), (work, 1, 0), (select, 3, 2)] {
+        assert_eq!((&span["kind"], &span["status"]), (&kind.into(), &status.into()), "{span}");
+        assert_eq!(span["who"]["service.name"], "shop/cart");
+    }
+    assert_eq!(select["attributes"]["exception.type"], "ValueError");
+    let log = those(seen, "logs", |log| log["text"] == "reckoned slowly" && log["trace"] == TRACE)[0];
     assert_eq!((&log["span"], &log["severity"], &log["word"]), (&work["span"], &13.into(), &"WARN".into()));
+}
 
-    // The event: three attempts in one wait, each linked to the one before.
-    let mut attempts = those(&seen, "spans", attempts);
+fn attempts_are_linked_in_one_wait(seen: &Value) {
+    let mut attempts = those(seen, "spans", |span| span["attributes"]["hob.attempt"].is_number());
     attempts.sort_by_key(|span| span["attributes"]["hob.attempt"].as_u64());
-    let wait = those(&seen, "spans", |span| span["name"] == "wait in orders");
+    assert_eq!(attempts.len(), 3);
+    let wait = those(seen, "spans", |span| span["name"] == "wait in orders");
     assert_eq!(wait.len(), 1);
     assert!(attempts.iter().all(|span| span["parent"] == wait[0]["span"] && span["kind"] == 5));
     let links: Vec<&Value> = attempts.iter().map(|span| &span["links"][0]).collect();
     assert_eq!(links, [&Value::Null, &attempts[0]["span"], &attempts[1]["span"]]);
-    assert!(!those(&seen, "logs", |log| log["event"] == "hob.delivered").is_empty(), "retries are events");
+    assert!(!those(seen, "logs", |log| log["event"] == "hob.delivered").is_empty(), "retries are events");
 }

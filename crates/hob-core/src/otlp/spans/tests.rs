@@ -174,7 +174,7 @@ fn other_facts_are_spans_or_events() {
         ),
         (
             json!({ "fact": "skipped", "app": "shop", "subscription": "mail", "revision": 1, "topic": "orders", "sequence": 9,
-                "reason": { "because": "seek" } }),
+                "reason": { "because": "seek", "from": 1 } }),
             vec![],
             None,
         ),

@@ -102,7 +102,7 @@ impl Fresh {
                 unit.code.cpu.add(cpu_ns);
                 context.timing.spent(cpu_ns);
             };
-            match tokio::time::timeout_at(deadline, cpu::metered(guest, tell)).await {
+            match tokio::time::timeout_at(deadline, cpu::metered(&unit.code.cpu, guest, tell)).await {
                 Ok(Ok(())) => None,
                 Ok(Err((error, refused))) => {
                     unit.log_failure(instance, Some(&context), &error);

@@ -123,7 +123,8 @@ impl Kept {
         let place = unit.place().await?;
         let mut wasi = unit.wasi(instance, &calls);
         let mut store = unit.component_store(&mut wasi, calls.clone(), place);
-        let begin = cpu::metered(pre.instantiate_async(&mut store), |spent_ns| unit.code.cpu.add(spent_ns));
+        let total = &unit.code.cpu;
+        let begin = cpu::metered(total, pre.instantiate_async(&mut store), |spent_ns| total.add(spent_ns));
         let begun = tokio::time::timeout(unit.code.spec.timeout(), begin).await;
         let service = match begun {
             Ok(Ok(service)) => service,

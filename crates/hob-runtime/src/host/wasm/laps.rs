@@ -5,7 +5,7 @@
 //! caller runs on another thread and may ask what was spent before the poll is over.
 
 use super::calls::{Calls, Who};
-use crate::cpu::{CpuTotal, thread_ns};
+use crate::cpu::CpuTotal;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,7 +29,7 @@ impl Laps {
         let mut work = pin!(work);
         poll_fn(|context| {
             *self.who.lock().unwrap_or_else(PoisonError::into_inner) = self.calls.who();
-            self.marked_ns.store(thread_ns(), Ordering::Relaxed);
+            self.marked_ns.store(self.total.thread_ns(), Ordering::Relaxed);
             let polled = work.as_mut().poll(context);
             self.lap();
             polled
@@ -39,7 +39,7 @@ impl Laps {
 
     /// Sets a mark; only within a poll.
     pub(super) fn lap(&self) {
-        let now_ns = thread_ns();
+        let now_ns = self.total.thread_ns();
         let spent_ns = now_ns.saturating_sub(self.marked_ns.swap(now_ns, Ordering::Relaxed));
         self.total.add(spent_ns);
         let mut who = self.who.lock().unwrap_or_else(PoisonError::into_inner);

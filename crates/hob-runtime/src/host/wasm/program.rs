@@ -115,7 +115,7 @@ impl Guest {
             unit.code.cpu.add(cpu_ns);
             self.context.as_ref().inspect(|context| context.timing.spent(cpu_ns));
         };
-        let work = cpu::metered(self.execute(unit, wasi, place), tell);
+        let work = cpu::metered(&unit.code.cpu, self.execute(unit, wasi, place), tell);
         let ended = match &self.context {
             Some(context) => match tokio::time::timeout_at(context.deadline.into(), work).await {
                 Ok(ended) => ended,

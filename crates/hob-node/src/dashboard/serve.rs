@@ -1,0 +1,309 @@
+//! The dashboard's listener and the way of one request to a page or an action.
+
+use super::action::{self, Done};
+use super::form::Fields;
+use super::guard::{Guard, check_token, promise};
+use super::visit::{Content, Visit};
+use super::{Dashboard, Page, asset, layout, live};
+use crate::control::Control;
+use crate::gateway::body::incoming;
+use crate::identity::same_secret;
+use crate::listener::{self, Connection, Listener, Open};
+use crate::sign_in::SignIn;
+use crate::task::StreamExecutor;
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::limit::{CONNECTION_IDLE_TIMEOUT, HEADER_BYTES_MAX, HEADER_TIMEOUT};
+use hob_runtime::body::{self, Body};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, SET_COOKIE};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use maud::{Markup, html};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+/// What a dashboard is made of.
+pub(crate) struct Parts {
+    /// What pages ask.
+    pub(crate) control: Arc<Control>,
+    /// Who may come in.
+    pub(crate) sign_in: Arc<SignIn>,
+    /// Tokens that let in as a link does.
+    pub(crate) tokens: Vec<String>,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// The certificate; `None`: plain HTTP, on this machine alone.
+    pub(crate) tls: Option<TlsAcceptor>,
+}
+
+/// Begins to serve one listener until `closing`.
+pub(crate) fn serve(parts: Parts, listener: Listener, closing: CancellationToken) {
+    let Parts { control, sign_in, tokens, address, tls } = parts;
+    let guard = Guard { address, secure: tls.is_some() };
+    let tasks = Arc::clone(&control.tasks);
+    let dashboard = Arc::new(Dashboard::new(control, sign_in, tokens, guard));
+    let each = move |connection, place| {
+        let (dashboard, tls) = (Arc::clone(&dashboard), tls.clone());
+        async move {
+            drive(dashboard, tls, connection).await;
+            drop(place);
+        }
+    };
+    tasks.start("dashboard", listener::accept(listener, Open::new(), closing, Arc::clone(&tasks), each));
+}
+
+async fn drive(dashboard: Arc<Dashboard>, tls: Option<TlsAcceptor>, connection: Connection) {
+    let Connection::Tcp(socket, _) = connection else { return };
+    match tls {
+        None => speak(dashboard, socket).await,
+        Some(tls) => match timeout(HEADER_TIMEOUT, tls.accept(socket)).await {
+            Ok(Ok(socket)) => speak(dashboard, socket).await,
+            _ => tracing::debug!("a connection to the dashboard ends before it has begun"),
+        },
+    }
+}
+
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(dashboard: Arc<Dashboard>, socket: S) {
+    let mut builder = auto::Builder::new(StreamExecutor(Arc::clone(&dashboard.tasks)));
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(CONNECTION_IDLE_TIMEOUT)
+        .max_buf_size(2 * HEADER_BYTES_MAX);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(64);
+    let service = service_fn(move |request| {
+        let dashboard = Arc::clone(&dashboard);
+        async move {
+            let mut response = answer(&dashboard, request).await;
+            promise(&mut response);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    if let Err(error) = builder.serve_connection(TokioIo::new(socket), service).await {
+        tracing::debug!(error, "a connection to the dashboard ends");
+    }
+}
+
+/// Answers one request, whatever it is.
+async fn answer(dashboard: &Arc<Dashboard>, mut request: Request<Incoming>) -> Response<Body> {
+    // HTTP/2 names the host in the address (RFC 9113, 8.3.1).
+    if let Some(host) = request.uri().authority().and_then(|host| HeaderValue::try_from(host.as_str()).ok()) {
+        request.headers_mut().insert(http::header::HOST, host);
+    }
+    let theme = dashboard.guard.theme(request.headers());
+    if let Err(fault) = dashboard.guard.check(request.method(), request.headers()) {
+        return refuse(theme, &fault);
+    }
+    let path = request.uri().path();
+    if path.starts_with(asset::FOLDER) {
+        return asset::at(path).unwrap_or_else(|| refuse(theme, &nothing_there(path)));
+    }
+    if path == "/sign-in" {
+        return sign_in(dashboard, request, theme).await;
+    }
+    match visit(dashboard, &request, theme) {
+        Some(visit) => inside(visit, request).await,
+        None if accepts_pages(&request) => door(dashboard, theme, None),
+        None => refuse(theme, &Fault::new(Code::Unauthorized, "the dashboard asks to sign in")),
+    }
+}
+
+/// The session of a request; `None` when there is none.
+fn visit(
+    dashboard: &Arc<Dashboard>,
+    request: &Request<Incoming>,
+    theme: Option<&'static str>,
+) -> Option<Visit> {
+    let key = dashboard.guard.key(request.headers())?;
+    let token = dashboard.sign_in.visit(key, Instant::now())?;
+    let at = request.uri().path_and_query().map_or("/", |at| at.as_str());
+    Some(Visit {
+        dashboard: Arc::clone(dashboard),
+        at: at.to_owned(),
+        parts: Vec::new(),
+        query: Fields::of(request.uri().query().unwrap_or_default()),
+        key: key.to_owned(),
+        token,
+        theme,
+    })
+}
+
+fn accepts_pages(request: &Request<Incoming>) -> bool {
+    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+    request.method() == Method::GET && accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// Answers somebody who is signed in.
+async fn inside(mut visit: Visit, request: Request<Incoming>) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    match *request.method() {
+        Method::GET | Method::HEAD if path == live::PATH => match live::stream(visit.clone()) {
+            Ok(response) => response,
+            Err(fault) => refuse(visit.theme, &fault),
+        },
+        Method::GET | Method::HEAD => {
+            let Some((page, parts)) = Page::find(&path) else {
+                return shown(&visit, None, Err(nothing_there(&path)));
+            };
+            visit.parts = parts;
+            let content = (page.show)(visit.clone()).await;
+            shown(&visit, Some(page), content)
+        }
+        Method::POST => act(visit, &path, request).await,
+        _ => {
+            let fault = Fault::new(Code::ControlRequest, "the dashboard takes `GET` and `POST` alone");
+            refuse(visit.theme, &fault.with_status(405))
+        }
+    }
+}
+
+async fn act(mut visit: Visit, path: &str, request: Request<Incoming>) -> Response<Body> {
+    let fields = match Fields::read(incoming(request.into_body())).await {
+        Ok(fields) => fields,
+        Err(fault) => return refuse(visit.theme, &fault),
+    };
+    if let Err(fault) = check_token(fields.get("_token"), &visit.token) {
+        return refuse(visit.theme, &fault);
+    }
+    let Some((action, parts)) = action::find(path) else {
+        return shown(&visit, None, Err(nothing_there(path)));
+    };
+    visit.parts = parts;
+    let guard = &visit.dashboard.guard;
+    match (action.act)(visit.clone(), fields).await {
+        Ok(Done::To(path, notice)) => {
+            visit.dashboard.sign_in.tell(&visit.key, notice);
+            redirect(&path)
+        }
+        Ok(Done::Theme(theme, path)) => with_cookie(redirect(&path), guard.set_theme(&theme)),
+        Ok(Done::Left) => {
+            visit.dashboard.sign_in.leave(&visit.key);
+            with_cookie(door(&visit.dashboard, visit.theme, None), guard.set_key(""))
+        }
+        Ok(Done::Shown(content)) => {
+            let page = Page::find(action.shows).map(|(page, _)| page);
+            shown(&visit, page, Ok(content))
+        }
+        Err(fault) => shown(&visit, None, Err(fault)),
+    }
+}
+
+/// A page, or what it says instead.
+fn shown(visit: &Visit, page: Option<&Page>, content: Result<Content>) -> Response<Body> {
+    let (status, content) = match content {
+        Ok(content) => (StatusCode::OK, content),
+        Err(fault) => {
+            let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, layout::failure(&fault))
+        }
+    };
+    let notice = visit.dashboard.sign_in.told(&visit.key);
+    written(status, layout::page(visit, page, &content, notice.as_deref()))
+}
+
+fn written(status: StatusCode, markup: Markup) -> Response<Body> {
+    let mut response = Response::new(body::full(markup.into_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response
+}
+
+/// Sends the browser on, so that loading a page again repeats nothing.
+fn redirect(path: &str) -> Response<Body> {
+    let mut response = Response::new(body::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    // A path of this site alone: `//host` would be another one.
+    let path =
+        if path.starts_with('/') && !path.starts_with("//") && !path.contains('\\') { path } else { "/" };
+    let value = HeaderValue::try_from(path).unwrap_or(HeaderValue::from_static("/"));
+    response.headers_mut().insert(LOCATION, value);
+    response
+}
+
+fn with_cookie(mut response: Response<Body>, cookie: HeaderValue) -> Response<Body> {
+    response.headers_mut().append(SET_COOKIE, cookie);
+    response
+}
+
+/// What somebody who is not let in is told.
+fn refuse(theme: Option<&str>, fault: &Fault) -> Response<Body> {
+    let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let inside = html! {
+        p { (fault.message()) }
+        @if let Some(hint) = fault.hint_text() { p { (hint) } }
+        p class="muted" { code { (fault.code()) } }
+    };
+    written(status, layout::outside(theme, "Not here", None, &inside))
+}
+
+fn nothing_there(path: &str) -> Fault {
+    let path = super::part::text::short(path, 100);
+    Fault::new(Code::ControlRequest, format!("there is no page at `{path}`"))
+        .with_status(404)
+        .hint("the navigation lists the pages")
+}
+
+/// Signs in with a link's code or with the token of the control API.
+async fn sign_in(
+    dashboard: &Arc<Dashboard>,
+    request: Request<Incoming>,
+    theme: Option<&'static str>,
+) -> Response<Body> {
+    let now = Instant::now();
+    let key = match *request.method() {
+        // Whoever only asks what is there must not use the link up.
+        Method::GET => {
+            let fields = Fields::of(request.uri().query().unwrap_or_default());
+            match fields.some("code") {
+                Some(code) => dashboard.sign_in.redeem(code, now),
+                None => return door(dashboard, theme, None),
+            }
+        }
+        Method::POST => match Fields::read(incoming(request.into_body())).await {
+            Ok(fields) => {
+                let given = fields.get("token").trim().as_bytes();
+                let known = dashboard.tokens.iter().any(|token| same_secret(given, token.as_bytes()));
+                known.then(|| dashboard.sign_in.open(now))
+            }
+            Err(fault) => return refuse(theme, &fault),
+        },
+        _ => None,
+    };
+    match key {
+        // Not a redirect: a browser that comes from another site sends no strict cookie along with it.
+        Some(key) => {
+            let inside = html! { p { a href="/" { "Go on to the dashboard" } } };
+            let page = written(StatusCode::OK, layout::outside(theme, "Signed in", Some("/"), &inside));
+            with_cookie(page, dashboard.guard.set_key(&key))
+        }
+        None => door(dashboard, theme, Some("That link or token is not good, or not any more.")),
+    }
+}
+
+/// What somebody sees who is not signed in.
+fn door(dashboard: &Dashboard, theme: Option<&str>, problem: Option<&str>) -> Response<Body> {
+    let inside = html! {
+        @if let Some(problem) = problem { p class="notice bad" role="alert" { (problem) } }
+        p { "Run this where the node runs, and open the link that it prints:" }
+        pre class="command" { code { "hob dashboard" } }
+        p class="muted" { "A link works once, for five minutes. " code { "hob run" } " and " code { "hob dev" }
+            " print one that works as long as they run." }
+        @if !dashboard.tokens.is_empty() {
+            form method="post" action="/sign-in" {
+                label for="token" { "Or the token of the control API" }
+                input id="token" type="password" name="token" autocomplete="current-password" required;
+                button type="submit" { "Sign in" }
+            }
+        }
+    };
+    written(StatusCode::UNAUTHORIZED, layout::outside(theme, "Sign in", None, &inside))
+}

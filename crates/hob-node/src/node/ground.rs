@@ -1,0 +1,117 @@
+//! What everything else of a node stands on: tasks, logs, facts, the bus, and the ways of functions out.
+
+use super::sockets::Sockets;
+use crate::alerts::Doors;
+use crate::bus::Bus;
+use crate::calls::{Calls, Told};
+use crate::dispatcher::Dispatcher;
+use crate::entrance::Entrances;
+use crate::export::Export;
+use crate::intake::Intake;
+use crate::live::Live;
+use crate::logs::Logs;
+use crate::settings::Settings;
+use crate::task::Tasks;
+use crate::telemetry::meter::{Kind, Metric};
+use crate::telemetry::{Telemetry, Watches};
+use crate::usage::UsageBook;
+use hob_core::fault::Result;
+use hob_core::port::{Facts, Log, State};
+use hob_runtime::environment::Environment;
+use hob_runtime::log::Limited;
+use hob_runtime::outbound::external::External;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// What waits for nothing and fails rarely, in the order in which it stands on each other.
+pub(super) struct Ground {
+    pub(super) tasks: Arc<Tasks>,
+    pub(super) logs: Arc<Logs>,
+    /// What functions print, on its way to `logs`.
+    pub(super) printed: Arc<Limited>,
+    pub(super) live: Arc<Live>,
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) export: Option<Export>,
+    pub(super) bus: Arc<Bus>,
+    pub(super) usage: Arc<UsageBook>,
+    pub(super) calls: Arc<Calls>,
+    pub(super) entrances: Arc<Entrances>,
+    pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) doors: Arc<Doors>,
+}
+
+impl Ground {
+    /// Lays it; also what is told of functions with asynchronous calls.
+    ///
+    /// # Errors
+    /// When a collector cannot be named, or the system has no certificates to call outside with.
+    pub(super) fn lay(
+        (state, log, facts): (Arc<dyn State>, Arc<dyn Log>, Arc<dyn Facts>),
+        settings: &Settings,
+        sockets: &Sockets,
+    ) -> Result<(Self, Told)> {
+        let (tasks, logs, live) = (Tasks::new(), Logs::new(), Arc::new(Live::default()));
+        let telemetry = Telemetry::start(facts, settings.facts, &tasks);
+        let export = settings.otlp.as_ref();
+        let export = export.map(|otlp| Export::start(otlp, &telemetry, &logs, &tasks)).transpose()?;
+        let bus = Bus::new(log, Arc::clone(&state), Arc::clone(&telemetry));
+        let usage = UsageBook::start(state, Arc::clone(&telemetry), &live, &bus, &tasks);
+        let printed = Limited::new(Arc::clone(&logs) as _, Arc::clone(&tasks) as _);
+        let (calls, told) = Calls::new(Arc::clone(&bus));
+        let entrances = Entrances::new(sockets.inner_port);
+        let dispatcher = Dispatcher::new(
+            Arc::clone(&live),
+            Arc::clone(&bus),
+            Arc::clone(&entrances),
+            Intake::new(Arc::clone(&telemetry), Arc::clone(&printed) as _),
+            External::new(Arc::clone(&tasks) as _)?,
+        );
+        let doors = Arc::new(Doors::default());
+        let ground = Self {
+            tasks,
+            logs,
+            printed,
+            live,
+            telemetry,
+            export,
+            bus,
+            usage,
+            calls,
+            entrances,
+            dispatcher,
+            doors,
+        };
+        Ok((ground, told))
+    }
+
+    /// What hosts and contracts are given.
+    pub(super) fn environment(&self, settings: &Settings) -> Environment {
+        Environment {
+            cache_dir: settings.cache.clone().unwrap_or_else(|| settings.data.join("cache")),
+            work_dir: settings.data.join("work"),
+            compiler: settings.compiler.clone(),
+            pooling: settings.pooling,
+            spawn: Arc::clone(&self.tasks) as _,
+            logs: Arc::clone(&self.printed) as _,
+            witnesses: Arc::new(Watches(Arc::clone(&self.telemetry))),
+            gates: Arc::clone(&self.doors) as _,
+            outbound: Arc::clone(&self.dispatcher) as _,
+            instances: AtomicU64::new(1),
+        }
+    }
+
+    /// What was dropped of the lines of each function, as metrics.
+    pub(super) fn dropped_lines(&self) -> impl Fn() -> Vec<Metric> + Send + Sync + 'static {
+        let printed = Arc::clone(&self.printed);
+        move || {
+            let help = "Log lines above the rate of their function, which were dropped";
+            let mut lines = Metric::new("hob_log_lines_dropped", Kind::Counter, "", help);
+            for (app, function, dropped) in printed.dropped() {
+                #[expect(clippy::cast_precision_loss, reason = "nobody drops 2^53 lines")]
+                let number = dropped.lines as f64;
+                lines.push([("app", app.as_str()), ("function", function.as_str())], number);
+            }
+            vec![lines]
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What runs in a node by itself: apps, deliveries, schedules, budgets and alerts.
+
+use super::ground::Ground;
+use crate::alerts::{self, Alerts};
+use crate::apps::{Addresses, Apps, Parts};
+use crate::calls::Told;
+use crate::delivery::{self, Delivery};
+use crate::gateway::routing::Rules;
+use crate::schedules::Schedules;
+use crate::settings::Settings;
+use crate::why::Why;
+use hob_core::fault::Result;
+use hob_core::port::{Blobs, State};
+use hob_runtime::runtime::Runtime;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// The services of one node.
+pub(super) struct Services {
+    pub(super) apps: Arc<Apps>,
+    pub(super) alerts: Arc<Alerts>,
+    pub(super) delivery: Arc<Delivery>,
+    pub(super) schedules: Arc<Schedules>,
+}
+
+impl Services {
+    /// Brings the stored apps back, then lets events, schedules, budgets and alerts go on where they were.
+    /// `ready` is called once functions may start, and before the first one does.
+    ///
+    /// # Errors
+    /// `HOB-06xx` when the store cannot be read.
+    pub(super) async fn start(
+        ground: &Ground,
+        (state, blobs): (Arc<dyn State>, Arc<dyn Blobs>),
+        told: Told,
+        settings: &Settings,
+        addresses: &Addresses,
+        ready: impl FnOnce(),
+    ) -> Result<Self> {
+        let Ground { bus, live, tasks, usage, doors, calls, dispatcher, .. } = ground;
+        let runtime = Runtime::open(ground.environment(settings))?;
+        let apps = Apps::new(Parts {
+            state,
+            blobs,
+            bus: Arc::clone(bus),
+            runtime: Arc::new(runtime),
+            spawn: Arc::clone(tasks) as _,
+            live: Arc::clone(live),
+            packages: settings.data.join("packages"),
+            addresses: addresses.clone(),
+        })?;
+        ready();
+        apps.restore().await?;
+        let alerts = Alerts::open(alerts::Parts::new(settings, bus, live, usage, Arc::clone(doors))?).await?;
+        let parts = delivery::Parts {
+            bus: Arc::clone(bus),
+            live: Arc::clone(live),
+            calls: Arc::clone(calls),
+            dispatcher: Arc::clone(dispatcher),
+            tasks: Arc::clone(tasks),
+            lost: Notify::new(),
+        };
+        let delivery = Delivery::start(parts, told).await?;
+        alerts.start(&delivery, tasks);
+        let schedules =
+            Schedules::start(Arc::clone(bus), Arc::clone(live), Arc::clone(&delivery), tasks).await?;
+        Ok(Self { apps, alerts, delivery, schedules })
+    }
+
+    /// Who says why.
+    pub(super) fn why(&self, ground: &Ground, rules: Rules) -> Why {
+        Why {
+            live: Arc::clone(&ground.live),
+            bus: Arc::clone(&ground.bus),
+            calls: Arc::clone(&ground.calls),
+            delivery: Arc::clone(&self.delivery),
+            schedules: Arc::clone(&self.schedules),
+            telemetry: Arc::clone(&ground.telemetry),
+            logs: Arc::clone(&ground.logs),
+            rules,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The sockets of a node, all bound before anything starts, so that a taken address is told at once.
+
+use crate::apps::Addresses;
+use crate::control::Guard;
+use crate::listener::Listener;
+use crate::settings::{Address, Dashboard, Settings};
+use crate::tls;
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use tokio_rustls::TlsAcceptor;
+
+/// Every socket, and how the gateway's address is written.
+pub(super) struct Sockets {
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) http: Listener,
+    /// For functions that are child processes.
+    pub(super) inner: Listener,
+    pub(super) inner_port: u16,
+    pub(super) control: Vec<Bound>,
+    pub(super) board: Option<Board>,
+    pub(super) addresses: Addresses,
+    pub(super) url: String,
+}
+
+impl Sockets {
+    /// Binds every address of the settings.
+    ///
+    /// # Errors
+    /// `HOB-0902` when an address is taken, `HOB-0705` and `HOB-0706` for one that would be open to others,
+    /// `HOB-0103` and `HOB-0108` for a certificate that cannot be used.
+    pub(super) fn bind(settings: &Settings) -> Result<Self> {
+        let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
+        let http = Listener::bind(settings.http)?;
+        let inner = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let control = settings.control.iter().map(bind_control).collect::<Result<Vec<_>>>()?;
+        let board = bind_dashboard(settings)?;
+        let addresses =
+            Addresses { secure: tls.is_some(), domain: settings.domain.clone(), port: port(&http)? };
+        let (url, inner_port) = (url(&addresses, settings.http, &http), port(&inner)?);
+        Ok(Self { tls, http, inner, inner_port, control, board, addresses, url })
+    }
+}
+
+/// A control address, bound.
+pub(super) struct Bound {
+    pub(super) listener: Listener,
+    pub(super) guard: Guard,
+    pub(super) address: Address,
+}
+
+fn bind_control(address: &Address) -> Result<Bound> {
+    match address {
+        Address::Unix(path) => {
+            let listener = Listener::bind_unix(path)?;
+            let uid = owner(path)?;
+            Ok(Bound { listener, guard: Guard::Owner { uid }, address: address.clone() })
+        }
+        Address::Tcp(at, token) if token.trim().is_empty() => {
+            let what = format!("the control API at `{at}` has no token");
+            Err(Fault::new(Code::ControlOpen, what).hint("name a file that holds one: `--token-file FILE`"))
+        }
+        Address::Tcp(at, token) => {
+            let listener = Listener::bind(*at)?;
+            let at = listener.local().unwrap_or(*at);
+            let guard = Guard::Token(token.trim().to_owned());
+            Ok(Bound { listener, guard, address: Address::Tcp(at, token.clone()) })
+        }
+    }
+}
+
+/// The dashboard's address, bound.
+pub(super) struct Board {
+    pub(super) listener: Listener,
+    pub(super) address: SocketAddr,
+    pub(super) secure: bool,
+    pub(super) url: String,
+}
+
+/// Binds the dashboard: plain on this machine alone, with the gateway's certificate beyond it.
+fn bind_dashboard(settings: &Settings) -> Result<Option<Board>> {
+    let (asked, listener) = match settings.dashboard {
+        Dashboard::Off => return Ok(None),
+        Dashboard::At(at) | Dashboard::Near(at) if !at.ip().is_loopback() && settings.tls.is_none() => {
+            let what = format!("the dashboard at `{at}` could be reached from other machines without TLS");
+            return Err(Fault::new(Code::DashboardOpen, what)
+                .hint("give `--tls-cert` and `--tls-key`, or keep `127.0.0.1` and come by `ssh -L`"));
+        }
+        Dashboard::At(at) => (at, Listener::bind(at)?),
+        Dashboard::Near(at) => (at, Listener::bind(at).or_else(|_| Listener::bind((at.ip(), 0).into()))?),
+    };
+    let address = listener.local().unwrap_or(asked);
+    let secure = !address.ip().is_loopback();
+    let url = if secure {
+        format!("https://{}:{}", settings.domain, address.port())
+    } else {
+        format!("http://{address}")
+    };
+    Ok(Some(Board { listener, address, secure, url }))
+}
+
+/// The user this process runs as: the owner of a socket that it has just made.
+fn owner(socket: &Path) -> Result<u32> {
+    std::fs::metadata(socket).map(|metadata| metadata.uid()).map_err(Fault::internal)
+}
+
+fn port(listener: &Listener) -> Result<u16> {
+    listener.local().map(|address| address.port()).ok_or_else(|| Fault::internal("a TCP socket has no port"))
+}
+
+fn url(addresses: &Addresses, asked: SocketAddr, http: &Listener) -> String {
+    let scheme = if addresses.secure { "https" } else { "http" };
+    format!("{scheme}://{}", http.local().unwrap_or(asked))
+}
