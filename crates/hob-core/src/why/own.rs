@@ -120,7 +120,9 @@ fn ended(call: &Call, failure: Option<&Failure>) -> String {
     let means = number_behind(&failure.message, "by signal ").and_then(signal);
     let means = means.or_else(|| number_behind(&failure.message, "exit code ").and_then(exit));
     let means = means.map(|means| format!(" ({means})")).unwrap_or_default();
-    format!("{}{means}{}", failure.message, detail.unwrap_or_default())
+    // The head of an answer was there, and then the function failed.
+    let broke = call.status.map(|status| format!(", in the middle of its answer with {status}"));
+    format!("{}{means}{}{}", failure.message, detail.unwrap_or_default(), broke.unwrap_or_default())
 }
 
 fn number_behind(text: &str, words: &str) -> Option<i32> {

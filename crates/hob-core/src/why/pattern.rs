@@ -222,9 +222,14 @@ pub(super) fn symptom(lines: &[String]) -> Option<(Symptom, &str)> {
         // A shell says `sh: 3: frobnicate: not found`.
         let no_command = lower.ends_with(": not found") && !lower.contains("404");
         let word = if no_command { "command not found" } else { lower.as_str() };
-        let found = SYMPTOMS.iter().find(|(words, _)| words.iter().any(|sign| word.contains(sign)));
+        let found = SYMPTOMS.iter().find(|(words, _)| words.iter().any(|sign| begins_in(word, sign)));
         found.map(|(_, symptom)| (*symptom, line.as_str()))
     })
+}
+
+/// Whether a sign stands in a text where a word begins: `enotfound` is not in `filenotfounderror`.
+fn begins_in(text: &str, sign: &str) -> bool {
+    text.match_indices(sign).any(|(at, _)| !text[..at].ends_with(|before: char| before.is_alphanumeric()))
 }
 
 /// The printed line that tells most: the last one that reads like an error, else the last one.
@@ -410,6 +415,7 @@ mod tests {
             ("MemoryError", "memory"),
             ("cp: write error: No space left on device", "disk"),
             ("open /etc/app.toml: no such file or directory", "file"),
+            ("FileNotFoundError: [Errno 2] No such file or directory: 'mail.txt'", "file"),
             ("sh: 3: frobnicate: not found", "command"),
             ("urllib.error.HTTPError: HTTP Error 401: Unauthorized", "credentials"),
             ("json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)", "JSON"),

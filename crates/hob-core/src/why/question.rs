@@ -163,6 +163,11 @@ pub fn unknown(id: &str, when: Option<u64>, kept_since_ms: u64, near: Option<&st
             Cause::new(Verdict::Unknown, format!("there is nothing called `{id}`, only `{near}`"))
                 .fix(format!("did you mean `{near}`? hob why {near}"))
         }
+        (None, None) if id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => Cause::new(
+            Verdict::Unknown,
+            format!("nothing is kept of `{id}`: no request, call or trace of this node is called so"),
+        )
+        .fix(format!("ask the node that answered; facts are kept for {kept}; the newest traces: hob trace")),
         (None, None) => Cause::new(Verdict::Unknown, format!("there is nothing called `{id}`"))
             .fix("give an id from `hob-invocation-id`, an event as `topic/17`, a subscription or schedule as `app/name`, or an error code"),
     };

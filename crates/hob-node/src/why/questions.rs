@@ -76,9 +76,13 @@ impl Why {
                 let table = self.live.load();
                 let apps =
                     table.apps().values().filter(|one| app.as_ref().is_none_or(|app| one.name == *app));
-                let names = apps.flat_map(|app| app.current.functions.keys().map(ToString::to_string));
+                let names = apps.flat_map(|one| {
+                    let app = app.as_ref().map(|app| format!("{app}/")).unwrap_or_default();
+                    one.current.functions.keys().map(move |name| format!("{app}{name}"))
+                });
                 let all: Vec<String> = names.collect();
-                let near = nearest(name, all.iter().map(String::as_str));
+                let asked_as = app.as_ref().map_or_else(|| name.to_owned(), |app| format!("{app}/{name}"));
+                let near = nearest(&asked_as, all.iter().map(String::as_str));
                 Ok(question::no_such("function", Code::FunctionNotFound, asked, near))
             }
         }

@@ -143,6 +143,12 @@ fn a_functions_own_failure_is_read_from_what_it_did_and_said() {
         ("line", exit(), "ValueError: bad", (Bad, &["exit code 1", "ValueError: bad"], &["hob logs shop/f"])),
         ("answer", said(500, "no paper"), "", (Bad, &["answered 500", "no paper"], &["`f`"])),
         ("variable in the answer", said(500, "KeyError: 'API_KEY'"), "", (Bad, &["`API_KEY`"], &["env"])),
+        (
+            "in the middle",
+            Call { status: Some(200), ..exit() },
+            "",
+            (Bad, &["exit code 1", "in the middle of its answer with 200"], &["`f`"]),
+        ),
         ("markup", said(500, "<!DOCTYPE html><html>"), "", (Bad, &["`f` answered 500"], &["`f`"])),
         (
             "refusal",

@@ -85,6 +85,12 @@ fn what_nobody_knows_is_said_with_the_nearest() {
         &unknown("nighly", None, 0, Some("nightly")),
         (Unknown, &["`nighly`, only `nightly`"], &["hob why nightly"]),
     );
+    let other = "4bf92f3577b34da6a3ce929d0e0e4736";
+    check_story(
+        "a trace",
+        &unknown(other, None, 0, None),
+        (Unknown, &["no request, call or trace"], &["14 days"]),
+    );
     check_story("nothing", &unknown("x", None, 0, None), (Unknown, &["nothing called `x`"], &["topic/17"]));
     let near = no_such("function", Code::FunctionNotFound, "mian", Some("main"));
     check_story("function", &near, (Unknown, &["no function `mian`"], &["hob why --function main"]));
