@@ -523,8 +523,15 @@ fn nowhere(topic: &TopicName, sequence: u64, evidence: &EventEvidence<'_>) -> Ca
     let at = place(topic, sequence);
     let unknown = |reason| Cause::new(Verdict::Unknown, reason).owner(Owner::Caller);
     match evidence.range {
-        None => unknown(format!("there is no event {at}: nothing was ever published to topic `{topic}`"))
-            .fix(format!("`hob topic ls` lists the topics; publish one: hob send {topic} --type TYPE")),
+        None => {
+            let cause =
+                unknown(format!("there is no event {at}: nothing was ever published to topic `{topic}`"));
+            match nearest(topic.as_str(), evidence.subscribed.iter().map(TopicName::as_str)) {
+                Some(near) => cause.fix(format!("did you mean `{near}`? hob why {near}/{sequence}")),
+                None => cause
+                    .fix(format!("`hob topic ls` lists the topics; publish one: hob send {topic} --type TYPE")),
+            }
+        }
         Some((_, next)) if sequence >= next => {
             unknown(format!("there is no event {at} yet: the newest one of `{topic}` is {}", next.saturating_sub(1)))
                 .fix(format!("`hob topic show {topic}` says which events it has; `hob topic tail {topic}` shows them"))

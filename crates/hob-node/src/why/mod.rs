@@ -191,7 +191,12 @@ impl Why {
         {
             return self.of_topic(&topic, None).await;
         }
-        let name = app.or_else(|| AppName::new(id).ok());
+        // Of a name in an app that is there, what is nearly so called tells more than how the app is.
+        let live = |app: &AppName| self.live.load().app(app.as_str()).is_some();
+        let name = match id.contains('/') {
+            true => app.filter(|app| !live(app)),
+            false => app.or_else(|| AppName::new(id).ok()),
+        };
         if let Some(story) = match &name {
             Some(name) => self.of_app(name).await?,
             None => None,
