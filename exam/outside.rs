@@ -7,7 +7,7 @@ const APP: &str = r#"
 run = ["sh", "asks.sh"]
 contract = "stdio"
 route = "/asks/*"
-timeout = "700ms"
+timeout = "2s"
 egress = ["127.0.0.2:PORT", "127.0.0.2:9", "no-such-host.invalid:80"]
 
 [functions.walled]
@@ -94,7 +94,7 @@ class World(BaseHTTPRequestHandler):
         if self.path == "/silent":
             time.sleep(60)
         if self.path == "/late":
-            time.sleep(0.8)
+            time.sleep(1.2)
         self.send_response({"/busy": 503, "/throttled": 429}.get(self.path, 200))
         self.end_headers()
     def log_message(self, *arguments):

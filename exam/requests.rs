@@ -27,7 +27,7 @@ route = "/price/*"
 run = ["sh", "-c", "echo counting the stars >&2; sleep 20"]
 contract = "stdio"
 route = "/slow"
-timeout = "300ms"
+timeout = "1s"
 
 [functions.small]
 run = ["wc", "-c"]
@@ -218,7 +218,7 @@ static FAULTS: &[Fault] = &[
     Fault {
         name: "a function is too slow by itself",
         inject: |stage| both(stage, "GET /slow", 504),
-        cause: &["`slow`", "300ms", "counting the stars"],
+        cause: &["`slow`", "1s", "counting the stars"],
         fix: &["`timeout`"],
     },
     Fault {

@@ -104,7 +104,7 @@ pub(crate) static DOWN: Group = Group { name: "a node that is down", prepare: do
 
 fn down(stage: &mut Stage) {
     let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let due = now() + Duration::from_secs(3);
+    let due = now() + Duration::from_secs(6);
     let written = stage.run("sh", &format!("date -u -d @{} +%Y-%m-%dT%H:%M:%S", due.as_secs()));
     let app = format!(
         r#"

@@ -11,10 +11,10 @@ route = "/one"
 scale = { max = 1 }
 
 [functions.hurried]
-run = ["sh", "-c", "sleep 0.7"]
+run = ["sh", "-c", "sleep 1"]
 contract = "stdio"
 route = "/hurried"
-timeout = "900ms"
+timeout = "3s"
 scale = { max = 1 }
 
 [functions.cold]
@@ -156,7 +156,7 @@ static FAULTS: &[Fault] = &[
     Fault {
         name: "a deadline passes in the queue",
         inject: |stage| {
-            let answers = together(stage, "GET /hurried", 3);
+            let answers = together(stage, "GET /hurried", 6);
             let late = answers.iter().find(|answer| answer.status == 504).unwrap();
             vec![ask(&[&late.id]), ask(&["--function", "hurried"])]
         },

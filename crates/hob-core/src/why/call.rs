@@ -164,6 +164,10 @@ pub fn trace(trace: TraceId, facts: &[Fact], evidence: &CallEvidence<'_>) -> Opt
         Some((fact, call)) => story(fact, call, &CallEvidence { facts, ..*evidence }),
         None => Cause::new(Verdict::Good, "no function was called in this trace").story(""),
     };
+    let failed = facts.iter().filter(|fact| matches!(&fact.what, What::Call(call) if call.failed())).count();
+    if failed > 1 {
+        told.reason = format!("{}; {failed} calls of the trace failed", told.reason);
+    }
     told.subject = format!("trace {trace}");
     told.path = tree(facts);
     Some(told)

@@ -69,6 +69,7 @@ fn the_call_of_a_trace_that_tells_most_is_told() {
     assert_eq!(telling(&facts[..1]).map(|(_, call)| call.id), Some(good.id));
     let told = trace(TraceId(1), &facts, &CallEvidence::default()).unwrap();
     assert!(told.subject.starts_with("trace ") && told.path.len() == 2, "{told:?}");
+    assert!(told.reason.ends_with("2 calls of the trace failed"), "{}", told.reason);
     assert_eq!(trace(TraceId(1), &[], &CallEvidence::default()), None);
 }
 
