@@ -38,7 +38,7 @@ call = "hear"
 "#;
 
 const BEGIN: &str = "touch FOLDERbegun
-until [ -e FOLDERgo ]; do sleep 0.05; done
+until [ -e FOLDERgo ] || ! [ -e FOLDERbegun ]; do sleep 0.05; done
 curl -fsS -H 'ce-specversion: 1.0' -H \"ce-id: TOPIC-1\" -H 'ce-source: /begin' -H 'ce-type: begun' -X POST http://bus.internal/TOPIC
 ";
 

@@ -11,13 +11,13 @@ timeout = "10m"
 scale = { max = 1 }
 "#;
 
-const BUSY: &str = "touch FOLDERruns; until [ -e FOLDERgo ]; do sleep 0.1; done\n";
+const BUSY: &str = "touch RUNS; until GO; do sleep 0.1; done\n";
 
 pub(crate) static GROUP: Group = Group { name: "a long queue", prepare, faults: FAULTS };
 
 fn prepare(stage: &mut Stage) {
-    let folder = stage.path("").display().to_string();
-    stage.deploy("late", APP, &[("busy.sh", &BUSY.replace("FOLDER", &folder))]);
+    let runs = stage.path("runs").display().to_string();
+    stage.deploy("late", APP, &[("busy.sh", &BUSY.replace("RUNS", &runs).replace("GO", &stage.may_go()))]);
 }
 
 static FAULTS: &[Fault] = &[Fault {
@@ -27,7 +27,7 @@ static FAULTS: &[Fault] = &[Fault {
             let first = scope.spawn(|| stage.request("GET /busy", "late.localhost", &[], ""));
             appears(&stage.path("runs"));
             let second = stage.request("GET /busy", "late.localhost", &[], "");
-            std::fs::write(stage.path("go"), "").unwrap();
+            std::fs::write(stage.go(), "").unwrap();
             assert_eq!((first.join().unwrap().status, second.status), (200, 503));
             vec![ask(&[&second.id]), ask(&["--function", "late/busy"])]
         })

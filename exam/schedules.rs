@@ -10,7 +10,7 @@ contract = "stdio"
 private = true
 
 [functions.long]
-run = ["sh", "-c", "sleep 600"]
+run = ["sh", "-c", "until GO; do sleep 0.1; done"]
 contract = "stdio"
 private = true
 timeout = "1h"
@@ -42,8 +42,11 @@ call = "fails"
 retry = { attempts = 1 }
 "#;
 
-pub(crate) static GROUP: Group =
-    Group { name: "schedules", prepare: |stage| stage.deploy("clock", APP, &[]), faults: FAULTS };
+pub(crate) static GROUP: Group = Group { name: "schedules", prepare, faults: FAULTS };
+
+fn prepare(stage: &mut Stage) {
+    stage.deploy("clock", &APP.replace("GO", &stage.may_go()), &[]);
+}
 
 static FAULTS: &[Fault] = &[
     Fault {

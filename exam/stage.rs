@@ -108,6 +108,16 @@ impl Stage {
         self.home.path().join(name)
     }
 
+    /// The file for which functions wait that are to run for long: it is there when the stage is left.
+    pub(crate) fn go(&self) -> String {
+        self.path("go").display().to_string()
+    }
+
+    /// Whether they may go on, for a shell: also when the stage is gone, so that none outlives it.
+    pub(crate) fn may_go(&self) -> String {
+        format!("[ -e {} ] || ! [ -d {} ]", self.go(), self.path("").display())
+    }
+
     /// The program with a home of its own and nothing of the tester's environment but `PATH`.
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hob"));
@@ -202,10 +212,11 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        drop(std::fs::write(self.go(), ""));
         if let Some(mut node) = self.node.take() {
             // Gracefully, so that it takes its functions along; then for certain.
             let asked = Command::new("kill").args(["-INT", &node.id().to_string()]).status();
-            let end = Instant::now() + Duration::from_secs(5);
+            let end = Instant::now() + Duration::from_secs(30);
             while asked.is_ok() && Instant::now() < end && matches!(node.try_wait(), Ok(None)) {
                 std::thread::sleep(Duration::from_millis(10));
             }

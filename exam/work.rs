@@ -74,7 +74,7 @@ ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), Cold).serve_forever(
 
 const LATER: &str = "case $PATH_INFO in
 */fail) echo 'ValueError: no cat in the picture' >&2; exit 1 ;;
-*/wait) until [ -e FOLDER/go ]; do sleep 0.05; done ;;
+*/wait) until GO; do sleep 0.05; done ;;
 esac
 echo done
 ";
@@ -95,7 +95,8 @@ pub(crate) static GROUP: Group = Group { name: "work", prepare, faults: FAULTS }
 fn prepare(stage: &mut Stage) {
     let secure = stage.run("python3", SECURE);
     let folder = stage.path("").display().to_string();
-    let put = |text: &str| text.replace("FOLDER/", &folder).replace("SECURE", &secure);
+    let go = stage.may_go();
+    let put = |text: &str| text.replace("FOLDER/", &folder).replace("SECURE", &secure).replace("GO", &go);
     std::fs::write(stage.path("licence"), "valid").unwrap();
     std::fs::write(stage.path("port"), &secure).unwrap();
     let files = [("cold.py", COLD), ("later.sh", &put(LATER)), ("fragile.py", &put(FRAGILE))];

@@ -7,8 +7,10 @@ use super::tree::{change, step, tree};
 use super::{Cause, cause};
 use crate::code::Owner;
 use crate::fact::{Call, CallCause, Change, Changed, Fact, Refused, What};
+use crate::limit::FACTS_SLOW_CALL;
 use crate::name::{FunctionName, RevisionNumber};
 use crate::trace::TraceId;
+use crate::unit::micros;
 use crate::wire::{Step, Story, Verdict};
 
 /// What is known of a call.
@@ -29,8 +31,17 @@ pub struct CallEvidence<'a> {
 /// The story of a call that is among the facts.
 pub fn story(fact: &Fact, call: &Call, evidence: &CallEvidence<'_>) -> Story {
     let mut cause = of_call(call, &evidence.around);
-    if cause.verdict == Verdict::Good && cause.fix.is_none() {
-        cause = with_what_surprises(cause, fact, call, evidence);
+    if cause.verdict == Verdict::Good {
+        cause = if call.times.total_us < micros(FACTS_SLOW_CALL) {
+            with_what_surprises(cause, fact, call, evidence)
+        } else {
+            // That it was slow comes first then.
+            let also = surprise(evidence.changes, call.revision, fact.time_ms);
+            match also {
+                Some(also) => cause.and(&format!("; {}", also.reason)),
+                None => cause,
+            }
+        };
     }
     if let Some(late) = of_delay(call, fact.time_ms) {
         cause = cause.and(&format!("; {late}"));

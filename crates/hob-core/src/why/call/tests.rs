@@ -1,7 +1,7 @@
 //! The stories of calls: what surprises although it went well, and which call of a trace tells most.
 
 use super::{CallEvidence, refused, story, telling, trace};
-use crate::fact::{Call, CallCause, Change, Changed, Fact, Refused, What};
+use crate::fact::{Call, CallCause, Change, Changed, Fact, Refused, Times, What};
 use crate::id::InvocationId;
 use crate::name::RevisionNumber;
 use crate::trace::TraceId;
@@ -52,6 +52,13 @@ fn a_call_that_went_well_says_what_may_surprise() {
     let told = story(&of(&event), &event, &newer);
     check_story("an event's", &told, (Good, &["stays with the revision", "waited 1.00 s in the topic"], &[]));
     assert!(told.next.contains(&"hob why orders/7".to_owned()), "{:?}", told.next);
+    let slow = |total_us| Times { start_us: total_us - 1, answer_us: total_us, total_us, ..Times::default() };
+    let quick = Call { times: slow(200_000), ..one.clone() };
+    let told = story(&of(&quick), &quick, &rolled);
+    check_story("a little slow", &told, (Good, &["rolled back", "cold start"], &["hob rollback"]));
+    let long = Call { times: slow(900_000), ..one };
+    let told = story(&of(&long), &long, &rolled);
+    check_story("slow", &told, (Good, &["slow because of a cold start", "rolled back"], &["`scale.min"]));
     let bad = failed("HOB-0508", "exit");
     let told = story(&of(&bad), &bad, &rolled);
     check_story("a failure comes first", &told, (Bad, &["exit"], &[]));
@@ -60,8 +67,7 @@ fn a_call_that_went_well_says_what_may_surprise() {
 
 #[test]
 fn the_call_of_a_trace_that_tells_most_is_told() {
-    let parent =
-        Call { times: crate::fact::Times { total_us: 9, ..call(None).times }, ..failed("HOB-0508", "exit") };
+    let parent = Call { times: Times { total_us: 9, ..call(None).times }, ..failed("HOB-0508", "exit") };
     let below = child("b", failed("HOB-0501", "late"));
     let good = Call { id: InvocationId(9), ..call(Some(200)) };
     let facts = [of(&good), fact(1001, of(&below).what), of(&parent)];
