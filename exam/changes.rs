@@ -27,7 +27,7 @@ route = "/begin"
 timeout = "60s"
 
 [functions.hear]
-run = ["sh", "-c", "cat >/dev/null; echo heard by NUMBER >&2"]
+run = ["sh", "-c", "cat >/dev/null; echo heard by %NUMBER% >&2"]
 contract = "stdio"
 private = true
 
@@ -37,9 +37,9 @@ topic = "begun"
 call = "hear"
 "#;
 
-const BEGIN: &str = "touch FOLDERbegun
-until [ -e FOLDERgo ] || ! [ -e FOLDERbegun ]; do sleep 0.05; done
-curl -fsS -H 'ce-specversion: 1.0' -H \"ce-id: TOPIC-1\" -H 'ce-source: /begin' -H 'ce-type: begun' -X POST http://bus.internal/TOPIC
+const BEGIN: &str = "touch %FOLDER%begun
+until [ -e %FOLDER%go ] || ! [ -e %FOLDER%begun ]; do sleep 0.05; done
+curl -fsS -H 'ce-specversion: 1.0' -H \"ce-id: %TOPIC%-1\" -H 'ce-source: /begin' -H 'ce-type: begun' -X POST http://bus.internal/%TOPIC%
 ";
 
 pub(crate) static GROUP: Group = Group { name: "changes", prepare: |_| (), faults: FAULTS };
@@ -47,12 +47,12 @@ pub(crate) static GROUP: Group = Group { name: "changes", prepare: |_| (), fault
 /// Deploys a chain whose first revision publishes after the second was deployed.
 fn chain(stage: &Stage, (name, topic): (&str, &str), first: &str, second: &str) {
     let folder = stage.path(&format!("{name}-")).display().to_string();
-    let begin = BEGIN.replace("FOLDER", &folder).replace("TOPIC", topic);
-    stage.deploy(name, &first.replace("NUMBER", "1").replace("begun", topic), &[("begin.sh", &begin)]);
+    let begin = BEGIN.replace("%FOLDER%", &folder).replace("%TOPIC%", topic);
+    stage.deploy(name, &first.replace("%NUMBER%", "1").replace("begun", topic), &[("begin.sh", &begin)]);
     std::thread::scope(|scope| {
         let request = scope.spawn(|| stage.seen(name, "POST /begin", 200));
         appears(&stage.path(&format!("{name}-begun")));
-        stage.deploy(name, &second.replace("NUMBER", "2").replace("begun", topic), &[("begin.sh", &begin)]);
+        stage.deploy(name, &second.replace("%NUMBER%", "2").replace("begun", topic), &[("begin.sh", &begin)]);
         std::fs::write(stage.path(&format!("{name}-go")), "").unwrap();
         request.join().unwrap();
     });

@@ -11,13 +11,13 @@ timeout = "10m"
 scale = { max = 1 }
 "#;
 
-const BUSY: &str = "touch RUNS; until GO; do sleep 0.1; done\n";
+const BUSY: &str = "touch %RUNS%; until %GO%; do sleep 0.1; done\n";
 
 pub(crate) static GROUP: Group = Group { name: "a long queue", prepare, faults: FAULTS };
 
 fn prepare(stage: &mut Stage) {
     let runs = stage.path("runs").display().to_string();
-    stage.deploy("late", APP, &[("busy.sh", &BUSY.replace("RUNS", &runs).replace("GO", &stage.may_go()))]);
+    stage.deploy("late", APP, &[("busy.sh", &BUSY.replace("%RUNS%", &runs).replace("%GO%", &stage.may_go()))]);
 }
 
 static FAULTS: &[Fault] = &[Fault {

@@ -8,7 +8,7 @@ run = ["sh", "asks.sh"]
 contract = "stdio"
 route = "/asks/*"
 timeout = "2s"
-egress = ["127.0.0.2:PORT", "127.0.0.2:9", "no-such-host.invalid:80"]
+egress = ["127.0.0.2:%PORT%", "127.0.0.2:9", "no-such-host.invalid:80"]
 
 [functions.walled]
 run = ["curl", "-fsS", "http://example.com/"]
@@ -17,12 +17,12 @@ route = "/walled"
 egress = []
 
 [functions.inward]
-run = ["curl", "-fsS", "http://127.0.0.2:PORT/"]
+run = ["curl", "-fsS", "http://127.0.0.2:%PORT%/"]
 contract = "stdio"
 route = "/inward"
 
 [functions.secure]
-run = ["python3", "-c", "import os, urllib.request; urllib.request.urlopen('https://127.0.0.2:SECURE/')"]
+run = ["python3", "-c", "import os, urllib.request; urllib.request.urlopen('https://127.0.0.2:%SECURE%/')"]
 contract = "stdio"
 route = "/secure"
 
@@ -64,18 +64,18 @@ contract = "stdio"
 route = "/publishes"
 
 [functions.lags]
-run = ["curl", "-fsS", "http://127.0.0.2:PORT/late"]
+run = ["curl", "-fsS", "http://127.0.0.2:%PORT%/late"]
 contract = "stdio"
 route = "/lags"
-egress = ["127.0.0.2:PORT"]
+egress = ["127.0.0.2:%PORT%"]
 "#;
 
 /// Asks what its own path says; ends with a failure when that fails.
 const ASKS: &str = "case $PATH_INFO in
 */gone) exec curl -fsS http://127.0.0.2:9/ ;;
 */unnamed) exec curl -fsS http://no-such-host.invalid/ ;;
-*/caught) curl -fsS http://127.0.0.2:PORT/busy || printf 'Status: 500\\r\\n\\r\\nsorry' ;;
-*) exec curl -fsS \"http://127.0.0.2:PORT/${PATH_INFO#/asks/}\" ;;
+*/caught) curl -fsS http://127.0.0.2:%PORT%/busy || printf 'Status: 500\\r\\n\\r\\nsorry' ;;
+*) exec curl -fsS \"http://127.0.0.2:%PORT%/${PATH_INFO#/asks/}\" ;;
 esac
 ";
 
@@ -129,7 +129,7 @@ pub(crate) static GROUP: Group = Group { name: "outside", prepare, faults: FAULT
 
 fn prepare(stage: &mut Stage) {
     let (port, secure) = (stage.run("python3", WORLD), stage.run("python3", SECURE));
-    let put = |text: &str| text.replace("PORT", &port).replace("SECURE", &secure);
+    let put = |text: &str| text.replace("%PORT%", &port).replace("%SECURE%", &secure);
     stage.deploy("world", &put(APP), &[("asks.sh", &put(ASKS)), ("publishes.sh", PUBLISHES)]);
 }
 

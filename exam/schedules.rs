@@ -10,7 +10,7 @@ contract = "stdio"
 private = true
 
 [functions.long]
-run = ["sh", "-c", "until GO; do sleep 0.1; done"]
+run = ["sh", "-c", "until %GO%; do sleep 0.1; done"]
 contract = "stdio"
 private = true
 timeout = "1h"
@@ -45,7 +45,7 @@ retry = { attempts = 1 }
 pub(crate) static GROUP: Group = Group { name: "schedules", prepare, faults: FAULTS };
 
 fn prepare(stage: &mut Stage) {
-    stage.deploy("clock", &APP.replace("GO", &stage.may_go()), &[]);
+    stage.deploy("clock", &APP.replace("%GO%", &stage.may_go()), &[]);
 }
 
 static FAULTS: &[Fault] = &[

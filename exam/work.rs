@@ -43,7 +43,7 @@ backoff = "10ms..20ms"
 run = ["true"]
 contract = "stdio"
 route = "/reports"
-egress = ["127.0.0.2:SECURE"]
+egress = ["127.0.0.2:%SECURE%"]
 
 [functions.thrifty]
 run = ["true"]
@@ -74,7 +74,7 @@ ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), Cold).serve_forever(
 
 const LATER: &str = "case $PATH_INFO in
 */fail) echo 'ValueError: no cat in the picture' >&2; exit 1 ;;
-*/wait) until GO; do sleep 0.05; done ;;
+*/wait) until %GO%; do sleep 0.05; done ;;
 esac
 echo done
 ";
@@ -82,7 +82,7 @@ echo done
 /// Starts as long as its licence is there, and ends with each call.
 const FRAGILE: &str = "import os, sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
-if not os.path.exists('FOLDER/licence'):
+if not os.path.exists('%FOLDER%/licence'):
     sys.exit('LicenceError: the licence is not valid any more')
 class Fragile(BaseHTTPRequestHandler):
     def do_GET(self):
@@ -96,7 +96,7 @@ fn prepare(stage: &mut Stage) {
     let secure = stage.run("python3", SECURE);
     let folder = stage.path("").display().to_string();
     let go = stage.may_go();
-    let put = |text: &str| text.replace("FOLDER/", &folder).replace("SECURE", &secure).replace("GO", &go);
+    let put = |text: &str| text.replace("%FOLDER%/", &folder).replace("%SECURE%", &secure).replace("%GO%", &go);
     std::fs::write(stage.path("licence"), "valid").unwrap();
     std::fs::write(stage.path("port"), &secure).unwrap();
     let files = [("cold.py", COLD), ("later.sh", &put(LATER)), ("fragile.py", &put(FRAGILE))];
