@@ -64,20 +64,24 @@ impl Held<'_> {
 /// Removes every artifact and package that no revision needs, if there may be any and nobody is
 /// making new ones. A failure is logged; the next sweep tries again.
 pub(super) async fn sweep(apps: &Apps) {
-    if !apps.shelf.dusty.load(Ordering::Acquire) {
-        return;
-    }
-    let Ok(_alone) = apps.shelf.lock.try_write() else { return };
-    apps.shelf.dusty.store(false, Ordering::Release);
-    match remove_unneeded(apps).await {
-        Ok((0, 0)) => {}
-        Ok((artifacts, packages)) => tracing::info!(artifacts, packages, "removed what no revision needs"),
-        Err(fault) => {
-            apps.shelf.soil();
-            tracing::warn!(%fault, "what no revision needs could not be removed");
+    // Who finds somebody else at it leaves; so whoever has swept looks once more.
+    while apps.shelf.dusty.load(Ordering::Acquire) {
+        let Ok(alone) = apps.shelf.lock.try_write() else { return };
+        apps.shelf.dusty.store(false, Ordering::Release);
+        let swept = remove_unneeded(apps).await;
+        drop(alone);
+        (apps.observe)(Step::Swept);
+        match swept {
+            Ok((0, 0)) => {}
+            Ok((artifacts, packages)) => {
+                tracing::info!(artifacts, packages, "removed what no revision needs");
+            }
+            Err(fault) => {
+                apps.shelf.soil();
+                return tracing::warn!(%fault, "what no revision needs could not be removed");
+            }
         }
     }
-    (apps.observe)(Step::Swept);
 }
 
 /// What is stored counts, not what is shown: they differ after a commit whose outcome is unknown.
