@@ -17,7 +17,11 @@ pub(crate) static GROUP: Group = Group { name: "a long queue", prepare, faults: 
 
 fn prepare(stage: &mut Stage) {
     let runs = stage.path("runs").display().to_string();
-    stage.deploy("late", APP, &[("busy.sh", &BUSY.replace("%RUNS%", &runs).replace("%GO%", &stage.may_go()))]);
+    stage.deploy(
+        "late",
+        APP,
+        &[("busy.sh", &BUSY.replace("%RUNS%", &runs).replace("%GO%", &stage.may_go()))],
+    );
 }
 
 static FAULTS: &[Fault] = &[Fault {

@@ -96,7 +96,8 @@ fn prepare(stage: &mut Stage) {
     let secure = stage.run("python3", SECURE);
     let folder = stage.path("").display().to_string();
     let go = stage.may_go();
-    let put = |text: &str| text.replace("%FOLDER%/", &folder).replace("%SECURE%", &secure).replace("%GO%", &go);
+    let put =
+        |text: &str| text.replace("%FOLDER%/", &folder).replace("%SECURE%", &secure).replace("%GO%", &go);
     std::fs::write(stage.path("licence"), "valid").unwrap();
     std::fs::write(stage.path("port"), &secure).unwrap();
     let files = [("cold.py", COLD), ("later.sh", &put(LATER)), ("fragile.py", &put(FRAGILE))];
