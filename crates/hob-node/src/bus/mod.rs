@@ -119,7 +119,10 @@ impl Bus {
         durability: Durability,
         by: Option<InvocationId>,
     ) -> Result<Vec<Published>> {
-        let events: Vec<Stored> = events.into_iter().map(|stored| traced(stored, by)).collect();
+        let events = match by {
+            Some(by) => events.into_iter().map(|stored| traced(stored, by)).collect(),
+            None => events,
+        };
         let teller = Teller::new(&self.telemetry, &self.told, topic, &events, by);
         let published = self.check_and_append(topic, events, durability).await;
         teller.tell(topic, &published);
@@ -328,10 +331,9 @@ impl Bus {
 
 /// The event in a trace: its own, or that of the request that brings it. One that nobody gives a trace gets one by
 /// its place ([`tell::trace`]), which costs no byte.
-fn traced(stored: Stored, by: Option<InvocationId>) -> Stored {
-    let has_one = stored.trace.is_some() || stored.event.text("traceparent").is_some();
-    match by.filter(|_| !has_one) {
-        Some(by) => Stored { trace: Some(identity::trace(by, None)), ..stored },
-        None => stored,
+fn traced(stored: Stored, by: InvocationId) -> Stored {
+    if stored.trace.is_some() || stored.event.text("traceparent").is_some() {
+        return stored;
     }
+    Stored { trace: Some(identity::trace(by, None)), ..stored }
 }

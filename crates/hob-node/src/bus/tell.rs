@@ -33,7 +33,8 @@ impl<'a> Teller<'a> {
         let now_ms = now_ms();
         // Runs of schedules and results of calls have facts of their own.
         let own = topic.is_own() && !topic.as_str().starts_with("hob.calls.");
-        let told = events.iter().take_while(|_| !own && budget.spend(now_ms));
+        let tells = !own && telemetry.is_on();
+        let told = events.iter().take_while(|_| tells && budget.spend(now_ms));
         let drafts = told.map(|stored| (own_trace(stored), draft(topic, stored, by))).collect();
         Self { telemetry, drafts, events: events.len() }
     }
