@@ -3,6 +3,7 @@
 //! **How.** [`TraceContext`] is a value. New span ids come from outside, since this crate has no
 //! randomness. `tracestate` is passed on as it came, by whoever passes the headers on.
 
+use crate::id::InvocationId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -63,6 +64,14 @@ hex_id!(
     u64,
     16
 );
+
+/// The span of a call: the low half of its id, which is random.
+impl From<InvocationId> for SpanId {
+    #[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
+    fn from(id: InvocationId) -> Self {
+        Self((id.0 as u64).max(1))
+    }
+}
 
 /// Trace id, span id and flags of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

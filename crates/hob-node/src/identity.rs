@@ -4,7 +4,7 @@
 //! comes without a trace begins one that has the call's own id. One draw of randomness makes all three.
 
 use hob_core::id::InvocationId;
-use hob_core::trace::TraceContext;
+use hob_core::trace::{SpanId, TraceContext};
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -18,8 +18,7 @@ pub(crate) fn invocation() -> InvocationId {
 
 /// The trace of the call `id`, which continues its caller's, if that is known.
 pub(crate) fn trace(id: InvocationId, caller: Option<TraceContext>) -> TraceContext {
-    #[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
-    let span_id = (id.0 as u64).max(1);
+    let SpanId(span_id) = id.into();
     caller.unwrap_or(TraceContext { trace_id: id.0, span_id, flags: 1 }).child(span_id)
 }
 

@@ -60,9 +60,8 @@ pub struct Call {
 
 impl Call {
     /// Its own span.
-    #[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
     pub fn span(&self) -> SpanId {
-        SpanId((self.id.0 as u64).max(1))
+        self.id.into()
     }
 
     /// Whether it failed, whoever is to blame.

@@ -376,7 +376,6 @@ fn of_outside(own: &Span, outside: &Outside, number: u32) -> Span {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
 fn of_refused(fact: &Fact, refused: &Refused) -> Span {
     let trace = fact.trace.unwrap_or_else(|| TraceId(refused.id.0.max(1)));
     let failure = &refused.failure;
@@ -393,11 +392,10 @@ fn of_refused(fact: &Fact, refused: &Refused) -> Span {
         kind: Kind::Server,
         attributes,
         failed: Some(failure.message.clone()),
-        ..empty(trace, SpanId((refused.id.0 as u64).max(1)), fact.time_ms.saturating_mul(NANOS_PER_MS), 0)
+        ..empty(trace, refused.id.into(), fact.time_ms.saturating_mul(NANOS_PER_MS), 0)
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
 fn published(fact: &Fact, event: &Publication) -> Option<Span> {
     let trace = fact.trace?;
     let mut attributes: Attributes = vec![
@@ -419,7 +417,7 @@ fn published(fact: &Fact, event: &Publication) -> Option<Span> {
     attributes.extend(failure.map(|failure| ("error.type".into(), failure.code.as_str().into())));
     let id = derived(&format!("{trace}/{}/{}/{}/{}", event.topic, event.sequence, event.source, event.id));
     Some(Span {
-        parent: event.by.map(|by| SpanId((by.0 as u64).max(1))),
+        parent: event.by.map(SpanId::from),
         name: format!("publish {}", event.topic),
         kind: Kind::Producer,
         attributes,
