@@ -24,7 +24,9 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::RwLock;
 
 /// Changes with every start of the machine (Linux, `random(4)`).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -35,6 +37,8 @@ const COPY_BYTES: usize = 256 << 10;
 pub(crate) struct Packages {
     root: PathBuf,
     next: AtomicU64,
+    /// Whoever makes a package holds it to the end, even when the deploy that wanted it is gone.
+    making: Arc<RwLock<()>>,
 }
 
 impl Packages {
@@ -43,7 +47,7 @@ impl Packages {
     /// # Errors
     /// `HOB-0601` when the folder cannot be used.
     pub(crate) fn open(root: PathBuf) -> Result<Self> {
-        let packages = Self { root, next: AtomicU64::new(0) };
+        let packages = Self { root, next: AtomicU64::new(0), making: Arc::default() };
         let incoming = packages.root.join("incoming");
         remove(&incoming)
             .and_then(|()| DirBuilder::new().recursive(true).mode(0o700).create(&incoming))
@@ -73,7 +77,9 @@ impl Packages {
             files.push(Copy { path: path.clone(), file: *file, source });
         }
         let new = self.unused();
+        let making = Arc::clone(&self.making).read_owned().await;
         blocking(move || {
+            let _making = making;
             let made = make(&new, &files).and_then(|()| publish(&new, &target));
             // Nothing is there after a success; after a failure, the next start tries again.
             let _ = remove(&new);
@@ -82,12 +88,14 @@ impl Packages {
         .await
     }
 
-    /// Removes every package that none of these functions needs; returns how many went.
+    /// Removes every package that none of these functions needs; returns how many went. Waits for
+    /// those that are being made, also for deploys that failed meanwhile.
     ///
     /// # Errors
     /// `HOB-0601` when one cannot be removed.
     pub(crate) async fn retain(&self, needed: impl Iterator<Item = &FunctionSpec>) -> Result<u64> {
         let keep: HashSet<PathBuf> = needed.map(|spec| self.folder(spec)).collect();
+        let _alone = self.making.write().await;
         let mut gone = 0;
         for folder in self.all()?.into_iter().filter(|folder| !keep.contains(folder)) {
             let away = self.unused();

@@ -144,3 +144,21 @@ async fn two_deploys_may_make_the_same_package_at_once() {
     assert!(all.iter().all(Result::is_ok), "{all:?}");
     assert_eq!(tree(&packages.folder(&spec)), "/ 555\na 444 one");
 }
+
+#[tokio::test]
+async fn a_package_that_a_failed_deploy_left_half_made_goes_too() {
+    // Big enough that a sweep which does not wait would be done first.
+    let content = "x".repeat(16 << 20);
+    let desk = Desk::with(&[&content]).await;
+    let packages = desk.packages();
+    let spec = spec(&[("a", &content, false)]);
+    let incoming = desk.folder.path().join("packages/incoming");
+    let mut making = Box::pin(packages.make(&spec, &*desk.blobs));
+    while entries(&incoming) == 0 {
+        assert!(futures_util::poll!(&mut making).is_pending());
+        tokio::task::yield_now().await;
+    }
+    drop(making);
+    assert_eq!(packages.retain([].into_iter()).await, Ok(1));
+    assert_eq!((packages.folder(&spec).exists(), entries(&incoming)), (false, 0));
+}
