@@ -140,7 +140,7 @@ impl Bench {
             targets: aim.targets.clone(),
             ask,
             connections: self.connections,
-            threads: self.threads.map_or((processors / 2).max(1), usize::from),
+            threads: self.threads.map_or_else(|| (processors / 2).max(1), usize::from),
             requests: self.requests,
             rate: self.rate,
             timeout: self.timeout,

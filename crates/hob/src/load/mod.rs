@@ -278,3 +278,6 @@ impl Single {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

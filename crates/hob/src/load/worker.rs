@@ -66,49 +66,72 @@ impl Job {
 
     /// One connection to each target, one call after the other.
     async fn lane(&self) {
-        let shared = &self.shared;
-        let plan = &shared.plan;
+        let plan = &self.shared.plan;
         let mut open: Vec<Option<Connection>> = plan.targets.iter().map(|_| None).collect();
-        while !shared.stop.load(Ordering::Acquire) {
+        while !self.stopped() {
+            // Connecting is not part of a call, unless the turn changes while it waits to be due.
+            let (epoch, at) = self.turn();
+            if open[at].is_none() && !self.open(epoch, at, &mut open[at]).await {
+                continue;
+            }
             let due = self.due().await;
-            let epoch = shared.epoch.load(Ordering::Acquire);
-            if shared.stop.load(Ordering::Acquire) || (epoch != WARM_UP && !self.take()) {
+            let (epoch, at) = self.turn();
+            if self.stopped() || (epoch != WARM_UP && !self.take()) {
                 return;
             }
-            let at = shared.target_of(epoch);
-            let target = &plan.targets[at];
             let begun = due.unwrap_or_else(Instant::now);
-            lock(&self.frame).under_way += u64::from(epoch != WARM_UP);
-            let mut reply = Err(String::new());
-            if open[at].is_none() {
-                match Connection::open(target, plan.timeout).await {
-                    Ok(connection) => open[at] = Some(connection),
-                    Err(why) => reply = Err(why),
-                }
-            }
-            if let Some(connection) = &mut open[at] {
-                reply = connection.ask(&plan.ask, target, plan.timeout).await;
-            }
-            let latency = begun.elapsed();
             if epoch != WARM_UP {
-                let mut frame = lock(&self.frame);
-                frame.under_way -= 1;
-                frame.last = Some(begun + latency);
-                frame.whole[at].record(latency, &reply);
-                if reply.is_ok() && shared.epoch.load(Ordering::Acquire) == epoch {
-                    frame.slice.latency.record(latency);
-                }
+                lock(&self.frame).under_way += 1;
             }
-            if reply.is_err() {
-                // What was half read cannot be used again.
-                let refused = open[at].take().is_none();
-                if refused {
-                    sleep(PAUSE).await;
-                }
-            } else if closes(&reply) {
+            if open[at].is_none() {
+                open[at] = Connection::open(&plan.targets[at], plan.timeout).await.ok();
+            }
+            let reply = match &mut open[at] {
+                Some(connection) => connection.ask(&plan.ask, &plan.targets[at], plan.timeout).await,
+                None => Err("cannot connect".to_owned()),
+            };
+            let latency = begun.elapsed();
+            if closes(&reply) {
                 open[at] = None;
             }
+            if epoch == WARM_UP {
+                continue;
+            }
+            let mut frame = lock(&self.frame);
+            frame.under_way -= 1;
+            frame.last = Some(begun + latency);
+            frame.whole[at].record(latency, &reply);
+            if reply.is_ok() && self.shared.epoch.load(Ordering::Acquire) == epoch {
+                frame.slice.latency.record(latency);
+            }
         }
+    }
+
+    /// Opens a connection; false: that failed, counts as a call, and takes a while.
+    async fn open(&self, epoch: u64, at: usize, open: &mut Option<Connection>) -> bool {
+        let plan = &self.shared.plan;
+        match Connection::open(&plan.targets[at], plan.timeout).await {
+            Ok(connection) => *open = Some(connection),
+            Err(why) => {
+                if epoch != WARM_UP && self.take() {
+                    lock(&self.frame).whole[at].record(Duration::ZERO, &Err(why));
+                } else if epoch != WARM_UP {
+                    self.shared.stop.store(true, Ordering::Release);
+                }
+                sleep(PAUSE).await;
+            }
+        }
+        open.is_some()
+    }
+
+    /// The epoch of now, and whose turn it is.
+    fn turn(&self) -> (u64, usize) {
+        let epoch = self.shared.epoch.load(Ordering::Acquire);
+        (epoch, self.shared.target_of(epoch))
+    }
+
+    fn stopped(&self) -> bool {
+        self.shared.stop.load(Ordering::Acquire)
     }
 
     /// Takes one of the calls that may still begin.

@@ -270,3 +270,36 @@ fn top_shows_what_runs() {
     let idle = node.ok(&["top", "--once", "-o", "name"]);
     assert_eq!(idle.lines().count(), 3, "{idle}");
 }
+
+/// Runs a command on a terminal of its own until it has shown a whole screen, presses keys, and waits for its end.
+const TERMINAL: &[u8] = br#"import os, pty, sys
+
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+seen = b""
+while not all(word in seen for word in (b"over ", b"quit", b"shop/price")):
+    seen += os.read(terminal, 65536)
+os.write(terminal, sys.argv[1].encode())
+try:
+    while more := os.read(terminal, 65536):
+        seen += more
+except OSError:
+    pass
+sys.stdout.buffer.write(seen)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
+#[test]
+fn top_lives_on_a_terminal_and_leaves_it_as_it_was() {
+    let node = shop();
+    write(node.home.path(), &[("terminal.py", TERMINAL)]);
+    let mut python = std::process::Command::new("python3");
+    python.arg(node.home.path().join("terminal.py")).args(["nq", env!("CARGO_BIN_EXE_hob"), "top"]);
+    python.env("HOB_DATA", node.home.path().join("data")).env("NO_COLOR", "1");
+    let shown = super::support::finish(&mut python);
+    assert_eq!(shown.code, 0, "{shown:?}");
+    let (enter, leave) = ("\u{1b}[?1049h\u{1b}[?25l", "\u{1b}[?25h\u{1b}[?1049l");
+    assert!(shown.stdout.starts_with(enter) && shown.stdout.trim_end().ends_with(leave), "{shown:?}");
+    assert!(!shown.stdout.contains("\u{1b}[1m"), "no colour is wanted: {shown:?}");
+}

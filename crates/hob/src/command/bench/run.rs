@@ -109,19 +109,15 @@ async fn measure(load: &Load, course: &Course, mut live: Live, mut screen: Optio
     }
     load.next_epoch();
     let (begun, cpu) = (Instant::now(), load.cpu());
-    let (mut slices, mut slice_begun, mut drawn) = (Vec::new(), begun, begun);
+    let (mut slices, mut drawn) =
+        (Slices { length: course.slice, begun, since: begun, all: Vec::new() }, begun);
     let mut answered = (load.count(), begun);
     // Few calls end quickly, and slices change on time.
     let step = if course.slice.is_some() || course.duration.is_none() { STEP } else { FRAME };
     let rest = || course.duration.map_or(FRAME, |longest| longest.saturating_sub(begun.elapsed()));
     while end.is_none() && !load.is_over() && !rest().is_zero() {
         end = wait(&mut interrupt, screen.as_deref_mut(), step.min(rest())).await;
-        if course.slice.is_some_and(|length| slice_begun.elapsed() >= length) {
-            let seconds = slice_begun.elapsed().as_secs_f64();
-            let (whose, slice) = (whose(slices.len()), load.next_epoch());
-            slices.push((whose, slice, seconds));
-            slice_begun = Instant::now();
-        }
+        slices.turn(load);
         if drawn.elapsed() < FRAME {
             continue;
         }
@@ -134,8 +130,9 @@ async fn measure(load: &Load, course: &Course, mut live: Live, mut screen: Optio
         }
         live.frame(screen.as_deref(), load, begun.elapsed(), busiest(&cpu, &load.cpu(), begun.elapsed()));
     }
+    slices.turn(load);
     let elapsed = if load.is_over() {
-        load.last().map_or(begun.elapsed(), |last| last.saturating_duration_since(begun))
+        load.last().unwrap_or(begun).saturating_duration_since(begun)
     } else {
         begun.elapsed()
     };
@@ -145,12 +142,33 @@ async fn measure(load: &Load, course: &Course, mut live: Live, mut screen: Optio
     while end.is_none() && load.under_way() > 0 && last.elapsed() < BENCH_GRACE && !load.is_over() {
         end = wait(&mut interrupt, screen.as_deref_mut(), STEP).await;
     }
-    Measured { end: end.unwrap_or(End::Done), elapsed, slices, busy }
+    Measured { end: end.unwrap_or(End::Done), elapsed, slices: slices.all, busy }
 }
 
-/// Whose turn a slice is: as [`crate::load`] orders them.
-fn whose(place: usize) -> usize {
-    usize::from(matches!(place % 4, 1 | 2))
+/// The slices of a comparison.
+struct Slices {
+    /// How long each is; `None`: there is one target only.
+    length: Option<Duration>,
+    begun: Instant,
+    /// When the one of now began.
+    since: Instant,
+    all: Vec<(usize, Slice, f64)>,
+}
+
+impl Slices {
+    /// Ends a slice that has lasted long enough. Each is due by the clock of the first, so that a late one does
+    /// not put the others off.
+    fn turn(&mut self, load: &Load) {
+        let count = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        let due = self.length.is_some_and(|length| self.begun.elapsed() >= length * (count + 1));
+        if due {
+            // The order in which the load has them.
+            let whose = usize::from(matches!(count % 4, 1 | 2));
+            let now = Instant::now();
+            self.all.push((whose, load.next_epoch(), (now - self.since).as_secs_f64()));
+            self.since = now;
+        }
+    }
 }
 
 /// Whether connections are refused.

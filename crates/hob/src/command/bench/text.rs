@@ -189,8 +189,11 @@ pub(super) fn comparison(both: &Comparison, output: &Output) -> String {
     lines.join("\n")
 }
 
+/// A value of a report, as it is shown.
+type Value = fn(&Report) -> String;
+
 /// What stands in the rows of a comparison.
-const VALUES: [(&str, fn(&Report) -> String); 5] = [
+const VALUES: [(&str, Value); 5] = [
     ("requests/s", |report| grouped(report.requests_per_second)),
     ("mean", |report| time(report.latency.mean_us)),
     ("p50", |report| time(report.latency.p50_us)),
@@ -296,11 +299,11 @@ fn errors(report: &Report, style: Style, width: usize) -> Vec<String> {
 
 /// How busy the client is, and a warning when it is what limits.
 fn client(busy: f64, style: Style, width: usize) -> String {
-    let text = format!("{:LABEL$}{:.0}% of a processor in its busiest thread", "client", busy * 100.0);
+    let text = format!("{:LABEL$}{:.0}% of a processor", "client", busy * 100.0);
     if busy < SATURATED {
-        return style.dim(&cut(&text, width));
+        return style.dim(&cut(&format!("{text} in its busiest thread"), width));
     }
-    style.yellow(&cut(&format!("{text}: the client limits, try `--threads`"), width))
+    style.yellow(&cut(&format!("{text}: the client itself limits, try `--threads`"), width))
 }
 
 /// The newest values as bars.

@@ -98,7 +98,7 @@ impl Layout {
         let fit = height.saturating_sub(lines.len() + 2).max(1);
         let wanted = rows.map_or(fit, |rows| fit.min(rows as usize));
         lines.extend(report.rows.iter().take(wanted).map(|row| self.row(row, &columns, name_width)));
-        let hidden = (report.functions as usize).saturating_sub(report.rows.len().min(wanted));
+        let hidden = report.functions.saturating_sub(report.rows.len().min(wanted) as u64);
         lines.push(if hidden > 0 { cut(&format!("and {hidden} more"), width) } else { String::new() });
         lines.push(self.style.dim(&keys));
         lines.join("\n")

@@ -79,7 +79,7 @@ warm spent  queue 0.2 us  start 0 us  run 200 us
 errors      9 HOB-0503: too many calls are waiting for this function
 errors      3 status 404
 
-client      95% of a processor in its busiest thread: the client limits, try `--…
+client      95% of a processor: the client itself limits, try `--threads`
 q or Ctrl-C ends it and shows the result"
     );
 }

@@ -60,7 +60,7 @@ fn a_low_screen_says_how_much_is_missing() {
         text.lines().map(str::to_owned).collect()
     };
     let low = lines(None, 8);
-    assert_eq!((low.len(), low[6].as_str()), (7, "and 1 more"), "{low:?}");
+    assert_eq!((low.len(), low[6].as_str()), (8, "and 1 more"), "{low:?}");
     assert!(lines(Some(1), 24).iter().any(|line| line == "and 2 more"));
     assert!(!lines(None, 24).iter().any(|line| line.contains("more")));
 }
@@ -75,7 +75,7 @@ fn a_report_in_a_pipe() {
 1234 calls/s, 0.5 errors/s, 2 instances, 1 waiting, 87% of 2 processors
 
 FUNCTION                           CALLS/S    ERR/S      P50      P99  INST  WAIT     CPU        MEM     COST/H
-shop/cart                             1234      0.5   400 us    12 ms     2     1     87%   47.6 MiB       0.01
+shop/cart                             1234      0.5   400 us    12 ms     2     1     87%   47.6 MiB     0.0125
 shop/a-function-with-a-long-name         0        0        -        -     0     0      0%          -          -
 shop/idle                                0        0        -        -     0     0      0%          -          -"
     );
