@@ -4,8 +4,8 @@
 //! counts only when its status is 200 and its body is, byte for byte, the one that was expected.
 
 use crate::Result;
-use crate::histogram::Histogram;
 use bytes::Bytes;
+use hob_core::histogram::Histogram;
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;

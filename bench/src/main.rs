@@ -21,7 +21,6 @@ mod deliver;
 mod events;
 mod facts;
 mod growth;
-mod histogram;
 mod hyper_server;
 mod load;
 mod memory;

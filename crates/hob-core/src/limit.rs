@@ -443,6 +443,26 @@ pub const METERS_MAX: usize = 1024;
 /// Subscriptions and schedules of one function and revision whose use is counted apart; that of more
 /// counts as none's.
 pub const METER_TRIGGERS_MAX: usize = 32;
+/// Functions that one report on what runs now tells of.
+pub const TOP_ROWS_MAX: u32 = 1000;
+/// Functions that it tells of, unless more are asked for.
+pub const TOP_ROWS_DEFAULT: u32 = 100;
+/// Shortest time over which what runs now is measured.
+pub const TOP_WINDOW_MIN: Duration = Duration::from_millis(500);
+/// Longest time over which what runs now is measured.
+pub const TOP_WINDOW_MAX: Duration = Duration::from_secs(60);
+/// How often somebody who follows is told what runs now.
+pub const TOP_INTERVAL: Duration = Duration::from_secs(1);
+/// Connections of one load test (`hob bench`).
+pub const BENCH_CONNECTIONS_MAX: usize = 10_000;
+/// Pairs of slices in which two revisions are compared.
+pub const BENCH_PAIRS: u32 = 20;
+/// Shortest slice of a comparison: less is the noise of a few calls.
+pub const BENCH_SLICE_MIN: Duration = Duration::from_millis(25);
+/// How long a load test waits for the answers that are under way at its end.
+pub const BENCH_GRACE: Duration = Duration::from_secs(5);
+/// After so long without any answer, while connections are refused, a load test ends.
+pub const BENCH_GONE: Duration = Duration::from_secs(3);
 /// Series of one gauge; the values of others are added up in one.
 pub const METRIC_SERIES_MAX: usize = 2000;
 /// How often what was used is added to what is stored: so much of it a kill of the node can lose.

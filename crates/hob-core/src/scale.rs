@@ -52,6 +52,8 @@ pub enum Event {
     Ended(InstanceId),
     /// Time has passed.
     Tick,
+    /// Somebody wants the next calls to find no instance, as far as `min` allows.
+    Cool,
 }
 
 /// What the pool has to do, in order.
@@ -164,6 +166,7 @@ impl Scale {
             }
             Event::Ended(instance) => self.ended(instance, now_ms, effects),
             Event::Tick => self.tick(now_ms, effects),
+            Event::Cool => self.cool(effects),
         }
         self.start(now_ms, effects);
         debug_assert!(self.slots.len() + self.starting as usize <= self.spec.max as usize);
@@ -289,6 +292,19 @@ impl Scale {
         }
         if let Some(at_ms) = next {
             self.wake(at_ms, effects);
+        }
+    }
+
+    /// Stops what has no call, the longest idle first, down to `min`.
+    fn cool(&mut self, effects: &mut Vec<Effect>) {
+        let spare = self.slots.len().saturating_sub(self.spec.min as usize);
+        let idle = self.slots.iter().filter(|(_, slot)| slot.running == 0);
+        let mut idle: Vec<(u64, InstanceId)> = idle.map(|(id, slot)| (slot.idle_since_ms, *id)).collect();
+        idle.sort_unstable();
+        for (_, instance) in idle.into_iter().take(spare) {
+            self.slots.remove(&instance);
+            self.free.retain(|free| *free != instance);
+            effects.push(Effect::Stop(instance));
         }
     }
 

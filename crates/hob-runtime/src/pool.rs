@@ -153,6 +153,24 @@ impl Pool {
         stats
     }
 
+    /// Resident memory of its instances now, bytes; `None` where it cannot be told from the node's, or nothing
+    /// runs. Reads files of `/proc`: for who looks, not for calls.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        let live = self.shared.live.get()?;
+        let running: Vec<_> =
+            live.lock().instances.values().map(|running| Arc::clone(&running.instance)).collect();
+        running.iter().filter_map(|instance| instance.memory_bytes()).reduce(|sum, bytes| sum + bytes)
+    }
+
+    /// Stops the instances that have no call, down to `min`; the next call may find none. Says how many were
+    /// stopped and how many are left.
+    pub fn cool(&self) -> (u32, u32) {
+        let before = self.stats().instances;
+        self.shared.step(Event::Cool, |_| ());
+        let after = self.stats().instances;
+        (before.saturating_sub(after), after)
+    }
+
     /// Lets running calls finish for `grace`, then ends every instance. New calls fail with `HOB-0509`.
     /// A call that has an instance of its own and outlasts `grace` ends when its caller drops it.
     pub async fn stop(&self, grace: Duration) {

@@ -87,6 +87,10 @@ pub trait Program: Send + Sync {
     fn cpu_ns(&self) -> Option<u64> {
         None
     }
+    /// Resident memory of its processes now, bytes; `None` where it cannot be told from the node's.
+    fn memory_bytes(&self) -> Option<u64> {
+        None
+    }
     /// The last lines that it printed, oldest first, where they are kept; for messages.
     fn last_lines(&self) -> Vec<String> {
         Vec::new()
@@ -130,4 +134,8 @@ pub trait Instance: Send + Sync {
     fn ended(&self) -> BoxFuture<'_, Option<Fault>>;
     /// Ends it, letting it finish for `grace`.
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()>;
+    /// As [`Program::memory_bytes`]. Reads a few files of `/proc`: for who looks, not for calls.
+    fn memory_bytes(&self) -> Option<u64> {
+        None
+    }
 }

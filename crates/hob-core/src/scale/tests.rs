@@ -23,6 +23,7 @@ fn check(spec: ScaleSpec, sharing: Sharing, story: &[(&str, &str)]) {
             "failed" => Event::StartFailed,
             "ended" => Event::Ended(number),
             "tick" => Event::Tick,
+            "cool" => Event::Cool,
             _ => panic!("no event `{name}`"),
         };
         let mut effects = Vec::new();
@@ -51,6 +52,30 @@ fn show(effects: &[Effect]) -> String {
         };
     }
     out
+}
+
+#[test]
+fn cooling_stops_what_is_idle_and_what_min_keeps_stays() {
+    check(
+        ScaleSpec { min: 1, max: 3, ..SPEC },
+        Sharing::Kept,
+        &[
+            ("0 call 1", "start"),
+            ("1 call 2", "start"),
+            ("2 call 3", "start"),
+            ("5 ready 7", "wake 1005, 1 on 7"),
+            ("6 ready 8", "2 on 8"),
+            ("7 ready 9", "3 on 9"),
+            ("8 cool", ""),
+            ("10 done 8", ""),
+            ("11 done 7", ""),
+            // 9 works, so both idle ones are more than `min` needs.
+            ("12 cool", "stop 8, stop 7"),
+            ("20 done 9", ""),
+            ("21 cool", ""),
+            ("22 call 4", "4 on 9"),
+        ],
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod cost;
 mod dashboard;
 mod event;
 mod log;
+mod top;
 mod usage;
 mod why;
 
@@ -15,6 +16,7 @@ pub use cost::*;
 pub use dashboard::*;
 pub use event::*;
 pub use log::LogQuery;
+pub use top::*;
 pub use usage::*;
 pub use why::*;
 

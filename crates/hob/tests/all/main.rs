@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "clippy lets test functions unwrap, but not their helpers")]
 
 mod bad_input;
+mod bench;
 mod browser;
 mod cli;
 mod clients;

@@ -19,7 +19,7 @@ pub(crate) mod metric;
 mod show;
 mod text;
 
-pub(crate) use counts::bounds_us;
+pub(crate) use counts::{Of, bounds_us};
 pub(crate) use metric::{HistogramValue, Kind, Metric, Sample, Value, bounded};
 pub(crate) use text::Form;
 

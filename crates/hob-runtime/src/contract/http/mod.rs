@@ -170,6 +170,10 @@ impl Instance for Server {
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move { drop(self.program.stop(self.grace.min(grace)).await) })
     }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        self.program.memory_bytes()
+    }
 }
 
 /// Starts the program with its port and waits until it serves there.

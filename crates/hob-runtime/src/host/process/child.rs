@@ -70,6 +70,12 @@ impl Session {
         let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
         if *reaped { None } else { self.account.now_ns() }
     }
+
+    /// Resident memory of the first process and its descendants; 0 once it has ended.
+    fn memory_bytes(&self) -> u64 {
+        let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
+        if *reaped { 0 } else { procfs::family(self.leader).into_iter().map(procfs::resident_bytes).sum() }
+    }
 }
 
 /// Starts watching over a child that was just born.
@@ -276,6 +282,10 @@ impl Program for Child {
 
     fn cpu_ns(&self) -> Option<u64> {
         self.session.cpu_ns()
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        Some(self.session.memory_bytes())
     }
 
     fn last_lines(&self) -> Vec<String> {
