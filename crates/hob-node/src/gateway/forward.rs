@@ -23,6 +23,8 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Headers that a request gets on its way in, at most: by [`inward`] and [`mark`].
+const ADDED: usize = 6;
 /// Headers of Hob's own begin so.
 const OWN: &str = "hob-";
 
@@ -61,21 +63,21 @@ pub(super) fn inward(headers: &mut HeaderMap, peer: &Peer) {
     hop::strip(headers);
     strip_own(headers);
     strip_cookies(headers);
+    headers.reserve(ADDED);
     headers.append(X_FORWARDED_FOR, peer.forwarded_for().clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(peer.scheme()));
     let host = headers.get(HOST).cloned();
-    let forwarded = peer.forwarded(host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default());
+    if let Some(forwarded) = peer.forwarded(host.as_ref()) {
+        headers.append(FORWARDED, forwarded);
+    }
     if let Some(host) = host {
         headers.insert(X_FORWARDED_HOST, host);
-    }
-    if let Ok(forwarded) = HeaderValue::try_from(forwarded) {
-        headers.append(FORWARDED, forwarded);
     }
 }
 
 /// Adds what every call carries, wherever it comes from.
 pub(crate) fn mark(headers: &mut HeaderMap, context: &Context) {
-    if let Ok(trace) = HeaderValue::try_from(context.trace.to_string()) {
+    if let Ok(trace) = HeaderValue::from_bytes(&context.trace.header()) {
         headers.insert(TRACEPARENT, trace);
     }
     headers.insert(INVOCATION_ID, id_value(context.id));
@@ -83,7 +85,7 @@ pub(crate) fn mark(headers: &mut HeaderMap, context: &Context) {
 
 /// An id as a header's value.
 pub(crate) fn id_value(id: InvocationId) -> HeaderValue {
-    HeaderValue::try_from(id.to_string()).expect("hexadecimal digits are a header value")
+    HeaderValue::from_bytes(&id.digits()).expect("hexadecimal digits are a header value")
 }
 
 /// Makes the headers of a function's answer into those that the caller sees.

@@ -161,6 +161,7 @@ impl Shared {
         let (mut closing, mut stalled) = (false, false);
         loop {
             tokio::select! {
+                biased;
                 ended = connection.as_mut() => return ended.map_err(Into::into),
                 () = self.closing.cancelled(), if !closing => {
                     closing = true;

@@ -60,6 +60,9 @@ fn pool() -> PoolingAllocationConfig {
 /// # Errors
 /// `HOB-0903` when a pool is demanded and the machine does not allow it.
 pub(super) fn open(pooling: Option<bool>) -> Result<Engine> {
+    // Wasmtime makes an error whenever it drops a component's store. Where `RUST_BACKTRACE` is set, each
+    // would walk the stack, which costs a fifth of a call; a trap's own WASM backtrace is another thing.
+    wasmtime::error::disable_backtrace();
     if pooling != Some(false) {
         let mut pooled = config();
         pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));

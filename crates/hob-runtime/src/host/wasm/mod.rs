@@ -17,6 +17,7 @@ mod compile;
 mod engine;
 mod failure;
 mod fresh;
+mod given;
 mod inspect;
 mod kept;
 mod laps;
@@ -34,13 +35,13 @@ use crate::environment::Environment;
 use crate::host::{Candidate, Detected};
 use crate::invocation::Context;
 use crate::log::Lines;
-use crate::outbound::telemetry_variables;
 use crate::unit::{Command, Handler, Launch, Program, Unit};
 use crate::unit::{Instance, Start};
 use calls::Calls;
 use check::Runnable;
 use compile::{Compiler, Source};
 use engine::Ticker;
+use given::Given;
 use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
@@ -65,9 +66,6 @@ pub(super) const ROW: HostRow = HostRow {
     detect,
     open: |environment| Ok(Arc::new(Wasm::open(environment)?)),
 };
-
-/// Where guests send what they tell of themselves.
-const TELEMETRY_URL: &str = "http://telemetry.internal";
 
 fn detect(candidate: &Candidate<'_>) -> Option<Detected> {
     if !inspect::looks_like_wasm(candidate.head, candidate.name) {
@@ -147,6 +145,7 @@ impl Host for Wasm {
             let instances = usize::try_from(code.spec.scale.max.max(1)).unwrap_or(1);
             let unit = WasmUnit {
                 shared: Arc::clone(&self.shared),
+                given: Given::of(&self.shared.engine, &machine, &code),
                 _machine: machine,
                 runnable,
                 instances: Arc::new(Semaphore::new(instances)),
@@ -255,6 +254,7 @@ struct WasmUnit {
     /// Kept here so that other functions with the same file find it mapped.
     _machine: Arc<Machine>,
     runnable: Runnable,
+    given: Given,
     /// Stores that may be alive, those included that finish work after their answer.
     instances: Arc<Semaphore>,
     code: Arc<FunctionCode>,
@@ -314,6 +314,12 @@ impl Command for Loaded {
 }
 
 impl WasmUnit {
+    /// One of the instances that the function may have, if one is free.
+    fn place_now(&self) -> Option<Place> {
+        let permit = Arc::clone(&self.instances).try_acquire_owned().ok()?;
+        Some(Place { permit, ticker: Arc::clone(&self.shared.ticker) })
+    }
+
     /// Waits for one of the instances that the function may have.
     async fn place(&self) -> Result<Place> {
         let permit = Arc::clone(&self.instances).acquire_owned().await.map_err(Fault::internal)?;
@@ -327,13 +333,13 @@ impl WasmUnit {
             LogStream::new(Lines::new(logs, Arc::clone(&self.code), instance, stream), calls.clone())
         };
         let mut wasi = WasiCtxBuilder::new();
-        wasi.stdout(stream(Stream::Stdout)).stderr(stream(Stream::Stderr));
-        for (name, value) in &self.code.spec.env {
-            wasi.env(name, value);
+        if self.given.stdout {
+            wasi.stdout(stream(Stream::Stdout));
         }
-        for (name, value) in telemetry_variables(&self.code, TELEMETRY_URL) {
-            wasi.env(name, value);
+        if self.given.stderr {
+            wasi.stderr(stream(Stream::Stderr));
         }
+        wasi.envs(&self.given.env);
         wasi
     }
 
