@@ -17,11 +17,6 @@ mod template;
 
 use std::process::ExitCode;
 
-/// A call makes some two hundred small allocations, most of them in wasmtime and hyper, and each of them
-/// on whichever thread it happens to run.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // The compiling child has memory and time limits of its own and must not pay for a command line.
     if std::env::args_os().nth(1).is_some_and(|word| word == hob_node::COMPILE_COMMAND) {
