@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod browser;
+mod burst;
 mod cli;
 mod clients;
 mod desk;
