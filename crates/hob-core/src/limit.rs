@@ -141,6 +141,35 @@ pub const EGRESS_CLIENTS_MAX: usize = 1024;
 pub const START_BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// Longest pause between starts that fail.
 pub const START_BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// Failures in a row, of starts or of instances that crash while they serve, after which calls are refused.
+pub const BREAKER_FAILURES: u32 = 5;
+/// Once a probe has run for so long, its instance counts as working.
+pub const BREAKER_PROVEN: Duration = Duration::from_secs(5);
+/// What is kept on the way down is the peak of this time, or of `scale.idle` where that is shorter (Knative's
+/// stable window; a tenth of it is the panic window).
+pub const SCALE_WINDOW: Duration = Duration::from_secs(60);
+/// Parts of that window.
+pub const SCALE_BUCKETS: usize = 60;
+/// Nothing goes down while the panic window needs so many times the instances that are ready.
+pub const SCALE_PANIC_TIMES: u32 = 2;
+/// Times that a moving average follows: the weight of a new one is one of so many.
+pub const AVERAGE_TIMES: u32 = 32;
+/// Times after which an average is relied on to refuse a call.
+pub const AVERAGE_TIMES_MIN: u32 = 8;
+/// Least time over which the calls of one instance are judged.
+pub const ADAPT_WINDOW_MIN: Duration = Duration::from_millis(100);
+/// Least number of calls by which an instance is judged.
+pub const ADAPT_SAMPLES_MIN: u32 = 32;
+/// Latency above the best that is never held against an instance.
+pub const ADAPT_LATENCY_SLACK: Duration = Duration::from_millis(20);
+/// How long the best latency of an instance is remembered, at least.
+pub const ADAPT_BEST_KEPT: Duration = Duration::from_secs(30);
+/// Longest `Retry-After` that a queue or an open circuit gives, seconds.
+pub const RETRY_AFTER_MAX_S: u32 = 60;
+/// Times of one function at which a number of instances is provisioned.
+pub const PROVISIONED_MAX: usize = 16;
+/// Longest sleep until the next change of provisioned instances, so that a clock that is set is noticed.
+pub const PROVISION_SLEEP_MAX: Duration = Duration::from_secs(3600);
 /// Depth of functions that call each other.
 pub const CALL_DEPTH_MAX: u32 = 16;
 

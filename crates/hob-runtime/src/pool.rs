@@ -11,6 +11,8 @@
 
 mod body;
 mod place;
+mod provision;
+mod refusal;
 mod watch;
 
 pub use place::Place;
@@ -29,10 +31,11 @@ use futures_util::FutureExt as _;
 use hob_core::code::Code;
 use hob_core::fact::InstanceStep;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::{GRACE_CEILING, QUEUE_CALLS_MAX, QUEUE_WAIT_MAX};
+use hob_core::limit::{GRACE_CEILING, QUEUE_WAIT_MAX};
 use hob_core::log_line::Level;
-use hob_core::scale::{CallId, Effect, Event, InstanceId, Scale, Sharing};
-use hob_core::unit::{millis, show_duration};
+use hob_core::scale::{CallId, Circuit, Effect, End, Event, InstanceId, Outlook, Scale, Sharing};
+use hob_core::unit::{micros, millis};
+use refusal::{failing, for_callers, stopping};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,6 +61,8 @@ pub struct Stats {
     pub starts: u64,
     /// Processor time of its instances so far, microseconds.
     pub cpu_us: u64,
+    /// What it is about: wanted instances, calls at a time, the queue's delay, the circuit.
+    pub outlook: Outlook,
 }
 
 /// The instances of one function of one revision.
@@ -85,7 +90,6 @@ impl Pool {
             epoch: Instant::now(),
             stopped: AtomicBool::new(false),
             drained: Notify::new(),
-            next_call: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             starts: AtomicU64::new(0),
@@ -104,15 +108,16 @@ impl Pool {
     /// keeps the place with it. The deadline ends a body that still streams, but no such connection.
     ///
     /// # Errors
-    /// `HOB-0511` when its budget is spent, `HOB-0501` at the deadline, `HOB-0503` when the queue is full, `HOB-0504` when it waited too
-    /// long, `HOB-0405` for a body above the limit, and whatever the instance answers with.
+    /// `HOB-0511` when its budget is spent, `HOB-0501` at the deadline, `HOB-0503` when the queue is full or its
+    /// turn would come too late, `HOB-0504` when it waited too long, `HOB-0515` while the circuit is open,
+    /// `HOB-0405` for a body above the limit, and whatever the instance answers with.
     pub async fn call(&self, invocation: Invocation) -> Result<Reply> {
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
         let mut watch = Watch::new(&self.shared.witness, &invocation);
         let deadline = tokio::time::Instant::from_std(invocation.context.deadline);
         match self.shared.handle(invocation, deadline).await {
             Ok((reply, place)) => {
-                watch.answered(reply.status().as_u16());
+                place.answered(watch.answered(reply.status().as_u16()));
                 Ok(body::guard(reply, place, watch, deadline))
             }
             Err(fault) => {
@@ -146,9 +151,10 @@ impl Pool {
             ..Stats::default()
         };
         if let Some(live) = shared.live.get() {
-            let scale = &live.lock().scale;
+            let scale = &mut live.lock().scale;
             (stats.instances, stats.running, stats.waiting) =
                 (scale.instances(), scale.running(), scale.waiting());
+            stats.outlook = scale.outlook(shared.now_us() / 1000);
         }
         stats
     }
@@ -185,12 +191,12 @@ struct Shared {
     host: Arc<dyn Host>,
     contract: &'static dyn Contract,
     environment: Arc<Environment>,
-    live: OnceCell<Live>,
+    /// Apart, so that a pool that was never called is small.
+    live: OnceCell<Box<Live>>,
     epoch: Instant,
     stopped: AtomicBool,
     /// Told when a call ends in a stopped pool.
     drained: Notify,
-    next_call: AtomicU64,
     calls: AtomicU64,
     failures: AtomicU64,
     starts: AtomicU64,
@@ -205,12 +211,15 @@ struct Live {
 
 struct State {
     scale: Scale,
+    next_call: CallId,
     waiters: HashMap<CallId, Grant>,
     instances: HashMap<InstanceId, Running>,
     /// Why the newest start failed or the newest instance ended.
     last_fault: Option<Fault>,
     /// Kept between steps, so that a step allocates nothing.
     effects: Vec<Effect>,
+    /// Ends the timer that was set before, when another takes its place.
+    timer: Option<oneshot::Sender<()>>,
 }
 
 type Grant = oneshot::Sender<Result<Place>>;
@@ -229,7 +238,9 @@ enum Action {
     Answer(Option<Grant>, Result<Place>),
     Start,
     Stop(InstanceId, Arc<dyn Instance>),
-    WakeAt(u64),
+    Circuit(InstanceStep, Option<Fault>),
+    /// Until its time has come, or another timer takes its place.
+    WakeAt(u64, oneshot::Receiver<()>),
 }
 
 /// A call that waits. Dropping it gives its turn up.
@@ -241,8 +252,9 @@ struct Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.shared.step(Event::Left(self.call), |state| {
+        self.shared.step(|state, _| {
             state.waiters.remove(&self.call);
+            Event::Left(self.call)
         });
     }
 }
@@ -289,7 +301,7 @@ impl Shared {
         match timeout_at(deadline, answer).await {
             Ok(Ok(reply)) => Ok((reply, place)),
             Ok(Err(fault)) => {
-                self.notice_end(&place);
+                self.notice_end(&place, &fault);
                 Err(body_fault.get().cloned().unwrap_or(fault))
             }
             Err(_) => Err(self.call_timeout()),
@@ -303,12 +315,13 @@ impl Shared {
         timing: Option<&Timing>,
     ) -> Result<Place> {
         // Nearly every call finds a place at once, and needs no timer.
-        let ticket = match self.live.get().map(|_| self.arrive()).transpose()? {
+        let longest = tokio::time::Instant::now() + QUEUE_WAIT_MAX;
+        let until = deadline.min(longest).into_std();
+        let ticket = match self.live.get().map(|_| self.arrive(until)).transpose()? {
             Some(Ok(place)) => return Ok(place),
             Some(Err(ticket)) => Some(ticket),
             None => None,
         };
-        let longest = tokio::time::Instant::now() + QUEUE_WAIT_MAX;
         let waiting = async {
             let arrived = match ticket {
                 Some(ticket) => Err(ticket),
@@ -316,7 +329,7 @@ impl Shared {
                     let began = Instant::now();
                     self.load().await?;
                     timing.inspect(|timing| timing.loaded(began.elapsed()));
-                    self.arrive()?
+                    self.arrive(until)?
                 }
             };
             match arrived {
@@ -330,8 +343,9 @@ impl Shared {
     }
 
     /// Loads the code; callers that come meanwhile wait for the same load.
-    async fn load(&self) -> Result<&Live> {
-        let load = || async {
+    async fn load(self: &Arc<Self>) -> Result<&Live> {
+        let mut fresh = false;
+        let load = async {
             let unit = self.host.load(Arc::clone(&self.code)).await?;
             let lifetime = self.contract.lifetime(unit.as_ref())?;
             let sharing = match lifetime {
@@ -339,51 +353,73 @@ impl Shared {
                 Lifetime::Kept => Sharing::Kept,
             };
             let state = State {
-                scale: Scale::new(self.code.spec.scale, sharing),
+                scale: Scale::new(&self.code.spec.scale, sharing),
+                next_call: 0,
                 waiters: HashMap::new(),
                 instances: HashMap::new(),
                 last_fault: None,
                 effects: Vec::new(),
+                timer: None,
             };
-            Ok(Live { unit, lifetime, state: Mutex::new(state) })
+            fresh = true;
+            Ok::<_, Fault>(Box::new(Live { unit, lifetime, state: Mutex::new(state) }))
         };
-        self.live.get_or_try_init(load).await
+        let live = self.live.get_or_try_init(|| load).await?;
+        if fresh {
+            provision::begin(self);
+        }
+        Ok(live)
     }
 
-    /// A place at once, or a ticket to wait with.
-    fn arrive(self: &Arc<Self>) -> Result<std::result::Result<Place, Ticket>> {
+    /// A place at once, or a ticket to wait with. After `until` the call is of no use to anybody.
+    ///
+    /// # Errors
+    /// Why it gets neither.
+    fn arrive(self: &Arc<Self>, until: Instant) -> Result<std::result::Result<Place, Ticket>> {
         let live =
             self.live.get().ok_or_else(|| Fault::internal("a call came before the code was loaded"))?;
-        let call = self.next_call.fetch_add(1, Ordering::Relaxed);
         let mut state = live.lock();
         if self.stopped.load(Ordering::Acquire) {
             return Err(stopping());
         }
+        let (call, now_us) = (state.next_call, self.now_us());
+        state.next_call += 1;
+        let until_ms = millis(until.saturating_duration_since(self.epoch));
         let mut effects = std::mem::take(&mut state.effects);
-        state.scale.step(Event::Arrived(call), self.now_ms(), &mut effects);
-        let outcome = if let Some(Effect::Hand(_, instance)) = effects.first().copied() {
-            effects.remove(0);
-            Ok(self.place(&state, instance, false))
-        } else {
-            let (grant, granted) = oneshot::channel();
-            state.waiters.insert(call, grant);
-            Err(Ticket { shared: Arc::clone(self), call, granted })
+        state.scale.step(Event::Arrived(call, until_ms), now_us / 1000, &mut effects);
+        let outcome = match effects.first().copied() {
+            Some(Effect::Hand(_, instance)) => {
+                effects.remove(0);
+                Ok(Ok(self.place(&state, instance, now_us, false)))
+            }
+            first => match first.and_then(|effect| self.refusal(&mut state, effect, now_us)) {
+                Some((_, fault)) => {
+                    effects.remove(0);
+                    Err(fault)
+                }
+                None => {
+                    let (grant, granted) = oneshot::channel();
+                    state.waiters.insert(call, grant);
+                    Ok(Err(Ticket { shared: Arc::clone(self), call, granted }))
+                }
+            },
         };
-        let actions = self.plan(&mut state, effects);
+        let actions = self.plan(&mut state, effects, now_us);
         drop(state);
         self.carry_out(actions);
-        Ok(outcome)
+        outcome
     }
 
-    /// Changes the state, applies an event and carries out what follows. Does nothing before the code
-    /// is loaded.
-    fn step(self: &Arc<Self>, event: Event, change: impl FnOnce(&mut State)) {
+    /// Changes the state by what `event` does and returns, and carries out what follows. `event` is told the
+    /// time in microseconds. Does nothing before the code is loaded.
+    fn step(self: &Arc<Self>, event: impl FnOnce(&mut State, u64) -> Event) {
         let Some(live) = self.live.get() else { return };
         let mut state = live.lock();
-        change(&mut state);
+        let now_us = self.now_us();
+        let event = event(&mut state, now_us);
         let mut effects = std::mem::take(&mut state.effects);
-        state.scale.step(event, self.now_ms(), &mut effects);
-        let actions = self.plan(&mut state, effects);
+        state.scale.step(event, now_us / 1000, &mut effects);
+        let actions = self.plan(&mut state, effects, now_us);
         drop(state);
         self.carry_out(actions);
         if self.stopped.load(Ordering::Acquire) {
@@ -391,32 +427,60 @@ impl Shared {
         }
     }
 
-    fn plan(self: &Arc<Self>, state: &mut State, mut effects: Vec<Effect>) -> Vec<Action> {
+    fn plan(self: &Arc<Self>, state: &mut State, mut effects: Vec<Effect>, now_us: u64) -> Vec<Action> {
         let mut actions = Vec::new();
         for effect in effects.drain(..) {
-            let (call, answer) = match effect {
-                Effect::Hand(call, instance) => (call, Ok(self.place(state, instance, true))),
-                Effect::RefuseFull(call) => (call, Err(self.queue_full())),
-                Effect::RefuseFailing(call) => (call, Err(failing(state.last_fault.as_ref()))),
-                Effect::Start if self.stopped.load(Ordering::Acquire) => continue,
-                Effect::Start => {
-                    actions.push(Action::Start);
-                    continue;
+            if let Some((call, fault)) = self.refusal(state, effect, now_us) {
+                actions.push(Action::Answer(state.waiters.remove(&call), Err(fault)));
+                continue;
+            }
+            match effect {
+                Effect::Hand(call, instance) => {
+                    let place = self.place(state, instance, now_us, true);
+                    actions.push(Action::Answer(state.waiters.remove(&call), Ok(place)));
                 }
+                Effect::Start if self.stopped.load(Ordering::Acquire) => {}
+                Effect::Start => actions.push(Action::Start),
                 Effect::Stop(instance) => {
                     let running = state.instances.remove(&instance);
                     actions.extend(running.map(|running| Action::Stop(instance, running.instance)));
-                    continue;
+                }
+                Effect::Circuit(circuit) => {
+                    let fault = state.last_fault.clone().filter(|_| circuit == Circuit::Open);
+                    actions.push(Action::Circuit(step_of(circuit), fault));
                 }
                 Effect::WakeAt(at_ms) => {
-                    actions.push(Action::WakeAt(at_ms));
-                    continue;
+                    let (timer, replaced) = oneshot::channel();
+                    state.timer = Some(timer);
+                    actions.push(Action::WakeAt(at_ms, replaced));
                 }
-            };
-            actions.push(Action::Answer(state.waiters.remove(&call), answer));
+                Effect::RefuseFull(_)
+                | Effect::RefuseLate(..)
+                | Effect::RefuseFailing(_)
+                | Effect::RefuseOpen(..) => {}
+            }
         }
         state.effects = effects;
         actions
+    }
+
+    /// The call that an effect refuses, and why.
+    fn refusal(&self, state: &mut State, effect: Effect, now_us: u64) -> Option<(CallId, Fault)> {
+        let (code, scale) = (&self.code, &mut state.scale);
+        Some(match effect {
+            Effect::RefuseFull(call) => {
+                (call, refusal::queue_full(code, scale.outlook(now_us / 1000).wait_ms))
+            }
+            Effect::RefuseLate(call, wait_ms) => (call, refusal::queue_late(code, scale.waiting(), wait_ms)),
+            Effect::RefuseFailing(call) => {
+                (call, failing(state.last_fault.as_ref(), scale.pause_ms(now_us / 1000)))
+            }
+            Effect::RefuseOpen(call, pause_ms) => {
+                let last = state.last_fault.as_ref();
+                (call, refusal::circuit_open(code, scale.failures(), pause_ms, last))
+            }
+            _ => return None,
+        })
     }
 
     fn carry_out(self: &Arc<Self>, actions: Vec<Action>) {
@@ -430,13 +494,19 @@ impl Shared {
                     self.witness_instance(id, InstanceStep::Stopped, None, Duration::ZERO);
                     spawn.spawn("instance stop", Box::pin(async move { instance.stop(GRACE_CEILING).await }));
                 }
-                Action::WakeAt(at_ms) => {
+                Action::Circuit(step, fault) => {
+                    self.witness_instance(0, step, fault.as_ref(), Duration::ZERO)
+                }
+                Action::WakeAt(at_ms, replaced) => {
                     let at = tokio::time::Instant::from_std(self.epoch + Duration::from_millis(at_ms));
                     let pool = Arc::downgrade(self);
                     let wake = async move {
-                        sleep_until(at).await;
+                        tokio::select! {
+                            () = sleep_until(at) => {}
+                            _ = replaced => return,
+                        }
                         if let Some(pool) = pool.upgrade() {
-                            pool.step(Event::Tick, |_| ());
+                            pool.step(|_, _| Event::Tick);
                         }
                     };
                     spawn.spawn("pool timer", Box::pin(wake));
@@ -455,7 +525,10 @@ impl Shared {
             Err(fault) => {
                 self.report(id, &format!("start failed: {fault}"));
                 self.witness_instance(id, InstanceStep::StartFailed, Some(&fault), began.elapsed());
-                return self.step(Event::StartFailed, |state| state.last_fault = Some(fault));
+                return self.step(|state, _| {
+                    state.last_fault = Some(fault);
+                    Event::StartFailed
+                });
             }
         };
         let (watched, unwatched) = oneshot::channel();
@@ -464,8 +537,9 @@ impl Shared {
         }
         let started_in = began.elapsed();
         let running = Running { instance: Arc::clone(&instance), started_in, _watched: watched };
-        self.step(Event::Ready(id), |state| {
+        self.step(|state, _| {
             state.instances.insert(id, running);
+            Event::Ready(id, micros(started_in))
         });
         self.witness_instance(id, InstanceStep::Started, None, started_in);
         let pool = Arc::downgrade(&self);
@@ -500,7 +574,7 @@ impl Shared {
         Ok((place.set(Arc::from(started)), true))
     }
 
-    fn place(self: &Arc<Self>, state: &State, instance: InstanceId, waited: bool) -> Place {
+    fn place(self: &Arc<Self>, state: &State, instance: InstanceId, now_us: u64, waited: bool) -> Place {
         let running = state.instances.get(&instance);
         let started_in = running.filter(|_| waited).map(|running| running.started_in);
         Place::new(
@@ -508,25 +582,31 @@ impl Shared {
             instance,
             running.map(|running| Arc::clone(&running.instance)),
             started_in,
+            now_us,
         )
     }
 
     /// After a failed call: an instance that has ended gets no other call.
-    fn notice_end(self: &Arc<Self>, place: &Place) {
-        if let (Some(id), Some(instance)) = (place.kept_id(), place.instance())
-            && let Some(fault) = instance.ended().now_or_never()
-        {
+    fn notice_end(self: &Arc<Self>, place: &Place, fault: &Fault) {
+        let Some((id, instance)) = place.kept_id().zip(place.instance()) else { return };
+        if matches!(fault.code(), Code::Crashed | Code::MemoryLimit) {
+            place.crashed();
+        }
+        if let Some(fault) = instance.ended().now_or_never() {
             self.ended(id, fault);
         }
     }
 
     fn ended(self: &Arc<Self>, id: InstanceId, fault: Option<Fault>) {
         let mut known = false;
-        self.step(Event::Ended(id), |state| {
+        self.step(|state, _| {
             known = state.instances.remove(&id).is_some();
             if known && fault.is_some() {
                 state.last_fault.clone_from(&fault);
             }
+            // A trap is one call's affair, and another instance in this process costs next to nothing.
+            let inside = self.live.get().is_some_and(|live| live.unit.handler().is_some());
+            Event::Ended(id, if fault.is_some() && !inside { End::Crash } else { End::Quiet })
         });
         if known {
             self.witness_instance(id, InstanceStep::Ended, fault.as_ref(), Duration::ZERO);
@@ -557,7 +637,7 @@ impl Shared {
         let rest = until.saturating_duration_since(tokio::time::Instant::now());
         let stops = instances.into_iter().map(|(id, running)| async move {
             running.instance.stop(rest).await;
-            self.step(Event::Ended(id), |_| ());
+            self.step(|_, _| Event::Ended(id, End::Quiet));
         });
         futures_util::future::join_all(stops).await;
     }
@@ -577,58 +657,26 @@ impl Shared {
         log::platform(self.environment.logs.as_ref(), &self.code, instance, None, Level::Error, text);
     }
 
-    fn now_ms(&self) -> u64 {
-        millis(self.epoch.elapsed())
+    /// Microseconds of the pool's clock.
+    fn now_us(&self) -> u64 {
+        micros(self.epoch.elapsed())
     }
 
     fn call_timeout(&self) -> Fault {
-        call_timeout(&self.code)
+        refusal::call_timeout(&self.code)
     }
 
     fn queue_timeout(&self) -> Fault {
-        let name = &self.code.name;
-        Fault::new(
-            Code::QueueTimeout,
-            format!("the call waited {} for an instance of `{name}`", show_duration(QUEUE_WAIT_MAX)),
-        )
-        .hint(format!("raise `scale.max` or `scale.concurrency` of `{name}`"))
-        .retry_after(1)
-    }
-
-    fn queue_full(&self) -> Fault {
-        let name = &self.code.name;
-        Fault::new(
-            Code::QueueFull,
-            format!("{QUEUE_CALLS_MAX} calls wait for `{name}` already, which is the limit"),
-        )
-        .hint(format!("raise `scale.max` or `scale.concurrency` of `{name}`"))
-        .retry_after(1)
+        let now_ms = self.now_us() / 1000;
+        let wait_ms = self.live.get().map_or(0, |live| live.lock().scale.outlook(now_ms).wait_ms);
+        refusal::queue_timeout(&self.code, wait_ms)
     }
 }
 
-/// The deadline has passed.
-fn call_timeout(code: &FunctionCode) -> Fault {
-    let (name, timeout) = (&code.name, show_duration(code.spec.timeout()));
-    Fault::new(
-        Code::CallTimeout,
-        format!("`{name}` did not answer before its deadline (timeout `{timeout}`)"),
-    )
-    .hint(format!("raise `timeout` of `{name}`, or see where it waits with `hob logs`"))
-}
-
-fn stopping() -> Fault {
-    Fault::new(Code::Stopping, "the function is being stopped").retry_after(1)
-}
-
-fn failing(last: Option<&Fault>) -> Fault {
-    let fault = last.cloned().unwrap_or_else(|| Fault::internal("a start failed without a reason"));
-    fault.retry_after(1)
-}
-
-/// What a program printed before it failed is its owner's to see, not its callers'.
-fn for_callers(fault: Fault) -> Fault {
-    match fault.code() {
-        Code::StartTimeout | Code::StartExit => fault.hint("see `hob logs` for what it printed"),
-        _ => fault,
+fn step_of(circuit: Circuit) -> InstanceStep {
+    match circuit {
+        Circuit::Open => InstanceStep::CircuitOpened,
+        Circuit::HalfOpen => InstanceStep::CircuitProbed,
+        Circuit::Closed => InstanceStep::CircuitClosed,
     }
 }

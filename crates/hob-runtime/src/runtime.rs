@@ -40,6 +40,11 @@ impl Runtime {
         Ok(Self { environment, hosts })
     }
 
+    /// What the node gave to hosts and contracts.
+    pub fn environment(&self) -> &Arc<Environment> {
+        &self.environment
+    }
+
     /// Checks that host and contract exist and that the contract takes its settings.
     ///
     /// # Errors

@@ -158,6 +158,12 @@ pub enum InstanceStep {
     Ended,
     /// It was stopped: idle, or its revision is drained.
     Stopped,
+    /// Not of one instance: so many failed in a row that calls are refused for a while.
+    CircuitOpened,
+    /// The pause is over: one call or start shows whether it works again.
+    CircuitProbed,
+    /// It works again.
+    CircuitClosed,
 }
 
 /// An instance started, failed to, or ended. Those of one call each are part of its [`Call`].

@@ -83,6 +83,19 @@ pub struct FunctionInfo {
     pub failures: u64,
     /// Instances started since the node started.
     pub starts: u64,
+    /// Instances that are wanted now.
+    #[serde(default)]
+    pub wanted: u32,
+    /// Calls at a time that one instance is given now, on average: at most `scale.concurrency`.
+    #[serde(default)]
+    pub concurrency: u32,
+    /// How long the first of the waiting calls has waited, milliseconds.
+    #[serde(default)]
+    pub waited_ms: u64,
+    /// `closed`, or `open` while calls are refused since it fails again and again, or `half-open` while one of
+    /// them probes whether it works again.
+    #[serde(default)]
+    pub circuit: String,
 }
 
 /// One revision in a list.

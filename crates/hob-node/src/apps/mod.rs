@@ -330,6 +330,10 @@ impl Apps {
             calls: stats.calls,
             failures: stats.failures,
             starts: stats.starts,
+            wanted: stats.outlook.wanted,
+            concurrency: stats.outlook.concurrency,
+            waited_ms: stats.outlook.waited_ms,
+            circuit: stats.outlook.circuit.text().to_owned(),
         }
     }
 

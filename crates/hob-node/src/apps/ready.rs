@@ -39,6 +39,7 @@ pub(super) fn assemble(
         let mut function = spec.functions[name].clone();
         if role == Role::Resting {
             function.scale.min = 0;
+            function.scale.provisioned.clear();
         }
         let (app, name, dir) = (spec.app.clone(), name.clone(), apps.packages.folder(&function));
         let cpu = CpuTotal::new(apps.bus.telemetry().is_on());
@@ -51,7 +52,7 @@ pub(super) fn assemble(
 
 /// Whether a revision differs by its role, and so needs new pools when that changes.
 pub(super) fn has_minimum(spec: &AppSpec) -> bool {
-    spec.functions.values().any(|function| function.scale.min > 0)
+    spec.functions.values().any(|function| function.scale.keeps_some())
 }
 
 /// Makes packages and compiled code, and starts an instance of every function, a few at a time.

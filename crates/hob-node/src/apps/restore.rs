@@ -74,7 +74,7 @@ async fn mend(apps: &Arc<Apps>, shown: Vec<Arc<LiveApp>>) {
 async fn mend_revision(apps: &Apps, revision: &LiveRevision, role: Role) {
     for (name, pool) in &revision.functions {
         let mut mended = ready::unpack_and_prepare(apps, pool.code(), &|_| ()).await;
-        if mended.is_ok() && role == Role::Current && pool.code().spec.scale.min > 0 {
+        if mended.is_ok() && role == Role::Current && pool.code().spec.scale.keeps_some() {
             mended = pool.first_instance().await;
         }
         if let Err(fault) = mended {

@@ -41,9 +41,9 @@ impl Witness for FunctionWatch {
     fn ended(&self, ended: &Ended<'_>) {
         self.count(ended);
         let now_ms = now_ms();
-        // Calls that a spent budget refuses may be many, and they are all alike.
-        let failed =
-            !refused(ended) && (ended.fault.is_some() || ended.status.is_none_or(|status| status >= 500));
+        // Calls that a spent budget or an open circuit refuses may be many, and they are all alike.
+        let alike = refused(ended) || ended.fault.is_some_and(|fault| fault.code() == Code::CircuitOpen);
+        let failed = !alike && (ended.fault.is_some() || ended.status.is_none_or(|status| status >= 500));
         if failed || ended.total >= FACTS_SLOW_CALL || self.budget.spend(now_ms) {
             let fact = self.fact(ended, now_ms.saturating_sub(millis(ended.total)));
             self.telemetry.tell(fact);

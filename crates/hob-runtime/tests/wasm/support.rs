@@ -156,6 +156,7 @@ impl Bench {
                     concurrency: 16,
                     idle_ms: 60_000,
                     calls_per_instance: None,
+                    provisioned: Vec::new(),
                 },
                 egress: None,
                 private: false,

@@ -7,6 +7,7 @@
 mod bad_input;
 mod bench;
 mod browser;
+mod burst;
 mod cli;
 mod clients;
 mod desk;

@@ -188,7 +188,7 @@ fn to_error(fault: &Fault) -> Error {
         Code::AppNotFound | Code::FunctionNotFound | Code::HostUnknown | Code::RouteNotFound => {
             Error::DestinationNotFound
         }
-        Code::DependencyFailed | Code::Stopping => Error::DestinationUnavailable,
+        Code::DependencyFailed | Code::CircuitOpen | Code::Stopping => Error::DestinationUnavailable,
         _ => Error::InternalError(Some(fault.message().to_owned())),
     }
 }
