@@ -24,6 +24,7 @@
 //! **Not here:** what a plan is ([`hob_core::rollout`]), how instances start ([`hob_runtime::pool`]).
 
 mod address;
+mod condition;
 mod deploy;
 mod ready;
 mod record;
@@ -246,7 +247,10 @@ impl Apps {
     /// # Errors
     /// `HOB-0351` when there is no such app.
     pub fn get(&self, app: &AppName) -> Result<AppInfo> {
-        self.live_app(app).map(|app| self.info(&app))
+        let app = self.live_app(app)?;
+        let mut info = self.info(&app);
+        condition::fill(self, &app, &mut info);
+        Ok(info)
     }
 
     /// One kept revision.
@@ -330,6 +334,8 @@ impl Apps {
             calls: stats.calls,
             failures: stats.failures,
             starts: stats.starts,
+            machine_code: None,
+            cold_starts: None,
         }
     }
 
