@@ -5,7 +5,7 @@
 //! answers questions about those that are: asking is no cheaper than connecting), so asking is all there is.
 //! A connection refused on loopback costs some ten microseconds of processor time. A pause is a share of
 //! the time that the child has taken so far: it is seen within a fifth of its own start time, whether
-//! that is one millisecond or a second, with some thirty attempts in all.
+//! that is one millisecond or twenty: after some twenty attempts comes one every five milliseconds.
 //!
 //! The connection that was accepted is kept for the first call.
 

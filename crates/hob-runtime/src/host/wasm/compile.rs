@@ -81,6 +81,7 @@ pub(super) struct Source<'a> {
 pub(super) struct Compiled {
     pub(super) path: PathBuf,
     pub(super) grade: Grade,
+    pub(super) bytes: u64,
 }
 
 /// How a file is compiled.
@@ -119,10 +120,14 @@ impl Compiler {
 
     /// The best compiled form that there is.
     pub(super) fn find(&self, digest: Digest) -> Option<Compiled> {
-        [Grade::Optimised, Grade::Quick].into_iter().find_map(|grade| {
-            let path = self.path(digest, grade);
-            path.exists().then_some(Compiled { path, grade })
-        })
+        [Grade::Optimised, Grade::Quick].into_iter().find_map(|grade| self.look(digest, grade))
+    }
+
+    /// The compiled form of this grade, if there is one.
+    pub(super) fn look(&self, digest: Digest, grade: Grade) -> Option<Compiled> {
+        let path = self.path(digest, grade);
+        let bytes = std::fs::metadata(&path).ok()?.len();
+        Some(Compiled { path, grade, bytes })
     }
 
     /// Compiles a file, unless that is done already. Who asks for a file that is being compiled waits for it.
@@ -170,9 +175,9 @@ impl Compiler {
     ///
     /// # Errors
     /// As [`Compiler::compile`].
-    pub(super) async fn optimise(&self, source: &Source<'_>) -> Result<PathBuf> {
+    pub(super) async fn optimise(&self, source: &Source<'_>) -> Result<()> {
         let way = Way { grade: Grade::Optimised, pace: Pace::Behind, ..self.way(source).await? };
-        self.compile_to(source, &way).await
+        self.compile_to(source, &way).await.map(drop)
     }
 
     /// Removes quick code that nobody needs any more.
@@ -195,7 +200,7 @@ impl Compiler {
         let mut work = std::pin::pin!(self.compile_to(source, &way));
         loop {
             tokio::select! {
-                path = &mut work => return Ok(Compiled { path: path?, grade: way.grade }),
+                done = &mut work => return done,
                 _ = every_second.tick() => told.tell(),
             }
         }
@@ -219,7 +224,7 @@ impl Compiler {
     }
 
     /// Compiles into the final place.
-    async fn compile_to(&self, source: &Source<'_>, way: &Way) -> Result<PathBuf> {
+    async fn compile_to(&self, source: &Source<'_>, way: &Way) -> Result<Compiled> {
         let output = Output::new(&self.dir, source.digest)?;
         let began = Instant::now();
         let packs = way.packs && way.grade == Grade::Optimised;
@@ -250,7 +255,8 @@ impl Compiler {
             seconds = format!("{:.1}", began.elapsed().as_secs_f64()),
             "compiled"
         );
-        Ok(path)
+        self.look(source.digest, way.grade)
+            .ok_or_else(|| Fault::internal(format!("the compiled `{}` has gone again", source.name)))
     }
 
     async fn run(&self, source: &Source<'_>, order: &Order) -> Result<pack::Found> {

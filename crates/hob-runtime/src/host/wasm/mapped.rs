@@ -14,6 +14,7 @@
 //! after that file has its name. Emptying a slot ends nothing: it only lets the next call map again.
 
 use super::check::{self, Runnable};
+use super::compile::Compiled;
 use super::engine::Grade;
 use super::{File, Machine, Shared, WasmUnit};
 use arc_swap::ArcSwapOption;
@@ -21,7 +22,7 @@ use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{CODE_RESIDENT_BYTES_MIN, CODE_RESIDENT_SHARE};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use wasmtime::component::Component;
@@ -29,6 +30,8 @@ use wasmtime::{Engine, Module};
 
 /// What wasmtime keeps beside the file for each that is mapped, about.
 const OVERHEAD_BYTES: u64 = 128 << 10;
+/// Compiled files up to this are mapped by whoever needs them.
+const AT_ONCE_BYTES_MAX: u64 = 1 << 20;
 /// Emptying stops at this share of the budget, so that it is not done again for the next file, percent.
 const ROOM_PERCENT: u64 = 90;
 
@@ -188,12 +191,14 @@ impl WasmUnit {
         Ok(self.slot.current.load_full().unwrap_or(current))
     }
 
-    /// After quick code was put into the slot: takes better code that has come meanwhile.
-    pub(super) async fn look_again(self: &Arc<Self>, current: &Current) {
-        let better = self.shared.compiler.path(self.file.digest, Grade::Optimised);
-        if current.mapped.grade == Grade::Quick && better.exists() {
-            // What is there serves as well; the next start of the node tries again.
-            let _ = self.shared.exchange(&self.file).await;
+    /// After code was put into the slot: has quick code replaced, at once by what has come meanwhile.
+    async fn look_again(self: &Arc<Self>, current: &Current) {
+        if current.mapped.grade == Grade::Optimised {
+            return;
+        }
+        let better = self.shared.compiler.look(self.file.digest, Grade::Optimised);
+        if better.is_none() || self.shared.exchange(&self.file).await.is_err() {
+            self.shared.optimise_later(self.file.clone());
         }
     }
 
@@ -220,9 +225,10 @@ impl Shared {
         if let Some(mapped) = self.codes.known(file.digest) {
             return Ok(mapped);
         }
-        let found = match self.compiler.find(file.digest) {
-            Some(found) => self.deserialize(found.path, found.grade).await,
-            None => Err(wasmtime::format_err!("the compiled file is gone")),
+        // Twice: quick code may be replaced and removed between the look and the load.
+        let found = match self.load_compiled(file).await {
+            Err(_) => self.load_compiled(file).await,
+            found => found,
         };
         let mapped = match found {
             Ok(mapped) => mapped,
@@ -233,11 +239,16 @@ impl Shared {
                     "compiling again: the compiled code cannot be loaded"
                 );
                 let compiled = self.compiler.compile_anew(&file.source()).await?;
-                let mapped = self.deserialize(compiled.path, compiled.grade).await;
+                let mapped = self.deserialize(compiled).await;
                 mapped.map_err(|error| Fault::internal(format!("{error:#}")))?
             }
         };
         Ok(self.codes.keep(file.digest, mapped))
+    }
+
+    async fn load_compiled(&self, file: &File) -> wasmtime::Result<Mapped> {
+        let found = self.compiler.find(file.digest);
+        self.deserialize(found.ok_or_else(|| wasmtime::format_err!("the compiled file is gone"))?).await
     }
 
     /// Gives all units of a file its optimised code; instances that run keep theirs to their end.
@@ -245,8 +256,9 @@ impl Shared {
     /// # Errors
     /// When the optimised code cannot be loaded: everything stays as it is.
     pub(super) async fn exchange(&self, file: &File) -> Result<()> {
-        let path = self.compiler.path(file.digest, Grade::Optimised);
-        let mapped = self.deserialize(path, Grade::Optimised).await;
+        let found = self.compiler.look(file.digest, Grade::Optimised);
+        let found = found.ok_or_else(|| Fault::internal("the optimised code has gone again"))?;
+        let mapped = self.deserialize(found).await;
         let mapped = mapped.map_err(|error| Fault::internal(format!("{error:#}")))?;
         let mapped = self.codes.keep(file.digest, mapped);
         let units: Vec<Arc<WasmUnit>> = self.codes.units().iter().filter_map(Weak::upgrade).collect();
@@ -262,29 +274,33 @@ impl Shared {
         self.codes.known(digest).map(|mapped| mapped.grade)
     }
 
-    async fn deserialize(&self, path: PathBuf, grade: Grade) -> wasmtime::Result<Mapped> {
+    /// Maps a compiled file: a small one at once, since handing it to another thread and back takes as long.
+    async fn deserialize(&self, found: Compiled) -> wasmtime::Result<Mapped> {
         let (engine, sum) = (self.engine.clone(), Arc::clone(&self.codes.sum));
-        let work = tokio::task::spawn_blocking(move || {
-            let machine = load(&engine, &path)?;
-            let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len()) + OVERHEAD_BYTES;
+        let work = move || {
+            let machine = load(&engine, &found.path)?;
+            let bytes = found.bytes + OVERHEAD_BYTES;
             sum.fetch_add(bytes, Ordering::Relaxed);
-            Ok(Mapped { machine, grade, bytes, sum })
-        });
-        work.await?
+            Ok(Mapped { machine, grade: found.grade, bytes, sum })
+        };
+        if found.bytes <= AT_ONCE_BYTES_MAX { work() } else { tokio::task::spawn_blocking(work).await? }
     }
 }
 
 fn load(engine: &Engine, path: &Path) -> wasmtime::Result<Machine> {
-    match Engine::detect_precompiled_file(path)? {
-        // SAFETY: the folder is private to this node's user and files get their final name
-        // only after this program has written them whole; wasmtime checks the version.
-        Some(wasmtime::Precompiled::Component) => unsafe {
-            Component::deserialize_file(engine, path).map(Machine::Component)
+    // SAFETY: the folder is private to this node's user and files get their final name
+    // only after this program has written them whole; wasmtime checks the version.
+    match unsafe { Component::deserialize_file(engine, path) } {
+        Ok(component) => Ok(Machine::Component(component)),
+        Err(error) => match Engine::detect_precompiled_file(path)? {
+            // SAFETY: as above.
+            Some(wasmtime::Precompiled::Module) => unsafe {
+                Module::deserialize_file(engine, path).map(Machine::Module)
+            },
+            _ => Err(error),
         },
-        // SAFETY: as above.
-        Some(wasmtime::Precompiled::Module) => unsafe {
-            Module::deserialize_file(engine, path).map(Machine::Module)
-        },
-        None => Err(wasmtime::format_err!("not a compiled file")),
     }
 }
+
+#[cfg(test)]
+mod tests;

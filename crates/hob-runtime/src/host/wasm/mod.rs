@@ -67,7 +67,7 @@ pub(super) const ROW: HostRow = HostRow {
     summary: "components of WASI 0.2 and 0.3 and preview 1 modules, in this process",
     example: "[functions.hello]\nrun = \"hello.wasm\"\nhost = \"wasm\"\n",
     detect,
-    open: |environment| Ok(Arc::new(Wasm::open(environment)?)),
+    open: |environment| Ok(Arc::new(Wasm::open(environment, Codes::new())?)),
 };
 
 /// Where guests send what they tell of themselves.
@@ -113,7 +113,7 @@ enum Machine {
 }
 
 impl Wasm {
-    fn open(environment: &Arc<Environment>) -> Result<Self> {
+    fn open(environment: &Arc<Environment>, codes: Codes) -> Result<Self> {
         let engine = engine::open(environment.pooling)?;
         let broken = |error: wasmtime::Error| Fault::internal(format!("{error:#}"));
         Ok(Self {
@@ -122,7 +122,7 @@ impl Wasm {
                 components: linker::components(&engine).map_err(broken)?,
                 modules: linker::modules(&engine).map_err(broken)?,
                 ticker: Ticker::start(&engine)?,
-                codes: Codes::new(),
+                codes,
                 line: Line::default(),
                 environment: Arc::clone(environment),
                 engine,
@@ -181,6 +181,7 @@ impl Host for Wasm {
 }
 
 /// The WASM file of a function.
+#[derive(Clone)]
 struct File {
     path: PathBuf,
     name: String,

@@ -97,11 +97,11 @@ impl Shared {
         let began = Instant::now();
         let done = match self.compiler.find(file.digest) {
             // Another deploy had it compiled well meanwhile.
-            Some(found) if found.grade == Grade::Optimised => Ok(found.path),
+            Some(found) if found.grade == Grade::Optimised => Ok(()),
             _ => self.compiler.optimise(&file.source()).await,
         };
         let done = match done {
-            Ok(_) => self.exchange(file).await,
+            Ok(()) => self.exchange(file).await,
             Err(fault) => Err(fault),
         };
         let took = began.elapsed();
@@ -111,11 +111,17 @@ impl Shared {
                 let seconds = format!("{:.1}", took.as_secs_f64());
                 tracing::info!(file = file.name, seconds, "optimised code serves from now on");
             }
-            // Its app may be gone.
             Err(fault) => {
                 tracing::warn!(file = file.name, %fault, "cannot optimise: quick code goes on serving")
             }
         }
-        self.line.lock().done.insert(file.digest, done.is_ok().then_some(took));
+        // A file that is gone with its app may come back and deserve a second attempt.
+        if done.is_ok() || file.path.exists() {
+            let mut state = self.line.lock();
+            if state.done.len() >= OPTIMISE_QUEUED_MAX {
+                state.done.clear();
+            }
+            state.done.insert(file.digest, done.is_ok().then_some(took));
+        }
     }
 }

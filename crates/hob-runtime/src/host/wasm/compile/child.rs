@@ -143,8 +143,8 @@ pub(super) fn compile_file(order: &Order) -> std::result::Result<Found, (u8, Str
     let io = |error: std::io::Error| (exit::IO, error.to_string());
     let broken = |error: wasmtime::Error| (exit::IO, format!("{error:#}"));
     let mut config = engine::config();
-    let plain = Engine::new(&config).map_err(broken)?;
-    if engine::fingerprint(&plain) != order.fingerprint {
+    let mut engine = Engine::new(&config).map_err(broken)?;
+    if engine::fingerprint(&engine) != order.fingerprint {
         return Err((exit::OTHER_VERSION, String::new()));
     }
     let wasm = std::fs::read(&order.input).map_err(io)?;
@@ -155,7 +155,9 @@ pub(super) fn compile_file(order: &Order) -> std::result::Result<Found, (u8, Str
     if let Some(kept) = &kept {
         config.enable_incremental_compilation(Arc::clone(kept) as _).map_err(broken)?;
     }
-    let engine = Engine::new(&config).map_err(broken)?;
+    if order.grade == Grade::Quick || kept.is_some() {
+        engine = Engine::new(&config).map_err(broken)?;
+    }
     let invalid = |error: wasmtime::Error| (exit::INVALID, format!("{error:#}"));
     let compiled = if wasmparser::Parser::is_component(&binary) {
         engine.precompile_component(&binary).map_err(invalid)?

@@ -13,12 +13,12 @@
 //! ```
 //!
 //! **Who may write.** A compiler reads hostile code. What it makes is machine code that the node runs in its
-//! own process, so a compiler that was taken over has the node already; it is confined against what *can*
-//! happen without that: crashes and endless work. A pack therefore adds no new trust, and is kept
-//! from adding a longer life to a mishap: only the node puts files among the packs, only those of a
-//! compiler that ended well and whose code was loaded, never in place of one that is there, and every
-//! entry has a check of its bytes. Entries are found by Cranelift's own hash alone, so that a component
-//! can add what its own code hashes to, and nothing else.
+//! own process, so a compiler that was taken over has the node already; it is confined against what can
+//! happen without that: crashes and endless work. A pack therefore adds no new trust. It is kept from
+//! making a mishap last: only the node puts files among the packs, only those of a compiler that ended
+//! well, never in place of one that is there and of use, and every entry has a check of its bytes. A
+//! component can add nothing but what Cranelift makes of its own code, under the SHA-256 of that code.
+//! Spaces for strangers, when they come, get a folder each.
 
 use crate::host::wasm::inspect;
 use hob_core::digest::Digest;
