@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 fn large(data: &str) -> Vec<u8> {
     let answer = "(call $answer (local.get $out) (call $fields) (i32.const 200))";
     let body = "i32.const 2000000000 drop ".repeat(500);
-    let ballast: String = (0..220).map(|_| format!("(func {body})\n")).collect();
+    let ballast: String = (0..300).map(|_| format!("(func {body})\n")).collect();
     guest02(&format!("{}\n(data (i32.const 60000) \"{data}\")\n{ballast}", handle(answer)))
 }
 

@@ -121,7 +121,7 @@ fn watched(watch: &Watch) -> String {
 fn starts(functions: &[FunctionInfo]) -> String {
     let head = ["COLD START", "LOAD", "START", "CONNECT", "RUN", "TOTAL", "TYPICAL", "MACHINE CODE"];
     let mut table = Table::new(head.len(), &head);
-    let time = |us: u64| show_duration(Duration::from_micros(us));
+    let time = |us: u64| if us == 0 { "-".to_owned() } else { show_duration(Duration::from_micros(us)) };
     let told = |one: &&FunctionInfo| one.cold_starts.is_some() || one.machine_code.is_some();
     if !functions.iter().any(|one| told(&one)) {
         return String::new();

@@ -47,9 +47,9 @@ use tokio::io::AsyncReadExt;
 use wasmtime::Engine;
 
 /// Bytes of code that a compiler is expected to get through in a second, when it optimises, when it is quick,
-/// and when it finds nearly all of it in packs; only for estimates. Measured with a Python component (20.5 MiB, 6.3
-/// MiB of it code) on two processors at 2.5 GHz: 6.4 s, 3.7 s and 2.8 s.
-const BYTES_PER_SECOND: [u64; 3] = [1 << 20, 7 << 18, 9 << 18];
+/// and when it finds nearly all of it in packs; only for estimates. A Python component (6.3 MiB of code) took
+/// 6.4, 3.7 and 2.8 seconds on two idle processors at 2.5 GHz; less is expected, since few are idle.
+const BYTES_PER_SECOND: [u64; 3] = [700 << 10, 5 << 18, 7 << 18];
 /// From this size on, people are told how far it is.
 const ESTIMATE_FROM_BYTES: u64 = 700 << 10;
 /// Age from which files of another version are removed.
