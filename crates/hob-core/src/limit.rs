@@ -206,6 +206,25 @@ pub const COMPILE_TIMEOUT: Duration = Duration::from_secs(180);
 pub const COMPILE_MEMORY_BYTES_MAX: u64 = 3 << 30;
 /// Size of a component's machine code.
 pub const COMPILED_BYTES_MAX: u64 = 512 << 20;
+/// A component that is expected to take longer to compile serves with quick code first, and is optimised
+/// behind it.
+pub const COMPILE_AT_ONCE_MAX: Duration = Duration::from_secs(1);
+/// Time for optimising one component behind its quick code: it runs when nothing else wants the processor.
+pub const OPTIMISE_TIMEOUT: Duration = Duration::from_secs(1800);
+/// How far optimising steps back for everything else: the lowest priority (setpriority(2)). One component is
+/// optimised at a time.
+pub const OPTIMISE_NICE: i32 = 19;
+/// Components that wait to be optimised; the next start of the node finds what comes above this.
+pub const OPTIMISE_QUEUED_MAX: usize = 1024;
+/// Compiled functions that are kept for other components with the same code, all together.
+pub const COMPILE_CACHE_BYTES_MAX: u64 = 512 << 20;
+/// Compiled functions that one component may leave for others.
+pub const COMPILE_PACK_BYTES_MAX: u64 = 128 << 20;
+/// Part of the machine's memory that mapped machine code may take: one in so many. What was used least
+/// recently goes first, and is mapped again by the next call.
+pub const CODE_RESIDENT_SHARE: u64 = 8;
+/// What mapped machine code may take on any machine.
+pub const CODE_RESIDENT_BYTES_MIN: u64 = 64 << 20;
 
 /// One log line; what is longer is cut and marked.
 pub const LOG_LINE_BYTES_MAX: usize = 64 << 10;
@@ -466,6 +485,8 @@ pub const OTLP_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Failed attempts that are remembered to link the next attempt's span to.
 pub const OTLP_ATTEMPTS_MAX: usize = 10_000;
 
+/// Cold starts of one function whose phases are remembered.
+pub const COLD_STARTS_KEPT: usize = 16;
 /// Series of meters of one node: functions of revisions that were called. What is above is counted as
 /// the function `_other`.
 pub const METERS_MAX: usize = 1024;
@@ -521,6 +542,11 @@ const _: () = assert!(
     (WASM_HANDLES_MAX * WASM_FIELDS_BYTES_MAX) as u64 <= MEMORY_BYTES_DEFAULT,
     "what a guest can make the host hold must stay below what it may hold itself"
 );
+const _: () = assert!(
+    COMPILE_PACK_BYTES_MAX * 4 <= COMPILE_CACHE_BYTES_MAX,
+    "one component must not push all others out"
+);
+const _: () = assert!(COMPILE_TIMEOUT.as_millis() < OPTIMISE_TIMEOUT.as_millis());
 const _: () = assert!(START_BACKOFF_MIN.as_millis() < START_BACKOFF_MAX.as_millis());
 const _: () = assert!(CONCURRENCY_DEFAULT_HTTP <= CONCURRENCY_CEILING);
 const _: () = assert!(OTLP_BATCH_MAX <= OTLP_QUEUED_MAX && OTLP_ITEMS_MAX <= OTLP_QUEUED_MAX);

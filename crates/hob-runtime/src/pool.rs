@@ -172,7 +172,7 @@ impl Pool {
     /// stopped and how many are left.
     pub fn cool(&self) -> (u32, u32) {
         let before = self.stats().instances;
-        self.shared.step(Event::Cool, |_| ());
+        self.shared.step(|_, _| Event::Cool);
         let after = self.stats().instances;
         (before.saturating_sub(after), after)
     }
@@ -277,6 +277,7 @@ impl Shared {
 
         let arrived = Instant::now();
         let timing = &context.timing;
+        timing.routed(arrived.saturating_duration_since(context.origin.came));
         let place = self.acquire(deadline, Some(timing)).await;
         let waited = arrived.elapsed().saturating_sub(Duration::from_micros(timing.load_us()));
         // Who waited in vain has waited too.
@@ -285,6 +286,7 @@ impl Shared {
         timing.queued(waited.saturating_sub(place.started_in().unwrap_or_default()));
         if let Some(started_in) = place.started_in() {
             timing.started(started_in.min(waited));
+            timing.connected(place.instance().map_or(Duration::ZERO, |one| one.connected_in()).min(waited));
         }
         if let Some(instance) = place.kept_id() {
             context.trail.runs_in(instance);

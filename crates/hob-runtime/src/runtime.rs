@@ -3,7 +3,7 @@
 use crate::code::FunctionCode;
 use crate::contract::{self, Contract};
 use crate::environment::Environment;
-use crate::host::{HOSTS, Host, Progress};
+use crate::host::{HOSTS, Host, Progress, Stage};
 use crate::pool::Pool;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -65,6 +65,11 @@ impl Runtime {
     ) -> Result<()> {
         self.check(code)?;
         self.host(code)?.prepare(code, progress).await
+    }
+
+    /// How good a prepared function's code is; `None` where nothing is compiled.
+    pub fn stage(&self, code: &FunctionCode) -> Option<Stage> {
+        self.host(code).ok()?.stage(code)
     }
 
     /// The pool of a prepared function. Costs nothing until the first call.

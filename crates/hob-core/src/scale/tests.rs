@@ -89,7 +89,7 @@ fn show(effects: &[Effect]) -> String {
 #[test]
 fn cooling_stops_what_is_idle_and_what_min_keeps_stays() {
     check(
-        ScaleSpec { min: 1, max: 3, ..SPEC },
+        &ScaleSpec { min: 1, max: 3, ..SPEC },
         Sharing::Kept,
         &[
             ("0 call 1", "start"),

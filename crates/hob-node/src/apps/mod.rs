@@ -24,6 +24,7 @@
 //! **Not here:** what a plan is ([`hob_core::rollout`]), how instances start ([`hob_runtime::pool`]).
 
 mod address;
+mod condition;
 mod deploy;
 mod ready;
 mod record;
@@ -246,7 +247,10 @@ impl Apps {
     /// # Errors
     /// `HOB-0351` when there is no such app.
     pub fn get(&self, app: &AppName) -> Result<AppInfo> {
-        self.live_app(app).map(|app| self.info(&app))
+        let app = self.live_app(app)?;
+        let mut info = self.info(&app);
+        condition::fill(self, &app, &mut info);
+        Ok(info)
     }
 
     /// One kept revision.
@@ -334,6 +338,8 @@ impl Apps {
             concurrency: stats.outlook.concurrency,
             waited_ms: stats.outlook.waited_ms,
             circuit: stats.outlook.circuit.text().to_owned(),
+            machine_code: None,
+            cold_starts: None,
         }
     }
 

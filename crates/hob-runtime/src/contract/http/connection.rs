@@ -129,6 +129,22 @@ impl Connections {
     }
 }
 
+impl Connections {
+    /// Keeps a connection on which nothing was sent yet for the first call. A server that takes one connection
+    /// after another would first have to find out that this one has nothing to say.
+    pub(super) async fn keep(&self, stream: TcpStream) {
+        if self.shared.h2c {
+            return;
+        }
+        // What cannot be kept is opened anew.
+        if let Ok(mut link) = self.shared.handshake_h1(stream).await
+            && link.ready().await
+        {
+            self.shared.put(link);
+        }
+    }
+}
+
 impl Shared {
     async fn send_h1(self: &Arc<Self>, mut request: Request<Body>) -> Result<Response<Body>, Error> {
         while let Some(mut link) = self.take() {
@@ -202,7 +218,10 @@ impl Shared {
     }
 
     async fn connect_h1(&self) -> Result<Link, Error> {
-        let stream = connect(self.port).await.map_err(Error::Connect)?;
+        self.handshake_h1(connect(self.port).await.map_err(Error::Connect)?).await
+    }
+
+    async fn handshake_h1(&self, stream: TcpStream) -> Result<Link, Error> {
         let handshake = http1::Builder::new()
             .max_buf_size(HEADER_BYTES_MAX.max(MIN_BUFFER_BYTES))
             .handshake(TokioIo::new(stream))
