@@ -139,6 +139,11 @@ impl Host for Wasm {
         })
     }
 
+    fn is_prepared(&self, code: &FunctionCode) -> bool {
+        let file = code.spec.run.first().and_then(|name| code.spec.package.get(name));
+        file.is_some_and(|file| self.shared.compiler.path(file.digest).is_file())
+    }
+
     fn load(&self, code: Arc<FunctionCode>) -> BoxFuture<'_, Result<Arc<dyn Unit>>> {
         Box::pin(async move {
             let file = File::of(&code).await?;
