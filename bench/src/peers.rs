@@ -136,7 +136,7 @@ impl Present {
         let addresses = free_addresses(functions)?;
         let mut command = plan.server_command(&self.program);
         command.args((self.peer.arguments)(&folder, &addresses)?);
-        let server = Server::start_at(command, addresses[0])?;
+        let server = Server::start_at(command, addresses[functions - 1])?;
         Ok((server, addresses))
     }
 

@@ -189,7 +189,7 @@ impl Plan {
             growth_step: if quick { 1000 } else { 1_000_000 },
             echoes: if quick { vec![(1 << 10, 2), (1 << 20, 1)] } else { vec![(1 << 10, 32), (1 << 20, 4)] },
             noisy_connections: if quick { 4 } else { 256 },
-            noisy_time: Duration::from_millis(if quick { 300 } else { 3000 }),
+            noisy_time: Duration::from_millis(if quick { 300 } else { 1000 }),
             densities: if quick { vec![(1, 1), (2, 3)] } else { vec![(1, 1), (4, 250), (40, 250)] },
             idle_time: Duration::from_secs(if quick { 1 } else { 60 }),
             soak_time: if quick { Duration::from_secs(1) } else { options.soak },

@@ -69,11 +69,12 @@ impl Top {
         let mut met = self.telemetry.meters().used();
         let (mut found, mut seen, mut functions) = (BTreeMap::new(), BTreeMap::new(), 0);
         for app in table.apps().values().filter(wanted) {
-            functions += app.current.functions.len() as u64;
+            functions += app.current.spec.functions.len() as u64;
             for revision in app.kept.values() {
                 let current = revision.number == app.current.number;
-                for (function, pool) in &revision.functions {
-                    let stats = pool.stats();
+                for (function, spec) in &revision.spec.functions {
+                    let pool = revision.functions.made_of(function.as_str());
+                    let stats = pool.map(|pool| pool.stats()).unwrap_or_default();
                     if !current && stats == Stats::default() {
                         continue;
                     }
@@ -83,7 +84,8 @@ impl Top {
                         let (came, cpu_us) = (stats.calls, stats.cpu_us);
                         seen.insert(of.clone(), Seen { came, cpu_us, counts, usage });
                     }
-                    found.insert(of, Found { pool: Arc::clone(pool), stats, current });
+                    let memory_each = spec.memory_bytes;
+                    found.insert(of, Found { pool: pool.cloned(), memory_each, stats, current });
                 }
             }
         }
@@ -125,12 +127,11 @@ impl Top {
 
     fn row(&self, of: &Of, found: &Found, gained: &Seen, span_ms: u64) -> TopRow {
         let quantile = |per_mille| quantile_ms(&gained.counts.times, bounds_us(), per_mille);
-        let memory_each = found.pool.code().spec.memory_bytes;
         let load = TopLoad {
             instances: found.stats.instances,
             running: found.stats.running,
             waiting: found.stats.waiting,
-            memory_bytes: (found.stats.instances > 0).then(|| found.pool.memory_bytes()).flatten(),
+            memory_bytes: found.memory_bytes(),
             ..load(gained, span_ms, &self.sheet, self.machine)
         };
         TopRow {
@@ -140,7 +141,7 @@ impl Top {
             current: found.current,
             p50_ms: quantile(500).filter(|_| span_ms > 0),
             p99_ms: quantile(990).filter(|_| span_ms > 0),
-            memory_bytes_max: memory_each.saturating_mul(found.stats.instances.into()),
+            memory_bytes_max: found.memory_each.saturating_mul(found.stats.instances.into()),
             load,
         }
     }
@@ -148,7 +149,16 @@ impl Top {
 
 /// A function that may have a row.
 struct Found {
-    pool: Arc<Pool>,
+    /// `None` while it was never called.
+    pool: Option<Arc<Pool>>,
+    /// What one instance may have, bytes.
+    memory_each: u64,
     stats: Stats,
     current: bool,
+}
+
+impl Found {
+    fn memory_bytes(&self) -> Option<u64> {
+        self.pool.as_ref().filter(|_| self.stats.instances > 0)?.memory_bytes()
+    }
 }

@@ -96,6 +96,10 @@ pub trait Host: Send + Sync {
         progress: &'a (dyn Fn(Progress) + Send + Sync),
     ) -> BoxFuture<'a, Result<()>>;
 
+    /// Whether what [`Host::prepare`] makes is there, as far as one look at the disk tells. What is damaged is made
+    /// again when it is loaded.
+    fn is_prepared(&self, code: &FunctionCode) -> bool;
+
     /// Loads prepared code. Fast: on the way of the first call after a restart.
     fn load(&self, code: Arc<FunctionCode>) -> BoxFuture<'_, Result<Arc<dyn Unit>>>;
 

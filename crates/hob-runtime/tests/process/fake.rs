@@ -43,6 +43,10 @@ impl Host for Nothing {
         Box::pin(async { Ok(()) })
     }
 
+    fn is_prepared(&self, _: &FunctionCode) -> bool {
+        true
+    }
+
     fn load(&self, _: Arc<FunctionCode>) -> BoxFuture<'_, Result<Arc<dyn Unit>>> {
         Box::pin(async { Ok(Arc::new(Nothing(Arc::clone(&self.0))) as Arc<dyn Unit>) })
     }

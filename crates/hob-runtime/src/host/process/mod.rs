@@ -89,6 +89,11 @@ impl Host for Process {
         Box::pin(async move { find::check(code, &find::program(code, &self.shared.path)?) })
     }
 
+    /// There is nothing to make: looking again says what a call would meet.
+    fn is_prepared(&self, _: &FunctionCode) -> bool {
+        false
+    }
+
     fn load(&self, code: Arc<FunctionCode>) -> BoxFuture<'_, Result<Arc<dyn Unit>>> {
         Box::pin(async move {
             let program = find::program(&code, &self.shared.path)?;

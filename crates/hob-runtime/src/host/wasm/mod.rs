@@ -147,6 +147,12 @@ impl Host for Wasm {
         })
     }
 
+    /// Quick code is not all: it has yet to be optimised.
+    fn is_prepared(&self, code: &FunctionCode) -> bool {
+        let file = code.spec.run.first().and_then(|name| code.spec.package.get(name));
+        file.is_some_and(|file| self.shared.compiler.look(file.digest, Grade::Optimised).is_some())
+    }
+
     fn load(&self, code: Arc<FunctionCode>) -> BoxFuture<'_, Result<Arc<dyn Unit>>> {
         Box::pin(async move {
             let file = File::of(&code).await?;
