@@ -6,7 +6,7 @@
 use crate::{Result, report};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -19,6 +19,9 @@ pub(crate) const REPLY: &str = "hello from hyper\n";
 /// acknowledgement of one event.
 pub(crate) const ACKNOWLEDGEMENT: &str =
     r#"[{"topic":"bench","sequence":1000000,"duplicate":false,"durability":"none"}]"#;
+
+/// Where it sends back what it gets.
+const ECHO: &str = "/echo";
 
 /// As Hob listens, so that a burst meets the same queue in the kernel.
 const BACKLOG: u32 = 4096;
@@ -51,10 +54,13 @@ async fn connection(stream: TcpStream) {
     drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
+async fn answer(request: Request<Incoming>) -> Result<Response<Either<Full<Bytes>, Incoming>>> {
+    if request.uri().path() == ECHO {
+        return Ok(Response::new(Either::Right(request.into_body())));
+    }
     let events = request.method() == Method::POST;
     let text = if events { ACKNOWLEDGEMENT } else { REPLY };
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    let mut response = Response::new(Either::Left(Full::new(Bytes::from_static(text.as_bytes()))));
     if events {
         request.into_body().collect().await?;
         *response.status_mut() = StatusCode::ACCEPTED;
