@@ -28,12 +28,23 @@ impl InvocationId {
     }
 }
 
+/// Both digits of every byte.
+const PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
 /// Writes the lower-case hexadecimal digits of `bytes` into `digits`, which is twice as long.
 pub(crate) fn hex(bytes: &[u8], digits: &mut [u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (byte, pair) in bytes.iter().zip(digits.chunks_exact_mut(2)) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
+    let (pairs, _) = digits.as_chunks_mut();
+    for (byte, pair) in bytes.iter().zip(pairs) {
+        *pair = PAIRS[usize::from(*byte)];
     }
 }
 

@@ -122,7 +122,11 @@ pub(super) async fn deliver<F: Future>(events: F, status: &Status) -> F::Output 
         for _ in 1..TURNS_MAX {
             answers.append(&mut status.answers.take());
             // After the loop's end, by a trap or otherwise, nothing more is asked of its store.
-            if polled.is_ready() || !answers.iter_mut().fold(false, |any, answer| answer.advance() || any) {
+            if polled.is_ready() {
+                break;
+            }
+            let advanced = answers.iter_mut().map(Answer::advance).filter(|advanced| *advanced).count();
+            if advanced == 0 {
                 break;
             }
             polled = events.as_mut().poll(context);
