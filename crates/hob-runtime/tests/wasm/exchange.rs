@@ -85,7 +85,9 @@ async fn a_node_that_finds_quick_code_goes_on_optimising() {
     for path in files(&cache, "cwasm").into_iter().filter(|path| *path != quick) {
         std::fs::remove_file(path).unwrap();
     }
-    files(&cache.join("functions"), "pack").iter().for_each(|pack| std::fs::remove_file(pack).unwrap());
+    files(&bench.folder.path().join("cache/functions"), "pack")
+        .iter()
+        .for_each(|pack| std::fs::remove_file(pack).unwrap());
     bench.restart();
     assert_eq!(bench.host.stage(&function.code), Some(Stage::Quick));
     let function = bench.ready(&large("a"), &Settings::default()).await.unwrap();
@@ -98,7 +100,7 @@ async fn a_node_that_finds_quick_code_goes_on_optimising() {
 async fn what_was_compiled_once_is_found_by_others_and_broken_packs_do_no_harm() {
     let bench = Bench::with(Some(false), child());
     let first = bench.ready(&large("a"), &Settings::default()).await.unwrap();
-    let packs = bench.folder.path().join("cache/wasm/functions");
+    let packs = bench.folder.path().join("cache/functions");
     until(|| is_optimised(bench.host.stage(&first.code)) && !files(&packs, "pack").is_empty()).await;
     let pack = files(&packs, "pack").remove(0);
     let whole = std::fs::read(&pack).unwrap();

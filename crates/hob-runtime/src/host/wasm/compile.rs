@@ -101,11 +101,12 @@ impl Compiler {
     /// # Errors
     /// `HOB-0601` when the folder cannot be made.
     pub(super) fn open(dir: &Path, command: &[OsString], engine: &Engine) -> Result<Self> {
-        let dir = dir.join("wasm");
-        let packs = dir.join("functions");
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&packs).map_err(|error| {
-            Fault::new(Code::StoreIo, format!("cannot make the folder `{}`", packs.display())).detail(error)
-        })?;
+        let (dir, packs) = (dir.join("wasm"), dir.join("functions"));
+        for dir in [&dir, &packs] {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
+                Fault::new(Code::StoreIo, format!("cannot make the folder `{}`", dir.display())).detail(error)
+            })?;
+        }
         let fingerprint = engine::fingerprint(engine);
         sweep(&dir, &fingerprint, "cwasm");
         sweep(&packs, &fingerprint, "pack");
