@@ -4,8 +4,8 @@
 //! is kept here between reports but by an observer, and it goes with him.
 //!
 //! **How.** [`Top::look`] reads the pools of all functions and the meters of those that were called, and compares
-//! the counts with its own earlier looks. A look costs one walk over the table, about a microsecond for each
-//! function, and a few files of `/proc` for each running program of the rows that are told.
+//! the counts with its own earlier looks. A look costs one walk over the table (10,000 idle functions: 75 ms of
+//! processor time without optimisation, answer included), and a few files of `/proc` for each running program.
 //!
 //! **Not here:** what rates and costs are ([`hob_core::top`]).
 
