@@ -4,8 +4,8 @@
 //! is kept here between reports but by an observer, and it goes with him.
 //!
 //! **How.** [`Top::look`] reads the pools of all functions and the meters of those that were called, and compares
-//! the counts with its own earlier looks. A look costs one walk over the table, about a microsecond for each
-//! function, and a few files of `/proc` for each running program of the rows that are told.
+//! the counts with its own earlier looks. A look costs one walk over the table (10,000 idle functions: 75 ms of
+//! processor time without optimisation, answer included), and a few files of `/proc` for each running program.
 //!
 //! **Not here:** what rates and costs are ([`hob_core::top`]).
 
@@ -25,6 +25,8 @@ use std::time::Duration;
 
 /// Window of reports that follow each other, unless another is asked for.
 const FOLLOWED: Duration = Duration::from_secs(5);
+/// Looks come this much too early or late, milliseconds; a window that is a hair too short still counts.
+const LATE_MS: u64 = 100;
 /// Earlier looks that an observer keeps.
 const LOOKS: u64 = 5;
 
@@ -52,7 +54,7 @@ impl Top {
             .window_ms
             .unwrap_or_else(|| millis(usual))
             .clamp(millis(TOP_WINDOW_MIN), millis(TOP_WINDOW_MAX));
-        let earlier = Window::new(window_ms, LOOKS);
+        let earlier = Window::new(window_ms.saturating_sub(LATE_MS), LOOKS);
         let (live, telemetry) = (Arc::clone(live), Arc::clone(telemetry));
         Self { live, telemetry, sheet, machine, asked, window_ms, earlier }
     }

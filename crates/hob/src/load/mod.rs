@@ -221,8 +221,9 @@ impl Load {
         self.shared.stop.store(true, Ordering::Release);
     }
 
-    /// Gives up what is under way, waits for the threads, and counts the last.
-    pub(crate) fn finish(self) -> Vec<Tally> {
+    /// Gives up what is under way, waits for the threads, and counts the last. Calls that are given up are errors
+    /// if they had the time to be answered.
+    pub(crate) fn finish(self, had_time: bool) -> Vec<Tally> {
         self.stop();
         let _ = self.abort.send(true);
         let mut all = vec![Tally::default(); self.shared.plan.targets.len()];
@@ -232,7 +233,7 @@ impl Load {
             let _ = worker.thread.join();
             let frame = lock(&worker.frame);
             all.iter_mut().zip(&frame.whole).for_each(|(all, one)| all.merge(one));
-            all[target].unanswered(frame.under_way);
+            all[target].unanswered(if had_time { frame.under_way } else { 0 });
         }
         all
     }

@@ -53,7 +53,7 @@ fn run(
         load.next_epoch();
         sleep(Duration::from_millis(20));
     }
-    load.finish()
+    load.finish(true)
 }
 
 #[test]

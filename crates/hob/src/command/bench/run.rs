@@ -31,6 +31,7 @@ pub(super) struct Course {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Done,
+    /// A person has seen enough: what is under way then is nobody's error.
     Interrupted,
     Gone,
 }
@@ -62,7 +63,7 @@ pub(super) async fn run(aim: Aim, plan: Plan, course: &Course, output: &Output) 
     let mut screen = output.screen();
     let live = Live::new(&aim, &maker, course, (output, screen.is_some()));
     let measured = measure(&load, course, live, screen.as_mut()).await;
-    let tallies = load.finish();
+    let tallies = load.finish(measured.end != End::Interrupted);
     drop(screen);
     let maker = Maker { busy: measured.busy, saturated: measured.busy >= SATURATED, ..maker };
     Ok(tell(&aim, &tallies, measured, maker, output))
