@@ -23,9 +23,6 @@ pub(crate) const ECHO: &str = "/echo";
 pub(crate) const ACKNOWLEDGEMENT: &str =
     r#"[{"topic":"bench","sequence":1000000,"duplicate":false,"durability":"none"}]"#;
 
-/// Where it sends back what it gets.
-const ECHO: &str = "/echo";
-
 /// As Hob listens, so that a burst meets the same queue in the kernel.
 const BACKLOG: u32 = 4096;
 
