@@ -187,7 +187,9 @@ impl Kept {
                 // The event loop is gone, and will have said why when the store is gone too.
                 let mut gone = self.status.gone.subscribe();
                 let _ = tokio::time::timeout_at(context.deadline.into(), gone.wait_for(|gone| *gone)).await;
-                Err(ended())
+                // A stuck guest is ended at the deadline, a moment before or after its callers notice.
+                let late = self.status.fault.get().is_none() && Instant::now() >= context.deadline;
+                Err(if late { failure::timeout(&self.code) } else { ended() })
             }
         }
     }
