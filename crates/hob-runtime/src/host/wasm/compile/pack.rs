@@ -259,7 +259,7 @@ pub(super) fn make_room(dir: &Path, bytes_max: u64) {
             Some((metadata.modified().ok()?, metadata.len(), path))
         })
         .collect();
-    all.sort_by(|one, other| other.0.cmp(&one.0));
+    all.sort_by_key(|(modified, ..)| std::cmp::Reverse(*modified));
     let mut sum = 0_u64;
     for (_, bytes, path) in all {
         sum = sum.saturating_add(bytes);
