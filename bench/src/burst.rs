@@ -35,7 +35,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<BurstRow>> {
             }
         }
         for present in &plan.peers {
-            let (server, target) = present.start(plan, folder.path())?;
+            let (server, target) = present.start(folder.path())?;
             measure(plan, present.peer.name.to_owned(), target, &mut outcomes).await?;
             drop(server);
         }

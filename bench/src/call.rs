@@ -20,7 +20,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<LoadRow>> {
     let hob = Hob::start(plan)?;
     hob.deploy_workers(APP, "")?;
     let calling = plan.peers.iter().filter(|present| present.peer.many);
-    let others = calling.map(|present| Ok((present, present.start_many(plan, folder.path(), 2)?)));
+    let others = calling.map(|present| Ok((present, present.start_many(folder.path(), 2)?)));
     let others = others.collect::<Result<Vec<_>>>()?;
 
     let mut contestants = vec![Contestant::new("hyper, no function", &limit, target)];

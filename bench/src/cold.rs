@@ -76,7 +76,7 @@ async fn from_nothing(plan: &Plan, calls: &mut Calls) -> Result<()> {
             .or_default()
             .push(pair_of_hyper);
         for present in &plan.peers {
-            let (server, target) = present.start(plan, folder.path())?;
+            let (server, target) = present.start(folder.path())?;
             let pair = pair(&target, server.start).await;
             calls.entry((present.peer.name.to_owned(), "start of the process")).or_default().push(pair);
         }

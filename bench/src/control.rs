@@ -60,7 +60,7 @@ impl Control {
         let (_, body) = self.open().await?.ask(http::Method::GET, "/metrics").await?;
         let text = String::from_utf8_lossy(&body);
         let tasks = text.lines().find_map(|line| line.strip_prefix("hob_tasks ")).ok_or("no `hob_tasks`")?;
-        Ok(tasks.trim().parse::<f64>()? as u64)
+        Ok(tasks.trim().split('.').next().unwrap_or_default().parse()?)
     }
 
     /// Events that a topic has ever taken; a topic that nobody has published to has taken none.

@@ -36,7 +36,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<DensityRow>> {
         let sizes = plan.densities.iter().map(|(apps, functions)| apps * functions);
         for functions in sizes.filter(|functions| *functions <= OF_PEERS_MAX) {
             let folder = TempDir::with_prefix("hob-bench-")?;
-            let (server, addresses) = present.start_many(plan, folder.path(), functions)?;
+            let (server, addresses) = present.start_many(folder.path(), functions)?;
             let asked = once(&present.hello(addresses[functions - 1])).await;
             let start_ms = server.since.elapsed().as_secs_f64() * 1e3;
             let mut row = row(present.peer.name, functions, &server)?;

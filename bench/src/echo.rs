@@ -20,7 +20,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<LoadRow>> {
     hob.deploy_workers(APP, "")?;
     let same = WORKERS.iter().map(|worker| wasmtime_worker(plan, worker, folder.path()));
     let same = same.collect::<Result<Vec<_>>>()?;
-    let others = plan.peers.iter().map(|peer| peer.start(plan, folder.path())).collect::<Result<Vec<_>>>()?;
+    let others = plan.peers.iter().map(|peer| peer.start(folder.path())).collect::<Result<Vec<_>>>()?;
 
     let mut rows = Vec::new();
     for &(bytes, connections) in &plan.echoes {

@@ -26,7 +26,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<IdleRow>> {
     let empty = Hob::start(plan)?;
     let full = full(plan)?.restart()?;
     once(&GUEST.target(&full.server, full.host("idle0", "f0"), "/".to_owned())).await?;
-    let others = plan.peers.iter().map(|peer| peer.start(plan, folder.path())).collect::<Result<Vec<_>>>()?;
+    let others = plan.peers.iter().map(|peer| peer.start(folder.path())).collect::<Result<Vec<_>>>()?;
     for (_, target) in &others {
         once(target).await?;
     }

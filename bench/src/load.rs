@@ -43,7 +43,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<LoadRow>> {
     let peers =
         GUESTS.iter().map(|guest| wasmtime(plan, guest, folder.path())).collect::<Result<Vec<_>>>()?;
 
-    let others = plan.peers.iter().map(|peer| peer.start(plan, folder.path())).collect::<Result<Vec<_>>>()?;
+    let others = plan.peers.iter().map(|peer| peer.start(folder.path())).collect::<Result<Vec<_>>>()?;
 
     let row = Contestant::new;
     let mut contestants = vec![row("hyper, no function", &limit.0, limit.1.clone())];

@@ -8,8 +8,7 @@
 
 use crate::Result;
 use crate::client::Target;
-use crate::plan::Plan;
-use crate::server::Server;
+use crate::server::{self, Server};
 use bytes::Bytes;
 use std::fmt::Write as _;
 use std::fs;
@@ -97,11 +96,13 @@ pub(crate) static PEERS: [Peer; 4] = [
 pub(crate) struct Present {
     pub(crate) peer: &'static Peer,
     program: PathBuf,
+    /// Whether it runs on the servers' processor alone.
+    pin: bool,
 }
 
 impl Peer {
     /// The peer's program, or why the peer is skipped.
-    pub(crate) fn find(&'static self, none: bool) -> std::result::Result<Present, String> {
+    pub(crate) fn find(&'static self, none: bool, pin: bool) -> std::result::Result<Present, String> {
         let program = std::env::var_os(self.variable).map_or_else(|| self.program.into(), PathBuf::from);
         // A path has to hold from any folder: servers are started where their files are.
         let program = program.canonicalize().unwrap_or(program);
@@ -110,31 +111,26 @@ impl Peer {
             let (name, shown) = (self.name, program.display());
             return Err(format!("{name}: no `{shown}`; to have it: {}", self.install));
         }
-        Ok(Present { peer: self, program })
+        Ok(Present { peer: self, program, pin })
     }
 }
 
 impl Present {
     /// Starts it with one function.
-    pub(crate) fn start(&self, plan: &Plan, folder: &Path) -> Result<(Server, Target)> {
-        let (server, mut addresses) = self.start_many(plan, folder, 1)?;
+    pub(crate) fn start(&self, folder: &Path) -> Result<(Server, Target)> {
+        let (server, mut addresses) = self.start_many(folder, 1)?;
         let address = addresses.remove(0);
         let target = self.hello(address);
         Ok((server, target))
     }
 
     /// Starts it with several functions, each at an address of its own.
-    pub(crate) fn start_many(
-        &self,
-        plan: &Plan,
-        folder: &Path,
-        functions: usize,
-    ) -> Result<(Server, Vec<SocketAddr>)> {
+    pub(crate) fn start_many(&self, folder: &Path, functions: usize) -> Result<(Server, Vec<SocketAddr>)> {
         let folder = folder.join(self.peer.program);
         fs::create_dir_all(&folder)?;
         fs::write(folder.join(self.peer.file), self.peer.code)?;
         let addresses = free_addresses(functions)?;
-        let mut command = plan.server_command(&self.program);
+        let mut command = server::command(&self.program, self.pin);
         command.args((self.peer.arguments)(&folder, &addresses)?);
         let server = Server::start_at(command, addresses[functions - 1])?;
         Ok((server, addresses))

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::peers::{PEERS, Present};
+use crate::server;
 use clap::{Args, ValueEnum};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -12,8 +13,6 @@ use tempfile::TempDir;
 
 /// File descriptors that a burst needs besides its connections.
 const SPARE_FILES: u64 = 200;
-/// The processor of the servers under `--pin`; the load generator takes the next one.
-const SERVER_CPU: usize = 0;
 /// The versions that this workspace is built from.
 const LOCK_FILE: &str = include_str!("../../Cargo.lock");
 
@@ -157,7 +156,7 @@ impl Plan {
         };
         let nats =
             Nats::find(&options.nats).map_err(|why| skipped.push(format!("NATS JetStream: {why}"))).ok();
-        let found = PEERS.iter().map(|peer| peer.find(options.no_peers));
+        let found = PEERS.iter().map(|peer| peer.find(options.no_peers, options.pin));
         let peers = found.filter_map(|found| found.map_err(|why| skipped.push(why)).ok()).collect();
         let quick = options.quick;
         Ok(Self {
@@ -209,7 +208,7 @@ impl Plan {
         setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
         if self.pin {
             let mut own = CpuSet::new();
-            own.set(SERVER_CPU + 1);
+            own.set(server::CPU + 1);
             sched_setaffinity(None, &own)?;
         }
         Ok(())
@@ -217,13 +216,7 @@ impl Plan {
 
     /// A command for a server, on its own processor if asked.
     pub(crate) fn server_command(&self, program: &Path) -> Command {
-        let mut command = Command::new(if self.pin { Path::new("taskset") } else { program });
-        if self.pin {
-            command.arg("--cpu-list").arg(SERVER_CPU.to_string()).arg(program);
-        }
-        // With these each error costs a walk of the stack, and wasmtime makes one for each instance that ends.
-        command.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");
-        command
+        server::command(program, self.pin)
     }
 
     /// A new folder on the disk that is measured.

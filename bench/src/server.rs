@@ -9,12 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// Longest wait for a server to say that it serves, and to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The processor of the servers under `--pin`; the load generator takes the next one.
+pub(crate) const CPU: usize = 0;
 /// Time between two looks whether a server listens.
 const LOOK: Duration = Duration::from_millis(1);
 /// Length of a clock tick in `/proc/<pid>/stat`: `USER_HZ` is 100 (proc(5)).
@@ -23,6 +26,17 @@ const TICK: Duration = Duration::from_millis(10);
 const STAT_PARENT: usize = 1;
 const STAT_USER: usize = 11;
 const STAT_SYSTEM: usize = 12;
+
+/// A command for a server, on its own processor if asked.
+pub(crate) fn command(program: &Path, pin: bool) -> Command {
+    let mut command = Command::new(if pin { Path::new("taskset") } else { program });
+    if pin {
+        command.arg("--cpu-list").arg(CPU.to_string()).arg(program);
+    }
+    // With these each error costs a walk of the stack, and wasmtime makes one for each instance that ends.
+    command.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");
+    command
+}
 
 /// A running server. Dropping it kills it.
 #[derive(Debug)]

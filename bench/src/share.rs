@@ -82,7 +82,7 @@ pub(crate) async fn noisy(plan: &Plan) -> Result<Vec<ShareRow>> {
         servers.extend([quiet, noisy]);
     }
     for present in plan.peers.iter().filter(|present| present.peer.many) {
-        let (server, addresses) = present.start_many(plan, folder.path(), 2)?;
+        let (server, addresses) = present.start_many(folder.path(), 2)?;
         let [quiet, noisy] = [addresses[0], addresses[1]].map(|address| present.hello(address));
         pairs.push(pair(&format!("{}, one process", present.peer.name), &quiet, noisy));
         servers.push(server);
