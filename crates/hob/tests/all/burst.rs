@@ -1,4 +1,4 @@
-//! 3,000 callers at once on a function that has no instance: all of them are answered.
+//! All of 3,000 callers who come at once to a function without an instance are answered.
 
 use super::support::{Node, write};
 use std::process::Command;
