@@ -56,7 +56,6 @@ scale = { max = 2, concurrency = 40, idle = "100ms" }
 "#;
 
 #[test]
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn three_thousand_callers_of_a_cold_function_are_all_answered() {
     if Command::new("python3").arg("--version").output().is_err() {
         return println!("skipped: this test needs `python3`, which this machine lacks");
