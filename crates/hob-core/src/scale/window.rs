@@ -85,10 +85,12 @@ fn at(bucket: u64) -> usize {
 mod tests {
     use super::Window;
 
+    type Row = (&'static [(u64, u32)], u64, (u32, u32, Option<u64>));
+
     /// What is recorded, and the peak, the recent peak and when it falls to 1, at some time afterwards.
     #[test]
     fn keeps_the_peak_for_as_long_as_the_window() {
-        let table: &[(&[(u64, u32)], u64, (u32, u32, Option<u64>))] = &[
+        let table: &[Row] = &[
             (&[], 0, (0, 0, Some(0))),
             (&[(10, 3), (20, 1)], 500, (3, 3, Some(61_000))),
             (&[(10, 3), (20, 1)], 7000, (3, 1, Some(61_000))),

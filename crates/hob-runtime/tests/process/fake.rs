@@ -163,7 +163,7 @@ async fn a_call_whose_turn_comes_too_late_is_refused_at_once() {
     for _ in 0..10 {
         assert_eq!(shown(&get(&pool, "/").await), "200 done");
     }
-    let held = tokio::spawn({
+    let held = tokio::runtime::Handle::current().spawn({
         let pool = Arc::clone(&pool);
         async move { get(&pool, "/held").await }
     });

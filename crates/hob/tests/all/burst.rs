@@ -1,4 +1,4 @@
-//! 3,000 callers at once on a function that has no instance: all of them are answered.
+//! All of 3,000 callers who come at once to a function without an instance are answered.
 
 use super::support::{Node, write};
 use std::process::Command;
@@ -56,7 +56,6 @@ scale = { max = 2, concurrency = 40, idle = "100ms" }
 "#;
 
 #[test]
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn three_thousand_callers_of_a_cold_function_are_all_answered() {
     if Command::new("python3").arg("--version").output().is_err() {
         return println!("skipped: this test needs `python3`, which this machine lacks");
