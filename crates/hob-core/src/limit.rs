@@ -505,8 +505,8 @@ pub const TOP_WINDOW_MAX: Duration = Duration::from_secs(60);
 pub const TOP_INTERVAL: Duration = Duration::from_secs(1);
 /// Connections of one load test (`hob bench`).
 pub const BENCH_CONNECTIONS_MAX: usize = 10_000;
-/// Pairs of slices in which two revisions are compared.
-pub const BENCH_PAIRS: u32 = 20;
+/// Pairs of slices in which two revisions are compared, unless calls are so slow that there is room for fewer.
+pub const BENCH_PAIRS: u32 = 40;
 /// Shortest slice of a comparison: less is the noise of a few calls.
 pub const BENCH_SLICE_MIN: Duration = Duration::from_millis(25);
 /// How long a load test waits for the answers that are under way at its end.

@@ -68,14 +68,17 @@ impl Job {
     async fn lane(&self) {
         let plan = &self.shared.plan;
         let mut open: Vec<Option<Connection>> = plan.targets.iter().map(|_| None).collect();
-        while !self.stopped() {
+        for made in 0.. {
+            if self.stopped() {
+                return;
+            }
             // Connecting is not part of a call, unless the turn changes while it waits to be due.
-            let (epoch, at) = self.turn();
+            let (epoch, at) = self.turn(made);
             if open[at].is_none() && !self.open(epoch, at, &mut open[at]).await {
                 continue;
             }
             let due = self.due().await;
-            let (epoch, at) = self.turn();
+            let (epoch, at) = self.turn(made);
             if self.stopped() || (epoch != WARM_UP && !self.take()) {
                 return;
             }
@@ -94,13 +97,12 @@ impl Job {
             if closes(&reply) {
                 open[at] = None;
             }
-            if epoch == WARM_UP {
-                continue;
-            }
             let mut frame = lock(&self.frame);
-            frame.under_way -= 1;
-            frame.last = Some(begun + latency);
-            frame.whole[at].record(latency, &reply);
+            if epoch != WARM_UP {
+                frame.under_way -= 1;
+                frame.last = Some(begun + latency);
+                frame.whole[at].record(latency, &reply);
+            }
             if reply.is_ok() && self.shared.epoch.load(Ordering::Acquire) == epoch {
                 frame.slice.latency.record(latency);
             }
@@ -124,10 +126,11 @@ impl Job {
         open.is_some()
     }
 
-    /// The epoch of now, and whose turn it is.
-    fn turn(&self) -> (u64, usize) {
+    /// The epoch of now, and whose turn it is. All targets are warmed up, call by call.
+    fn turn(&self, made: usize) -> (u64, usize) {
         let epoch = self.shared.epoch.load(Ordering::Acquire);
-        (epoch, self.shared.target_of(epoch))
+        let warming = made % self.shared.plan.targets.len();
+        (epoch, if epoch == WARM_UP { warming } else { self.shared.target_of(epoch) })
     }
 
     fn stopped(&self) -> bool {

@@ -17,6 +17,12 @@ const FRAME: Duration = Duration::from_millis(250);
 /// How often the end is looked for, and slices change no later than that.
 const STEP: Duration = Duration::from_millis(5);
 
+/// Calls that one connection can make in a slice, at least: of fewer, too many are cut by its ends.
+const CALLS: u32 = 10;
+
+/// Slices that there are at least, however slow calls are.
+const SLICES_MIN: u32 = 12;
+
 /// When things happen.
 pub(super) struct Course {
     /// How long calls are made before they count.
@@ -108,10 +114,9 @@ async fn measure(load: &Load, course: &Course, mut live: Live, mut screen: Optio
         end = wait(&mut interrupt, screen.as_deref_mut(), FRAME.min(course.warmup)).await;
         live.warming(screen.as_deref());
     }
-    load.next_epoch();
+    let length = course.slice_for(load.next_epoch().latency.mean());
     let (begun, cpu) = (Instant::now(), load.cpu());
-    let (mut slices, mut drawn) =
-        (Slices { length: course.slice, begun, since: begun, all: Vec::new() }, begun);
+    let (mut slices, mut drawn) = (Slices { length, begun, since: begun, all: Vec::new() }, begun);
     let mut answered = (load.count(), begun);
     // Few calls end quickly, and slices change on time.
     let step = if course.slice.is_some() || course.duration.is_none() { STEP } else { FRAME };
@@ -144,6 +149,15 @@ async fn measure(load: &Load, course: &Course, mut live: Live, mut screen: Optio
         end = wait(&mut interrupt, screen.as_deref_mut(), STEP).await;
     }
     Measured { end: end.unwrap_or(End::Done), elapsed, slices: slices.all, busy }
+}
+
+impl Course {
+    /// A slice in which several calls of the warm-up's mean latency can begin and end, but not so long that there
+    /// are too few of them.
+    fn slice_for(&self, mean: Duration) -> Option<Duration> {
+        let most = self.duration.unwrap_or_default() / SLICES_MIN;
+        self.slice.map(|slice| (mean * CALLS).min(most).max(slice))
+    }
 }
 
 /// The slices of a comparison.
@@ -200,4 +214,26 @@ fn busiest(before: &[Duration], now: &[Duration], elapsed: Duration) -> f64 {
     let used = before.iter().zip(now).map(|(before, now)| now.saturating_sub(*before).as_secs_f64());
     let most = used.fold(0.0, f64::max);
     if elapsed.is_zero() { 0.0 } else { (most / elapsed.as_secs_f64()).min(1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Course, busiest};
+    use std::time::Duration;
+
+    #[test]
+    fn slices_are_long_enough_for_calls_and_short_enough_to_be_many() {
+        let ms = Duration::from_millis;
+        let course = |slice| Course { warmup: ms(0), duration: Some(ms(12_000)), slice };
+        for (slice, mean, expected) in [
+            (Some(ms(150)), ms(1), Some(ms(150))),
+            (Some(ms(150)), ms(40), Some(ms(400))),
+            (Some(ms(150)), ms(5000), Some(ms(1000))),
+            (None, ms(40), None),
+        ] {
+            assert_eq!(course(slice).slice_for(mean), expected, "{slice:?} {mean:?}");
+        }
+        assert!((busiest(&[ms(0), ms(5)], &[ms(10), ms(95)], ms(100)) - 0.9).abs() < 1e-9);
+        assert!(busiest(&[], &[], ms(0)) < 1e-9);
+    }
 }

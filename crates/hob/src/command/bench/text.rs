@@ -179,7 +179,10 @@ pub(super) fn comparison(both: &Comparison, output: &Output) -> String {
         lines.push(line);
     }
     if both.compared.is_empty() {
-        lines.push("too few slices with answers to say which is faster".to_owned());
+        lines.push(
+            "too few slices with answers to say which is faster: measure for longer, with `--duration`"
+                .to_owned(),
+        );
     }
     for (what, report) in [(&old, &both.old), (&new, &both.new)] {
         lines.extend(errors(report, style, usize::MAX).into_iter().map(|line| format!("{line}  ({what})")));
