@@ -50,6 +50,8 @@ pub enum Event {
     StartFailed,
     /// An instance ended by itself.
     Ended(InstanceId),
+    /// The machine needs room: the least recently used idle instance has to go, unless it is one of `min`.
+    Reclaim,
     /// Time has passed.
     Tick,
 }
@@ -134,6 +136,17 @@ impl Scale {
         count(self.waiting.len())
     }
 
+    /// Since when that instance has been idle which [`Event::Reclaim`] would stop.
+    pub fn idle_since_ms(&self) -> Option<u64> {
+        self.reclaimable().map(|(since_ms, _)| since_ms)
+    }
+
+    fn reclaimable(&self) -> Option<(u64, InstanceId)> {
+        let idle = self.slots.iter().filter(|(_, slot)| slot.running == 0);
+        let first = idle.map(|(instance, slot)| (slot.idle_since_ms, *instance)).min();
+        first.filter(|_| count(self.slots.len()) > self.spec.min)
+    }
+
     /// Applies one event at `now_ms` and appends what has to be done to `effects`.
     ///
     /// A call that arrives and one that ends cost O(1) while nobody waits, O(log n) in the number of
@@ -163,6 +176,13 @@ impl Scale {
                 }
             }
             Event::Ended(instance) => self.ended(instance, now_ms, effects),
+            Event::Reclaim => {
+                if let Some((_, instance)) = self.reclaimable() {
+                    self.slots.remove(&instance);
+                    self.free.retain(|free| *free != instance);
+                    effects.push(Effect::Stop(instance));
+                }
+            }
             Event::Tick => self.tick(now_ms, effects),
         }
         self.start(now_ms, effects);

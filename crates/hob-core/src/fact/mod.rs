@@ -158,6 +158,8 @@ pub enum InstanceStep {
     Ended,
     /// It was stopped: idle, or its revision is drained.
     Stopped,
+    /// It was idle and stopped to make room for another one.
+    Reclaimed,
 }
 
 /// An instance started, failed to, or ended. Those of one call each are part of its [`Call`].

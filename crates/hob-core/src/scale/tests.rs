@@ -22,6 +22,7 @@ fn check(spec: ScaleSpec, sharing: Sharing, story: &[(&str, &str)]) {
             "ready" => Event::Ready(number),
             "failed" => Event::StartFailed,
             "ended" => Event::Ended(number),
+            "reclaim" => Event::Reclaim,
             "tick" => Event::Tick,
             _ => panic!("no event `{name}`"),
         };
@@ -74,6 +75,25 @@ fn starts_because_calls_wait_and_returns_to_zero() {
             ("1020 tick", "stop 7, wake 1050"),
             ("1050 tick", "stop 8"),
             ("2000 call 5", "start"),
+        ],
+    );
+}
+
+#[test]
+fn gives_up_the_least_recently_used_idle_instance_above_min() {
+    check(
+        ScaleSpec { min: 1, ..SPEC },
+        Sharing::Kept,
+        &[
+            ("0 call 1", "start"),
+            ("0 call 2", "start"),
+            ("1 ready 7", "wake 1001, 1 on 7"),
+            ("1 ready 8", "2 on 8"),
+            ("2 reclaim", ""),
+            ("3 done 8", ""),
+            ("4 done 7", ""),
+            ("5 reclaim", "stop 8"),
+            ("6 reclaim", ""),
         ],
     );
 }

@@ -196,6 +196,7 @@ fn instance_step(instance: &InstanceChanged) -> (String, Verdict) {
         InstanceStep::StartFailed => "could not be started",
         InstanceStep::Ended => "ended by itself",
         InstanceStep::Stopped => "was stopped",
+        InstanceStep::Reclaimed => "was idle and stopped to make room",
     };
     let why = instance.failure.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
     let verdict = if instance.failure.is_some() { Verdict::Bad } else { Verdict::Good };
