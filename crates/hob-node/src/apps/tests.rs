@@ -21,6 +21,7 @@ use hob_core::trace::TraceContext;
 use hob_core::wire::Deployed;
 use hob_runtime::body::{Body, empty};
 use hob_runtime::code::FunctionCode;
+use hob_runtime::crowd::{Crowd, Shares};
 use hob_runtime::environment::Environment;
 use hob_runtime::gate::Open;
 use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
@@ -64,6 +65,7 @@ impl Desk {
         let engine = hob_bus::open(engine, &EngineSettings::new(data)).unwrap();
         let (live, tasks) = (Arc::new(Live::default()), Tasks::new());
         let environment = Environment {
+            crowd: Crowd::new(Shares::here(None), Arc::clone(&tasks) as _),
             cache_dir: data.join("cache"),
             work_dir: data.join("work"),
             compiler: Vec::new(),

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::watch::Watch;
+use crate::crowd::Permit;
 use crate::unit::Instance;
 use hob_core::fault::Fault;
 use hob_core::scale::{Event, InstanceId};
@@ -23,6 +24,8 @@ struct Held {
     id: InstanceId,
     kept: bool,
     instance: OnceLock<Arc<dyn Instance>>,
+    /// Of an instance that is the call's own.
+    room: OnceLock<Permit>,
     started_in: Option<Duration>,
 }
 
@@ -36,7 +39,10 @@ impl Place {
     ) -> Self {
         let kept = instance.is_some();
         let instance = instance.map_or_else(OnceLock::new, OnceLock::from);
-        Self { held: Arc::new(Held { shared, id, kept, instance, started_in }), _watch: None }
+        Self {
+            held: Arc::new(Held { shared, id, kept, instance, room: OnceLock::new(), started_in }),
+            _watch: None,
+        }
     }
 
     /// The place of a call whose connection goes on after its answer: what watches it ends with it.
@@ -50,7 +56,9 @@ impl Place {
     }
 
     /// Puts the call's own instance in.
-    pub(super) fn set(&self, instance: Arc<dyn Instance>) -> &Arc<dyn Instance> {
+    pub(super) fn set(&self, instance: Arc<dyn Instance>, room: Permit) -> &Arc<dyn Instance> {
+        // It is set once, as the instance is.
+        let _ = self.held.room.set(room);
         self.held.instance.get_or_init(|| instance)
     }
 
@@ -77,7 +85,7 @@ impl Place {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        drop(self.instance.take());
+        drop((self.instance.take(), self.room.take()));
         self.shared.step(Event::Finished(self.id), |_| ());
     }
 }

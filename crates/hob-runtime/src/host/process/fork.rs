@@ -6,11 +6,11 @@
 //! **How.** The thread makes the working folder, forks, confines the child before it executes anything
 //! foreign, and opens a file descriptor that becomes readable when the child ends.
 
-use hob_core::limit::{PROCESS_FILES_MAX, PROCESS_TASKS_MAX};
+use hob_core::limit::{PROCESS_FILES_MAX, PROCESS_NICENESS, PROCESS_TASKS_MAX};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, geteuid, getpid, getppid, getrlimit, kill_process_group,
-    pidfd_open, set_parent_process_death_signal, setrlimit, setsid,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, geteuid, getpid, getppid, getpriority_process, getrlimit,
+    kill_process_group, pidfd_open, set_parent_process_death_signal, setpriority_process, setrlimit, setsid,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -27,6 +27,9 @@ use tokio::sync::oneshot;
 const WORK: &str = "work";
 /// Below a working folder: the program's `HOME` and `TMPDIR`.
 pub(super) const TMP: &str = "tmp";
+/// Where the kernel shares processors out by sessions first (`autogroup`), `nice` counts inside a session only, and
+/// this is the niceness of the session: [`PROCESS_NICENESS`].
+const SESSION_NICENESS: &[u8] = b"5";
 /// The kernel's out-of-memory killer takes functions before the node.
 const OOM_SCORE: &[u8] = b"500";
 
@@ -171,6 +174,7 @@ fn retry_busy(mut spawn: impl FnMut() -> io::Result<Child>) -> io::Result<Child>
 #[derive(Clone, Copy)]
 struct Confinement {
     node: Pid,
+    niceness: i32,
     files: Rlimit,
     tasks: Option<Rlimit>,
 }
@@ -179,6 +183,7 @@ impl Confinement {
     fn here() -> Self {
         Self {
             node: getpid(),
+            niceness: getpriority_process(None).unwrap_or_default().saturating_add(PROCESS_NICENESS).min(19),
             files: lowered(Resource::Nofile, PROCESS_FILES_MAX),
             // The limit counts all processes of the user: for root that would be the whole machine.
             tasks: (!geteuid().is_root()).then(|| lowered(Resource::Nproc, PROCESS_TASKS_MAX)),
@@ -194,16 +199,20 @@ impl Confinement {
             return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
         }
         rustix::thread::set_no_new_privs(true)?;
+        // Functions that compute must not keep the node from its sockets.
+        setpriority_process(None, self.niceness)?;
         setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
         setrlimit(Resource::Nofile, self.files)?;
         if let Some(tasks) = self.tasks {
             setrlimit(Resource::Nproc, tasks)?;
         }
-        // A machine without the file has no killer to be told.
-        if let Ok(file) =
-            rustix::fs::open(c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        // A machine without the file has no killer to be told, or no such groups.
+        for (path, text) in
+            [(c"/proc/self/oom_score_adj", OOM_SCORE), (c"/proc/self/autogroup", SESSION_NICENESS)]
         {
-            let _ = rustix::io::write(&file, OOM_SCORE);
+            if let Ok(file) = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+                let _ = rustix::io::write(&file, text);
+            }
         }
         Ok(())
     }

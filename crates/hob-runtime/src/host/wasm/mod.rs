@@ -30,6 +30,7 @@ pub use compile::compile_child;
 
 use super::{Host, HostRow, Progress};
 use crate::code::FunctionCode;
+use crate::crowd::Member;
 use crate::environment::Environment;
 use crate::host::{Candidate, Detected};
 use crate::invocation::Context;
@@ -115,7 +116,7 @@ impl Wasm {
                 compiler: Compiler::open(&environment.cache_dir, &environment.compiler, &engine)?,
                 components: linker::components(&engine).map_err(broken)?,
                 modules: linker::modules(&engine).map_err(broken)?,
-                ticker: Ticker::start(&engine)?,
+                ticker: Ticker::start(&engine, &environment.crowd)?,
                 loaded: Mutex::default(),
                 environment: Arc::clone(environment),
                 engine,
@@ -150,6 +151,7 @@ impl Host for Wasm {
                 _machine: machine,
                 runnable,
                 instances: Arc::new(Semaphore::new(instances)),
+                member: self.shared.environment.crowd.member(&code),
                 code,
             };
             Ok(Arc::new(Loaded(Arc::new(unit))) as Arc<dyn Unit>)
@@ -257,6 +259,8 @@ struct WasmUnit {
     runnable: Runnable,
     /// Stores that may be alive, those included that finish work after their answer.
     instances: Arc<Semaphore>,
+    /// By which its guests get their turns on a processor.
+    member: Arc<Member>,
     code: Arc<FunctionCode>,
 }
 
@@ -317,7 +321,7 @@ impl WasmUnit {
     /// Waits for one of the instances that the function may have.
     async fn place(&self) -> Result<Place> {
         let permit = Arc::clone(&self.instances).acquire_owned().await.map_err(Fault::internal)?;
-        Ok(Place { permit, ticker: Arc::clone(&self.shared.ticker) })
+        Ok(Place { permit, ticker: Arc::clone(&self.shared.ticker), member: Arc::clone(&self.member) })
     }
 
     /// The function's environment variables; standard output and error become log lines.
