@@ -268,8 +268,8 @@ impl Turns {
         if waits {
             // Its clock has moved, and with it its place.
             self.join(number);
-        } else if app.turns == 0 && app.spent_ns <= self.now_ns {
-            // Nothing of it has to be remembered.
+        } else if app.turns == 0 && app.spent_ns.saturating_add(QUANTUM_NS) <= self.now_ns {
+            // So far behind it would begin again anyway; sooner, forgetting it would give it a turn for nothing.
             self.apps.remove(&number);
         }
     }
