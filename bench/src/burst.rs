@@ -34,6 +34,11 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<BurstRow>> {
                 drop(server);
             }
         }
+        for present in &plan.peers {
+            let (server, target) = present.start(folder.path())?;
+            measure(plan, present.peer.name.to_owned(), target, &mut outcomes).await?;
+            drop(server);
+        }
         hob = hob.restart()?;
         measure(plan, format!("hob, `http` {CHILD}"), hob.child(), &mut outcomes).await?;
     }

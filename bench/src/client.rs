@@ -1,12 +1,14 @@
 //! The load generator: closed loops over keep-alive connections that check every reply.
 //!
 //! **How.** One task per connection sends the next request when the last reply is complete. A reply
-//! counts only when its status is 200 and its body is, byte for byte, the one that was expected.
+//! counts only when its status is 200 and its body is, byte for byte, the one that was expected; or, where
+//! the answer has to be a failure, when it has that status.
 
 use crate::Result;
-use crate::histogram::Histogram;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use hob_core::histogram::Histogram;
+use http::StatusCode;
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
@@ -25,7 +27,53 @@ pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) host: String,
     pub(crate) path: String,
-    pub(crate) expect: String,
+    /// Sent with `POST`; an empty one is a `GET`.
+    pub(crate) body: Bytes,
+    pub(crate) expect: Expect,
+}
+
+/// What a right reply is.
+#[derive(Clone, Debug)]
+pub(crate) enum Expect {
+    /// `200` with exactly these bytes.
+    Body(Bytes),
+    /// This status, with any body.
+    Status(StatusCode),
+}
+
+impl Target {
+    /// A `GET` that must bring this text.
+    pub(crate) fn get(address: SocketAddr, host: &str, path: &str, expect: String) -> Self {
+        let (host, path) = (host.to_owned(), path.to_owned());
+        Self { address, host, path, body: Bytes::new(), expect: Expect::Body(expect.into()) }
+    }
+
+    /// A `POST` of these bytes that must bring them back.
+    pub(crate) fn echo(address: SocketAddr, host: &str, path: &str, body: &Bytes) -> Self {
+        let (host, path) = (host.to_owned(), path.to_owned());
+        Self { address, host, path, body: body.clone(), expect: Expect::Body(body.clone()) }
+    }
+
+    /// The same request, which must end at the function's time limit.
+    pub(crate) fn fails(self) -> Self {
+        Self { expect: Expect::Status(StatusCode::GATEWAY_TIMEOUT), ..self }
+    }
+
+    /// What a right reply is, for a fingerprint.
+    pub(crate) fn reply(&self) -> &[u8] {
+        match &self.expect {
+            Expect::Body(body) => body,
+            Expect::Status(status) => status.as_str().as_bytes(),
+        }
+    }
+
+    fn request(&self) -> Result<http::Request<Full<Bytes>>> {
+        let request = match self.body.is_empty() {
+            true => http::Request::get(&self.path),
+            false => http::Request::post(&self.path).header("content-type", "application/octet-stream"),
+        };
+        Ok(request.header("host", &self.host).body(Full::new(self.body.clone()))?)
+    }
 }
 
 /// What came back.
@@ -65,7 +113,7 @@ impl Outcome {
 
 /// A connection; its other half runs until this is dropped.
 struct Connection {
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
     _driver: JoinSet<()>,
 }
 
@@ -80,7 +128,7 @@ impl Connection {
     }
 
     async fn ask(&mut self, target: &Target) -> Result<()> {
-        let request = http::Request::get(&target.path).header("host", &target.host).body(Empty::new())?;
+        let request = target.request()?;
         let reply = async {
             self.sender.ready().await?;
             let response = self.sender.send_request(request).await?;
@@ -88,7 +136,11 @@ impl Connection {
             Ok::<_, hyper::Error>((status, response.into_body().collect().await?.to_bytes()))
         };
         let (status, body) = tokio::time::timeout(REPLY_TIMEOUT, reply).await??;
-        if status == http::StatusCode::OK && body == target.expect.as_bytes() {
+        let right = match &target.expect {
+            Expect::Body(expected) => status == StatusCode::OK && body == expected,
+            Expect::Status(expected) => status == *expected,
+        };
+        if right {
             return Ok(());
         }
         Err(format!("{status} with {:?}", String::from_utf8_lossy(&body[..body.len().min(300)])).into())
@@ -137,6 +189,29 @@ async fn one_loop(opened: Result<Connection>, target: &Target, time: Duration) -
                 }
             }
         }
+    }
+    outcome.elapsed = begun.elapsed();
+    outcome
+}
+
+/// One connection that asks every `pause` for `time`, or later when a reply took longer.
+pub(crate) async fn paced(target: &Target, pause: Duration, time: Duration) -> Outcome {
+    let begun = Instant::now();
+    let mut outcome = Outcome::default();
+    let mut connection = Connection::open(target).await;
+    let mut ticks = tokio::time::interval(pause);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while begun.elapsed() < time {
+        ticks.tick().await;
+        let started = Instant::now();
+        let reply = match &mut connection {
+            Ok(open) => open.ask(target).await,
+            Err(error) => Err(error.to_string().into()),
+        };
+        if reply.is_err() {
+            connection = Connection::open(target).await;
+        }
+        outcome.add(started, reply);
     }
     outcome.elapsed = begun.elapsed();
     outcome

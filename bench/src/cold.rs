@@ -1,7 +1,7 @@
 //! Scenario `cold`: the first call after a deploy, after a restart, and after scale-to-zero.
 //!
 //! **How.** Each cold call is followed by a warm one to the same function; both connect anew, so
-//! their difference is what being cold costs. For `wasmtime serve` and hyper the cold call includes
+//! their difference is what being cold costs. For hyper and the peers the cold call includes
 //! the start of the process, which is the only way in which they start from nothing.
 
 use crate::Result;
@@ -75,6 +75,11 @@ async fn from_nothing(plan: &Plan, calls: &mut Calls) -> Result<()> {
             .entry(("hyper, no function".to_owned(), "start of the process"))
             .or_default()
             .push(pair_of_hyper);
+        for present in &plan.peers {
+            let (server, target) = present.start(folder.path())?;
+            let pair = pair(&target, server.start).await;
+            calls.entry((present.peer.name.to_owned(), "start of the process")).or_default().push(pair);
+        }
         for guest in &GUESTS {
             if let Some((server, target)) = wasmtime(plan, guest, folder.path())? {
                 let name = format!("wasmtime serve, {}", guest.what);

@@ -52,6 +52,32 @@ pub(crate) static GUESTS: [Guest; 3] = [
     },
 ];
 
+/// What works for its reply: echo, a call to another function, a loop without end.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    /// The function's name.
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    bytes: &'static [u8],
+    /// The guest that it calls.
+    pub(crate) callee: &'static Guest,
+}
+
+pub(crate) static WORKERS: [Worker; 2] = [
+    Worker {
+        name: "echo",
+        what: "Rust, WASI 0.2",
+        bytes: include_bytes!("../guests/echo-rust.wasm"),
+        callee: &GUESTS[1],
+    },
+    Worker {
+        name: "echo-p3",
+        what: "Rust, WASI 0.3",
+        bytes: include_bytes!("../guests/echo-rust-p3.wasm"),
+        callee: &GUESTS[2],
+    },
+];
+
 impl Guest {
     fn expect(&self, path: &str) -> String {
         if self.echoes_path { format!("{} {path}\n", self.greeting) } else { format!("{}\n", self.greeting) }
@@ -59,7 +85,7 @@ impl Guest {
 
     /// A target that asks this guest, wherever it runs.
     pub(crate) fn target(&self, server: &Server, host: String, path: String) -> Target {
-        Target { address: server.address, host, expect: self.expect(&path), path }
+        Target::get(server.address, &host, &path, self.expect(&path))
     }
 }
 
@@ -68,23 +94,28 @@ pub(crate) fn hyper(plan: &Plan) -> Result<(Server, Target)> {
     let mut command = plan.server_command(&std::env::current_exe()?);
     command.arg("hyper").env_remove("PORT");
     let server = Server::start(command)?;
-    let target = Target {
-        address: server.address,
-        host: "localhost".to_owned(),
-        path: "/hyper".to_owned(),
-        expect: hyper_server::REPLY.to_owned(),
-    };
+    let target = Target::get(server.address, "localhost", "/hyper", hyper_server::REPLY.to_owned());
     Ok((server, target))
 }
 
 /// `wasmtime serve` as it comes; `None` when it is skipped.
-pub(crate) fn wasmtime(plan: &Plan, guest: &Guest, folder: &Path) -> Result<Option<(Server, Target)>> {
+pub(crate) fn wasmtime_serve(plan: &Plan, name: &str, bytes: &[u8], folder: &Path) -> Result<Option<Server>> {
     let Some(program) = &plan.wasmtime else { return Ok(None) };
-    let file = folder.join(format!("{}.wasm", guest.name));
-    fs::write(&file, guest.bytes)?;
+    let file = folder.join(format!("{name}.wasm"));
+    fs::write(&file, bytes)?;
     let mut command = plan.server_command(program);
     command.args(["serve", "--addr", "127.0.0.1:0"]).arg(file);
-    let server = Server::start(command)?;
+    Server::start(command).map(Some)
+}
+
+/// The same with a worker.
+pub(crate) fn wasmtime_worker(plan: &Plan, worker: &Worker, folder: &Path) -> Result<Option<Server>> {
+    wasmtime_serve(plan, worker.name, worker.bytes, folder)
+}
+
+/// The same with a guest, and what asks it.
+pub(crate) fn wasmtime(plan: &Plan, guest: &Guest, folder: &Path) -> Result<Option<(Server, Target)>> {
+    let Some(server) = wasmtime_serve(plan, guest.name, guest.bytes, folder)? else { return Ok(None) };
     let target = guest.target(&server, "localhost".to_owned(), format!("/{}", guest.name));
     Ok(Some((server, target)))
 }
@@ -181,6 +212,34 @@ impl Hob {
         self.deploy(&folder).map(drop)
     }
 
+    /// Deploys an app of the workers, the guests that they call and the child. `more` is added to each worker's
+    /// section of the manifest.
+    pub(crate) fn deploy_workers(&self, app: &str, more: &str) -> Result<()> {
+        let folder = self.app_folder(app)?;
+        let mut manifest = format!("app = \"{app}\"\n");
+        for worker in &WORKERS {
+            for (name, bytes, more) in
+                [(worker.name, worker.bytes, more), (worker.callee.name, worker.callee.bytes, "")]
+            {
+                fs::write(folder.join(format!("{name}.wasm")), bytes)?;
+                let _ = write!(manifest, "\n[functions.{name}]\nrun = \"{name}.wasm\"\n{more}");
+            }
+        }
+        let _ = write!(
+            manifest,
+            "\n[functions.{CHILD}]\nrun = [\"{CHILD}\", \"hyper\"]\nhost = \"process\"\ncontract = \"http\"\n\
+             scale = {{ max = 1, concurrency = 1000 }}\n"
+        );
+        fs::copy(std::env::current_exe()?, folder.join(CHILD))?;
+        fs::write(folder.join("hob.toml"), manifest)?;
+        self.deploy(&folder).map(drop)
+    }
+
+    /// The host at which a function is reached that has no route.
+    pub(crate) fn host(&self, app: &str, function: &str) -> String {
+        format!("{function}--{app}.localhost")
+    }
+
     /// Deploys an app whose functions are all guests; `triggers` goes into its manifest.
     pub(crate) fn deploy_with_triggers(&self, guests: &[&Guest], triggers: &str) -> Result<()> {
         let folder = self.app_folder(APP)?;
@@ -214,12 +273,8 @@ impl Hob {
 
     /// What asks the child through the gateway.
     pub(crate) fn child(&self) -> Target {
-        Target {
-            address: self.server.address,
-            host: format!("{APP}.localhost"),
-            path: format!("/{CHILD}"),
-            expect: hyper_server::REPLY.to_owned(),
-        }
+        let (host, path) = (format!("{APP}.localhost"), format!("/{CHILD}"));
+        Target::get(self.server.address, &host, &path, hyper_server::REPLY.to_owned())
     }
 
     /// Waits until no instance of the child is left.

@@ -55,6 +55,14 @@ impl Control {
             .ok_or_else(|| format!("the node does not know `{function}`: {info}").into())
     }
 
+    /// Tasks that are alive in the node, by its own account.
+    pub(crate) async fn tasks(&self) -> Result<u64> {
+        let (_, body) = self.open().await?.ask(http::Method::GET, "/metrics").await?;
+        let text = String::from_utf8_lossy(&body);
+        let tasks = text.lines().find_map(|line| line.strip_prefix("hob_tasks ")).ok_or("no `hob_tasks`")?;
+        Ok(tasks.trim().split('.').next().unwrap_or_default().parse()?)
+    }
+
     /// Events that a topic has ever taken; a topic that nobody has published to has taken none.
     pub(crate) async fn taken(&self, topic: &str) -> Result<u64> {
         let info = self.open().await?.get(&format!("/v1/topics/{topic}")).await?;

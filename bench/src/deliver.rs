@@ -9,11 +9,11 @@
 use crate::Result;
 use crate::client::steady;
 use crate::contestant::{APP, GUESTS, Guest, Hob};
-use crate::histogram::Histogram;
 use crate::plan::Plan;
 use crate::publish::hob::Route;
 use crate::report::bus::DeliverRow;
 use crate::report::median;
+use hob_core::histogram::Histogram;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The limit: one fixed reply through bare hyper, with no function behind it.
+//! The limit: one fixed reply through bare hyper, or the request's own body, with no function behind it.
 //!
 //! **Why.** The same hyper that Hob is built on shows what this machine can do at most. The same
 //! program is also the `http` child that Hob starts, so that both sides answer alike.
@@ -6,7 +6,7 @@
 use crate::{Result, report};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -14,6 +14,9 @@ use tokio::net::{TcpSocket, TcpStream};
 
 /// What it answers, whatever the request.
 pub(crate) const REPLY: &str = "hello from hyper\n";
+
+/// The path at which a request's body comes back while it is read.
+pub(crate) const ECHO: &str = "/echo";
 
 /// What it answers to a `POST`, which stands for events that nobody keeps: as long as a real
 /// acknowledgement of one event.
@@ -51,10 +54,13 @@ async fn connection(stream: TcpStream) {
     drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
+async fn answer(request: Request<Incoming>) -> Result<Response<Either<Full<Bytes>, Incoming>>> {
+    if request.uri().path() == ECHO {
+        return Ok(Response::new(Either::Right(request.into_body())));
+    }
     let events = request.method() == Method::POST;
     let text = if events { ACKNOWLEDGEMENT } else { REPLY };
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    let mut response = Response::new(Either::Left(Full::new(Bytes::from_static(text.as_bytes()))));
     if events {
         request.into_body().collect().await?;
         *response.status_mut() = StatusCode::ACCEPTED;

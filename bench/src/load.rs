@@ -22,6 +22,12 @@ pub(crate) struct Contestant<'a> {
     pub(crate) target: Arc<Target>,
 }
 
+impl<'a> Contestant<'a> {
+    pub(crate) fn new(name: &str, server: &'a Server, target: Target) -> Self {
+        Self { name: name.to_owned(), server, target: Arc::new(target) }
+    }
+}
+
 /// One contestant in one round.
 pub(crate) struct Turn {
     pub(crate) requests_per_second: f64,
@@ -37,28 +43,41 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<LoadRow>> {
     let peers =
         GUESTS.iter().map(|guest| wasmtime(plan, guest, folder.path())).collect::<Result<Vec<_>>>()?;
 
-    let row = |name: String, server, target| Contestant { name, server, target: Arc::new(target) };
-    let mut contestants = vec![row("hyper, no function".to_owned(), &limit.0, limit.1.clone())];
+    let others = plan.peers.iter().map(|peer| peer.start(folder.path())).collect::<Result<Vec<_>>>()?;
+
+    let row = Contestant::new;
+    let mut contestants = vec![row("hyper, no function", &limit.0, limit.1.clone())];
     for (guest, peer) in GUESTS.iter().zip(&peers) {
-        contestants.push(row(format!("hob, {}", guest.what), &hob.server, hob.guest(guest)));
+        contestants.push(row(&format!("hob, {}", guest.what), &hob.server, hob.guest(guest)));
         if let Some((server, target)) = peer {
-            contestants.push(row(format!("wasmtime serve, {}", guest.what), server, target.clone()));
+            contestants.push(row(&format!("wasmtime serve, {}", guest.what), server, target.clone()));
         }
     }
-    contestants.push(row("hob, hyper as `http` child".to_owned(), &hob.server, hob.child()));
-
-    for contestant in &contestants {
-        warm(&contestant.target).await?;
-        steady(&contestant.target, plan.connections[0], plan.round_time / 4).await?;
+    contestants.push(row("hob, hyper as `http` child", &hob.server, hob.child()));
+    for (present, (server, target)) in plan.peers.iter().zip(&others) {
+        contestants.push(row(present.peer.name, server, target.clone()));
     }
     let mut rows = Vec::new();
     for &connections in &plan.connections {
-        let rounds = rounds(plan, &contestants, connections).await?;
-        for (index, contestant) in contestants.iter().enumerate() {
-            rows.push(summary(contestant, connections, &rounds, index)?);
-        }
+        rows.extend(measure(plan, &contestants, connections, "hello").await?);
     }
     Ok(rows)
+}
+
+/// All rounds of one case at one number of connections; the first contestant is the limit.
+pub(crate) async fn measure(
+    plan: &Plan,
+    contestants: &[Contestant<'_>],
+    connections: usize,
+    case: &str,
+) -> Result<Vec<LoadRow>> {
+    for contestant in contestants {
+        warm(&contestant.target).await?;
+        steady(&contestant.target, plan.connections[0], plan.round_time / 4).await?;
+    }
+    let rounds = rounds(plan, contestants, connections).await?;
+    let rows = contestants.iter().enumerate();
+    rows.map(|(index, contestant)| summary(contestant, (connections, case), &rounds, index)).collect()
 }
 
 /// For every round, every contestant's turn, in the contestants' order.
@@ -93,7 +112,7 @@ async fn turn(contestant: &Contestant<'_>, connections: usize, time: Duration) -
 
 fn summary(
     contestant: &Contestant<'_>,
-    connections: usize,
+    (connections, case): (usize, &str),
     rounds: &[Vec<Turn>],
     index: usize,
 ) -> Result<LoadRow> {
@@ -104,6 +123,7 @@ fn summary(
     }
     Ok(LoadRow {
         server: contestant.name.clone(),
+        case: case.to_owned(),
         connections,
         requests_per_second: of(&|turns| turns[index].requests_per_second),
         share_of_hyper: of(&|turns| turns[index].requests_per_second / turns[LIMIT].requests_per_second),
@@ -115,7 +135,7 @@ fn summary(
         correct: all.correct,
         failed: all.failed,
         first_failure: all.first_failure,
-        reply: fingerprint(contestant.target.expect.as_bytes()),
+        reply: fingerprint(contestant.target.reply()),
     })
 }
 

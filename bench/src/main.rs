@@ -4,31 +4,37 @@
 //! figure here is taken in short rounds in which the servers take turns, and is printed beside the
 //! limit of the same rounds: what hyper does when it runs no function at all.
 //!
-//! **How.** One module per scenario ([`load`], [`cold`], [`burst`], [`memory`], and for events [`events`],
-//! [`deliver`], [`backlog`], [`growth`]; [`facts`] for what telemetry costs); [`server`] starts and measures a process, [`contestant`] knows the
-//! servers, [`client`] sends requests and [`publish`] events, both check every reply, [`report`] prints the
+//! **How.** One module per scenario: [`load`], [`echo`], [`call`], [`cold`], [`burst`]; [`share`] for neighbours; [`memory`],
+//! [`density`], [`idle`], [`soak`] for the node as a whole; [`events`], [`deliver`], [`backlog`], [`growth`] for events; [`facts`] for
+//! what telemetry costs. [`server`] starts and measures a process, [`contestant`] and [`peers`] know the servers, [`client`] sends requests and [`publish`] events, both check every reply, [`report`] prints the
 //! tables.
 //!
 //! **Not here:** verdicts. A person compares two runs; no test fails because a machine was slow.
 
 mod backlog;
 mod burst;
+mod call;
 mod client;
 mod cold;
 mod contestant;
 mod control;
 mod deliver;
+mod density;
+mod echo;
 mod events;
 mod facts;
 mod growth;
-mod histogram;
 mod hyper_server;
+mod idle;
 mod load;
 mod memory;
+mod peers;
 mod plan;
 mod publish;
 mod report;
 mod server;
+mod share;
+mod soak;
 
 use clap::{Parser, Subcommand};
 use plan::{Options, Plan, Scenario};
@@ -78,6 +84,13 @@ async fn run(plan: &Plan) -> Result<()> {
     for scenario in &plan.scenarios {
         match scenario {
             Scenario::Load => report.load = load::run(plan).await?,
+            Scenario::Echo => report.echo = echo::run(plan).await?,
+            Scenario::Call => report.call = call::run(plan).await?,
+            Scenario::Noisy => report.noisy = share::noisy(plan).await?,
+            Scenario::Loops => report.loops = share::loops(plan).await?,
+            Scenario::Density => report.density = density::run(plan).await?,
+            Scenario::Idle => report.idle = idle::run(plan).await?,
+            Scenario::Soak => report.soak = soak::run(plan).await?,
             Scenario::Cold => report.cold = cold::run(plan).await?,
             Scenario::Burst => report.burst = burst::run(plan).await?,
             Scenario::Memory => report.memory = memory::run(plan).await?,

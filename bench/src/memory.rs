@@ -54,6 +54,11 @@ async fn peers(plan: &Plan) -> Result<Vec<MemoryRow>> {
         once(&target).await?;
         rows.push(row("wasmtime serve, one function called once".to_owned(), 1, &server)?);
     }
+    for present in &plan.peers {
+        let (server, target) = present.start(folder.path())?;
+        once(&target).await?;
+        rows.push(row(format!("{}, one function called once", present.peer.name), 1, &server)?);
+    }
     Ok(rows)
 }
 

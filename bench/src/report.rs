@@ -1,13 +1,17 @@
 //! The tables: on the terminal, as JSON, and in `bench/RESULTS.md`.
 
 pub(crate) mod bus;
+pub(crate) mod node;
 mod results;
+pub(crate) mod share;
 
 use crate::Result;
 use crate::plan::{Plan, Scenario};
 use bus::{BacklogRow, DeliverRow, EventsRow, GrowthRow};
 use clap::ValueEnum;
+use node::{DensityRow, IdleRow, SoakRow};
 use serde::Serialize;
+use share::ShareRow;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -28,9 +32,16 @@ pub(crate) struct Report {
     rounds: usize,
     pub(crate) skipped: Vec<String>,
     pub(crate) load: Vec<LoadRow>,
+    pub(crate) echo: Vec<LoadRow>,
+    pub(crate) call: Vec<LoadRow>,
     pub(crate) cold: Vec<ColdRow>,
     pub(crate) burst: Vec<BurstRow>,
+    pub(crate) noisy: Vec<ShareRow>,
+    pub(crate) loops: Vec<ShareRow>,
     pub(crate) memory: Vec<MemoryRow>,
+    pub(crate) density: Vec<DensityRow>,
+    pub(crate) idle: Vec<IdleRow>,
+    pub(crate) soak: Vec<SoakRow>,
     pub(crate) events: Vec<EventsRow>,
     pub(crate) deliver: Vec<DeliverRow>,
     pub(crate) backlog: Vec<BacklogRow>,
@@ -42,6 +53,8 @@ pub(crate) struct Report {
 #[derive(Debug, Serialize)]
 pub(crate) struct LoadRow {
     pub(crate) server: String,
+    /// What is asked for.
+    pub(crate) case: String,
     pub(crate) connections: usize,
     pub(crate) requests_per_second: f64,
     pub(crate) share_of_hyper: f64,
@@ -128,6 +141,13 @@ impl Report {
             rounds: plan.rounds,
             skipped: plan.skipped.clone(),
             load: Vec::new(),
+            echo: Vec::new(),
+            call: Vec::new(),
+            noisy: Vec::new(),
+            loops: Vec::new(),
+            density: Vec::new(),
+            idle: Vec::new(),
+            soak: Vec::new(),
             cold: Vec::new(),
             burst: Vec::new(),
             memory: Vec::new(),
@@ -156,6 +176,13 @@ impl Report {
     pub(crate) fn table(&self, scenario: Scenario) -> String {
         match scenario {
             Scenario::Load => load_table(&self.load),
+            Scenario::Echo => load_table(&self.echo),
+            Scenario::Call => load_table(&self.call),
+            Scenario::Noisy => share::table(&self.noisy),
+            Scenario::Loops => share::table(&self.loops),
+            Scenario::Density => node::density_table(&self.density),
+            Scenario::Idle => node::idle_table(&self.idle),
+            Scenario::Soak => node::soak_table(&self.soak),
             Scenario::Cold => cold_table(&self.cold),
             Scenario::Burst => burst_table(&self.burst),
             Scenario::Memory => memory_table(&self.memory),
@@ -195,7 +222,14 @@ impl Report {
 
     /// Fails when any reply was missing or wrong: then the figures mean nothing.
     pub(crate) fn complete(&self) -> Result<()> {
-        let load = self.load.iter().map(|row| (&row.server, row.failed, &row.first_failure));
+        let load = self.load.iter().chain(&self.echo).chain(&self.call);
+        let load = load.map(|row| (&row.server, row.failed, &row.first_failure));
+        let soak = "soak".to_owned();
+        let shared = self.noisy.iter().chain(&self.loops);
+        let shared = shared.map(|row| (&row.server, row.failed + row.neighbour_failed, &row.first_failure));
+        let density = self.density.iter().map(|row| (&row.server, row.failed, &None));
+        let soaked = self.soak.iter().map(|row| (&soak, row.failed, &row.first_failure));
+        let of_node = shared.chain(density).chain(soaked);
         let facts = self.facts.iter().map(|row| (&row.function, row.failed, &row.first_failure));
         let burst = self.burst.iter().map(|row| (&row.server, row.failed, &row.first_failure));
         let cold = self.cold.iter().map(|row| (&row.server, row.failed as u64, &row.first_failure));
@@ -206,7 +240,7 @@ impl Report {
         let pending = self.backlog.iter().map(|row| (&backlog, row.failed, &None));
         let growing = self.growth.iter().map(|row| (&growth, row.failed, &None));
         let of_bus = events.chain(deliver).chain(pending).chain(growing);
-        let mut all = load.chain(facts).chain(burst).chain(cold).chain(memory).chain(of_bus);
+        let mut all = load.chain(facts).chain(burst).chain(cold).chain(memory).chain(of_bus).chain(of_node);
         match all.find(|(_, failed, _)| *failed > 0) {
             None => Ok(()),
             Some((server, failed, why)) => {
@@ -220,10 +254,14 @@ impl Report {
 /// Whether what was skipped would have taken part in a scenario.
 fn concerns(scenario: Scenario, skipped: &str) -> bool {
     match scenario {
-        Scenario::Load | Scenario::Cold | Scenario::Burst | Scenario::Memory => {
-            skipped.starts_with("wasmtime")
+        Scenario::Load | Scenario::Echo | Scenario::Cold | Scenario::Burst | Scenario::Memory => {
+            !skipped.starts_with("NATS")
         }
+        Scenario::Call | Scenario::Density => skipped.starts_with("workerd"),
+        Scenario::Noisy => skipped.starts_with("workerd") || skipped.starts_with("wasmtime"),
+        Scenario::Idle => !skipped.starts_with("NATS") && !skipped.starts_with("wasmtime"),
         Scenario::Events => skipped.starts_with("NATS"),
+        Scenario::Loops | Scenario::Soak => false,
         Scenario::Deliver | Scenario::Backlog | Scenario::Growth | Scenario::Facts => false,
     }
 }
@@ -232,6 +270,13 @@ fn concerns(scenario: Scenario, skipped: &str) -> bool {
 fn title(scenario: Scenario) -> &'static str {
     match scenario {
         Scenario::Load => "Load",
+        Scenario::Echo => "Echo",
+        Scenario::Call => "Calls from function to function",
+        Scenario::Noisy => "A noisy neighbour",
+        Scenario::Loops => "Neighbours that loop",
+        Scenario::Density => "Density",
+        Scenario::Idle => "Idle",
+        Scenario::Soak => "Soak",
         Scenario::Cold => "Cold calls",
         Scenario::Burst => "Burst",
         Scenario::Memory => "Memory",
@@ -246,6 +291,7 @@ fn title(scenario: Scenario) -> &'static str {
 fn load_table(rows: &[LoadRow]) -> String {
     let head = [
         "server",
+        "case",
         "conns",
         "req/s",
         "÷ hyper",
@@ -261,6 +307,7 @@ fn load_table(rows: &[LoadRow]) -> String {
     let cells = rows.iter().map(|row| {
         vec![
             row.server.clone(),
+            row.case.clone(),
             row.connections.to_string(),
             format!("{:.0}", row.requests_per_second),
             format!("{:.3}", row.share_of_hyper),

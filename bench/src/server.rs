@@ -8,19 +8,35 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// Longest wait for a server to say that it serves, and to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The processor of the servers under `--pin`; the load generator takes the next one.
+pub(crate) const CPU: usize = 0;
+/// Time between two looks whether a server listens.
+const LOOK: Duration = Duration::from_millis(1);
 /// Length of a clock tick in `/proc/<pid>/stat`: `USER_HZ` is 100 (proc(5)).
 const TICK: Duration = Duration::from_millis(10);
 /// Where a process's parent, user time and system time stand after its name (proc(5), `stat`).
 const STAT_PARENT: usize = 1;
 const STAT_USER: usize = 11;
 const STAT_SYSTEM: usize = 12;
+
+/// A command for a server, on its own processor if asked.
+pub(crate) fn command(program: &Path, pin: bool) -> Command {
+    let mut command = Command::new(if pin { Path::new("taskset") } else { program });
+    if pin {
+        command.arg("--cpu-list").arg(CPU.to_string()).arg(program);
+    }
+    // With these each error costs a walk of the stack, and wasmtime makes one for each instance that ends.
+    command.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");
+    command
+}
 
 /// A running server. Dropping it kills it.
 #[derive(Debug)]
@@ -29,6 +45,17 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// From the start of the process to its own word that it serves.
     pub(crate) start: Duration,
+    /// When the process was started.
+    pub(crate) since: Instant,
+    /// Whether its memory is its descendants' too: where a launcher or a master starts who does the work.
+    family: bool,
+}
+
+/// What the kernel counts of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) threads: u64,
+    pub(crate) files: u64,
 }
 
 impl Server {
@@ -57,10 +84,12 @@ impl Server {
         if let Some(stderr) = child.stderr.take() {
             drain(stderr, lines);
         }
-        let mut server = Self { child, address: ([127, 0, 0, 1], 0).into(), start: Duration::ZERO };
+        let address_of = address;
+        let address = ([127, 0, 0, 1], 0).into();
+        let mut server = Self { child, address, start: Duration::ZERO, since: started, family: false };
         let mut said = Vec::new();
         while let Ok(line) = received.recv_timeout(PATIENCE.saturating_sub(started.elapsed())) {
-            if let Some(address) = address(&line) {
+            if let Some(address) = address_of(&line) {
                 server.address = address;
                 server.start = started.elapsed();
                 return Ok(server);
@@ -70,16 +99,57 @@ impl Server {
         Err(format!("{command:?} never said that it serves; it said:\n{}", said.join("\n")).into())
     }
 
+    /// Starts a command that will listen at an address, and waits until it does. Its descendants' memory counts.
+    pub(crate) fn start_at(mut command: Command, address: SocketAddr) -> Result<Self> {
+        let since = Instant::now();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("cannot start {command:?}: {error}"))?;
+        let mut server = Self { child, address, start: Duration::ZERO, since, family: true };
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = server.child.try_wait()? {
+                return Err(format!("{command:?} ended with {status} before it served").into());
+            }
+            if since.elapsed() > PATIENCE {
+                return Err(format!("{command:?} never listened").into());
+            }
+            std::thread::sleep(LOOK);
+        }
+        server.start = since.elapsed();
+        Ok(server)
+    }
+
     /// CPU time so far, of the process and its descendants.
     pub(crate) fn cpu(&self) -> Duration {
         tree(self.child.id()).values().map(|process| process.cpu).sum()
     }
 
-    /// Resident memory of the process alone, in bytes.
+    /// Resident memory in bytes: of the process alone, or of its family where that does the work.
     pub(crate) fn resident_bytes(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+        let own = self.child.id();
+        let pids = if self.family { tree(own).into_keys().collect() } else { vec![own] };
+        pids.into_iter().map(|pid| Ok(status(pid, "VmRSS:")? * 1024)).sum()
+    }
+
+    /// Threads and open files of the process alone.
+    pub(crate) fn held(&self) -> Result<Held> {
+        let pid = self.child.id();
+        let files = fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64;
+        Ok(Held { threads: status(pid, "Threads:")?, files })
+    }
+
+    /// How often a thread of the process or of a descendant was given a processor; 0 where nothing is told.
+    pub(crate) fn switches(&self) -> u64 {
+        let threads = tree(self.child.id()).into_keys().flat_map(|pid| {
+            fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten().map(|task| task.path())
+        });
+        threads
+            .filter_map(|task| fs::read_to_string(task.join("status")).ok())
+            .map(|text| switches(&text))
+            .sum()
     }
 
     /// Asks it to end and waits until it has.
@@ -99,10 +169,30 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended already; then there is nothing to kill.
+        // A launcher that is killed leaves behind whom it has started.
+        let own = self.child.id();
+        let family = if self.family { tree(own).into_keys().collect() } else { Vec::new() };
+        // Who has ended already cannot be killed.
         drop(self.child.kill());
+        for pid in family.into_iter().filter(|pid| *pid != own) {
+            let _ =
+                i32::try_from(pid).ok().and_then(Pid::from_raw).map(|pid| kill_process(pid, Signal::KILL));
+        }
         drop(self.child.wait());
     }
+}
+
+/// Voluntary and other switches of one thread's status (proc(5)).
+fn switches(status: &str) -> u64 {
+    let lines = status.lines().filter_map(|line| line.split_once("ctxt_switches:"));
+    lines.filter_map(|(_, count)| count.trim().parse::<u64>().ok()).sum()
+}
+
+/// A number in `/proc/<pid>/status` (proc(5)); memory is in KiB there.
+fn status(pid: u32, name: &str) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or_else(|| format!("no {name}"))?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
 /// Reads a pipe to its end, so that the server never waits for its reader.
@@ -155,7 +245,7 @@ fn stat(text: &str) -> Option<Process> {
 
 #[cfg(test)]
 mod tests {
-    use super::{address_in, stat};
+    use super::{address_in, stat, switches};
     use std::time::Duration;
 
     #[test]
@@ -168,6 +258,8 @@ mod tests {
             assert_eq!(address_in(line).map(|address| address.port()), Some(port), "{line}");
         }
         assert_eq!(address_in("ready soon"), None);
+
+        assert_eq!(switches("Threads:\t9\nvoluntary_ctxt_switches:\t4\nnonvoluntary_ctxt_switches:\t3\n"), 7);
 
         let line = "42 (a) b) S 7 42 42 0 -1 4194304 100 0 0 0 150 50 0 0 20 0 3 0 1 2 3";
         let process = stat(line).unwrap();

@@ -11,7 +11,7 @@ fn every_scenario_runs_and_every_reply_is_right() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let json = folder.join("quick.json");
     let output = Command::new(bench)
-        .args(["--quick", "--wasmtime", "/nonexistent", "--nats", "/nonexistent", "--hob"])
+        .args(["--quick", "--no-peers", "--wasmtime", "/nonexistent", "--nats", "/nonexistent", "--hob"])
         .arg(&hob)
         .arg("--disk")
         .arg(folder)
@@ -21,12 +21,26 @@ fn every_scenario_runs_and_every_reply_is_right() {
         .unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{stdout}\n{stderr}");
-    for skipped in ["skipped: wasmtime serve", "skipped: NATS JetStream"] {
+    for skipped in [
+        "skipped: wasmtime serve",
+        "skipped: NATS JetStream",
+        "skipped: workerd",
+        "skipped: Deno",
+        "skipped: Node functions-framework",
+        "skipped: Python functions-framework",
+    ] {
         assert!(stdout.contains(skipped), "{stdout}");
     }
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
     for (scenario, least) in [
         ("load", 3),
+        ("echo", 8),
+        ("call", 10),
+        ("noisy", 3),
+        ("loops", 3),
+        ("density", 3),
+        ("idle", 3),
+        ("soak", 1),
         ("cold", 3),
         ("burst", 3),
         ("memory", 3),

@@ -36,6 +36,11 @@ impl Digest {
         Ok(Self(out))
     }
 
+    /// Of 32 bytes that were stored.
+    pub const fn stored(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The 32 bytes.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0

@@ -19,11 +19,38 @@ impl InvocationId {
             .then(|| u128::from_str_radix(text, 16).ok().map(Self))
             .flatten()
     }
+
+    /// Its 32 digits. Every call carries them twice, so they are not made by way of [`fmt`].
+    pub fn digits(self) -> [u8; 32] {
+        let mut digits = [0; 32];
+        hex(&self.0.to_be_bytes(), &mut digits);
+        digits
+    }
+}
+
+/// Both digits of every byte.
+const PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
+/// Writes the lower-case hexadecimal digits of `bytes` into `digits`, which is twice as long.
+pub(crate) fn hex(bytes: &[u8], digits: &mut [u8]) {
+    let (pairs, _) = digits.as_chunks_mut();
+    for (byte, pair) in bytes.iter().zip(pairs) {
+        *pair = PAIRS[usize::from(*byte)];
+    }
 }
 
 impl fmt::Display for InvocationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        f.write_str(std::str::from_utf8(&self.digits()).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -43,5 +70,17 @@ impl TryFrom<String> for InvocationId {
 impl From<InvocationId> for String {
     fn from(id: InvocationId) -> String {
         id.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::InvocationId;
+
+    #[test]
+    fn an_id_is_written_as_it_is_read() {
+        for text in ["00000000000000000000000000000000", "0123456789abcdef0fedcba987654321"] {
+            assert_eq!(InvocationId::parse(text).map(|id| id.to_string()).as_deref(), Some(text));
+        }
     }
 }

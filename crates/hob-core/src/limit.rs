@@ -151,6 +151,35 @@ pub const EGRESS_CLIENTS_MAX: usize = 1024;
 pub const START_BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// Longest pause between starts that fail.
 pub const START_BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// Failures in a row, of starts or of instances that crash while they serve, after which calls are refused.
+pub const BREAKER_FAILURES: u32 = 5;
+/// Once a probe has run for so long, its instance counts as working.
+pub const BREAKER_PROVEN: Duration = Duration::from_secs(5);
+/// What is kept on the way down is the peak of this time, or of `scale.idle` where that is shorter (Knative's
+/// stable window; a tenth of it is the panic window).
+pub const SCALE_WINDOW: Duration = Duration::from_secs(60);
+/// Parts of that window.
+pub const SCALE_BUCKETS: usize = 60;
+/// Nothing goes down while the panic window needs so many times the instances that are ready.
+pub const SCALE_PANIC_TIMES: u32 = 2;
+/// Times that a moving average follows: the weight of a new one is one of so many.
+pub const AVERAGE_TIMES: u32 = 32;
+/// Times after which an average is relied on to refuse a call.
+pub const AVERAGE_TIMES_MIN: u32 = 8;
+/// Least time over which the calls of one instance are judged.
+pub const ADAPT_WINDOW_MIN: Duration = Duration::from_millis(100);
+/// Least number of calls by which an instance is judged.
+pub const ADAPT_SAMPLES_MIN: u32 = 32;
+/// Latency above the best that is never held against an instance.
+pub const ADAPT_LATENCY_SLACK: Duration = Duration::from_millis(20);
+/// How long the best latency of an instance is remembered, at least.
+pub const ADAPT_BEST_KEPT: Duration = Duration::from_secs(30);
+/// Longest `Retry-After` that a queue or an open circuit gives, seconds.
+pub const RETRY_AFTER_MAX_S: u32 = 60;
+/// Times of one function at which a number of instances is provisioned.
+pub const PROVISIONED_MAX: usize = 16;
+/// Longest sleep until the next change of provisioned instances, so that a clock that is set is noticed.
+pub const PROVISION_SLEEP_MAX: Duration = Duration::from_secs(3600);
 /// Depth of functions that call each other.
 pub const CALL_DEPTH_MAX: u32 = 16;
 
@@ -211,6 +240,25 @@ pub const COMPILE_TIMEOUT: Duration = Duration::from_secs(180);
 pub const COMPILE_MEMORY_BYTES_MAX: u64 = 3 << 30;
 /// Size of a component's machine code.
 pub const COMPILED_BYTES_MAX: u64 = 512 << 20;
+/// A component that is expected to take longer to compile serves with quick code first, and is optimised
+/// behind it.
+pub const COMPILE_AT_ONCE_MAX: Duration = Duration::from_secs(1);
+/// Time for optimising one component behind its quick code: it runs when nothing else wants the processor.
+pub const OPTIMISE_TIMEOUT: Duration = Duration::from_secs(1800);
+/// How far optimising steps back for everything else: the lowest priority (setpriority(2)). One component is
+/// optimised at a time.
+pub const OPTIMISE_NICE: i32 = 19;
+/// Components that wait to be optimised; the next start of the node finds what comes above this.
+pub const OPTIMISE_QUEUED_MAX: usize = 1024;
+/// Compiled functions that are kept for other components with the same code, all together.
+pub const COMPILE_CACHE_BYTES_MAX: u64 = 512 << 20;
+/// Compiled functions that one component may leave for others.
+pub const COMPILE_PACK_BYTES_MAX: u64 = 128 << 20;
+/// Part of the machine's memory that mapped machine code may take: one in so many. What was used least
+/// recently goes first, and is mapped again by the next call.
+pub const CODE_RESIDENT_SHARE: u64 = 8;
+/// What mapped machine code may take on any machine.
+pub const CODE_RESIDENT_BYTES_MIN: u64 = 64 << 20;
 
 /// One log line; what is longer is cut and marked.
 pub const LOG_LINE_BYTES_MAX: usize = 64 << 10;
@@ -471,12 +519,34 @@ pub const OTLP_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Failed attempts that are remembered to link the next attempt's span to.
 pub const OTLP_ATTEMPTS_MAX: usize = 10_000;
 
+/// Cold starts of one function whose phases are remembered.
+pub const COLD_STARTS_KEPT: usize = 16;
 /// Series of meters of one node: functions of revisions that were called. What is above is counted as
 /// the function `_other`.
 pub const METERS_MAX: usize = 1024;
 /// Subscriptions and schedules of one function and revision whose use is counted apart; that of more
 /// counts as none's.
 pub const METER_TRIGGERS_MAX: usize = 32;
+/// Functions that one report on what runs now tells of.
+pub const TOP_ROWS_MAX: u32 = 1000;
+/// Functions that it tells of, unless more are asked for.
+pub const TOP_ROWS_DEFAULT: u32 = 100;
+/// Shortest time over which what runs now is measured.
+pub const TOP_WINDOW_MIN: Duration = Duration::from_millis(500);
+/// Longest time over which what runs now is measured.
+pub const TOP_WINDOW_MAX: Duration = Duration::from_secs(60);
+/// How often somebody who follows is told what runs now.
+pub const TOP_INTERVAL: Duration = Duration::from_secs(1);
+/// Connections of one load test (`hob bench`).
+pub const BENCH_CONNECTIONS_MAX: usize = 10_000;
+/// Pairs of slices in which two revisions are compared, unless calls are so slow that there is room for fewer.
+pub const BENCH_PAIRS: u32 = 40;
+/// Shortest slice of a comparison: less is the noise of a few calls.
+pub const BENCH_SLICE_MIN: Duration = Duration::from_millis(25);
+/// How long a load test waits for the answers that are under way at its end.
+pub const BENCH_GRACE: Duration = Duration::from_secs(5);
+/// After so long without any answer, while connections are refused, a load test ends.
+pub const BENCH_GONE: Duration = Duration::from_secs(3);
 /// Series of one gauge; the values of others are added up in one.
 pub const METRIC_SERIES_MAX: usize = 2000;
 /// How often what was used is added to what is stored: so much of it a kill of the node can lose.
@@ -506,6 +576,11 @@ const _: () = assert!(
     (WASM_HANDLES_MAX * WASM_FIELDS_BYTES_MAX) as u64 <= MEMORY_BYTES_DEFAULT,
     "what a guest can make the host hold must stay below what it may hold itself"
 );
+const _: () = assert!(
+    COMPILE_PACK_BYTES_MAX * 4 <= COMPILE_CACHE_BYTES_MAX,
+    "one component must not push all others out"
+);
+const _: () = assert!(COMPILE_TIMEOUT.as_millis() < OPTIMISE_TIMEOUT.as_millis());
 const _: () = assert!(START_BACKOFF_MIN.as_millis() < START_BACKOFF_MAX.as_millis());
 const _: () = assert!(CONCURRENCY_DEFAULT_HTTP <= CONCURRENCY_CEILING);
 const _: () = assert!(OTLP_BATCH_MAX <= OTLP_QUEUED_MAX && OTLP_ITEMS_MAX <= OTLP_QUEUED_MAX);

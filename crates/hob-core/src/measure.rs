@@ -106,6 +106,11 @@ impl<K: Ord + Clone, T: Growing> Window<K, T> {
         };
         counts.iter().map(since).collect()
     }
+
+    /// How long ago that is, what counts are compared with: milliseconds.
+    pub fn covers_ms(&self, now_ms: u64) -> u64 {
+        self.kept.front().map_or(0, |(time_ms, _)| now_ms.saturating_sub(*time_ms))
+    }
 }
 
 /// The value of a metric in thousandths of its unit; `None` without calls, or for a metric that is not made of

@@ -144,7 +144,7 @@ pub struct PackageFile {
 }
 
 /// How many instances of a function run, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScaleSpec {
     /// Instances that are kept running.
@@ -157,6 +157,39 @@ pub struct ScaleSpec {
     pub idle_ms: u64,
     /// Calls that one instance serves before it is replaced; `None`: any number.
     pub calls_per_instance: Option<u32>,
+    /// Instances that are kept running besides, some of them at certain times only; the highest number holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub provisioned: Vec<Provisioned>,
+}
+
+impl ScaleSpec {
+    /// Whether instances run before a call needs them, at least at times.
+    pub fn keeps_some(&self) -> bool {
+        self.min > 0 || !self.provisioned.is_empty()
+    }
+}
+
+/// Instances that are started ahead of calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Provisioned {
+    /// How many.
+    pub count: u32,
+    /// When; `None`: always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub during: Option<During>,
+}
+
+/// A time that comes again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct During {
+    /// The cron expression of its beginnings.
+    pub from: String,
+    /// The cron expression of its ends.
+    pub to: String,
+    /// The IANA name of the time zone of both.
+    pub zone: String,
 }
 
 /// Which requests a function answers.

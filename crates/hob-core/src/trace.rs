@@ -3,7 +3,7 @@
 //! **How.** [`TraceContext`] is a value. New span ids come from outside, since this crate has no
 //! randomness. `tracestate` is passed on as it came, by whoever passes the headers on.
 
-use crate::id::InvocationId;
+use crate::id::{InvocationId, hex};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -111,11 +111,20 @@ impl TraceContext {
     pub fn child(self, span_id: u64) -> Self {
         Self { span_id: span_id.max(1), ..self }
     }
+
+    /// The value of a `traceparent` header. Every call carries one, so it is not made by way of [`fmt`].
+    pub fn header(self) -> [u8; 55] {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        hex(&self.trace_id.to_be_bytes(), &mut text[3..35]);
+        hex(&self.span_id.to_be_bytes(), &mut text[36..52]);
+        hex(&[self.flags], &mut text[53..]);
+        text
+    }
 }
 
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
+        f.write_str(std::str::from_utf8(&self.header()).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -36,6 +36,7 @@ mod sync;
 pub mod task;
 mod telemetry;
 mod tls;
+mod top;
 mod usage;
 mod why;
 

@@ -19,7 +19,8 @@ use hob_core::digest::{Digest, Hasher};
 use hob_core::fault::{Fault, Result};
 use hob_core::port::Blobs;
 use hob_core::spec::{FunctionSpec, PackageFile};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -58,7 +59,18 @@ impl Packages {
 
     /// Where the package of this function is, or will be.
     pub(crate) fn folder(&self, spec: &FunctionSpec) -> PathBuf {
-        self.root.join(name_of(spec))
+        self.root.join(name_of(&spec.package))
+    }
+
+    /// The names of all packages that are there.
+    ///
+    /// # Errors
+    /// `HOB-0601` when the folder cannot be read.
+    pub(crate) fn names(&self) -> Result<HashSet<OsString>> {
+        let read = || -> io::Result<HashSet<OsString>> {
+            fs::read_dir(&self.root)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+        };
+        read().map_err(|error| fault("read", &self.root, &error))
     }
 
     /// Makes the package of this function, unless it is there.
@@ -88,16 +100,16 @@ impl Packages {
         .await
     }
 
-    /// Removes every package that none of these functions needs; returns how many went. Waits for
-    /// those that are being made, also for deploys that failed meanwhile.
+    /// Removes every package that has none of these names; returns how many went. Waits for those that are
+    /// being made, also for deploys that failed meanwhile.
     ///
     /// # Errors
     /// `HOB-0601` when one cannot be removed.
-    pub(crate) async fn retain(&self, needed: impl Iterator<Item = &FunctionSpec>) -> Result<u64> {
-        let keep: HashSet<PathBuf> = needed.map(|spec| self.folder(spec)).collect();
+    pub(crate) async fn retain(&self, needed: &HashSet<OsString>) -> Result<u64> {
+        let kept = |folder: &PathBuf| folder.file_name().is_some_and(|name| needed.contains(name));
         let _alone = self.making.write().await;
         let mut gone = 0;
-        for folder in self.all()?.into_iter().filter(|folder| !keep.contains(folder)) {
+        for folder in self.all()?.into_iter().filter(|folder| !kept(folder)) {
             let away = self.unused();
             blocking(move || take_away(&folder, &away)).await?;
             gone += 1;
@@ -132,8 +144,8 @@ impl Packages {
 }
 
 /// The digest of what a package consists of, as a folder's name.
-fn name_of(spec: &FunctionSpec) -> String {
-    let json = serde_json::to_vec(&spec.package).expect("a package has text keys only");
+pub(crate) fn name_of(package: &BTreeMap<String, PackageFile>) -> String {
+    let json = serde_json::to_vec(package).expect("a package has text keys only");
     Digest::of(&json).hex()
 }
 

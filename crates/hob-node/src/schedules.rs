@@ -99,7 +99,7 @@ impl Schedules {
         let mut known = self.known.lock().await;
         let table = Arc::clone(&self.live.load());
         let mut found = BTreeMap::new();
-        for app in table.apps().values() {
+        for app in table.acting().values() {
             for (name, spec) in &app.current.spec.triggers.schedules {
                 let key = Key::new(&app.name, name);
                 let one = match known.remove(&key) {

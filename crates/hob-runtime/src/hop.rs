@@ -5,6 +5,8 @@ use http::header::{
     TRANSFER_ENCODING, UPGRADE,
 };
 
+const STANDARD: [HeaderName; 6] =
+    [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE];
 const OTHERS: [HeaderName; 3] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -14,18 +16,38 @@ const OTHERS: [HeaderName; 3] = [
 /// Takes out what belongs to one connection, by name and as named by `Connection`. `Host` and
 /// `Content-Length` stay even if named: without them the message would be another one.
 pub fn strip(headers: &mut HeaderMap) {
+    // Most messages have none: looking at their few names costs less than looking for each of these.
+    if !headers.keys().any(is_hop) {
+        return;
+    }
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = options(headers).filter_map(|token| token.parse().ok()).collect();
         for name in named.into_iter().filter(|name| *name != HOST && *name != CONTENT_LENGTH) {
             headers.remove(name);
         }
     }
-    for name in [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE] {
+    for name in STANDARD {
         headers.remove(name);
     }
     for name in OTHERS {
         headers.remove(name);
     }
+}
+
+/// Whether a header belongs to one connection by its name.
+fn is_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// The options of `Connection`, such as `close` or the name of a header.
@@ -38,6 +60,15 @@ pub fn options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 mod tests {
     use super::strip;
     use http::HeaderMap;
+
+    #[test]
+    fn every_header_of_a_connection_is_seen_alone() {
+        for name in super::STANDARD.iter().chain(&super::OTHERS) {
+            let mut headers = HeaderMap::from_iter([(name.clone(), "x".parse().unwrap())]);
+            strip(&mut headers);
+            assert!(headers.is_empty(), "{name}");
+        }
+    }
 
     #[test]
     fn what_belongs_to_the_connection_goes_and_nothing_else() {

@@ -149,9 +149,11 @@ pub type Reply = http::Response<Body>;
 /// Times are in microseconds. Everything but the queue grows until the call's answer has ended.
 #[derive(Debug, Default)]
 pub struct Timing {
+    route_us: AtomicU64,
     queue_us: AtomicU64,
     start_us: AtomicU64,
     load_us: AtomicU64,
+    connect_us: AtomicU64,
     cold: AtomicBool,
     cpu_ns: AtomicU64,
     cpu: AtomicU8,
@@ -166,7 +168,49 @@ const CPU_KNOWN: u8 = 1;
 /// [`Timing::cpu`]: it cannot be told from that of other calls, for good.
 const CPU_SHARED: u8 = 2;
 
+/// Where the time of one call went until a moment: phases one after another, microseconds, whose sum is the whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phases {
+    /// From its arrival until its function was found and asked.
+    pub route_us: u64,
+    /// Waiting for an instance that another call had, or for room to start one.
+    pub queue_us: u64,
+    /// Making the code ready to run.
+    pub load_us: u64,
+    /// Making an instance, or starting a process.
+    pub start_us: u64,
+    /// Waiting until a started process took connections.
+    pub connect_us: u64,
+    /// The function's own work.
+    pub run_us: u64,
+}
+
 impl Timing {
+    /// The call came to its function this long after its arrival.
+    pub fn routed(&self, time: Duration) {
+        self.route_us.store(micros(time), Ordering::Relaxed);
+    }
+    /// The last part of the start: the process was there, but took no connection yet.
+    pub fn connected(&self, time: Duration) {
+        self.connect_us.store(micros(time), Ordering::Relaxed);
+    }
+    /// The phases of a call until now, `total_us` after its arrival.
+    pub fn phases(&self, total_us: u64) -> Phases {
+        let mut rest = total_us;
+        // What was measured by different clocks may be a microsecond more than the whole.
+        let mut take = |phase: u64| {
+            let taken = phase.min(rest);
+            rest -= taken;
+            taken
+        };
+        let (whole, load, connect) =
+            (self.start_us(), self.load_us(), self.connect_us.load(Ordering::Relaxed));
+        let (route_us, queue_us, load_us) =
+            (take(self.route_us.load(Ordering::Relaxed)), take(self.queue_us()), take(load));
+        let start_us = take(whole.saturating_sub(load).saturating_sub(connect));
+        let connect_us = take(connect);
+        Phases { route_us, queue_us, load_us, start_us, connect_us, run_us: rest }
+    }
     /// The call waited this long for an instance.
     pub fn queued(&self, time: Duration) {
         self.queue_us.store(micros(time), Ordering::Relaxed);
@@ -230,5 +274,30 @@ impl Timing {
     /// Whether an instance had to be started for this call.
     pub fn cold(&self) -> bool {
         self.cold.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Phases, Timing};
+    use std::time::Duration;
+
+    #[test]
+    fn phases_add_up_to_the_whole() {
+        for (total_us, run_us) in [(1000, 610), (390, 0), (200, 0), (0, 0)] {
+            let timing = Timing::default();
+            timing.routed(Duration::from_micros(10));
+            timing.queued(Duration::from_micros(20));
+            timing.loaded(Duration::from_micros(60));
+            timing.started(Duration::from_micros(300));
+            timing.connected(Duration::from_micros(200));
+            let Phases { route_us, queue_us, load_us, start_us, connect_us, run_us: run } =
+                timing.phases(total_us);
+            assert_eq!(route_us + queue_us + load_us + start_us + connect_us + run, total_us);
+            assert_eq!(run, run_us);
+            if total_us == 1000 {
+                assert_eq!((route_us, queue_us, load_us, start_us, connect_us), (10, 20, 60, 100, 200));
+            }
+        }
     }
 }

@@ -11,6 +11,8 @@
 
 mod body;
 mod place;
+mod provision;
+mod refusal;
 mod watch;
 
 pub use place::Place;
@@ -30,10 +32,11 @@ use futures_util::FutureExt as _;
 use hob_core::code::Code;
 use hob_core::fact::InstanceStep;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::{GRACE_CEILING, QUEUE_CALLS_MAX, QUEUE_WAIT_MAX};
+use hob_core::limit::{GRACE_CEILING, QUEUE_WAIT_MAX};
 use hob_core::log_line::Level;
-use hob_core::scale::{CallId, Effect, Event, InstanceId, Scale, Sharing};
-use hob_core::unit::{millis, show_duration};
+use hob_core::scale::{CallId, Circuit, Effect, End, Event, InstanceId, Outlook, Scale, Sharing};
+use hob_core::unit::{micros, millis};
+use refusal::{failing, for_callers, stopping};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -59,6 +62,8 @@ pub struct Stats {
     pub starts: u64,
     /// Processor time of its instances so far, microseconds.
     pub cpu_us: u64,
+    /// What it is about: wanted instances, calls at a time, the queue's delay, the circuit.
+    pub outlook: Outlook,
 }
 
 /// The instances of one function of one revision.
@@ -86,7 +91,6 @@ impl Pool {
             epoch: Instant::now(),
             stopped: AtomicBool::new(false),
             drained: Notify::new(),
-            next_call: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             starts: AtomicU64::new(0),
@@ -105,15 +109,16 @@ impl Pool {
     /// keeps the place with it. The deadline ends a body that still streams, but no such connection.
     ///
     /// # Errors
-    /// `HOB-0511` when its budget is spent, `HOB-0501` at the deadline, `HOB-0503` when the queue is full, `HOB-0504` when it waited too
-    /// long, `HOB-0405` for a body above the limit, and whatever the instance answers with.
+    /// `HOB-0511` when its budget is spent, `HOB-0501` at the deadline, `HOB-0503` when the queue is full or its
+    /// turn would come too late, `HOB-0504` when it waited too long, `HOB-0515` while the circuit is open,
+    /// `HOB-0405` for a body above the limit, and whatever the instance answers with.
     pub async fn call(&self, invocation: Invocation) -> Result<Reply> {
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
         let mut watch = Watch::new(&self.shared.witness, &invocation);
         let deadline = tokio::time::Instant::from_std(invocation.context.deadline);
         match self.shared.handle(invocation, deadline).await {
             Ok((reply, place)) => {
-                watch.answered(reply.status().as_u16());
+                place.answered(watch.answered(reply.status().as_u16()));
                 Ok(body::guard(reply, place, watch, deadline))
             }
             Err(fault) => {
@@ -147,11 +152,30 @@ impl Pool {
             ..Stats::default()
         };
         if let Some(live) = shared.live.get() {
-            let scale = &live.lock().scale;
+            let scale = &mut live.lock().scale;
             (stats.instances, stats.running, stats.waiting) =
                 (scale.instances(), scale.running(), scale.waiting());
+            stats.outlook = scale.outlook(shared.now_us() / 1000);
         }
         stats
+    }
+
+    /// Resident memory of its instances now, bytes; `None` where it cannot be told from the node's, or nothing
+    /// runs. Reads files of `/proc`: for who looks, not for calls.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        let live = self.shared.live.get()?;
+        let running: Vec<_> =
+            live.lock().instances.values().map(|running| Arc::clone(&running.instance)).collect();
+        running.iter().filter_map(|instance| instance.memory_bytes()).reduce(|sum, bytes| sum + bytes)
+    }
+
+    /// Stops the instances that have no call, down to `min`; the next call may find none. Says how many were
+    /// stopped and how many are left.
+    pub fn cool(&self) -> (u32, u32) {
+        let before = self.stats().instances;
+        self.shared.step(|_, _| Event::Cool);
+        let after = self.stats().instances;
+        (before.saturating_sub(after), after)
     }
 
     /// Lets running calls finish for `grace`, then ends every instance. New calls fail with `HOB-0509`.
@@ -168,12 +192,12 @@ struct Shared {
     host: Arc<dyn Host>,
     contract: &'static dyn Contract,
     environment: Arc<Environment>,
-    live: OnceCell<Live>,
+    /// Apart, so that a pool that was never called is small.
+    live: OnceCell<Box<Live>>,
     epoch: Instant,
     stopped: AtomicBool,
     /// Told when a call ends in a stopped pool.
     drained: Notify,
-    next_call: AtomicU64,
     calls: AtomicU64,
     failures: AtomicU64,
     starts: AtomicU64,
@@ -192,6 +216,7 @@ struct Live {
 
 struct State {
     scale: Scale,
+    next_call: CallId,
     waiters: HashMap<CallId, Grant>,
     instances: HashMap<InstanceId, Running>,
     /// Why the newest start failed or the newest instance ended.
@@ -200,6 +225,8 @@ struct State {
     reclaiming: bool,
     /// Kept between steps, so that a step allocates nothing.
     effects: Vec<Effect>,
+    /// Ends the timer that was set before, when another takes its place.
+    timer: Option<oneshot::Sender<()>>,
 }
 
 type Grant = oneshot::Sender<Result<Place>>;
@@ -221,7 +248,9 @@ enum Action {
     Start,
     /// And whether that is to make room.
     Stop(InstanceId, Running, bool),
-    WakeAt(u64),
+    Circuit(InstanceStep, Option<Fault>),
+    /// Until its time has come, or another timer takes its place.
+    WakeAt(u64, oneshot::Receiver<()>),
 }
 
 /// A call that waits. Dropping it gives its turn up.
@@ -233,8 +262,9 @@ struct Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.shared.step(Event::Left(self.call), |state| {
+        self.shared.step(|state, _| {
             state.waiters.remove(&self.call);
+            Event::Left(self.call)
         });
     }
 }
@@ -257,6 +287,7 @@ impl Shared {
 
         let arrived = Instant::now();
         let timing = &context.timing;
+        timing.routed(arrived.saturating_duration_since(context.origin.came));
         let place = self.acquire(deadline, Some(timing)).await;
         let waited = arrived.elapsed().saturating_sub(Duration::from_micros(timing.load_us()));
         // Who waited in vain has waited too.
@@ -265,6 +296,7 @@ impl Shared {
         timing.queued(waited.saturating_sub(place.started_in().unwrap_or_default()));
         if let Some(started_in) = place.started_in() {
             timing.started(started_in.min(waited));
+            timing.connected(place.instance().map_or(Duration::ZERO, |one| one.connected_in()).min(waited));
         }
         if let Some(instance) = place.kept_id() {
             context.trail.runs_in(instance);
@@ -277,7 +309,7 @@ impl Shared {
         match timeout_at(deadline, answer).await {
             Ok(Ok(reply)) => Ok((reply, place)),
             Ok(Err(fault)) => {
-                self.notice_end(&place);
+                self.notice_end(&place, &fault);
                 Err(body_fault.get().cloned().unwrap_or(fault))
             }
             Err(_) => Err(self.call_timeout()),
@@ -290,14 +322,25 @@ impl Shared {
         deadline: tokio::time::Instant,
         timing: Option<&Timing>,
     ) -> Result<Place> {
+        // Nearly every call finds a place at once, and needs no timer.
         let longest = tokio::time::Instant::now() + QUEUE_WAIT_MAX;
+        let until = deadline.min(longest).into_std();
+        let ticket = match self.live.get().map(|_| self.arrive(until)).transpose()? {
+            Some(Ok(place)) => return Ok(place),
+            Some(Err(ticket)) => Some(ticket),
+            None => None,
+        };
         let waiting = async {
-            if self.live.get().is_none() {
-                let began = Instant::now();
-                let waited = self.load().await?.load_waited;
-                timing.inspect(|timing| timing.loaded(began.elapsed().saturating_sub(waited)));
-            }
-            match self.arrive()? {
+            let arrived = match ticket {
+                Some(ticket) => Err(ticket),
+                None => {
+                    let began = Instant::now();
+                    let waited = self.load().await?.load_waited;
+                    timing.inspect(|timing| timing.loaded(began.elapsed().saturating_sub(waited)));
+                    self.arrive(until)?
+                }
+            };
+            match arrived {
                 Ok(place) => Ok(place),
                 Err(mut ticket) => (&mut ticket.granted).await.unwrap_or_else(|_| Err(stopping())),
             }
@@ -309,7 +352,8 @@ impl Shared {
 
     /// Loads the code; callers that come meanwhile wait for the same load.
     async fn load(self: &Arc<Self>) -> Result<&Live> {
-        let load = || async {
+        let mut fresh = false;
+        let load = async {
             let (member, asked) = (self.environment.crowd.member(&self.code), Instant::now());
             let _turn = member.admit(Kind::Load).await;
             let load_waited = asked.elapsed();
@@ -323,52 +367,75 @@ impl Shared {
                 self.environment.crowd.keeps(Arc::downgrade(&(Arc::clone(self) as Arc<dyn Idle>)));
             }
             let state = State {
-                scale: Scale::new(self.code.spec.scale, sharing),
+                scale: Scale::new(&self.code.spec.scale, sharing),
+                next_call: 0,
                 waiters: HashMap::new(),
                 instances: HashMap::new(),
                 last_fault: None,
                 reclaiming: false,
                 effects: Vec::new(),
+                timer: None,
             };
-            Ok(Live { unit, lifetime, member, load_waited, state: Mutex::new(state) })
+            fresh = true;
+            let live = Live { unit, lifetime, member, load_waited, state: Mutex::new(state) };
+            Ok::<_, Fault>(Box::new(live))
         };
-        self.live.get_or_try_init(load).await
+        let live = self.live.get_or_try_init(|| load).await?;
+        if fresh {
+            provision::begin(self);
+        }
+        Ok(live)
     }
 
-    /// A place at once, or a ticket to wait with.
-    fn arrive(self: &Arc<Self>) -> Result<std::result::Result<Place, Ticket>> {
+    /// A place at once, or a ticket to wait with. After `until` the call is of no use to anybody.
+    ///
+    /// # Errors
+    /// Why it gets neither.
+    fn arrive(self: &Arc<Self>, until: Instant) -> Result<std::result::Result<Place, Ticket>> {
         let live =
             self.live.get().ok_or_else(|| Fault::internal("a call came before the code was loaded"))?;
-        let call = self.next_call.fetch_add(1, Ordering::Relaxed);
         let mut state = live.lock();
         if self.stopped.load(Ordering::Acquire) {
             return Err(stopping());
         }
+        let (call, now_us) = (state.next_call, self.now_us());
+        state.next_call += 1;
+        let until_ms = millis(until.saturating_duration_since(self.epoch));
         let mut effects = std::mem::take(&mut state.effects);
-        state.scale.step(Event::Arrived(call), self.now_ms(), &mut effects);
-        let outcome = if let Some(Effect::Hand(_, instance)) = effects.first().copied() {
-            effects.remove(0);
-            Ok(self.place(&state, instance, false))
-        } else {
-            let (grant, granted) = oneshot::channel();
-            state.waiters.insert(call, grant);
-            Err(Ticket { shared: Arc::clone(self), call, granted })
+        state.scale.step(Event::Arrived(call, until_ms), now_us / 1000, &mut effects);
+        let outcome = match effects.first().copied() {
+            Some(Effect::Hand(_, instance)) => {
+                effects.remove(0);
+                Ok(Ok(self.place(&state, instance, now_us, false)))
+            }
+            first => match first.and_then(|effect| self.refusal(&mut state, effect, now_us)) {
+                Some((_, fault)) => {
+                    effects.remove(0);
+                    Err(fault)
+                }
+                None => {
+                    let (grant, granted) = oneshot::channel();
+                    state.waiters.insert(call, grant);
+                    Ok(Err(Ticket { shared: Arc::clone(self), call, granted }))
+                }
+            },
         };
-        let actions = self.plan(&mut state, effects);
+        let actions = self.plan(&mut state, effects, now_us);
         drop(state);
         self.carry_out(actions);
-        Ok(outcome)
+        outcome
     }
 
-    /// Changes the state, applies an event and carries out what follows. Does nothing before the code
-    /// is loaded.
-    fn step(self: &Arc<Self>, event: Event, change: impl FnOnce(&mut State)) {
+    /// Changes the state by what `event` does and returns, and carries out what follows. `event` is told the
+    /// time in microseconds. Does nothing before the code is loaded.
+    fn step(self: &Arc<Self>, event: impl FnOnce(&mut State, u64) -> Event) {
         let Some(live) = self.live.get() else { return };
         let mut state = live.lock();
-        change(&mut state);
+        let now_us = self.now_us();
+        let event = event(&mut state, now_us);
         let mut effects = std::mem::take(&mut state.effects);
-        state.scale.step(event, self.now_ms(), &mut effects);
-        let actions = self.plan(&mut state, effects);
+        state.scale.step(event, now_us / 1000, &mut effects);
+        let actions = self.plan(&mut state, effects, now_us);
         drop(state);
         self.carry_out(actions);
         if self.stopped.load(Ordering::Acquire) {
@@ -376,33 +443,61 @@ impl Shared {
         }
     }
 
-    fn plan(self: &Arc<Self>, state: &mut State, mut effects: Vec<Effect>) -> Vec<Action> {
+    fn plan(self: &Arc<Self>, state: &mut State, mut effects: Vec<Effect>, now_us: u64) -> Vec<Action> {
         let mut actions = Vec::new();
         let reclaimed = std::mem::take(&mut state.reclaiming);
         for effect in effects.drain(..) {
-            let (call, answer) = match effect {
-                Effect::Hand(call, instance) => (call, Ok(self.place(state, instance, true))),
-                Effect::RefuseFull(call) => (call, Err(self.queue_full())),
-                Effect::RefuseFailing(call) => (call, Err(failing(state.last_fault.as_ref()))),
-                Effect::Start if self.stopped.load(Ordering::Acquire) => continue,
-                Effect::Start => {
-                    actions.push(Action::Start);
-                    continue;
+            if let Some((call, fault)) = self.refusal(state, effect, now_us) {
+                actions.push(Action::Answer(state.waiters.remove(&call), Err(fault)));
+                continue;
+            }
+            match effect {
+                Effect::Hand(call, instance) => {
+                    let place = self.place(state, instance, now_us, true);
+                    actions.push(Action::Answer(state.waiters.remove(&call), Ok(place)));
                 }
+                Effect::Start if self.stopped.load(Ordering::Acquire) => {}
+                Effect::Start => actions.push(Action::Start),
                 Effect::Stop(instance) => {
                     let running = state.instances.remove(&instance);
                     actions.extend(running.map(|running| Action::Stop(instance, running, reclaimed)));
-                    continue;
+                }
+                Effect::Circuit(circuit) => {
+                    let fault = state.last_fault.clone().filter(|_| circuit == Circuit::Open);
+                    actions.push(Action::Circuit(step_of(circuit), fault));
                 }
                 Effect::WakeAt(at_ms) => {
-                    actions.push(Action::WakeAt(at_ms));
-                    continue;
+                    let (timer, replaced) = oneshot::channel();
+                    state.timer = Some(timer);
+                    actions.push(Action::WakeAt(at_ms, replaced));
                 }
-            };
-            actions.push(Action::Answer(state.waiters.remove(&call), answer));
+                Effect::RefuseFull(_)
+                | Effect::RefuseLate(..)
+                | Effect::RefuseFailing(_)
+                | Effect::RefuseOpen(..) => {}
+            }
         }
         state.effects = effects;
         actions
+    }
+
+    /// The call that an effect refuses, and why.
+    fn refusal(&self, state: &mut State, effect: Effect, now_us: u64) -> Option<(CallId, Fault)> {
+        let (code, scale) = (&self.code, &mut state.scale);
+        Some(match effect {
+            Effect::RefuseFull(call) => {
+                (call, refusal::queue_full(code, scale.outlook(now_us / 1000).wait_ms))
+            }
+            Effect::RefuseLate(call, wait_ms) => (call, refusal::queue_late(code, scale.waiting(), wait_ms)),
+            Effect::RefuseFailing(call) => {
+                (call, failing(state.last_fault.as_ref(), scale.pause_ms(now_us / 1000)))
+            }
+            Effect::RefuseOpen(call, pause_ms) => {
+                let last = state.last_fault.as_ref();
+                (call, refusal::circuit_open(code, scale.failures(), pause_ms, last))
+            }
+            _ => return None,
+        })
     }
 
     fn carry_out(self: &Arc<Self>, actions: Vec<Action>) {
@@ -422,13 +517,19 @@ impl Shared {
                     };
                     spawn.spawn("instance stop", Box::pin(stop));
                 }
-                Action::WakeAt(at_ms) => {
+                Action::Circuit(step, fault) => {
+                    self.witness_instance(0, step, fault.as_ref(), Duration::ZERO)
+                }
+                Action::WakeAt(at_ms, replaced) => {
                     let at = tokio::time::Instant::from_std(self.epoch + Duration::from_millis(at_ms));
                     let pool = Arc::downgrade(self);
                     let wake = async move {
-                        sleep_until(at).await;
+                        tokio::select! {
+                            () = sleep_until(at) => {}
+                            _ = replaced => return,
+                        }
                         if let Some(pool) = pool.upgrade() {
-                            pool.step(Event::Tick, |_| ());
+                            pool.step(|_, _| Event::Tick);
                         }
                     };
                     spawn.spawn("pool timer", Box::pin(wake));
@@ -453,7 +554,10 @@ impl Shared {
             Err(fault) => {
                 self.report(id, &format!("start failed: {fault}"));
                 self.witness_instance(id, InstanceStep::StartFailed, Some(&fault), began.elapsed());
-                return self.step(Event::StartFailed, |state| state.last_fault = Some(fault));
+                return self.step(|state, _| {
+                    state.last_fault = Some(fault);
+                    Event::StartFailed
+                });
             }
         };
         let (watched, unwatched) = oneshot::channel();
@@ -462,8 +566,9 @@ impl Shared {
         }
         let started_in = began.elapsed();
         let running = Running { instance: Arc::clone(&instance), started_in, room, _watched: watched };
-        self.step(Event::Ready(id), |state| {
+        self.step(|state, _| {
             state.instances.insert(id, running);
+            Event::Ready(id, micros(started_in))
         });
         self.witness_instance(id, InstanceStep::Started, None, started_in);
         let pool = Arc::downgrade(&self);
@@ -507,7 +612,7 @@ impl Shared {
         Ok(place.set(Arc::from(started), room))
     }
 
-    fn place(self: &Arc<Self>, state: &State, instance: InstanceId, waited: bool) -> Place {
+    fn place(self: &Arc<Self>, state: &State, instance: InstanceId, now_us: u64, waited: bool) -> Place {
         let running = state.instances.get(&instance);
         let started_in = running.filter(|_| waited).map(|running| running.started_in);
         Place::new(
@@ -515,25 +620,31 @@ impl Shared {
             instance,
             running.map(|running| Arc::clone(&running.instance)),
             started_in,
+            now_us,
         )
     }
 
     /// After a failed call: an instance that has ended gets no other call.
-    fn notice_end(self: &Arc<Self>, place: &Place) {
-        if let (Some(id), Some(instance)) = (place.kept_id(), place.instance())
-            && let Some(fault) = instance.ended().now_or_never()
-        {
+    fn notice_end(self: &Arc<Self>, place: &Place, fault: &Fault) {
+        let Some((id, instance)) = place.kept_id().zip(place.instance()) else { return };
+        if matches!(fault.code(), Code::Crashed | Code::MemoryLimit) {
+            place.crashed();
+        }
+        if let Some(fault) = instance.ended().now_or_never() {
             self.ended(id, fault);
         }
     }
 
     fn ended(self: &Arc<Self>, id: InstanceId, fault: Option<Fault>) {
         let mut gone = None;
-        self.step(Event::Ended(id), |state| {
+        self.step(|state, _| {
             gone = state.instances.remove(&id);
             if gone.is_some() && fault.is_some() {
                 state.last_fault.clone_from(&fault);
             }
+            // A trap is one call's affair, and another instance in this process costs next to nothing.
+            let inside = self.live.get().is_some_and(|live| live.unit.handler().is_some());
+            Event::Ended(id, if fault.is_some() && !inside { End::Crash } else { End::Quiet })
         });
         let known = gone.is_some();
         drop(gone);
@@ -566,7 +677,7 @@ impl Shared {
         let rest = until.saturating_duration_since(tokio::time::Instant::now());
         let stops = instances.into_iter().map(|(id, running)| async move {
             running.instance.stop(rest).await;
-            self.step(Event::Ended(id), |_| ());
+            self.step(|_, _| Event::Ended(id, End::Quiet));
         });
         futures_util::future::join_all(stops).await;
     }
@@ -586,38 +697,21 @@ impl Shared {
         log::platform(self.environment.logs.as_ref(), &self.code, instance, None, Level::Error, text);
     }
 
-    fn now_ms(&self) -> u64 {
-        millis(self.epoch.elapsed())
+    /// Microseconds of the pool's clock.
+    fn now_us(&self) -> u64 {
+        micros(self.epoch.elapsed())
     }
 
     fn call_timeout(&self) -> Fault {
-        call_timeout(&self.code)
+        refusal::call_timeout(&self.code)
     }
 
     fn queue_timeout(&self) -> Fault {
-        let name = &self.code.name;
-        let full = self.live.get().is_some_and(|live| live.member.waits_for_room());
-        let hint = if full {
-            "the machine has no room for more instances: see `hob_memory_reserved_bytes` in the metrics, and raise `--memory` if it has more".to_owned()
-        } else {
-            format!("raise `scale.max` or `scale.concurrency` of `{name}`")
-        };
-        Fault::new(
-            Code::QueueTimeout,
-            format!("the call waited {} for an instance of `{name}`", show_duration(QUEUE_WAIT_MAX)),
-        )
-        .hint(hint)
-        .retry_after(1)
-    }
-
-    fn queue_full(&self) -> Fault {
-        let name = &self.code.name;
-        Fault::new(
-            Code::QueueFull,
-            format!("{QUEUE_CALLS_MAX} calls wait for `{name}` already, which is the limit"),
-        )
-        .hint(format!("raise `scale.max` or `scale.concurrency` of `{name}`"))
-        .retry_after(1)
+        let now_ms = self.now_us() / 1000;
+        let live = self.live.get();
+        let wait_ms = live.map_or(0, |live| live.lock().scale.outlook(now_ms).wait_ms);
+        let no_room = live.is_some_and(|live| live.member.waits_for_room());
+        refusal::queue_timeout(&self.code, wait_ms, no_room)
     }
 }
 
@@ -628,33 +722,17 @@ impl Idle for Shared {
     }
 
     fn give_up(self: Arc<Self>) {
-        self.step(Event::Reclaim, |state| state.reclaiming = true);
+        self.step(|state, _| {
+            state.reclaiming = true;
+            Event::Reclaim
+        });
     }
 }
 
-/// The deadline has passed.
-fn call_timeout(code: &FunctionCode) -> Fault {
-    let (name, timeout) = (&code.name, show_duration(code.spec.timeout()));
-    Fault::new(
-        Code::CallTimeout,
-        format!("`{name}` did not answer before its deadline (timeout `{timeout}`)"),
-    )
-    .hint(format!("raise `timeout` of `{name}`, or see where it waits with `hob logs`"))
-}
-
-fn stopping() -> Fault {
-    Fault::new(Code::Stopping, "the function is being stopped").retry_after(1)
-}
-
-fn failing(last: Option<&Fault>) -> Fault {
-    let fault = last.cloned().unwrap_or_else(|| Fault::internal("a start failed without a reason"));
-    fault.retry_after(1)
-}
-
-/// What a program printed before it failed is its owner's to see, not its callers'.
-fn for_callers(fault: Fault) -> Fault {
-    match fault.code() {
-        Code::StartTimeout | Code::StartExit => fault.hint("see `hob logs` for what it printed"),
-        _ => fault,
+fn step_of(circuit: Circuit) -> InstanceStep {
+    match circuit {
+        Circuit::Open => InstanceStep::CircuitOpened,
+        Circuit::HalfOpen => InstanceStep::CircuitProbed,
+        Circuit::Closed => InstanceStep::CircuitClosed,
     }
 }

@@ -3,10 +3,11 @@
 use crate::code::FunctionCode;
 use crate::contract::{self, Contract};
 use crate::environment::Environment;
-use crate::host::{HOSTS, Host, Progress};
+use crate::host::{HOSTS, Host, Progress, Stage};
 use crate::pool::Pool;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
+use hob_core::spec::FunctionSpec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,13 +41,32 @@ impl Runtime {
         Ok(Self { environment, hosts })
     }
 
+    /// What the node gave to hosts and contracts.
+    pub fn environment(&self) -> &Arc<Environment> {
+        &self.environment
+    }
+
     /// Checks that host and contract exist and that the contract takes its settings.
     ///
     /// # Errors
     /// `HOB-0103` for an unknown host or contract; the contract's own for its settings.
     pub fn check(&self, code: &FunctionCode) -> Result<()> {
-        self.host(code)?;
-        contract_of(code)?.check(&code.spec)
+        self.host(&code.spec)?;
+        contract_of(&code.spec)?.check(&code.spec)
+    }
+
+    /// Checks that host and contract exist: all that [`Runtime::pool`] needs.
+    ///
+    /// # Errors
+    /// `HOB-0103` for an unknown host or contract.
+    pub fn knows(&self, spec: &FunctionSpec) -> Result<()> {
+        self.host(spec)?;
+        contract_of(spec).map(drop)
+    }
+
+    /// Whether everything is there that [`Runtime::prepare`] would make, as far as one look tells.
+    pub fn is_prepared(&self, code: &FunctionCode) -> bool {
+        self.host(&code.spec).is_ok_and(|host| host.is_prepared(code))
     }
 
     /// Makes a function ready: compiles, checks. At deploy only.
@@ -59,7 +79,12 @@ impl Runtime {
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<()> {
         self.check(code)?;
-        self.host(code)?.prepare(code, progress).await
+        self.host(&code.spec)?.prepare(code, progress).await
+    }
+
+    /// How good a prepared function's code is; `None` where nothing is compiled.
+    pub fn stage(&self, code: &FunctionCode) -> Option<Stage> {
+        self.host(&code.spec).ok()?.stage(code)
     }
 
     /// The pool of a prepared function. Costs nothing until the first call.
@@ -67,23 +92,23 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::check`].
     pub fn pool(&self, code: Arc<FunctionCode>) -> Result<Arc<Pool>> {
-        let host = Arc::clone(self.host(&code)?);
-        let contract = contract_of(&code)?;
+        let host = Arc::clone(self.host(&code.spec)?);
+        let contract = contract_of(&code.spec)?;
         Ok(Pool::new(code, host, contract, Arc::clone(&self.environment)))
     }
 
-    fn host(&self, code: &FunctionCode) -> Result<&Arc<dyn Host>> {
-        self.hosts.get(code.spec.host.as_str()).ok_or_else(|| {
+    fn host(&self, spec: &FunctionSpec) -> Result<&Arc<dyn Host>> {
+        self.hosts.get(spec.host.as_str()).ok_or_else(|| {
             let known: Vec<&str> = HOSTS.iter().map(|row| row.name).collect();
-            unknown("host", &code.spec.host, &known)
+            unknown("host", &spec.host, &known)
         })
     }
 }
 
-fn contract_of(code: &FunctionCode) -> Result<&'static dyn Contract> {
-    contract::find(&code.spec.contract).ok_or_else(|| {
+fn contract_of(spec: &FunctionSpec) -> Result<&'static dyn Contract> {
+    contract::find(&spec.contract).ok_or_else(|| {
         let known: Vec<&str> = contract::CONTRACTS.iter().map(|row| row.name()).collect();
-        unknown("contract", &code.spec.contract, &known)
+        unknown("contract", &spec.contract, &known)
     })
 }
 

@@ -87,6 +87,10 @@ pub trait Program: Send + Sync {
     fn cpu_ns(&self) -> Option<u64> {
         None
     }
+    /// Resident memory of its processes now, bytes; `None` where it cannot be told from the node's.
+    fn memory_bytes(&self) -> Option<u64> {
+        None
+    }
     /// The last lines that it printed, oldest first, where they are kept; for messages.
     fn last_lines(&self) -> Vec<String> {
         Vec::new()
@@ -128,6 +132,14 @@ pub trait Instance: Send + Sync {
     fn call(&self, invocation: Invocation) -> BoxFuture<'_, Result<Reply>>;
     /// Resolves when the instance can serve no more calls, with the reason if it is a fault.
     fn ended(&self) -> BoxFuture<'_, Option<Fault>>;
+    /// How much of its start was waiting until it took connections, where that is a part of it.
+    fn connected_in(&self) -> Duration {
+        Duration::ZERO
+    }
     /// Ends it, letting it finish for `grace`.
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()>;
+    /// As [`Program::memory_bytes`]. Reads a few files of `/proc`: for who looks, not for calls.
+    fn memory_bytes(&self) -> Option<u64> {
+        None
+    }
 }

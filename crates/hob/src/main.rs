@@ -8,6 +8,7 @@
 
 mod client;
 mod command;
+mod load;
 mod local;
 mod output;
 mod project;

@@ -160,6 +160,12 @@ pub enum InstanceStep {
     Stopped,
     /// It was idle and stopped to make room for another one.
     Reclaimed,
+    /// Not of one instance: so many failed in a row that calls are refused for a while.
+    CircuitOpened,
+    /// The pause is over: one call or start shows whether it works again.
+    CircuitProbed,
+    /// It works again.
+    CircuitClosed,
 }
 
 /// An instance started, failed to, or ended. Those of one call each are part of its [`Call`].

@@ -9,6 +9,7 @@ use crate::fault::{Fault, Result};
 use crate::limit;
 use crate::name::FunctionName;
 use crate::route::Table;
+use crate::scale::provision::Provision;
 use crate::spec::{AppSpec, FunctionSpec};
 use crate::unit::{millis, show_bytes, show_bytes_over, show_duration};
 use std::time::Duration;
@@ -87,7 +88,15 @@ fn check_numbers(name: &FunctionName, spec: &FunctionSpec) -> Checked {
     let concurrency = (1, limit::CONCURRENCY_CEILING.into());
     within("scale.concurrency", scale.concurrency.into(), concurrency, &count)?;
     within("scale.idle", scale.idle_ms, (0, millis(limit::IDLE_TIMEOUT_CEILING)), &time)?;
-    within("scale.calls", scale.calls_per_instance.unwrap_or(1).into(), (1, u32::MAX.into()), &count)
+    within("scale.calls", scale.calls_per_instance.unwrap_or(1).into(), (1, u32::MAX.into()), &count)?;
+    let entries = (0, limit::PROVISIONED_MAX as u64);
+    within("scale.provisioned", scale.provisioned.len() as u64, entries, &|entries| {
+        format!("{entries} entries")
+    })?;
+    for one in &scale.provisioned {
+        within("scale.provisioned", one.count.into(), (0, scale.max.into()), &count)?;
+    }
+    Provision::new(&scale.provisioned).map(drop).map_err(problem("scale.provisioned"))
 }
 
 fn within(
@@ -104,8 +113,11 @@ fn within(
     };
     let message =
         format!("`{setting}` of function `{name}` is {}, the {word} is {}", show(value), show(bound));
-    let hint =
-        if setting == "scale.min" { "lower `scale.min` or raise `scale.max`" } else { "change the value" };
+    let hint = match setting {
+        "scale.min" => "lower `scale.min` or raise `scale.max`",
+        "scale.provisioned" => "lower it or raise `scale.max`",
+        _ => "change the value",
+    };
     Err(Problem { setting, fault: Fault::new(code, message).hint(hint) })
 }
 

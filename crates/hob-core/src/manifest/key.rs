@@ -8,7 +8,7 @@
 use super::trigger::{self, Asynchronous, On, Retry, Topic};
 use super::value::Item;
 use super::watch::{self, Alert, Budget};
-use super::{Function, Manifest, Scale, Written, read_functions, read_scale};
+use super::{Function, Manifest, Scale, Written, provisioned, read_functions, read_scale};
 use crate::code::Code;
 use crate::cost::{Place, Price};
 use crate::fault::{Fault, Result};
@@ -140,6 +140,25 @@ pub static SCALE: &[Key<Scale>] = keys! {
     "calls", "number", "128 for `wasi-http` (WASI 0.3), else any number",
         "Calls that one instance serves before it is replaced.",
         |s, item| { s.calls = Some(item.number()?); Ok(()) };
+    "provisioned", "number, or a list of tables", "none",
+        "Instances that are started ahead of calls, always or at certain times; the highest of these and `min` counts.",
+        |s, item| { s.provisioned = Some(provisioned::read(item)?); Ok(()) };
+};
+
+/// Keys of an entry of `scale.provisioned`.
+pub static PROVISIONED: &[Key<provisioned::Entry>] = keys! {
+    "count", "number", "needed",
+        "Instances that are kept running.",
+        |p, item| { p.count = Some(item.number()?); Ok(()) };
+    "from", "`\"0 8 * * 1-5\"`", "always, without `to`",
+        "When that begins, as in `schedule`.",
+        |p, item| { p.from = Some(item.text()?); Ok(()) };
+    "to", "`\"0 18 * * 1-5\"`", "for ever, without `from`",
+        "When that ends.",
+        |p, item| { p.to = Some(item.text()?); Ok(()) };
+    "zone", "`\"Europe/Zurich\"`", "UTC",
+        "Time zone in which both are read.",
+        |p, item| { p.zone = Some(item.text()?); Ok(()) };
 };
 
 /// Keys of `[[on]]`.
@@ -339,6 +358,7 @@ pub fn tables() -> Vec<(&'static str, Vec<Doc>)> {
         ("Top", APP.iter().map(|key| key.doc).collect()),
         ("`[functions.<name>]`", FUNCTION.iter().map(|key| key.doc).collect()),
         ("`scale`", SCALE.iter().map(|key| key.doc).collect()),
+        ("`scale.provisioned`", PROVISIONED.iter().map(|key| key.doc).collect()),
         ("`[[on]]`", ON.iter().map(|key| key.doc).collect()),
         ("`retry`", RETRY.iter().map(|key| key.doc).collect()),
         ("`async`", ASYNC.iter().map(|key| key.doc).collect()),

@@ -18,6 +18,7 @@
 
 mod check;
 pub mod key;
+mod provisioned;
 mod resolve;
 mod trigger;
 mod value;
@@ -33,6 +34,7 @@ use crate::code::Code;
 use crate::fault::{Fault, Result};
 use crate::limit::MANIFEST_BYTES_MAX;
 use crate::name::{AppName, FunctionName};
+use crate::spec::Provisioned;
 use crate::unit::show_bytes_over;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -106,6 +108,7 @@ pub struct Scale {
     pub concurrency: Option<Written<u32>>,
     pub idle: Option<Written<Duration>>,
     pub calls: Option<Written<u32>>,
+    pub provisioned: Option<Written<Vec<Provisioned>>>,
 }
 
 impl Function {

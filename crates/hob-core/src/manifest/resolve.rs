@@ -237,13 +237,17 @@ impl Origins {
             "wasi-http" => (limit::CONCURRENCY_DEFAULT_WASI3, Some(limit::WASI3_CALLS_PER_INSTANCE)),
             _ => (1, None),
         };
+        let provisioned = scale.provisioned.as_ref().map_or(&[][..], |written| &written.value);
+        let kept = provisioned.iter().map(|one| one.count).chain(scale.min.as_ref().map(|min| min.value));
+        let kept = kept.max().unwrap_or_default();
         ScaleSpec {
             min: self.pick("scale.min", &scale.min, 0),
-            // A bare `min` above the usual maximum raises it.
-            max: self.pick("scale.max", &scale.max, max.max(scale.min.as_ref().map_or(0, |min| min.value))),
+            // A bare `min` or `provisioned` above the usual maximum raises it.
+            max: self.pick("scale.max", &scale.max, max.max(kept)),
             concurrency: self.pick("scale.concurrency", &scale.concurrency, concurrency),
             idle_ms: millis(self.pick("scale.idle", &scale.idle, limit::IDLE_TIMEOUT_DEFAULT)),
             calls_per_instance: self.pick("scale.calls", &scale.calls.as_ref().map(some), calls),
+            provisioned: self.pick("scale.provisioned", &scale.provisioned, Vec::new()),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::fault::{Fault, Result};
 use crate::limit;
 use crate::name::{AppName, FunctionName};
-use crate::spec::{AppSpec, PackageFile};
+use crate::spec::{AppSpec, During, PackageFile, Provisioned};
 use crate::unit::{show_bytes, show_duration};
 use std::collections::BTreeMap;
 
@@ -112,7 +112,7 @@ fn defaults_depend_on_host_and_contract() {
         let manifest = parse(&format!("[functions.f]\n{written}"), FILE_NAME).unwrap();
         let files = package(&["f.wasm", "f.py", "f.sh", "bin/f"]);
         let resolved = resolve(FILE_NAME, &manifest.functions[0], seen.as_ref(), files).unwrap();
-        let (spec, scale) = (&resolved.spec, resolved.spec.scale);
+        let (spec, scale) = (&resolved.spec, &resolved.spec.scale);
         let found = format!(
             "{} {} {:?} | {} {} | {}..{} x{} calls {:?}",
             spec.host,
@@ -236,7 +236,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "[functions.f]\nrun = \"f\"\nscale = { maximum = 1, mx = 2 }",
-        "HOB-0102 `functions.f.scale.maximum` is not a key that Hob knows | known keys are `min`, `max`, `concurrency`, `idle`, `calls` (hob.toml:3)",
+        "HOB-0102 `functions.f.scale.maximum` is not a key that Hob knows | known keys are `min`, `max`, `concurrency`, `idle`, `calls`, `provisioned` (hob.toml:3)",
     ),
     (
         "[functions.f]\nrun = \"f\"\n[functions.f.sacle]\nmin = 1",
@@ -351,6 +351,14 @@ fn limits_name_the_value_and_the_bound() {
             "HOB-0109 `scale.min` of function `f` is 3, the limit is 2 | lower `scale.min` or raise `scale.max` (hob.toml:3)",
         ),
         (
+            "[functions.f]\nrun = \"f\"\nscale = { provisioned = 3, max = 2 }",
+            "HOB-0109 `scale.provisioned` of function `f` is 3, the limit is 2 | lower it or raise `scale.max` (hob.toml:3)",
+        ),
+        (
+            "[functions.f]\nrun = \"f\"\nscale.provisioned = [{ count = 1, from = \"0 8 * * *\", to = \"0 18 * * *\", zone = \"Europe/Zurch\" }]",
+            "HOB-0810 there is no time zone `Europe/Zurch` | did you mean `Europe/Zurich`? (hob.toml:3)",
+        ),
+        (
             "[functions.f]\nrun = \"f\"\nscale.concurrency = 0",
             "HOB-0103 `scale.concurrency` of function `f` is 0, the least is 1 | change the value (hob.toml:3)",
         ),
@@ -445,5 +453,55 @@ fn the_table_of_keys_documents_itself() {
             assert!(key.summary.ends_with('.') && !key.kind.is_empty() && !key.default.is_empty(), "{table}");
             assert!(key.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", key.name);
         }
+    }
+}
+
+#[test]
+fn instances_are_provisioned_always_or_at_times() {
+    let during = |from: &str, to: &str, zone: &str| {
+        Some(During { from: from.to_owned(), to: to.to_owned(), zone: zone.to_owned() })
+    };
+    let good = [
+        ("3", vec![(3, None)]),
+        ("[{ count = 2 }]", vec![(2, None)]),
+        (
+            "[{ count = 20, from = \"0 8 * * 1-5\", to = \"0 18 * * 1-5\", zone = \"Europe/Zurich\" }]",
+            vec![(20, during("0 8 * * 1-5", "0 18 * * 1-5", "Europe/Zurich"))],
+        ),
+        (
+            "[\n{ count = 1 },\n{ count = 4, from = \"@daily\", to = \"0 1 * * *\" }]",
+            vec![(1, None), (4, during("@daily", "0 1 * * *", "UTC"))],
+        ),
+    ];
+    let resolved = |value: &str| {
+        let text = format!("[functions.f]\nrun = \"f.py\"\nscale.provisioned = {value}\n");
+        let manifest = parse(&text, FILE_NAME)?;
+        let seen = detected("process", "http", "python3 f.py");
+        resolve(FILE_NAME, &manifest.functions[0], Some(&seen), package(&["f.py"]))
+    };
+    for (value, expected) in good {
+        let scale = resolved(value).unwrap().spec.scale;
+        let expected: Vec<_> =
+            expected.into_iter().map(|(count, during)| Provisioned { count, during }).collect();
+        let highest = expected.iter().map(|one| one.count).max().unwrap();
+        assert_eq!((scale.provisioned, scale.max), (expected, highest.max(8)), "{value}");
+    }
+    let bad = [
+        (
+            "\"3\"",
+            "HOB-0103 `functions.f.scale.provisioned` is text, but has to be a number or a list (hob.toml:3)",
+        ),
+        ("[{ from = \"@daily\" }]", "HOB-0103 an entry of `scale.provisioned` lacks `count` (hob.toml:3)"),
+        (
+            "[\n{ count = 1, from = \"@daily\" }]",
+            "HOB-0103 an entry of `scale.provisioned` needs both `from` and `to`, or neither (hob.toml:4)",
+        ),
+        (
+            "[{ counts = 1 }]",
+            "HOB-0102 `functions.f.scale.provisioned.counts` is not a key that Hob knows (hob.toml:3)",
+        ),
+    ];
+    for (value, expected) in bad {
+        assert_eq!(resolved(value).unwrap_err().to_string(), expected, "{value}");
     }
 }

@@ -78,6 +78,15 @@ impl Item<'_> {
         Ok(tables)
     }
 
+    /// `hob.toml:14`, for a line inside the value.
+    pub(super) fn place_of(&self, line: usize) -> String {
+        format!("{}:{line}", self.file)
+    }
+
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.value, DeValue::Array(_))
+    }
+
     pub(super) fn is_number(&self) -> bool {
         matches!(self.value, DeValue::Integer(_))
     }
@@ -238,7 +247,7 @@ impl Item<'_> {
         Fault::new(Code::ManifestValue, message).at(self.place())
     }
 
-    fn wrong(&self, wanted: &str, fix: &str) -> Fault {
+    pub(super) fn wrong(&self, wanted: &str, fix: &str) -> Fault {
         let is = kind(self.value);
         self.refuse(format!("`{}` is {is}, but has to be {wanted}", self.path)).hint(fix)
     }

@@ -191,12 +191,20 @@ pub fn step(fact: &Fact) -> Step {
 }
 
 fn instance_step(instance: &InstanceChanged) -> (String, Verdict) {
+    let circuit = |what| {
+        let last = instance.failure.as_ref().map(|failure| format!(", at last {}", failure.message));
+        let verdict = if last.is_some() { Verdict::Bad } else { Verdict::Good };
+        (format!("{}/{} {what}{}", instance.app, instance.function, last.unwrap_or_default()), verdict)
+    };
     let what = match instance.step {
         InstanceStep::Started => "started",
         InstanceStep::StartFailed => "could not be started",
         InstanceStep::Ended => "ended by itself",
         InstanceStep::Stopped => "was stopped",
         InstanceStep::Reclaimed => "was idle and stopped to make room",
+        InstanceStep::CircuitOpened => return circuit("fails again and again: calls are refused"),
+        InstanceStep::CircuitProbed => return circuit("is tried again, with one call or start"),
+        InstanceStep::CircuitClosed => return circuit("works again: calls are let in"),
     };
     let why = instance.failure.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
     let verdict = if instance.failure.is_some() { Verdict::Bad } else { Verdict::Good };

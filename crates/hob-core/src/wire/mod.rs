@@ -8,6 +8,7 @@ mod cost;
 mod dashboard;
 mod event;
 mod log;
+mod top;
 mod usage;
 mod why;
 
@@ -15,6 +16,7 @@ pub use cost::*;
 pub use dashboard::*;
 pub use event::*;
 pub use log::LogQuery;
+pub use top::*;
 pub use usage::*;
 pub use why::*;
 
@@ -81,6 +83,80 @@ pub struct FunctionInfo {
     pub failures: u64,
     /// Instances started since the node started.
     pub starts: u64,
+    /// Instances that are wanted now.
+    #[serde(default)]
+    pub wanted: u32,
+    /// Calls at a time that one instance is given now, on average: at most `scale.concurrency`.
+    #[serde(default)]
+    pub concurrency: u32,
+    /// How long the first of the waiting calls has waited, milliseconds.
+    #[serde(default)]
+    pub waited_ms: u64,
+    /// `closed`, or `open` while calls are refused since it fails again and again, or `half-open` while one of
+    /// them probes whether it works again.
+    #[serde(default)]
+    pub circuit: String,
+    /// How good its machine code is; absent in lists, and for functions of which nothing is compiled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_code: Option<MachineCode>,
+    /// Its last cold starts; absent in lists, and while there were none since the node started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold_starts: Option<ColdStarts>,
+}
+
+/// How good the machine code of a function is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MachineCode {
+    /// The stage.
+    pub stage: CodeStage,
+    /// Milliseconds for which it has been optimised so far, or that this took behind quick code since the node
+    /// started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optimising_ms: Option<u64>,
+}
+
+/// Stages of a function's machine code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CodeStage {
+    /// Made in a hurry, and it stays so until the node starts again: optimising it failed.
+    Quick,
+    /// Made in a hurry; it waits for its turn to be optimised.
+    Waiting,
+    /// Made in a hurry; better code is being made.
+    Optimising,
+    /// As good as it gets.
+    Optimised,
+}
+
+/// The last cold starts of a function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ColdStarts {
+    /// How many are remembered.
+    pub kept: u64,
+    /// The last one.
+    pub last: ColdPhases,
+    /// The median of each phase.
+    pub typical: ColdPhases,
+}
+
+/// Where the time of a cold call went, from its arrival to the head of its answer, microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ColdPhases {
+    /// Finding the function.
+    pub route_us: u64,
+    /// Waiting for room.
+    pub queue_us: u64,
+    /// Making the code ready to run.
+    pub load_us: u64,
+    /// Making an instance, or starting a process.
+    pub start_us: u64,
+    /// Waiting until a started process took connections.
+    pub connect_us: u64,
+    /// The function's own work.
+    pub run_us: u64,
+    /// All of it.
+    pub total_us: u64,
 }
 
 /// One revision in a list.

@@ -162,7 +162,7 @@ impl Alerts {
     pub(super) async fn look_at_rules(&self, table: &LiveTable, now_ms: u64) -> Result<()> {
         let mut rules: BTreeMap<Name, AlertSpec> =
             own_rules(lock(&self.sampler).has_certificate())?.into_iter().collect();
-        for app in table.apps().values() {
+        for app in table.acting().values() {
             rules.extend(rules_of(&app.name, &app.current.spec.watch));
         }
         let measured = self.measure(&rules, now_ms).await?;

@@ -8,7 +8,7 @@
 //! door has to stay shut.
 
 use super::Alerts;
-use super::gate::{Doors, Of};
+use super::gate::{Door, Doors, Of};
 use super::ledger::Sums;
 use crate::bus::position;
 use crate::live::{LiveApp, LiveTable};
@@ -43,6 +43,8 @@ struct Known {
     standing: Standing,
     /// The number that its door gave, or would have given, to the first call of the period.
     first: i64,
+    /// Held, so that it is there when the function is called for the first time.
+    _door: Arc<Door>,
 }
 
 /// What is stored: what had been used in which period when a budget stopped.
@@ -92,7 +94,7 @@ impl Budgets {
         let most = spec.invocations.filter(|_| spec.stop).map(|most| i64::try_from(most).unwrap_or(i64::MAX));
         door.allow(most.map(|most| first.saturating_add(most)), standing.until_ms);
         door.shut(standing.stopped);
-        self.known.insert(of, Known { spec: spec.clone(), standing, first });
+        self.known.insert(of, Known { spec: spec.clone(), standing, first, _door: door });
     }
 
     /// Opens the doors of budgets that are not there any more.
@@ -138,10 +140,10 @@ fn later(left: &Usage, right: &Usage) -> Usage {
 
 /// Calls of an app or one of its functions that have begun and not ended.
 fn running(app: &LiveApp, function: Option<&FunctionName>) -> u64 {
-    let pools = app.kept.values().flat_map(|revision| revision.functions.iter());
-    let wanted = pools.filter(|(name, _)| function.is_none_or(|function| function == *name));
+    let pools = app.kept.values().flat_map(|revision| revision.functions.made());
+    let wanted = pools.filter(|pool| function.is_none_or(|function| *function == pool.code().name));
     wanted
-        .map(|(_, pool)| {
+        .map(|pool| {
             let stats = pool.stats();
             u64::from(stats.running) + u64::from(stats.waiting)
         })
@@ -155,7 +157,7 @@ impl Alerts {
         // There are at most two periods, and many budgets.
         let mut periods: BTreeMap<u64, Sums> = BTreeMap::new();
         let mut stopped = Stopped::default();
-        for app in table.apps().values() {
+        for app in table.acting().values() {
             for (function, spec) in app.current.spec.watch.budgets() {
                 let of = (app.name.clone(), function.cloned());
                 let (since_ms, _) = period(spec.per, now_ms);

@@ -5,7 +5,7 @@ use super::record::{self, Stored};
 use super::retire;
 use super::{Apps, Report, Step, Turn, shelf, triggers};
 use crate::clock::now_ms;
-use crate::live::{LiveApp, LiveRevision, LiveTable};
+use crate::live::{LiveApp, LiveRevision};
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::GRACE_DEFAULT;
 use hob_core::manifest;
@@ -27,10 +27,11 @@ pub(super) async fn deploy(apps: &Arc<Apps>, spec: AppSpec, report: &Report) -> 
     let done = {
         let _held = apps.shelf.hold().await;
         let stored = record::load(&*apps.state, &spec.app).await?;
-        match turn.plan(&stored, Request::Deploy(spec.digest()))? {
+        let digest = spec.digest();
+        match turn.plan(&stored, Request::Deploy(digest))? {
             Plan::Switch { record, previous, drop, .. } => {
                 ready::check_artifacts(apps, &spec).await?;
-                let spec = Arc::new(spec);
+                let spec = (Arc::new(spec), digest);
                 let new = ready::assemble(apps, record.current, now_ms(), spec, Role::Current)?;
                 let switch = Switch { turn: &turn, stored: &stored, record, previous, drop };
                 switch.to(Arc::new(new), Origin::New, report).await
@@ -78,9 +79,8 @@ pub(super) async fn remove(apps: &Arc<Apps>, app: &AppName) -> Result<()> {
     writes.extend(triggers::remove(apps, app).await?);
     apps.state.commit(writes).await?;
     (apps.observe)(Step::Committed);
-    let mut table = apps.live.load().apps().clone();
-    let gone = table.remove(app.as_str());
-    apps.live.publish(LiveTable::new(table));
+    let (table, gone) = apps.live.load().without(app);
+    apps.live.publish(table);
     (apps.observe)(Step::Published);
     triggers::empty_topics(apps, app).await;
     apps.shelf.soil();
@@ -170,14 +170,13 @@ impl Switch<'_> {
     /// Shows the revision as current; returns those that are shown no longer.
     fn publish(&self, target: &Arc<LiveRevision>) -> Vec<Arc<LiveRevision>> {
         let apps = &self.turn.apps;
-        let mut table = apps.live.load().apps().clone();
-        let mut kept = table.get(target.app.as_str()).map(|app| app.kept.clone()).unwrap_or_default();
+        let table = Arc::clone(&apps.live.load());
+        let mut kept = table.app(target.app.as_str()).map(|app| app.kept.clone()).unwrap_or_default();
         let mut gone: Vec<_> = self.drop.iter().filter_map(|number| kept.remove(number)).collect();
         gone.extend(kept.insert(target.number, Arc::clone(target)).filter(|old| !Arc::ptr_eq(old, target)));
         gone.extend(self.previous.and_then(|number| put_to_rest(apps, &mut kept, number)));
         let app = LiveApp { name: target.app.clone(), current: Arc::clone(target), kept };
-        table.insert(target.app.clone(), Arc::new(app));
-        apps.live.publish(LiveTable::new(table));
+        apps.live.publish(table.with(&Arc::new(app)));
         gone
     }
 }
@@ -189,7 +188,8 @@ fn put_to_rest(
     number: RevisionNumber,
 ) -> Option<Arc<LiveRevision>> {
     let old = kept.get(&number).filter(|old| ready::has_minimum(&old.spec))?;
-    match ready::assemble(apps, number, old.created_ms, Arc::clone(&old.spec), Role::Resting) {
+    let spec = (Arc::clone(&old.spec), old.digest);
+    match ready::assemble(apps, number, old.created_ms, spec, Role::Resting) {
         Ok(resting) => kept.insert(number, Arc::new(resting)),
         Err(fault) => {
             // It was assembled before, so this does not happen; its instances then just go on.
@@ -212,7 +212,7 @@ fn kept(
     }
     let revision =
         stored.revisions.get(&number).ok_or_else(|| Fault::internal("a planned revision is gone"))?;
-    let spec = Arc::new(revision.spec.clone());
+    let spec = (Arc::new(revision.spec.clone()), revision.digest);
     let renewed = ready::assemble(apps, number, revision.created_ms, spec, Role::Current)?;
     Ok((Arc::new(renewed), Origin::Renewed))
 }

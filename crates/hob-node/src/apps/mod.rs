@@ -24,6 +24,7 @@
 //! **Not here:** what a plan is ([`hob_core::rollout`]), how instances start ([`hob_runtime::pool`]).
 
 mod address;
+mod condition;
 mod deploy;
 mod ready;
 mod record;
@@ -36,6 +37,7 @@ pub use address::Addresses;
 
 use crate::bus::Bus;
 use crate::identity;
+use crate::live::functions::Maker;
 use crate::live::{Live, LiveApp, LiveRevision};
 use crate::package::Packages;
 use hob_core::code::Code;
@@ -107,7 +109,9 @@ pub struct Apps {
     runtime: Arc<Runtime>,
     spawn: Arc<dyn Spawn>,
     live: Arc<Live>,
-    packages: Packages,
+    packages: Arc<Packages>,
+    /// Makes the pools of functions that are called.
+    maker: Arc<dyn Maker>,
     addresses: Addresses,
     /// Apps that are being changed.
     busy: Mutex<HashSet<AppName>>,
@@ -129,6 +133,10 @@ impl Apps {
 
     /// The same with somebody who is told of each step.
     pub(crate) fn observed(parts: Parts, observe: Box<dyn Fn(Step) + Send + Sync>) -> Result<Arc<Self>> {
+        let packages = Arc::new(Packages::open(parts.packages)?);
+        let counts = parts.bus.telemetry().is_on();
+        let maker =
+            ready::FromParts { runtime: Arc::clone(&parts.runtime), packages: Arc::clone(&packages), counts };
         Ok(Arc::new(Self {
             state: parts.state,
             blobs: parts.blobs,
@@ -136,7 +144,8 @@ impl Apps {
             runtime: parts.runtime,
             spawn: parts.spawn,
             live: parts.live,
-            packages: Packages::open(parts.packages)?,
+            packages,
+            maker: Arc::new(maker),
             addresses: parts.addresses,
             busy: Mutex::default(),
             switch: tokio::sync::Mutex::default(),
@@ -246,7 +255,10 @@ impl Apps {
     /// # Errors
     /// `HOB-0351` when there is no such app.
     pub fn get(&self, app: &AppName) -> Result<AppInfo> {
-        self.live_app(app).map(|app| self.info(&app))
+        let app = self.live_app(app)?;
+        let mut info = self.info(&app);
+        condition::fill(self, &app, &mut info);
+        Ok(info)
     }
 
     /// One kept revision.
@@ -318,7 +330,8 @@ impl Apps {
         name: &FunctionName,
         spec: &FunctionSpec,
     ) -> FunctionInfo {
-        let stats = revision.functions.get(name).map(|pool| pool.stats()).unwrap_or_default();
+        let pool = revision.functions.made_of(name.as_str());
+        let stats = pool.map(|pool| pool.stats()).unwrap_or_default();
         FunctionInfo {
             function: name.clone(),
             host: spec.host.clone(),
@@ -330,6 +343,12 @@ impl Apps {
             calls: stats.calls,
             failures: stats.failures,
             starts: stats.starts,
+            wanted: stats.outlook.wanted,
+            concurrency: stats.outlook.concurrency,
+            waited_ms: stats.outlook.waited_ms,
+            circuit: stats.outlook.circuit.text().to_owned(),
+            machine_code: None,
+            cold_starts: None,
         }
     }
 

@@ -2,8 +2,11 @@
 
 use super::{Apps, Report, Step};
 use crate::live::LiveRevision;
+use crate::live::functions::{Functions, Maker, Of};
+use crate::package::Packages;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use hob_core::code::Code;
+use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::DEPLOY_CONCURRENCY;
 use hob_core::name::{FunctionName, RevisionNumber};
@@ -13,6 +16,7 @@ use hob_runtime::code::FunctionCode;
 use hob_runtime::cpu::CpuTotal;
 use hob_runtime::host::Progress;
 use hob_runtime::pool::Pool;
+use hob_runtime::runtime::Runtime;
 use std::sync::Arc;
 
 /// What a revision is there for.
@@ -24,7 +28,8 @@ pub(super) enum Role {
     Resting,
 }
 
-/// A revision with empty pools. Costs nothing until its first call.
+/// A revision without pools, which come at the first calls. Costs next to nothing until then. `digest` is that of
+/// `spec`.
 ///
 /// # Errors
 /// `HOB-0103` for an unknown host or contract, `HOB-0105` and `HOB-0106` for its routes.
@@ -32,26 +37,43 @@ pub(super) fn assemble(
     apps: &Apps,
     number: RevisionNumber,
     created_ms: u64,
-    spec: Arc<AppSpec>,
+    (spec, digest): (Arc<AppSpec>, Digest),
     role: Role,
 ) -> Result<LiveRevision> {
-    let pool = |name: &FunctionName| -> Result<Arc<Pool>> {
-        let mut function = spec.functions[name].clone();
-        if role == Role::Resting {
-            function.scale.min = 0;
+    spec.functions.values().try_for_each(|function| apps.runtime.knows(function))?;
+    let maker = Arc::clone(&apps.maker);
+    let functions = Functions::new(Arc::clone(&spec), number, role == Role::Current, maker);
+    LiveRevision::new(number, created_ms, spec, digest, functions)
+}
+
+/// Makes codes and pools out of a node's parts.
+pub(super) struct FromParts {
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) packages: Arc<Packages>,
+    /// Whether processor time is counted.
+    pub(super) counts: bool,
+}
+
+impl Maker for FromParts {
+    fn code(&self, of: Of<'_>) -> Arc<FunctionCode> {
+        let mut spec = of.spec.clone();
+        if !of.keeps_minimum {
+            spec.scale.min = 0;
+            spec.scale.provisioned.clear();
         }
-        let (app, name, dir) = (spec.app.clone(), name.clone(), apps.packages.folder(&function));
-        let cpu = CpuTotal::new(apps.bus.telemetry().is_on());
-        apps.runtime.pool(Arc::new(FunctionCode { app, revision: number, name, spec: function, dir, cpu }))
-    };
-    let pools = spec.functions.keys().map(|name| Ok((name.clone(), pool(name)?)));
-    let pools = pools.collect::<Result<_>>()?;
-    LiveRevision::new(number, created_ms, spec, pools)
+        let (app, name, dir) = (of.app.clone(), of.name.clone(), self.packages.folder(&spec));
+        let cpu = CpuTotal::new(self.counts);
+        Arc::new(FunctionCode { app, revision: of.revision, name, spec, dir, cpu })
+    }
+
+    fn pool(&self, code: Arc<FunctionCode>) -> Result<Arc<Pool>> {
+        self.runtime.pool(code)
+    }
 }
 
 /// Whether a revision differs by its role, and so needs new pools when that changes.
 pub(super) fn has_minimum(spec: &AppSpec) -> bool {
-    spec.functions.values().any(|function| function.scale.min > 0)
+    spec.functions.values().any(|function| function.scale.keeps_some())
 }
 
 /// Makes packages and compiled code, and starts an instance of every function, a few at a time.
@@ -93,6 +115,15 @@ pub(super) async fn unpack_and_prepare(
     apps.packages.make(&code.spec, &*apps.blobs).await?;
     (apps.observe)(Step::Unpacked);
     apps.runtime.prepare(code, say).await
+}
+
+/// The same after a start of the node, where nearly everything is there: what is, is not looked into again.
+///
+/// # Errors
+/// `HOB-02xx` and `HOB-03xx`.
+pub(super) async fn mend(apps: &Apps, code: &FunctionCode) -> Result<()> {
+    apps.packages.make(&code.spec, &*apps.blobs).await?;
+    if apps.runtime.is_prepared(code) { Ok(()) } else { apps.runtime.prepare(code, &|_| ()).await }
 }
 
 fn say(report: &Report, function: &FunctionName, progress: Progress) {

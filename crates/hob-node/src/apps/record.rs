@@ -12,7 +12,9 @@ use hob_core::fault::{Fault, Result};
 use hob_core::name::{AppName, RevisionNumber};
 use hob_core::port::{Entry, Expect, State, Write};
 use hob_core::rollout::Record;
+use hob_core::spec::PackageFile;
 use hob_core::wire::Revision;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
@@ -74,6 +76,45 @@ pub(super) async fn load_all(state: &dyn State) -> Result<BTreeMap<AppName, Stor
         }
     }
     Ok(all)
+}
+
+/// A stored revision as far as a sweep cares: what else it says may be of another version of Hob.
+#[derive(Deserialize)]
+pub(super) struct Needs {
+    /// The digest of its content.
+    pub(super) digest: Digest,
+    spec: NeedsOfApp,
+}
+
+#[derive(Deserialize)]
+struct NeedsOfApp {
+    functions: BTreeMap<String, NeedsOfFunction>,
+}
+
+#[derive(Deserialize)]
+struct NeedsOfFunction {
+    package: BTreeMap<String, PackageFile>,
+}
+
+impl Needs {
+    /// The packages of its functions.
+    pub(super) fn packages(&self) -> impl Iterator<Item = &BTreeMap<String, PackageFile>> {
+        self.spec.functions.values().map(|function| &function.package)
+    }
+}
+
+/// Shows what each stored revision needs, one after the other: all at once would take as much memory again as the
+/// revisions that are shown.
+///
+/// # Errors
+/// `HOB-06xx` when the store cannot be read.
+pub(super) async fn needs(state: &dyn State, mut see: impl FnMut(Needs)) -> Result<()> {
+    for (key, entry) in state.scan("apps/").await? {
+        if key.contains("/revisions/") {
+            see(read(&key, &entry)?);
+        }
+    }
+    Ok(())
 }
 
 /// The write of an app's record; `None` removes it.

@@ -36,13 +36,13 @@ impl Retired {
 /// a table without the revision.
 pub(super) fn retire(apps: &Arc<Apps>, revision: Arc<LiveRevision>) {
     let number = apps.retired.add(Arc::clone(&revision.spec));
-    let (apps_then, pools) = (Arc::clone(apps), revision.functions.clone());
+    // Who holds the revision until then may still call a function for the first time.
+    let (apps_then, functions) = (Arc::clone(apps), Arc::clone(&revision.functions));
     let released = revision.released();
     drop(revision);
     let task = async move {
         released.await;
-        let stops = pools.values().map(|pool| pool.stop(GRACE_DEFAULT));
-        futures_util::future::join_all(stops).await;
+        functions.stop(GRACE_DEFAULT).await;
         apps_then.retired.remove(number);
         apps_then.shelf.soil();
         shelf::sweep(&apps_then).await;
@@ -52,5 +52,5 @@ pub(super) fn retire(apps: &Arc<Apps>, revision: Arc<LiveRevision>) {
 
 /// Lets running calls finish for `grace`, then ends the revision's instances.
 pub(super) async fn stop(revision: &LiveRevision, grace: Duration) {
-    futures_util::future::join_all(revision.functions.values().map(|pool| pool.stop(grace))).await;
+    revision.functions.stop(grace).await;
 }

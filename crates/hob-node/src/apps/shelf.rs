@@ -8,13 +8,15 @@
 //! uploading are kept for [`UPLOAD_KEPT`].
 
 use super::{Apps, Step, record};
+use crate::package;
 use hob_core::digest::Digest;
 use hob_core::fault::Result;
 use hob_core::limit::UPLOAD_KEPT;
-use hob_core::spec::AppSpec;
-use std::collections::HashMap;
+use hob_core::spec::PackageFile;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::{RwLock, RwLockReadGuard};
 
@@ -86,16 +88,41 @@ pub(super) async fn sweep(apps: &Apps) {
 
 /// What is stored counts, not what is shown: they differ after a commit whose outcome is unknown.
 async fn remove_unneeded(apps: &Apps) -> Result<(u64, u64)> {
-    let stored = record::load_all(&*apps.state).await?;
-    let stored = stored.into_values().flat_map(|app| app.revisions.into_values());
-    let mut needed: Vec<Arc<AppSpec>> = stored.map(|revision| Arc::new(revision.spec)).collect();
+    let mut needed = Needed::default();
+    record::needs(&*apps.state, |revision| {
+        revision.packages().for_each(|package| needed.add(package));
+        needed.revisions.insert(revision.digest);
+    })
+    .await?;
     for app in apps.live.load().apps().values() {
-        needed.extend(app.kept.values().map(|revision| Arc::clone(&revision.spec)));
+        // Nearly all of them are stored, and were seen above.
+        for revision in app.kept.values() {
+            if !needed.revisions.contains(&revision.digest) {
+                revision.spec.functions.values().for_each(|function| needed.add(&function.package));
+            }
+        }
     }
-    let mut artifacts = apps.shelf.recent_uploads();
-    artifacts.extend(needed.iter().flat_map(|spec| spec.artifacts()));
+    needed.artifacts.extend(apps.shelf.recent_uploads());
+    let artifacts: Vec<Digest> = needed.artifacts.iter().copied().collect();
     let gone = apps.blobs.retain(&artifacts).await?;
-    needed.extend(apps.retired.specs());
-    let functions = needed.iter().flat_map(|spec| spec.functions.values());
-    Ok((gone, apps.packages.retain(functions).await?))
+    for spec in apps.retired.specs() {
+        spec.functions.values().for_each(|function| needed.add(&function.package));
+    }
+    Ok((gone, apps.packages.retain(&needed.packages).await?))
+}
+
+/// What is kept.
+#[derive(Default)]
+struct Needed {
+    /// Content of stored revisions.
+    revisions: HashSet<Digest>,
+    artifacts: HashSet<Digest>,
+    packages: HashSet<OsString>,
+}
+
+impl Needed {
+    fn add(&mut self, package: &BTreeMap<String, PackageFile>) {
+        self.artifacts.extend(package.values().map(|file| file.digest));
+        self.packages.insert(package::name_of(package).into());
+    }
 }

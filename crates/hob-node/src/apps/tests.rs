@@ -1,5 +1,6 @@
 //! Deploys, rollbacks and removals are whole: when they fail, when they race and when the node is killed.
 
+mod density;
 mod kill;
 
 use super::{Addresses, Apps, Parts, Report, Step};
@@ -8,7 +9,7 @@ use crate::live::{Live, LiveRevision};
 use crate::logs::Logs;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
-use hob_bus::EngineSettings;
+use hob_bus::{Engine, EngineSettings};
 use hob_core::digest::Digest;
 use hob_core::fact::CallCause;
 use hob_core::fault::Result;
@@ -62,7 +63,10 @@ struct Desk {
 
 impl Desk {
     fn open(data: &Path, engine: &str, observe: impl Fn(Step) + Send + Sync + 'static) -> Self {
-        let engine = hob_bus::open(engine, &EngineSettings::new(data)).unwrap();
+        Self::over(data, hob_bus::open(engine, &EngineSettings::new(data)).unwrap(), observe)
+    }
+
+    fn over(data: &Path, engine: Engine, observe: impl Fn(Step) + Send + Sync + 'static) -> Self {
         let (live, tasks) = (Arc::new(Live::default()), Tasks::new());
         let environment = Environment {
             crowd: Crowd::new(Shares::here(None), Arc::clone(&tasks) as _),
@@ -157,7 +161,8 @@ async fn call(revision: &Arc<LiveRevision>, name: &FunctionName) -> String {
         trail: Trail::default(),
     };
     let request = http::Request::builder().uri("/").header("host", "desk.localhost").body(empty()).unwrap();
-    match revision.functions[name].call(Invocation { context: Arc::new(context), request }).await {
+    let pool = revision.functions.get(name).unwrap();
+    match pool.call(Invocation { context: Arc::new(context), request }).await {
         Ok(reply) => reply.status().as_u16().to_string(),
         Err(fault) => fault.to_string(),
     }
@@ -201,7 +206,14 @@ impl App {
             timeout_ms: 30_000,
             memory_bytes: 32 << 20,
             body_bytes_max: 1 << 20,
-            scale: ScaleSpec { min: 0, max: 8, concurrency: 1, idle_ms: 60_000, calls_per_instance: None },
+            scale: ScaleSpec {
+                min: 0,
+                max: 8,
+                concurrency: 1,
+                idle_ms: 60_000,
+                calls_per_instance: None,
+                provisioned: Vec::new(),
+            },
             egress: Some(Vec::new()),
             private: false,
             asynchronous: Default::default(),
@@ -402,7 +414,7 @@ async fn only_the_current_revision_keeps_a_minimum_of_instances() {
     let minimum = |app: App| app.change("stats", |stats| stats.scale.min = 2);
     let minimum_of = |number: u32| {
         let app = node.live.load().app("desk").cloned().unwrap();
-        app.kept[&RevisionNumber(number)].functions["stats"].code().spec.scale.min
+        app.kept[&RevisionNumber(number)].functions.get("stats").unwrap().code().spec.scale.min
     };
     node.deploy(&minimum(App::answering(201))).await.unwrap();
     assert_eq!(minimum_of(1), 2);

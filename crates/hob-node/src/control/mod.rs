@@ -23,6 +23,7 @@ mod openapi;
 pub(crate) mod query;
 mod serve;
 mod stream;
+mod top;
 mod topic;
 mod trigger;
 mod why;
@@ -76,6 +77,7 @@ static OPERATIONS: &[&[Operation]] = &[
     trigger::OPERATIONS,
     letter::OPERATIONS,
     metric::OPERATIONS,
+    top::OPERATIONS,
     cost::OPERATIONS,
     dashboard::OPERATIONS,
 ];

@@ -52,6 +52,7 @@ static PAGES: &[Page] = &[
     Page::inner("/apps/{app}", "/apps", page::app::show),
     Page::inner("/apps/{app}/compare", "/apps", page::compare::show),
     Page::inner("/apps/{app}/functions/{function}", "/apps", page::function::show),
+    Page::listed("See", "/top", "Right now", page::top::show),
     Page::listed("See", "/requests", "Requests", page::requests::show),
     Page::inner("/requests/{id}", "/requests", page::request::show),
     Page::listed("See", "/traces", "Traces", page::traces::show),

@@ -163,7 +163,8 @@ pub(super) async fn call_back(parts: &Parts, revision: &Arc<LiveRevision>, place
     };
     // The caller chose the address, so the called function's own limits hold for it.
     let function = message.function().and_then(|function| revision.functions.get(function));
-    let Some(pool) = function.or_else(|| revision.functions.values().next()) else {
+    let any = || revision.functions.keys().next().and_then(|name| revision.functions.get(name));
+    let Some(pool) = function.or_else(any) else {
         let fault = Fault::new(Code::FunctionNotFound, format!("app `{}` has no function", revision.app));
         return Attempted::refused(&fault, Outcome::Rejected);
     };

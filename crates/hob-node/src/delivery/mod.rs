@@ -132,7 +132,7 @@ impl Delivery {
     async fn arrange(self: &Arc<Self>) -> Result<()> {
         let _one_at_a_time = self.arranging.lock().await;
         let table = Arc::clone(&self.parts.live.load());
-        let current = table.apps().values().map(|app| &*app.current.spec);
+        let current = table.acting().values().map(|app| &*app.current.spec);
         self.parts.bus.configure(current).await?;
         let wanted = self.wanted(&table)?;
         let gone: Vec<((Key, TopicName), Handle)> = {
@@ -180,7 +180,7 @@ impl Delivery {
     /// Every subscription that there has to be.
     fn wanted(&self, table: &LiveTable) -> Result<BTreeMap<(Key, TopicName), Role>> {
         let mut wanted = Vec::new();
-        for app in table.apps().values() {
+        for app in table.acting().values() {
             for revision in app.kept.values().chain([&app.current]) {
                 let triggers = &revision.spec.triggers;
                 let events = triggers

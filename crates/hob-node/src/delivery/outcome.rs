@@ -15,7 +15,9 @@ use http::{HeaderMap, StatusCode};
 /// Judges an answer. `code` is there when Hob answered in the function's place.
 pub(super) fn judge(status: StatusCode, code: Option<Code>, after_ms: Option<u64>) -> Outcome {
     match (code, status.as_u16()) {
-        (Some(Code::QueueFull | Code::QueueTimeout | Code::Stopping), _) => Outcome::Overloaded { after_ms },
+        (Some(Code::QueueFull | Code::QueueTimeout | Code::CircuitOpen | Code::Stopping), _) => {
+            Outcome::Overloaded { after_ms }
+        }
         // It may be raised long before it begins anew.
         (Some(Code::BudgetSpent), _) => {
             let most_ms = millis(BUDGET_RETRY_MAX);
@@ -103,6 +105,7 @@ mod tests {
             (503, None, again),
             (599, None, again),
             (503, Some(Code::QueueFull), later),
+            (503, Some(Code::CircuitOpen), later),
             (503, Some(Code::Stopping), later),
             (503, Some(Code::BudgetSpent), later),
             (504, Some(Code::CallTimeout), again),

@@ -4,8 +4,10 @@
 //! says about a call (`hob-*`, `Forwarded`, `traceparent`) must not be said by anybody else.
 
 use super::peer::Peer;
+use bytes::Bytes;
 use hob_core::id::InvocationId;
 use hob_core::trace::TraceContext;
+use hob_core::unit::micros;
 use hob_runtime::hop;
 use hob_runtime::invocation::Context;
 use http::header::{
@@ -23,6 +25,8 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Headers that a request gets on its way in, at most: by [`inward`] and [`mark`].
+const ADDED: usize = 6;
 /// Headers of Hob's own begin so.
 const OWN: &str = "hob-";
 
@@ -61,21 +65,21 @@ pub(super) fn inward(headers: &mut HeaderMap, peer: &Peer) {
     hop::strip(headers);
     strip_own(headers);
     strip_cookies(headers);
+    headers.reserve(ADDED);
     headers.append(X_FORWARDED_FOR, peer.forwarded_for().clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(peer.scheme()));
     let host = headers.get(HOST).cloned();
-    let forwarded = peer.forwarded(host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default());
+    if let Some(forwarded) = peer.forwarded(host.as_ref()) {
+        headers.append(FORWARDED, forwarded);
+    }
     if let Some(host) = host {
         headers.insert(X_FORWARDED_HOST, host);
-    }
-    if let Ok(forwarded) = HeaderValue::try_from(forwarded) {
-        headers.append(FORWARDED, forwarded);
     }
 }
 
 /// Adds what every call carries, wherever it comes from.
 pub(crate) fn mark(headers: &mut HeaderMap, context: &Context) {
-    if let Ok(trace) = HeaderValue::try_from(context.trace.to_string()) {
+    if let Ok(trace) = HeaderValue::from_bytes(&context.trace.header()) {
         headers.insert(TRACEPARENT, trace);
     }
     headers.insert(INVOCATION_ID, id_value(context.id));
@@ -83,7 +87,7 @@ pub(crate) fn mark(headers: &mut HeaderMap, context: &Context) {
 
 /// An id as a header's value.
 pub(crate) fn id_value(id: InvocationId) -> HeaderValue {
-    HeaderValue::try_from(id.to_string()).expect("hexadecimal digits are a header value")
+    HeaderValue::from_bytes(&id.digits()).expect("hexadecimal digits are a header value")
 }
 
 /// Makes the headers of a function's answer into those that the caller sees.
@@ -127,32 +131,51 @@ fn contains(text: &[u8], wanted: &[u8]) -> bool {
     text.windows(wanted.len()).any(|window| window == wanted)
 }
 
-/// Where the time of a call went (`Server-Timing`, W3C), `took` after it came.
+/// Where the time of a call went (`Server-Timing`, W3C), `took` after it came: phases one after another, so that
+/// their sum is `took`. The phases of a start are there when there was one.
 pub(crate) fn timing(headers: &mut HeaderMap, context: &Context, took: Duration) {
     let timing = &context.timing;
-    let total_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    let (queue_us, start_us) = (timing.queue_us(), timing.start_us());
-    let run_us = total_us.saturating_sub(queue_us).saturating_sub(start_us);
-    let ms = |us: u64| (us / 1000, us % 1000);
-    let (queue, start, run) = (ms(queue_us), ms(start_us), ms(run_us));
-    let text = format!(
-        "queue;dur={}.{:03}, start;dur={}.{:03};desc={}, run;dur={}.{:03}",
-        queue.0,
-        queue.1,
-        start.0,
-        start.1,
-        if timing.cold() { "cold" } else { "warm" },
-        run.0,
-        run.1
-    );
-    if let Ok(value) = HeaderValue::try_from(text) {
+    let phases = timing.phases(micros(took));
+    let mut text = Vec::with_capacity(SERVER_TIMING_BYTES);
+    entry(&mut text, "route;dur=", phases.route_us);
+    entry(&mut text, ", queue;dur=", phases.queue_us);
+    if timing.cold() {
+        entry(&mut text, ", load;dur=", phases.load_us);
+        entry(&mut text, ", start;dur=", phases.start_us);
+        text.extend_from_slice(b";desc=cold");
+        entry(&mut text, ", connect;dur=", phases.connect_us);
+    } else {
+        text.extend_from_slice(b", start;dur=0;desc=warm");
+    }
+    entry(&mut text, ", run;dur=", phases.run_us);
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) {
         headers.append(SERVER_TIMING, value);
     }
 }
 
+/// Room for all phases.
+const SERVER_TIMING_BYTES: usize = 160;
+
+/// Writes a name and microseconds as milliseconds, with three digits behind the point.
+fn entry(text: &mut Vec<u8>, name: &str, us: u64) {
+    text.extend_from_slice(name.as_bytes());
+    let mut digits = [b'0'; 24];
+    let (mut at, mut rest, mut written) = (digits.len(), us, 0);
+    while rest > 0 || written < 4 {
+        if written == 3 {
+            at -= 1;
+            digits[at] = b'.';
+        }
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        (rest, written) = (rest / 10, written + 1);
+    }
+    text.extend_from_slice(&digits[at..]);
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{outward, strip_cookies, upgrade};
+    use super::{entry, outward, strip_cookies, upgrade};
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     fn headers(text: &str) -> HeaderMap {
@@ -195,6 +218,21 @@ mod tests {
         let mut answer = headers("set-cookie: a=b; Path=/|set-cookie: hob-dashboard-8081=mine");
         outward(&mut answer);
         assert_eq!(answer.get_all("set-cookie").iter().collect::<Vec<_>>(), ["a=b; Path=/"]);
+    }
+
+    #[test]
+    fn microseconds_are_written_as_milliseconds() {
+        for (us, expected) in [
+            (0, "x=0.000"),
+            (7, "x=0.007"),
+            (1000, "x=1.000"),
+            (61_234_567, "x=61234.567"),
+            (u64::MAX, "x=18446744073709551.615"),
+        ] {
+            let mut text = Vec::new();
+            entry(&mut text, "x=", us);
+            assert_eq!(String::from_utf8(text).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use super::strict::Exchange;
 use crate::listener::Place;
 use crate::settings::Clients;
+use crate::sync::lock;
 use hob_core::unit::millis;
 use http::HeaderValue;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// One connection.
@@ -25,6 +26,8 @@ pub(super) struct Peer {
     pub(super) exchange: Arc<Exchange>,
     /// The other end for `X-Forwarded-For`.
     forwarded_for: HeaderValue,
+    /// The newest host that was asked for, and what `Forwarded` says of it: nearly always the next one's.
+    forwarded: Mutex<Option<(Box<[u8]>, HeaderValue)>>,
     began: Instant,
     /// Requests whose answers have not ended.
     active: AtomicU32,
@@ -50,6 +53,7 @@ impl Peer {
             clients,
             exchange: Arc::default(),
             forwarded_for,
+            forwarded: Mutex::default(),
             began: Instant::now(),
             active: AtomicU32::new(0),
             idle_since_ms: AtomicU64::new(0),
@@ -77,7 +81,20 @@ impl Peer {
     }
 
     /// The other end, the host it asked for and the scheme, for `Forwarded` (RFC 7239, 4).
-    pub(super) fn forwarded(&self, host: &str) -> String {
+    pub(super) fn forwarded(&self, host: Option<&HeaderValue>) -> Option<HeaderValue> {
+        let host = host.map(HeaderValue::as_bytes).unwrap_or_default();
+        let mut known = lock(&self.forwarded);
+        if let Some((_, forwarded)) = known.as_ref().filter(|(known, _)| **known == *host) {
+            return Some(forwarded.clone());
+        }
+        let text = std::str::from_utf8(host).unwrap_or_default();
+        let forwarded = HeaderValue::try_from(self.forwarded_text(text)).ok()?;
+        // A copy: a piece of the connection's own buffer would keep that from being used again.
+        *known = Some((host.into(), forwarded.clone()));
+        Some(forwarded)
+    }
+
+    fn forwarded_text(&self, host: &str) -> String {
         let mut text = String::with_capacity(64);
         // Writing to a `String` cannot fail.
         let _ = match self.address.ip().to_canonical() {

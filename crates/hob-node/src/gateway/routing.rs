@@ -116,7 +116,7 @@ fn by_name(app: &LiveApp, function: &FunctionName) -> Result<Choice> {
     let pool = app.current.functions.get(function).filter(|pool| !pool.code().spec.private);
     let pool = pool.ok_or_else(|| {
         let what = format!("app `{}` has no function `{function}` that answers from outside", app.name);
-        let open = app.current.functions.iter().filter(|(_, pool)| !pool.code().spec.private);
+        let open = app.current.spec.functions.iter().filter(|(_, spec)| !spec.private);
         let fault = Fault::new(Code::FunctionNotFound, what);
         match nearest(function.as_str(), open.map(|(name, _)| name.as_str())) {
             Some(near) => fault.hint(format!("did you mean `{near}`?")),

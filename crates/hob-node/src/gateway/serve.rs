@@ -178,6 +178,7 @@ impl Shared {
         let (mut closing, mut slow) = (false, false);
         loop {
             tokio::select! {
+                biased;
                 ended = connection.as_mut() => return ended.map_err(Into::into),
                 () = self.closing.cancelled(), if !closing => {
                     closing = true;

@@ -1,10 +1,11 @@
 //! Packages are whole, right, shared and removable.
 
-use super::Packages;
+use super::{Packages, name_of};
 use hob_bus::{EngineSettings, open};
 use hob_core::digest::Digest;
 use hob_core::port::Blobs;
 use hob_core::spec::{FunctionSpec, PackageFile};
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -123,7 +124,7 @@ async fn what_nobody_needs_goes_and_half_packages_go_at_the_start() {
     let (kept, other) = (spec(&[("d/a", "one", false)]), spec(&[("d/a", "two", false)]));
     packages.make(&kept, &*desk.blobs).await.unwrap();
     packages.make(&other, &*desk.blobs).await.unwrap();
-    assert_eq!(packages.retain([&kept].into_iter()).await, Ok(1));
+    assert_eq!(packages.retain(&HashSet::from([name_of(&kept.package).into()])).await, Ok(1));
     assert!(packages.folder(&kept).is_dir() && !packages.folder(&other).exists());
 
     let root = desk.folder.path().join("packages");
@@ -159,6 +160,6 @@ async fn a_package_that_a_failed_deploy_left_half_made_goes_too() {
         tokio::task::yield_now().await;
     }
     drop(making);
-    assert_eq!(packages.retain([].into_iter()).await, Ok(1));
+    assert_eq!(packages.retain(&HashSet::new()).await, Ok(1));
     assert_eq!((packages.folder(&spec).exists(), entries(&incoming)), (false, 0));
 }

@@ -17,6 +17,7 @@ use crate::sync::lock;
 use crate::telemetry::Telemetry;
 use crate::telemetry::meter::{Kind, Metric, bounded};
 use hob_core::limit::METRIC_SERIES_MAX;
+use hob_core::scale::Circuit;
 use hob_core::wire::{NodeInfo, SubscriptionInfo};
 use hob_runtime::pool::Stats;
 use std::sync::{Arc, Mutex};
@@ -75,31 +76,30 @@ impl Scrape {
     }
 
     /// Of current revisions, and of others that have something to show.
-    fn pools(&self) -> [Metric; 4] {
-        let mut instances = gauge("hob_instances", "Instances that run");
-        let mut running = gauge("hob_calls_running", "Calls that run");
-        let mut waiting = gauge("hob_calls_waiting", "Calls that wait for an instance");
-        let mut starts = counter("hob_instance_starts", "Instances that were started");
+    fn pools(&self) -> [Metric; 9] {
+        let mut metrics = pool_metrics();
         let table = Arc::clone(&self.live.load());
         let mut apps: Vec<_> = table.apps().values().collect();
         apps.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         for (app, revision) in apps.iter().flat_map(|app| app.kept.values().map(move |kept| (app, kept))) {
             for function in revision.spec.functions.keys() {
-                let stats: Stats =
-                    revision.functions.get(function).map(|pool| pool.stats()).unwrap_or_default();
+                let stats: Stats = revision
+                    .functions
+                    .made_of(function.as_str())
+                    .map(|pool| pool.stats())
+                    .unwrap_or_default();
                 if revision.number != app.current.number && stats == Stats::default() {
                     continue;
                 }
                 let number = revision.number.to_string();
                 let labels =
                     [("app", app.name.as_str()), ("function", function.as_str()), ("revision", &number)];
-                instances.push(labels, f64::from(stats.instances));
-                running.push(labels, f64::from(stats.running));
-                waiting.push(labels, f64::from(stats.waiting));
-                starts.push(labels, number_of(stats.starts));
+                for (metric, value) in metrics.iter_mut().zip(pool_values(&stats)) {
+                    metric.push(labels, value);
+                }
             }
         }
-        [instances, running, waiting, starts]
+        metrics
     }
 
     async fn topics(&self) -> Vec<Metric> {
@@ -146,6 +146,44 @@ impl Scrape {
             dropped,
         ]
     }
+}
+
+/// What is told of a pool, in the order of [`pool_values`].
+fn pool_metrics() -> [Metric; 9] {
+    let seconds = |name, help| Metric::new(name, Kind::Gauge, "seconds", help);
+    [
+        gauge("hob_instances", "Instances that run"),
+        gauge("hob_calls_running", "Calls that run"),
+        gauge("hob_calls_waiting", "Calls that wait for an instance"),
+        counter("hob_instance_starts", "Instances that were started"),
+        gauge("hob_instances_wanted", "Instances that calls, their recent peak and the settings ask for"),
+        gauge("hob_instance_concurrency", "Calls at a time that one instance is given, on average"),
+        seconds("hob_queue_oldest_seconds", "How long the first of the waiting calls has waited"),
+        seconds("hob_queue_wait_seconds", "How long a call that came now would wait, by what is measured"),
+        gauge(
+            "hob_circuit_open",
+            "1 while calls are refused since the function fails again and again, 0.5 while one probes",
+        ),
+    ]
+}
+
+fn pool_values(stats: &Stats) -> [f64; 9] {
+    let outlook = &stats.outlook;
+    [
+        f64::from(stats.instances),
+        f64::from(stats.running),
+        f64::from(stats.waiting),
+        number_of(stats.starts),
+        f64::from(outlook.wanted),
+        f64::from(outlook.concurrency),
+        number_of(outlook.waited_ms) / 1000.0,
+        number_of(outlook.wait_ms) / 1000.0,
+        match outlook.circuit {
+            Circuit::Closed => 0.0,
+            Circuit::HalfOpen => 0.5,
+            Circuit::Open => 1.0,
+        },
+    ]
 }
 
 fn subscriptions(all: &[SubscriptionInfo]) -> Vec<Metric> {

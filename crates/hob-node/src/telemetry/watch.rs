@@ -10,7 +10,9 @@ use hob_core::limit::{FACTS_CALLS_PER_SECOND, FACTS_SLOW_CALL};
 use hob_core::port::FactSink;
 use hob_core::trace::TraceId;
 use hob_core::unit::{micros, millis};
+use hob_core::wire::ColdPhases;
 use hob_runtime::code::FunctionCode;
+use hob_runtime::invocation::Phases;
 use hob_runtime::witness::{Changed, Ended, Nobody, Witness, Witnesses};
 use std::sync::{Arc, OnceLock};
 
@@ -41,9 +43,9 @@ impl Witness for FunctionWatch {
     fn ended(&self, ended: &Ended<'_>) {
         self.count(ended);
         let now_ms = now_ms();
-        // Calls that a spent budget refuses may be many, and they are all alike.
-        let failed =
-            !refused(ended) && (ended.fault.is_some() || ended.status.is_none_or(|status| status >= 500));
+        // Calls that a spent budget or an open circuit refuses may be many, and they are all alike.
+        let alike = refused(ended) || ended.fault.is_some_and(|fault| fault.code() == Code::CircuitOpen);
+        let failed = !alike && (ended.fault.is_some() || ended.status.is_none_or(|status| status >= 500));
         if failed || ended.total >= FACTS_SLOW_CALL || self.budget.spend(now_ms) {
             let fact = self.fact(ended, now_ms.saturating_sub(millis(ended.total)));
             self.telemetry.tell(fact);
@@ -76,6 +78,9 @@ impl FunctionWatch {
         let meter = self.meter.get_or_init(|| self.telemetry.meters().of(&self.code));
         if let Some(fault) = ended.fault.filter(|_| refused(ended)) {
             return meter.refused(&ended.context.origin.cause, fault);
+        }
+        if ended.context.timing.cold() {
+            meter.cold(cold_phases(ended));
         }
         meter.ended(&meter::Ended {
             cause: &ended.context.origin.cause,
@@ -127,6 +132,14 @@ fn times(ended: &Ended<'_>) -> Times {
         answer_us: micros(ended.answer),
         total_us: micros(ended.total),
     }
+}
+
+/// Until the head of the answer: what comes after is not the start's.
+fn cold_phases(ended: &Ended<'_>) -> ColdPhases {
+    let total_us = micros(ended.answer);
+    let Phases { route_us, queue_us, load_us, start_us, connect_us, run_us } =
+        ended.context.timing.phases(total_us);
+    ColdPhases { route_us, queue_us, load_us, start_us, connect_us, run_us, total_us }
 }
 
 fn used(ended: &Ended<'_>, code: &FunctionCode) -> Used {

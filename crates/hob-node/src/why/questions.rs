@@ -111,7 +111,7 @@ impl Why {
         let (failed, slow) = self.worst(&facts).await?;
         let live = self.live.load().app(app.as_str()).cloned();
         let leads = live.as_ref().map(|app| leads(&app.current, function)).unwrap_or_default();
-        let pool = live.as_ref().and_then(|app| app.current.functions.get(function).cloned());
+        let pool = live.as_ref().and_then(|app| app.current.functions.made_of(function.as_str()));
         let evidence = FunctionEvidence {
             facts: &facts,
             failed,
@@ -135,7 +135,7 @@ impl Why {
         let calls = self.telemetry.find(FactQuery { kinds: vec!["call"], failed: true, ..query }).await?;
         let (failed, _) = self.worst(&calls).await?;
         let pools =
-            live.as_ref().map(|app| app.current.functions.values().map(|pool| pool.stats().calls).sum());
+            live.as_ref().map(|app| app.current.functions.made().map(|pool| pool.stats().calls).sum());
         let evidence = AppEvidence {
             current: live.as_ref().map(|app| app.current.number),
             changes: &changes,

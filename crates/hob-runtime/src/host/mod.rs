@@ -18,6 +18,7 @@ use hob_core::port::BoxFuture;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Every host, in the order in which detection asks them and the documentation shows them.
 pub static HOSTS: &[HostRow] = &[wasm::ROW, process::ROW];
@@ -69,6 +70,19 @@ pub struct Progress {
     pub percent: Option<u8>,
 }
 
+/// How good the machine code of a function is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Made in a hurry, and it stays so until the node starts again.
+    Quick,
+    /// Made in a hurry; it waits for its turn to be optimised.
+    Waiting,
+    /// Made in a hurry; better code is being made since so long.
+    Optimising(Duration),
+    /// As good as it gets; how long that took behind quick code, if it was so since the node started.
+    Optimised(Option<Duration>),
+}
+
 /// What runs functions.
 pub trait Host: Send + Sync {
     /// Makes everything that a later [`Host::load`] needs: compiles, checks the architecture. Called
@@ -82,8 +96,17 @@ pub trait Host: Send + Sync {
         progress: &'a (dyn Fn(Progress) + Send + Sync),
     ) -> BoxFuture<'a, Result<()>>;
 
+    /// Whether what [`Host::prepare`] makes is there, as far as one look at the disk tells. What is damaged is made
+    /// again when it is loaded.
+    fn is_prepared(&self, code: &FunctionCode) -> bool;
+
     /// Loads prepared code. Fast: on the way of the first call after a restart.
     fn load(&self, code: Arc<FunctionCode>) -> BoxFuture<'_, Result<Arc<dyn Unit>>>;
+
+    /// How good a prepared function's code is; `None` where nothing is compiled. Looks at a file at most.
+    fn stage(&self, _code: &FunctionCode) -> Option<Stage> {
+        None
+    }
 }
 
 /// Looks at one file; `None` when no host knows it. `name` is its path inside the package.

@@ -5,10 +5,11 @@ use super::watch::Watch;
 use crate::crowd::Permit;
 use crate::unit::Instance;
 use hob_core::fault::Fault;
-use hob_core::scale::{Event, InstanceId};
-use std::sync::atomic::Ordering;
+use hob_core::scale::{Event, Finished, InstanceId};
+use hob_core::unit::micros;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A call's right to run. A reply that switches protocols carries it in its extensions; whoever keeps
 /// the connection keeps it. Where each call has an instance of its own, that instance ends with it.
@@ -27,6 +28,12 @@ struct Held {
     /// Of an instance that is the call's own.
     room: OnceLock<Permit>,
     started_in: Option<Duration>,
+    /// When the call got it, microseconds of the pool's clock.
+    handed_us: u64,
+    /// When its answer began, on the same clock; 0: it has not.
+    answered_us: AtomicU64,
+    /// The call failed because its instance crashed.
+    crashed: AtomicBool,
 }
 
 impl Place {
@@ -36,13 +43,14 @@ impl Place {
         id: InstanceId,
         instance: Option<Arc<dyn Instance>>,
         started_in: Option<Duration>,
+        handed_us: u64,
     ) -> Self {
         let kept = instance.is_some();
         let instance = instance.map_or_else(OnceLock::new, OnceLock::from);
-        Self {
-            held: Arc::new(Held { shared, id, kept, instance, room: OnceLock::new(), started_in }),
-            _watch: None,
-        }
+        let (answered_us, crashed) = (AtomicU64::new(0), AtomicBool::new(false));
+        let room = OnceLock::new();
+        let held = Held { shared, id, kept, instance, room, started_in, handed_us, answered_us, crashed };
+        Self { held: Arc::new(held), _watch: None }
     }
 
     /// The place of a call whose connection goes on after its answer: what watches it ends with it.
@@ -72,6 +80,17 @@ impl Place {
         self.held.started_in
     }
 
+    /// The head of the call's answer is there, since `at`.
+    pub(super) fn answered(&self, at: Instant) {
+        let since = at.saturating_duration_since(self.held.shared.epoch);
+        self.held.answered_us.store(micros(since), Ordering::Relaxed);
+    }
+
+    /// The call failed because its instance crashed.
+    pub(super) fn crashed(&self) {
+        self.held.crashed.store(true, Ordering::Relaxed);
+    }
+
     /// The call failed after its reply had begun.
     pub(super) fn failed(&self) {
         self.held.shared.failures.fetch_add(1, Ordering::Relaxed);
@@ -86,6 +105,14 @@ impl Place {
 impl Drop for Held {
     fn drop(&mut self) {
         drop((self.instance.take(), self.room.take()));
-        self.shared.step(Event::Finished(self.id), |_| ());
+        let answered_us = Some(self.answered_us.load(Ordering::Relaxed)).filter(|at_us| *at_us > 0);
+        self.shared.step(|_, now_us| {
+            Event::Finished(Finished {
+                instance: self.id,
+                took_us: now_us.saturating_sub(self.handed_us),
+                answered_us: answered_us.map(|at_us| at_us.saturating_sub(self.handed_us)),
+                crashed: self.crashed.load(Ordering::Relaxed),
+            })
+        });
     }
 }

@@ -29,9 +29,10 @@ impl Watch {
         }
     }
 
-    /// The head of the answer is there.
-    pub(super) fn answered(&mut self, status: u16) {
-        (self.status, self.answered) = (Some(status), Some(Instant::now()));
+    /// The head of the answer is there, since the moment that is returned.
+    pub(super) fn answered(&mut self, status: u16) -> Instant {
+        self.status = Some(status);
+        *self.answered.insert(Instant::now())
     }
 
     /// A part of the answer's body came out.

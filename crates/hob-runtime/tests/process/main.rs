@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
 
 mod contract;
+mod fake;
 mod logs;
 mod pool;
 #[path = "../shared/ports.rs"]

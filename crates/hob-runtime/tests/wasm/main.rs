@@ -7,6 +7,7 @@
 
 mod compile;
 mod crowd;
+mod exchange;
 mod hostile;
 #[path = "../shared/ports.rs"]
 mod ports;

@@ -134,6 +134,12 @@ impl Bench {
         Self { host, environment, logs, world, folder, next: AtomicU64::new(1) }
     }
 
+    /// The same as after a start of the node: nothing is mapped, nothing waits to be optimised.
+    pub(crate) fn restart(&mut self) {
+        let row = HOSTS.iter().find(|row| row.name == "wasm").unwrap();
+        self.host = (row.open)(&self.environment).unwrap();
+    }
+
     /// A function of these bytes; not yet prepared.
     pub(crate) fn code(&self, wasm: &[u8], settings: &Settings) -> Arc<FunctionCode> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -160,6 +166,7 @@ impl Bench {
                     concurrency: 16,
                     idle_ms: 60_000,
                     calls_per_instance: None,
+                    provisioned: Vec::new(),
                 },
                 egress: None,
                 private: false,
@@ -173,7 +180,7 @@ impl Bench {
 
     /// Waits for a condition.
     pub(crate) async fn eventually(&self, holds: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !holds() {
             assert!(Instant::now() < deadline, "it never came true; log:\n{}", self.logs.text());
             tokio::time::sleep(Duration::from_millis(5)).await;

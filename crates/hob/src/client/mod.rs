@@ -8,9 +8,11 @@
 mod connection;
 mod event;
 mod lines;
+mod top;
 mod watch;
 
 pub(crate) use connection::{Answer, Endpoint, Payload, send};
+pub(crate) use top::Reports;
 
 use bytes::Bytes;
 use hob_core::code::Code;

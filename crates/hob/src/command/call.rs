@@ -33,9 +33,13 @@ pub(super) struct Call {
     connection: Connection,
 }
 
-enum Target {
+/// What a person wants to call.
+pub(super) enum Target {
+    /// A function and the path behind it.
     Function(AppName, FunctionName, String),
+    /// A path that the gateway routes.
     Gateway(String),
+    /// A whole address.
     Url(http::Uri),
 }
 
@@ -83,7 +87,11 @@ impl Call {
     }
 }
 
-fn target(text: &str) -> Result<Target> {
+/// Reads `APP/FUNCTION[/PATH]`, a path or a URL.
+///
+/// # Errors
+/// `HOB-0111` and `HOB-0104`.
+pub(super) fn target(text: &str) -> Result<Target> {
     if text.starts_with('/') {
         return Ok(Target::Gateway(text.to_owned()));
     }
@@ -110,15 +118,20 @@ async fn gateway(url: &http::Uri, mut request: Request<Payload>) -> Result<Answe
     if !request.headers().contains_key(header::HOST) {
         request.headers_mut().insert(header::HOST, authority.parse().map_err(Fault::internal)?);
     }
-    let port = url.port_u16().unwrap_or(80);
-    let host = url.host().unwrap_or("127.0.0.1");
-    // `*.localhost` is this machine (RFC 6761, 6.3), whatever the resolver thinks.
-    let host = if host == "localhost" || host.ends_with(".localhost") { "127.0.0.1" } else { host };
-    let endpoint = Endpoint::Tcp(format!("{host}:{port}"));
+    let endpoint = endpoint(url);
     client::send(&endpoint, request).await.map_err(|error| {
         Fault::new(Code::NodeUnreachable, format!("nobody answers at `{endpoint}`: {error}"))
             .hint("look at the node's address with `hob`")
     })
+}
+
+/// Where the gateway of that address listens.
+pub(super) fn endpoint(url: &http::Uri) -> Endpoint {
+    let port = url.port_u16().unwrap_or(80);
+    let host = url.host().unwrap_or("127.0.0.1");
+    // `*.localhost` is this machine (RFC 6761, 6.3), whatever the resolver thinks.
+    let host = if host == "localhost" || host.ends_with(".localhost") { "127.0.0.1" } else { host };
+    Endpoint::Tcp(format!("{host}:{port}"))
 }
 
 fn show_head(answer: &Answer, output: &Output) {
@@ -157,7 +170,11 @@ fn verdict(answer: &Answer, output: &Output) -> u8 {
     DONE
 }
 
-fn read_body(text: &str) -> Result<Vec<u8>> {
+/// A body: text, `@FILE`, or `-` for standard input.
+///
+/// # Errors
+/// `HOB-0108` when it cannot be read.
+pub(super) fn read_body(text: &str) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     let read = match text.strip_prefix('@') {
         _ if text == "-" => std::io::stdin().lock().read_to_end(&mut body).map(|_| body),
@@ -169,7 +186,8 @@ fn read_body(text: &str) -> Result<Vec<u8>> {
     })
 }
 
-fn header_line(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+/// Reads `Name: value`; for clap.
+pub(super) fn header_line(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let parts = text
         .split_once(':')
         .and_then(|(name, value)| Some((name.trim().parse().ok()?, value.trim().parse().ok()?)));

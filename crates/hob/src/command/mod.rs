@@ -8,6 +8,7 @@
 //! code. Without a command, `hob` says how the node is ([`status`]).
 
 mod alert;
+mod bench;
 mod budget;
 mod call;
 mod check;
@@ -36,6 +37,7 @@ mod serve;
 mod show;
 mod status;
 mod sub;
+mod top;
 mod topic;
 mod trace;
 mod trigger;
@@ -65,6 +67,7 @@ pub(crate) static COMMANDS: &[Row] = &[
     row::<ls::Ls>("ls", "List the apps of the node"),
     row::<show::Show>("show", "Show an app, or every setting of a folder"),
     row::<call::Call>("call", "Send a request to a function"),
+    row::<bench::Bench>("bench", "Measure how fast a function answers, or which of two revisions is faster"),
     row::<send::Send>("send", "Publish events to a topic"),
     row::<topic::Topic>("topic", "See topics, follow their events, remove events"),
     row::<sub::Sub>("sub", "See subscriptions, pause and move them"),
@@ -75,6 +78,7 @@ pub(crate) static COMMANDS: &[Row] = &[
     row::<dashboard::Dashboard>("dashboard", "Print a link that opens the dashboard"),
     row::<why::Why>("why", "Say why something did or did not happen"),
     row::<trace::Trace>("trace", "Show where the time of a request or event went"),
+    row::<top::Top>("top", "Show what functions do right now"),
     row::<cost::Cost>("cost", "Say what functions cost, here or elsewhere"),
     row::<budget::Budget>("budget", "See what may be used, and how much of it is"),
     row::<alert::Alert>("alert", "See alert rules, and which of them fire"),

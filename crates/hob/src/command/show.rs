@@ -6,12 +6,16 @@ use crate::project::{Options, Project, Setting, settings};
 use crate::settings::Connection;
 use hob_core::fault::Result;
 use hob_core::name::AppName;
+use hob_core::unit::show_duration;
 use hob_core::watch::Watch;
-use hob_core::wire::{AppInfo, BudgetInfo, ScheduleInfo, SubscriptionInfo, TriggersQuery};
+use hob_core::wire::{
+    AppInfo, BudgetInfo, CodeStage, FunctionInfo, MachineCode, ScheduleInfo, SubscriptionInfo, TriggersQuery,
+};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// Show an app of the node: its functions, routes, triggers and revisions. With `--resolved`, show every
+/// Show an app of the node: its functions and how they start, routes, triggers and revisions. With `--resolved`, show every
 /// setting of a file or folder and where it came from; that needs no node and builds nothing.
 #[derive(clap::Args)]
 pub(super) struct Show {
@@ -113,6 +117,40 @@ fn watched(watch: &Watch) -> String {
     if lines.is_empty() { String::new() } else { format!("\n{}\n", lines.join("\n")) }
 }
 
+/// How the functions start: how good their machine code is, and their cold starts by phase; nothing for none.
+fn starts(functions: &[FunctionInfo]) -> String {
+    let head = ["COLD START", "LOAD", "START", "CONNECT", "RUN", "TOTAL", "TYPICAL", "MACHINE CODE"];
+    let mut table = Table::new(head.len(), &head);
+    let time = |us: u64| if us == 0 { "-".to_owned() } else { show_duration(Duration::from_micros(us)) };
+    let told = |one: &&FunctionInfo| one.cold_starts.is_some() || one.machine_code.is_some();
+    if !functions.iter().any(|one| told(&one)) {
+        return String::new();
+    }
+    for function in functions.iter().filter(told) {
+        let code = function.machine_code.as_ref().map_or_else(String::new, code);
+        let phases = function.cold_starts.as_ref().map_or_else(Default::default, |starts| {
+            let (last, typical) = (starts.last, starts.typical);
+            [last.load_us, last.start_us, last.connect_us, last.run_us, last.total_us, typical.total_us]
+                .map(time)
+        });
+        let [load, start, connect, run, total, typical]: [String; 6] = phases;
+        table.row([function.function.to_string(), load, start, connect, run, total, typical, code]);
+    }
+    table.text(true)
+}
+
+/// How good machine code is, in words.
+fn code(code: &MachineCode) -> String {
+    let time = code.optimising_ms.map(|ms| show_duration(Duration::from_millis(ms)));
+    match (code.stage, time) {
+        (CodeStage::Quick, _) => "quick; optimising it failed, see the node's log".to_owned(),
+        (CodeStage::Waiting, _) => "quick; waits to be optimised".to_owned(),
+        (CodeStage::Optimising, time) => format!("quick; optimising, {} so far", time.unwrap_or_default()),
+        (CodeStage::Optimised, None) => "optimised".to_owned(),
+        (CodeStage::Optimised, Some(time)) => format!("optimised, in {time} behind quick code"),
+    }
+}
+
 fn text(shown: &Shown, output: &Output) -> String {
     let info = &shown.info;
     let mut functions = Table::new(
@@ -152,9 +190,11 @@ fn text(shown: &Shown, output: &Output) -> String {
         revisions.row([revision.revision.to_string(), revision.digest.short(), current.to_owned()]);
     }
     let wide = output.wide();
+    let starts = starts(&info.functions);
     let head = format!("{} revision {} at {}", output.strong(info.app.as_str()), info.current, info.url);
     let tables = [
         functions.text(wide),
+        starts,
         if info.routes.is_empty() { String::new() } else { routes.text(wide) },
         super::sub::table(&shown.subscriptions, wide),
         super::cron::table(&shown.schedules, wide),

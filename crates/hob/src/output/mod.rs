@@ -8,12 +8,14 @@
 //! the output quietly.
 
 mod progress;
+mod screen;
 pub(crate) mod shown;
 mod style;
 mod table;
 mod yaml;
 
 pub(crate) use progress::Progress;
+pub(crate) use screen::Screen;
 pub(crate) use style::Style;
 pub(crate) use table::Table;
 
@@ -250,6 +252,12 @@ impl Output {
     /// A region for steps of something that takes time.
     pub(crate) fn progress(&self) -> Progress {
         Progress::new(self.quiet, self.stderr.terminal())
+    }
+
+    /// A live view on the terminal; `None` where the result is for a program, or nobody sees it.
+    pub(crate) fn screen(&self) -> Option<Screen> {
+        let for_people = matches!(self.format, None | Some(Format::Wide));
+        (for_people && !self.quiet && self.stdout.terminal()).then(Screen::enter)
     }
 
     /// An error of this program.

@@ -51,6 +51,16 @@ pub(crate) fn short(text: &str, characters: usize) -> String {
     kept
 }
 
+/// Text of our own of at most so many characters, with `…` where some are missing.
+pub(crate) fn cut(text: &str, characters: usize) -> String {
+    if text.chars().count() <= characters {
+        return text.to_owned();
+    }
+    let mut kept: String = text.chars().take(characters.saturating_sub(1)).collect();
+    kept.push('…');
+    kept
+}
+
 /// Lines of a name and a value each, the values below each other.
 pub(crate) fn fields(lines: &[(&str, String)]) -> String {
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
@@ -60,7 +70,7 @@ pub(crate) fn fields(lines: &[(&str, String)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{harmless, short, time};
+    use super::{cut, harmless, short, time};
 
     #[test]
     fn text_of_strangers_steers_no_terminal() {
@@ -74,6 +84,7 @@ mod tests {
             assert_eq!(harmless(text), shown);
         }
         assert_eq!((short("abcdef", 6), short("abcdefg", 6)), ("abcdef".into(), "abcde…".into()));
+        assert_eq!((cut("abcdef", 6), cut("abcdefg", 6)), ("abcdef".into(), "abcde…".into()));
         assert_eq!(short("\u{1b}\u{1b}\u{1b}", 8), "\\u{1b}\\…");
         assert_eq!(time(1_700_000_000_999), "2023-11-14T22:13:20Z");
     }

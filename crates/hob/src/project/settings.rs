@@ -1,7 +1,7 @@
 //! Every setting of a function with its value and where it came from, for `hob show --resolved`.
 
 use hob_core::manifest::{Origin, Resolved};
-use hob_core::spec::FunctionSpec;
+use hob_core::spec::{During, FunctionSpec, Provisioned};
 use hob_core::unit::{show_bytes, show_duration};
 use serde::Serialize;
 use std::time::Duration;
@@ -57,6 +57,17 @@ fn value(spec: &FunctionSpec, key: &str) -> String {
         "scale.calls" => {
             spec.scale.calls_per_instance.map_or_else(|| "any number".to_owned(), |calls| calls.to_string())
         }
+        "scale.provisioned" => {
+            let entries: Vec<String> = spec.scale.provisioned.iter().map(provisioned).collect();
+            if entries.is_empty() { "none".to_owned() } else { entries.join("; ") }
+        }
         _ => String::new(),
+    }
+}
+
+fn provisioned(one: &Provisioned) -> String {
+    match &one.during {
+        None => one.count.to_string(),
+        Some(During { from, to, zone }) => format!("{} from `{from}` to `{to}` ({zone})", one.count),
     }
 }

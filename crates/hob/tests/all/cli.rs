@@ -4,7 +4,7 @@ use super::support::{Node, Serving, command, finish, hob, write};
 use std::io::Read;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 29] = [
     "run",
     "new",
     "dev",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 27] = [
     "ls",
     "show",
     "call",
+    "bench",
     "send",
     "topic",
     "sub",
@@ -24,6 +25,7 @@ const COMMANDS: [&str; 27] = [
     "dashboard",
     "why",
     "trace",
+    "top",
     "cost",
     "budget",
     "alert",

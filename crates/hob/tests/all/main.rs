@@ -5,7 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "clippy lets test functions unwrap, but not their helpers")]
 
 mod bad_input;
+mod bench;
 mod browser;
+mod burst;
 mod cli;
 mod clients;
 mod desk;

@@ -9,7 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("hob-bus", &["hob-core"]),
     ("hob-runtime", &["hob-core"]),
     ("hob-core", &[]),
-    ("hob-bench", &[]),
+    ("hob-bench", &["hob-core"]),
 ];
 
 /// What `hob-core` may never depend on: it decides, and does not wait.

@@ -17,6 +17,7 @@ pub(super) mod requests;
 pub(super) mod schedules;
 pub(super) mod subscription;
 pub(super) mod subscriptions;
+pub(super) mod top;
 pub(super) mod topic;
 pub(super) mod topics;
 pub(super) mod trace;

@@ -12,6 +12,9 @@ use hob_core::usage::Usage;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+/// A function of a revision.
+pub(crate) type Of = (AppName, FunctionName, RevisionNumber);
+
 /// Instances that could not start or ended by themselves, by function.
 #[derive(Default)]
 pub(super) struct Crashes(Mutex<BTreeMap<(AppName, FunctionName), u64>>);
@@ -31,7 +34,12 @@ impl Meter {
 
 impl Meters {
     /// Counts of each function since the node started; of those that have no meter of their own there are none.
-    pub(crate) fn counts(&self) -> BTreeMap<(AppName, FunctionName, RevisionNumber), Counts> {
+    pub(crate) fn counts(&self) -> BTreeMap<Of, Counts> {
+        self.used().into_iter().map(|(of, (counts, _))| (of, counts)).collect()
+    }
+
+    /// The same, with what each used.
+    pub(crate) fn used(&self) -> BTreeMap<Of, (Counts, Usage)> {
         let mut all = BTreeMap::new();
         for (key, meter) in lock(&self.known).iter() {
             let Key { app, function: Some(function), revision: Some(revision) } = key else { continue };
@@ -44,7 +52,7 @@ impl Meters {
                 times: meter.duration.get().0,
                 waits: meter.queue.get().0,
             };
-            all.insert((app.clone(), function.clone(), *revision), counts);
+            all.insert((app.clone(), function.clone(), *revision), (counts, used));
         }
         all
     }

@@ -14,23 +14,26 @@
 //! **Not here:** gauges that are read when somebody asks ([`crate::scrape`]).
 
 mod cells;
+mod colds;
 mod counts;
 pub(crate) mod metric;
 mod show;
 mod text;
 
-pub(crate) use counts::bounds_us;
+pub(crate) use counts::{Of, bounds_us};
 pub(crate) use metric::{HistogramValue, Kind, Metric, Sample, Value, bounded};
 pub(crate) use text::Form;
 
 use crate::sync::lock;
 use arc_swap::ArcSwap;
 use cells::{Cells, Histogram, Sum};
+use colds::Colds;
 use hob_core::code::Owner;
 use hob_core::fact::{CallCause, Times, Used};
 use hob_core::limit::{METER_TRIGGERS_MAX, METERS_MAX};
 use hob_core::name::{AppName, FunctionName, RevisionNumber, TriggerName};
 use hob_core::usage::{Usage, Whose};
+use hob_core::wire::{ColdPhases, ColdStarts};
 use hob_runtime::code::FunctionCode;
 use hob_runtime::cpu::CpuTotal;
 use std::collections::{BTreeMap, HashMap};
@@ -116,6 +119,7 @@ pub(crate) struct Meter {
     start: Histogram,
     /// Of calls that waited for a start: microseconds in the queue, loading code, and starting.
     phases: [Sum; PHASES.len()],
+    colds: Mutex<Colds>,
     /// What calls used that no trigger made.
     own: Arc<Cells>,
     triggers: ArcSwap<Vec<(TriggerName, Arc<Cells>)>>,
@@ -144,6 +148,7 @@ impl Meter {
             queue: Histogram::default(),
             start: Histogram::default(),
             phases: Default::default(),
+            colds: Mutex::default(),
             own: Arc::default(),
             triggers: ArcSwap::default(),
             cpu: Mutex::default(),
@@ -168,6 +173,11 @@ impl Meter {
             None => self.own.add(ended),
             Some(trigger) => self.of_trigger(trigger).add(ended),
         }
+    }
+
+    /// Remembers a cold start.
+    pub(crate) fn cold(&self, phases: ColdPhases) {
+        lock(&self.colds).add(phases);
     }
 
     fn of_trigger(&self, trigger: &TriggerName) -> Arc<Cells> {
@@ -254,6 +264,18 @@ impl Meters {
         let meter = known.entry(key.clone()).or_insert_with(|| Arc::new(Meter::new(key)));
         meter.charge(&code.cpu);
         Arc::clone(meter)
+    }
+
+    /// The last cold starts of a function, if there were any.
+    pub(crate) fn colds(
+        &self,
+        app: &AppName,
+        function: &FunctionName,
+        revision: RevisionNumber,
+    ) -> Option<ColdStarts> {
+        let key = Key { app: app.clone(), function: Some(function.clone()), revision: Some(revision) };
+        let meter = lock(&self.known).get(&key).cloned()?;
+        lock(&meter.colds).show()
     }
 
     /// What was used since it was asked last, by app; meters that are over go with it.

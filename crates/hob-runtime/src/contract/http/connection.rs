@@ -5,23 +5,28 @@
 //! are in use. Servers close connections that idle (Node after 5 s, some after 2 s), and a request
 //! that meets the close is lost in a way that may not be repeated. So none is used again after
 //! [`CHILD_CONNECTION_IDLE_MAX`].
+//!
+//! **How.** Over HTTP/1.1 a connection is driven by the call that uses it: a task of its own would cost
+//! each call two wake-ups. Only a connection that outlives its call gets one: one that switched protocols,
+//! or whose request is still being sent when the answer is complete.
 
 use crate::body::Body;
 use crate::executor::Executor;
 use bytes::Bytes;
 use hob_core::fault::Fault;
 use hob_core::limit::{CHILD_CONNECTION_IDLE_MAX, CHILD_CONNECTIONS_KEPT_MAX, HEADER_BYTES_MAX};
-use hob_core::port::Spawn;
-use http::{Request, Response};
+use hob_core::port::{BoxFuture, Spawn};
+use http::{Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use tokio::net::TcpStream;
 
@@ -48,8 +53,66 @@ struct Shared {
 }
 
 struct Idle {
-    sender: http1::SendRequest<Body>,
+    link: Link,
     since: Instant,
+}
+
+/// An HTTP/1.1 connection: it moves only while somebody drives it.
+struct Link {
+    sender: http1::SendRequest<Body>,
+    connection: BoxFuture<'static, hyper::Result<()>>,
+    ended: bool,
+}
+
+/// What a connection can do next.
+enum State {
+    /// Take a request.
+    Ready,
+    /// It is not done with the last one.
+    Busy,
+    /// Nothing.
+    Closed,
+}
+
+impl Link {
+    /// Lets the connection do what it can now.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        // How it ended is told by whoever waits for its answer.
+        self.ended = self.ended || self.connection.as_mut().poll(cx).is_ready();
+    }
+
+    /// Waits until it can take a request; false if it never will.
+    async fn ready(&mut self) -> bool {
+        poll_fn(|cx| {
+            self.drive(cx);
+            self.sender.poll_ready(cx)
+        })
+        .await
+        .is_ok()
+    }
+
+    async fn send(
+        &mut self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+        let mut response = pin!(self.sender.try_send_request(request));
+        let (connection, ended) = (&mut self.connection, &mut self.ended);
+        poll_fn(|cx| {
+            *ended = *ended || connection.as_mut().poll(cx).is_ready();
+            response.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    fn state(&mut self) -> State {
+        // Whoever takes it next asks again, with a waker of its own.
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        match (self.ended || self.sender.is_closed(), self.sender.is_ready()) {
+            (true, _) => State::Closed,
+            (false, true) => State::Ready,
+            (false, false) => State::Busy,
+        }
+    }
 }
 
 impl Connections {
@@ -66,65 +129,105 @@ impl Connections {
     }
 }
 
+impl Connections {
+    /// Keeps a connection on which nothing was sent yet for the first call. A server that takes one connection
+    /// after another would first have to find out that this one has nothing to say.
+    pub(super) async fn keep(&self, stream: TcpStream) {
+        if self.shared.h2c {
+            return;
+        }
+        // What cannot be kept is opened anew.
+        if let Ok(mut link) = self.shared.handshake_h1(stream).await
+            && link.ready().await
+        {
+            self.shared.put(link);
+        }
+    }
+}
+
 impl Shared {
     async fn send_h1(self: &Arc<Self>, mut request: Request<Body>) -> Result<Response<Body>, Error> {
-        while let Some(mut sender) = self.take() {
-            if sender.ready().await.is_err() {
+        while let Some(mut link) = self.take() {
+            if !link.ready().await {
                 continue;
             }
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok(self.answer(response, sender)),
+            match link.send(request).await {
+                Ok(response) => return Ok(self.answer(response, link)),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
                     None => return Err(Error::Exchange(error.into_error())),
                 },
             }
         }
-        let mut sender = self.connect_h1().await?;
-        let response = sender.send_request(request).await.map_err(Error::Exchange)?;
-        Ok(self.answer(response, sender))
+        let mut link = self.connect_h1().await?;
+        let response = link.send(request).await.map_err(|error| Error::Exchange(error.into_error()))?;
+        Ok(self.answer(response, link))
     }
 
     /// The newest idle connection that may still be used; older ones are closed.
-    fn take(&self) -> Option<http1::SendRequest<Body>> {
+    fn take(&self) -> Option<Link> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = idle.pop()?;
         if newest.since.elapsed() < CHILD_CONNECTION_IDLE_MAX {
-            return Some(newest.sender);
+            return Some(newest.link);
         }
         idle.clear();
         None
     }
 
-    fn put(&self, sender: http1::SendRequest<Body>) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < CHILD_CONNECTIONS_KEPT_MAX && !sender.is_closed() {
-            idle.push(Idle { sender, since: Instant::now() });
+    /// Takes a connection back whose answer is complete.
+    fn put(&self, mut link: Link) {
+        match link.state() {
+            State::Ready => {
+                let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+                if idle.len() < CHILD_CONNECTIONS_KEPT_MAX {
+                    idle.push(Idle { link, since: Instant::now() });
+                }
+            }
+            State::Busy => self.let_run(link),
+            State::Closed => {}
         }
     }
 
-    fn answer(
-        self: &Arc<Self>,
-        response: Response<Incoming>,
-        sender: http1::SendRequest<Body>,
-    ) -> Response<Body> {
-        if http_body::Body::is_end_stream(response.body()) {
-            self.put(sender);
+    fn answer(self: &Arc<Self>, response: Response<Incoming>, link: Link) -> Response<Body> {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.let_run(link);
             return response.map(boxed);
         }
-        let home = Some((Arc::clone(self), sender));
+        if http_body::Body::is_end_stream(response.body()) {
+            self.put(link);
+            return response.map(boxed);
+        }
+        let home = Some((Arc::clone(self), link));
         response.map(|inner| Lent { inner, home }.boxed_unsync())
     }
 
-    async fn connect_h1(&self) -> Result<http1::SendRequest<Body>, Error> {
-        let stream = connect(self.port).await.map_err(Error::Connect)?;
+    /// Drives a connection to its end.
+    fn let_run(&self, link: Link) {
+        if link.ended {
+            return;
+        }
+        self.spawn.spawn(
+            "child connection",
+            Box::pin(async move {
+                // Nobody sends any more: the connection ends when its exchange has.
+                drop(link.sender);
+                drop(link.connection.await);
+            }),
+        );
+    }
+
+    async fn connect_h1(&self) -> Result<Link, Error> {
+        self.handshake_h1(connect(self.port).await.map_err(Error::Connect)?).await
+    }
+
+    async fn handshake_h1(&self, stream: TcpStream) -> Result<Link, Error> {
         let handshake = http1::Builder::new()
             .max_buf_size(HEADER_BYTES_MAX.max(MIN_BUFFER_BYTES))
             .handshake(TokioIo::new(stream))
             .await;
         let (sender, connection) = handshake.map_err(Error::Exchange)?;
-        self.spawn.spawn("child connection", Box::pin(async move { drop(connection.with_upgrades().await) }));
-        Ok(sender)
+        Ok(Link { sender, connection: Box::pin(connection.with_upgrades()), ended: false })
     }
 
     async fn send_h2(&self, mut request: Request<Body>) -> Result<Response<Body>, Error> {
@@ -171,16 +274,16 @@ fn boxed(body: Incoming) -> Body {
     body.map_err(broke_off).boxed_unsync()
 }
 
-/// A body whose connection goes back when it has ended.
+/// A body that drives its connection, which goes back when it has ended.
 struct Lent {
     inner: Incoming,
-    home: Option<(Arc<Shared>, http1::SendRequest<Body>)>,
+    home: Option<(Arc<Shared>, Link)>,
 }
 
 impl Lent {
     fn give_back(&mut self) {
-        if let Some((home, sender)) = self.home.take() {
-            home.put(sender);
+        if let Some((home, link)) = self.home.take() {
+            home.put(link);
         }
     }
 }
@@ -193,9 +296,16 @@ impl http_body::Body for Lent {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        if frame.is_none() || self.inner.is_end_stream() {
-            self.give_back();
+        let this = &mut *self;
+        let mut frame = Pin::new(&mut this.inner).poll_frame(cx);
+        // The connection reads on once it knows that somebody wants to read.
+        if let (Poll::Pending, Some((_, link))) = (&frame, &mut this.home) {
+            link.drive(cx);
+            frame = Pin::new(&mut this.inner).poll_frame(cx);
+        }
+        let frame = std::task::ready!(frame);
+        if frame.is_none() || this.inner.is_end_stream() {
+            this.give_back();
         }
         Poll::Ready(frame.map(|frame| frame.map_err(broke_off)))
     }

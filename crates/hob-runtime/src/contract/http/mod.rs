@@ -35,7 +35,7 @@ use hyper::upgrade::OnUpgrade;
 use settings::Settings;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a failed connection waits for the news that the child has ended.
 const EXIT_NEWS_TIMEOUT: Duration = Duration::from_millis(200);
@@ -86,6 +86,7 @@ struct Server {
     way: Way,
     h2c: bool,
     grace: Duration,
+    connected_in: Duration,
 }
 
 impl Server {
@@ -94,14 +95,14 @@ impl Server {
         let way = Way::open(&start);
         for attempt in 1.. {
             let port = free_port()?;
-            let (program, connections) = match launch(&start, &settings, &way, port).await {
+            let (program, connections, connected_in) = match launch(&start, &settings, &way, port).await {
                 Ok(launched) => launched,
                 Err(fault) if attempt < PORT_ATTEMPTS && lost(&fault, port).await => continue,
                 Err(fault) => return Err(fault),
             };
             let (code, h2c, grace) = (start.code, settings.h2c, settings.grace);
             let (program, calls) = (Arc::from(program), Arc::default());
-            return Ok(Self { code, program, calls, connections, way, h2c, grace });
+            return Ok(Self { code, program, calls, connections, way, h2c, grace, connected_in });
         }
         unreachable!("the last attempt returns")
     }
@@ -167,8 +168,16 @@ impl Instance for Server {
         Box::pin(async move { Some(crash(&self.code, &self.program.exit().await)) })
     }
 
+    fn connected_in(&self) -> Duration {
+        self.connected_in
+    }
+
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move { drop(self.program.stop(self.grace.min(grace)).await) })
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        self.program.memory_bytes()
     }
 }
 
@@ -178,7 +187,7 @@ async fn launch(
     settings: &Settings,
     way: &Way,
     port: u16,
-) -> Result<(Box<dyn Program>, Connections)> {
+) -> Result<(Box<dyn Program>, Connections, Duration)> {
     let mut env = way.variables();
     env.extend(variables(&start.code, port));
     let launch = Launch {
@@ -191,8 +200,9 @@ async fn launch(
     };
     let program = start.unit.command().ok_or_else(no_program)?.start(launch).await?;
     let connections = Connections::new(port, settings.h2c, Arc::clone(&start.environment.spawn));
+    let started = Instant::now();
     ready::wait(&start.code, program.as_ref(), port, settings, &connections).await?;
-    Ok((program, connections))
+    Ok((program, connections, started.elapsed()))
 }
 
 /// Whether a program ended because somebody else took its port first: it is gone, and the port is not.

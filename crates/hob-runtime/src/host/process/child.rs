@@ -22,7 +22,7 @@ use hob_core::fault::{Fault, Result};
 use hob_core::port::{BoxFuture, Stream};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::net::SocketAddr;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -71,23 +71,29 @@ impl Session {
         let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
         if *reaped { None } else { self.account.now_ns() }
     }
+
+    /// Resident memory of the first process and its descendants; 0 once it has ended.
+    fn memory_bytes(&self) -> u64 {
+        let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
+        if *reaped { 0 } else { procfs::family(self.leader).into_iter().map(procfs::resident_bytes).sum() }
+    }
 }
 
 /// Starts watching over a child that was just born.
 pub(super) fn watch(
-    mut born: Born,
+    born: Born,
     code: &Arc<FunctionCode>,
     launch: &Launch,
     environment: &Arc<Environment>,
 ) -> Result<Child> {
     let account = Account::new(born.pid, code.cpu.clone());
     let session = Arc::new(Session { leader: born.pid, reaped: Mutex::new(false), account });
+    let (input, output, errors) = (born.input, born.output, born.errors);
     let streams = || -> std::io::Result<(Option<ChildStdin>, ChildStdout, ChildStderr)> {
-        let missing = || std::io::Error::other("a standard stream is missing");
         Ok((
-            born.child.stdin.take().map(ChildStdin::from_std).transpose()?,
-            ChildStdout::from_std(born.child.stdout.take().ok_or_else(missing)?)?,
-            ChildStderr::from_std(born.child.stderr.take().ok_or_else(missing)?)?,
+            input.map(|input| ChildStdin::from_std(input.into())).transpose()?,
+            ChildStdout::from_std(output.into())?,
+            ChildStderr::from_std(errors.into())?,
         ))
     };
     let (stdin, stdout, stderr) = match { streams }() {
@@ -112,7 +118,8 @@ pub(super) fn watch(
     let (exited, exit) = watch::channel(None);
     let watcher = Watcher {
         session: Arc::clone(&session),
-        born,
+        pidfd: born.pidfd,
+        folder: born.folder,
         began: Instant::now(),
         context: launch.context.clone(),
         memory_bytes_max: code.spec.memory_bytes,
@@ -138,7 +145,8 @@ fn pump(printed: &Arc<Printed>, stream: usize, environment: &Environment) -> one
 
 struct Watcher {
     session: Arc<Session>,
-    born: Born,
+    pidfd: OwnedFd,
+    folder: Folder,
     began: Instant,
     /// The call that it serves, when it serves just one.
     context: Option<Arc<Context>>,
@@ -158,7 +166,7 @@ impl Watcher {
             let _ = timeout(LAST_LINES, pumped).await;
         }
         self.exited.send_replace(Some(verdict.unwrap_or(exit)));
-        let (began, leader, folder) = (self.began, self.session.leader, self.born.folder);
+        let (began, leader, folder) = (self.began, self.session.leader, self.folder);
         let _ = tokio::task::spawn_blocking(move || sweep(began, leader, folder)).await;
     }
 
@@ -167,7 +175,7 @@ impl Watcher {
         let ended = async {
             // SAFETY: the descriptor is borrowed from `self`, so it stays open and its own as long as
             // the registration lives.
-            match unsafe { AsyncFd::register(self.born.pidfd.as_fd()) } {
+            match unsafe { AsyncFd::register(self.pidfd.as_fd()) } {
                 Ok(fd) => drop(fd.readable().await),
                 Err(error) => tracing::error!(%error, "cannot wait for a child"),
             }
@@ -283,6 +291,10 @@ impl Program for Child {
 
     fn cpu_ns(&self) -> Option<u64> {
         self.session.cpu_ns()
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        Some(self.session.memory_bytes())
     }
 
     fn last_lines(&self) -> Vec<String> {

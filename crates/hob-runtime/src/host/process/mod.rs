@@ -15,7 +15,9 @@
 //! **Not here:** namespaces and system call filters; a program sees the machine's files as the node does.
 
 mod account;
+mod birth;
 mod child;
+mod confine;
 mod find;
 mod fork;
 mod printed;
@@ -87,6 +89,11 @@ impl Host for Process {
         Box::pin(async move { find::check(code, &find::program(code, &self.shared.path)?) })
     }
 
+    /// There is nothing to make: looking again says what a call would meet.
+    fn is_prepared(&self, _: &FunctionCode) -> bool {
+        false
+    }
+
     fn load(&self, code: Arc<FunctionCode>) -> BoxFuture<'_, Result<Arc<dyn Unit>>> {
         Box::pin(async move {
             let program = find::program(&code, &self.shared.path)?;
@@ -121,7 +128,7 @@ impl Command for Native {
             let job = Job {
                 program: self.program.clone(),
                 args: self.code.spec.run.iter().skip(1).chain(&launch.args).cloned().collect(),
-                env: variables(&shared.path, &folder, &self.code.spec.env, &launch.env),
+                env: variables(&shared.path, &folder, &self.code.spec.env, &launch.env).into_iter().collect(),
                 package: self.code.dir.clone(),
                 folder,
                 stdin: launch.stdin,

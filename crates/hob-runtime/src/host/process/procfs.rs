@@ -85,6 +85,19 @@ pub(super) fn has_children(pid: Pid) -> bool {
     std::fs::read(format!("/proc/{pid}/task/{pid}/children")).map_or(true, |children| !children.is_empty())
 }
 
+/// A process and its descendants, as far as the kernel names them quickly: without a walk through `/proc`.
+pub(super) fn family(pid: Pid) -> Vec<i32> {
+    let mut family = vec![pid.as_raw_nonzero().get()];
+    let mut at = 0;
+    while let Some(parent) = family.get(at).copied() {
+        let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+        let children = children.unwrap_or_default();
+        family.extend(children.split_ascii_whitespace().filter_map(|child| child.parse::<i32>().ok()));
+        at += 1;
+    }
+    family
+}
+
 /// Resident memory of one process in bytes; 0 once it has ended.
 pub(super) fn resident_bytes(pid: i32) -> u64 {
     kib_field(&format!("/proc/{pid}/status"), "VmRSS:").unwrap_or_default()

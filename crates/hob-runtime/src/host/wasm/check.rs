@@ -91,8 +91,8 @@ pub(super) fn runnable(
     code: &FunctionCode,
     file: &str,
 ) -> Result<Runnable> {
-    let outside = outside(machine, &shared.engine);
-    let entry = entry(&outside, code, file)?;
+    let entry = entry(&outside(machine, &shared.engine, false), code, file)?;
+    let missing = |error: wasmtime::Error| missing(&outside(machine, &shared.engine, true), file, &error);
     let bad_world = |error: wasmtime::Error| {
         Fault::new(Code::WrongWorld, format!("`{file}` has an export of the right name, but another type"))
             .detail(format!("{error:#}"))
@@ -101,7 +101,7 @@ pub(super) fn runnable(
         Machine::Component(component) => {
             fits(component.resources_required(), code, file)?;
             let pre = shared.components.instantiate_pre(component);
-            let pre: InstancePre<State> = pre.map_err(|error| missing(&outside, file, &error))?;
+            let pre: InstancePre<State> = pre.map_err(missing)?;
             match entry {
                 Entry::Http02 => ProxyPre::new(pre).map(Runnable::Http02),
                 Entry::Http03 => ServicePre::new(pre).map(Runnable::Http03),
@@ -114,23 +114,28 @@ pub(super) fn runnable(
         Machine::Module(module) => {
             fits(Some(module.resources_required()), code, file)?;
             let pre = shared.modules.instantiate_pre(module);
-            pre.map(Runnable::Start).map_err(|error| missing(&outside, file, &error))
+            pre.map(Runnable::Start).map_err(missing)
         }
     }
 }
 
-fn outside(machine: &Machine, engine: &Engine) -> Outside {
+/// The outside of machine code. Its imports are for messages, and cost time on the way of a cold call.
+fn outside(machine: &Machine, engine: &Engine, imports: bool) -> Outside {
     let component = |component: &Component| {
         let kind = component.component_type();
         Outside {
             form: Form::Component,
-            imports: kind.imports(engine).map(|(name, _)| name.to_owned()).collect(),
+            imports: kind.imports(engine).filter(|_| imports).map(|(name, _)| name.to_owned()).collect(),
             exports: kind.exports(engine).map(|(name, _)| name.to_owned()).collect(),
         }
     };
     let module = |module: &Module| Outside {
         form: Form::Module,
-        imports: module.imports().map(|import| format!("{}::{}", import.module(), import.name())).collect(),
+        imports: module
+            .imports()
+            .filter(|_| imports)
+            .map(|import| format!("{}::{}", import.module(), import.name()))
+            .collect(),
         exports: module.exports().map(|export| export.name().to_owned()).collect(),
     };
     match machine {

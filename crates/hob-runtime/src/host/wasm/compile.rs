@@ -6,63 +6,93 @@
 //!
 //! **How.** A compiled file is named by the digest of the WASM and the engine's fingerprint
 //! (wasmtime's version, its settings, the processor's features). It is written under another name,
-//! synced and renamed, so a file with the final name is whole.
+//! synced and renamed, so a file with the final name is whole. What would take long is compiled
+//! quickly first, for somebody waits, and then once more as well as can be (`optimise`). What shares its
+//! code with a component that was compiled before needs no quick code (`pack`).
 //!
 //! ```text
-//! node ── program, leading arguments, fingerprint, input, output ──▶ child
-//!      ◀── exit code, a sentence on stderr ────────────────────────
+//! node ── program, leading arguments, order ──▶ child
+//!      ◀── exit code, a sentence on stderr ────
 //! ```
 //!
 //! **Invariants.** Only the node's user can write the folder (mode 0700): loading compiled code is
-//! trusting it. Never called on the way of a call, except when a compiled file is gone.
+//! trusting it. A file is compiled once at a time, whoever asks. Never called on the way of a call,
+//! except when a compiled file is gone.
 
-use super::engine;
+mod child;
+mod pack;
+
+pub use child::compile_child;
+
+use super::engine::{self, Grade};
+use super::inspect;
 use crate::host::Progress;
+use child::{Order, Pace, exit};
 use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::{COMPILE_MEMORY_BYTES_MAX, COMPILE_TIMEOUT, COMPILED_BYTES_MAX};
+use hob_core::limit::{
+    COMPILE_AT_ONCE_MAX, COMPILE_MEMORY_BYTES_MAX, COMPILE_TIMEOUT, COMPILED_BYTES_MAX, OPTIMISE_TIMEOUT,
+};
 use hob_core::unit::{show_bytes, show_duration};
+use std::collections::HashMap;
 use std::ffi::OsString;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use wasmtime::Engine;
 
-/// Bytes of WASM that the compiler is expected to get through in a second; only for estimates.
-const BYTES_PER_SECOND: u64 = 700 << 10;
+/// Bytes of code that a compiler is expected to get through in a second, when it optimises, when it is quick,
+/// and when it finds nearly all of it in packs; only for estimates. A Python component (6.3 MiB of code) took
+/// 6.4, 3.7 and 2.8 seconds on two idle processors at 2.5 GHz; less is expected, since few are idle.
+const BYTES_PER_SECOND: [u64; 3] = [700 << 10, 5 << 18, 7 << 18];
 /// From this size on, people are told how far it is.
-const ESTIMATE_FROM_BYTES: u64 = 1 << 20;
+const ESTIMATE_FROM_BYTES: u64 = 700 << 10;
 /// Age from which files of another version are removed.
 const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Bytes of a child's words that are kept.
 const CHILD_WORDS_MAX: u64 = 16 << 10;
 
-/// Exit codes of the child.
-mod exit {
-    pub(super) const INVALID: u8 = 10;
-    pub(super) const TOO_LARGE: u8 = 11;
-    pub(super) const OTHER_VERSION: u8 = 12;
-    pub(super) const IO: u8 = 13;
-}
-
 /// Where compiled code lies, and how it is made.
 pub(super) struct Compiler {
     dir: PathBuf,
+    /// Compiled functions for other components.
+    packs: PathBuf,
     command: Vec<OsString>,
     fingerprint: String,
+    /// Files that are being compiled.
+    turns: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
 }
 
 /// One WASM file.
+#[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
     pub(super) path: &'a Path,
     pub(super) digest: Digest,
     /// Its name for people.
     pub(super) name: &'a str,
+}
+
+/// A compiled file.
+pub(super) struct Compiled {
+    pub(super) path: PathBuf,
+    pub(super) grade: Grade,
+    pub(super) bytes: u64,
+}
+
+/// How a file is compiled.
+struct Way {
+    grade: Grade,
+    pace: Pace,
+    /// Whether packs are looked into and left.
+    packs: bool,
+    /// Whether nearly everything is expected there.
+    covered: bool,
+    code: inspect::Code,
 }
 
 impl Compiler {
@@ -71,21 +101,37 @@ impl Compiler {
     /// # Errors
     /// `HOB-0601` when the folder cannot be made.
     pub(super) fn open(dir: &Path, command: &[OsString], engine: &Engine) -> Result<Self> {
-        let dir = dir.join("wasm");
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|error| {
-            Fault::new(Code::StoreIo, format!("cannot make the folder `{}`", dir.display())).detail(error)
-        })?;
+        let (dir, packs) = (dir.join("wasm"), dir.join("functions"));
+        for dir in [&dir, &packs] {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
+                Fault::new(Code::StoreIo, format!("cannot make the folder `{}`", dir.display())).detail(error)
+            })?;
+        }
         let fingerprint = engine::fingerprint(engine);
-        sweep(&dir, &fingerprint);
-        Ok(Self { dir, command: command.to_vec(), fingerprint })
+        sweep(&dir, &fingerprint, "cwasm");
+        sweep(&packs, &fingerprint, "pack");
+        Ok(Self { dir, packs, command: command.to_vec(), fingerprint, turns: Mutex::default() })
     }
 
     /// Where the compiled form of a file lies, or will lie.
-    pub(super) fn path(&self, digest: Digest) -> PathBuf {
-        self.dir.join(format!("{}-{}.cwasm", digest.hex(), self.fingerprint))
+    pub(super) fn path(&self, digest: Digest, grade: Grade) -> PathBuf {
+        let quick = if grade == Grade::Quick { "quick-" } else { "" };
+        self.dir.join(format!("{}-{quick}{}.cwasm", digest.hex(), self.fingerprint))
     }
 
-    /// Compiles a file, unless that is done already.
+    /// The best compiled form that there is.
+    pub(super) fn find(&self, digest: Digest) -> Option<Compiled> {
+        [Grade::Optimised, Grade::Quick].into_iter().find_map(|grade| self.look(digest, grade))
+    }
+
+    /// The compiled form of this grade, if there is one.
+    pub(super) fn look(&self, digest: Digest, grade: Grade) -> Option<Compiled> {
+        let path = self.path(digest, grade);
+        let bytes = std::fs::metadata(&path).ok()?.len();
+        Some(Compiled { path, grade, bytes })
+    }
+
+    /// Compiles a file, unless that is done already. Who asks for a file that is being compiled waits for it.
     ///
     /// # Errors
     /// `HOB-0303` for code that is not valid, `HOB-0304` above the limits, `HOB-0601` for the disk.
@@ -93,108 +139,237 @@ impl Compiler {
         &self,
         source: &Source<'_>,
         progress: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<PathBuf> {
-        let path = self.path(source.digest);
-        if tokio::fs::try_exists(&path).await.unwrap_or(false) {
-            return Ok(path);
+    ) -> Result<Compiled> {
+        if let Some(compiled) = self.find(source.digest) {
+            return Ok(compiled);
         }
-        self.compile_anew(source, progress).await
+        let turn = self.turn(source.digest);
+        let _turn = match turn.try_lock() {
+            Ok(turn) => turn,
+            Err(_) => {
+                let step = format!("waiting for {}, which is being compiled already", source.name);
+                progress(Progress { step, percent: None });
+                turn.lock().await
+            }
+        };
+        match self.find(source.digest) {
+            Some(compiled) => Ok(compiled),
+            None => self.compile_first(source, progress).await,
+        }
     }
 
     /// Compiles a file even if there is a compiled form, which could not be loaded.
     ///
     /// # Errors
     /// As [`Compiler::compile`].
-    pub(super) async fn compile_anew(
+    pub(super) async fn compile_anew(&self, source: &Source<'_>) -> Result<Compiled> {
+        let turn = self.turn(source.digest);
+        let _turn = turn.lock().await;
+        for grade in [Grade::Optimised, Grade::Quick] {
+            // What is not there need not be removed.
+            let _ = tokio::fs::remove_file(self.path(source.digest, grade)).await;
+        }
+        self.compile_first(source, &|_| {}).await
+    }
+
+    /// Compiles the optimised form of a file that has quick code; nobody waits for it.
+    ///
+    /// # Errors
+    /// As [`Compiler::compile`].
+    pub(super) async fn optimise(&self, source: &Source<'_>) -> Result<()> {
+        let way = Way { grade: Grade::Optimised, pace: Pace::Behind, ..self.way(source).await? };
+        self.compile_to(source, &way).await.map(drop)
+    }
+
+    /// Removes quick code that nobody needs any more.
+    pub(super) fn forget_quick(&self, digest: Digest) {
+        // Where it is mapped, it stays until nobody runs it.
+        let _ = std::fs::remove_file(self.path(digest, Grade::Quick));
+    }
+
+    async fn compile_first(
         &self,
         source: &Source<'_>,
         progress: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<PathBuf> {
-        let output = Output::new(&self.dir, source.digest)?;
+    ) -> Result<Compiled> {
+        let way = self.way(source).await?;
         let size = tokio::fs::metadata(source.path).await.map_or(0, |metadata| metadata.len());
-        let mut told = Told { name: source.name, size, begun: Instant::now(), progress };
+        let mut told = Told { name: source.name, size, way: &way, begun: Instant::now(), progress };
         told.tell();
         let mut every_second = tokio::time::interval(Duration::from_secs(1));
         every_second.tick().await;
-        let mut work = std::pin::pin!(self.run(source, &output.0));
+        let mut work = std::pin::pin!(self.compile_to(source, &way));
         loop {
             tokio::select! {
-                done = &mut work => { done?; break }
+                done = &mut work => return done,
                 _ = every_second.tick() => told.tell(),
             }
         }
-        let path = self.path(source.digest);
+    }
+
+    /// Decides how a file is compiled for somebody who waits.
+    async fn way(&self, source: &Source<'_>) -> Result<Way> {
+        let path = source.path.to_owned();
+        let (packs, fingerprint) = (self.packs.clone(), self.fingerprint.clone());
+        let look = tokio::task::spawn_blocking(move || {
+            // What cannot be read is the compiler's to explain.
+            let code =
+                std::fs::read(path).ok().and_then(|bytes| inspect::code(&bytes).ok()).unwrap_or_default();
+            let covered = pack::covers(&packs, &code, &fingerprint);
+            (code, covered)
+        });
+        let (code, covered) = look.await.map_err(Fault::internal)?;
+        let small = seconds(&code, 0) <= COMPILE_AT_ONCE_MAX.as_secs_f64();
+        let grade = if small || covered { Grade::Optimised } else { Grade::Quick };
+        Ok(Way { grade, pace: Pace::Now, packs: !small, covered, code })
+    }
+
+    /// Compiles into the final place.
+    async fn compile_to(&self, source: &Source<'_>, way: &Way) -> Result<Compiled> {
+        let output = Output::new(&self.dir, source.digest)?;
+        let began = Instant::now();
+        let packs = way.packs && way.grade == Grade::Optimised;
+        let order = Order {
+            fingerprint: self.fingerprint.clone(),
+            grade: way.grade,
+            pace: way.pace,
+            input: source.path.to_owned(),
+            output: output.0.clone(),
+            packs: if packs { self.packs.clone() } else { PathBuf::new() },
+        };
+        let found = self.run(source, &order).await?;
+        let path = self.path(source.digest, way.grade);
         publish(&output.0, &path).map_err(|error| {
             Fault::new(Code::StoreIo, format!("cannot keep the compiled `{}`", source.name)).detail(error)
         })?;
-        Ok(path)
+        if packs {
+            let (dir, left, fingerprint) = (self.packs.clone(), order.pack(), self.fingerprint.clone());
+            let renew = way.covered && found.missed > found.hits;
+            let adopt = move || pack::adopt(&dir, &left, &fingerprint, renew);
+            tokio::task::spawn_blocking(adopt).await.map_err(Fault::internal)?;
+        }
+        tracing::info!(
+            file = source.name,
+            grade = way.grade.word(),
+            functions = way.code.functions,
+            found = found.hits,
+            seconds = format!("{:.1}", began.elapsed().as_secs_f64()),
+            "compiled"
+        );
+        self.look(source.digest, way.grade)
+            .ok_or_else(|| Fault::internal(format!("the compiled `{}` has gone again", source.name)))
     }
 
-    async fn run(&self, source: &Source<'_>, output: &Path) -> Result<()> {
+    async fn run(&self, source: &Source<'_>, order: &Order) -> Result<pack::Found> {
         let Some((program, arguments)) = self.command.split_first() else {
-            let (fingerprint, input, output) =
-                (self.fingerprint.clone(), source.path.to_owned(), output.to_owned());
-            let work = tokio::task::spawn_blocking(move || compile_file(&fingerprint, &input, &output));
+            let order = order.clone();
+            let work = tokio::task::spawn_blocking(move || child::compile_file(&order));
             let done = work.await.map_err(Fault::internal)?;
             return done.map_err(|(status, words)| refusal(source.name, Some(status), &words));
         };
         let mut child = tokio::process::Command::new(program)
             .args(arguments)
-            .arg(&self.fingerprint)
-            .arg(source.path)
-            .arg(output)
+            .args(order.arguments())
             .env_clear()
             .env("MALLOC_ARENA_MAX", "4")
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| {
                 Fault::new(Code::MachineLacks, "cannot start the compiler as a child process").detail(error)
             })?;
-        let stderr = child.stderr.take();
-        let finished = tokio::time::timeout(COMPILE_TIMEOUT, async {
-            let mut words = String::new();
-            if let Some(stderr) = stderr {
-                // Words that are not UTF-8 are lost, the exit code is not.
-                let _ = stderr.take(CHILD_WORDS_MAX).read_to_string(&mut words).await;
-            }
-            (child.wait().await, words)
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let time = if order.pace == Pace::Behind { OPTIMISE_TIMEOUT } else { COMPILE_TIMEOUT };
+        let finished = tokio::time::timeout(time, async {
+            let (told, words) = tokio::join!(words(stdout), words(stderr));
+            (child.wait().await, told, words)
         });
         match finished.await {
-            Err(_) => Err(too_long(source.name)),
-            Ok((Ok(status), _)) if status.success() => Ok(()),
-            Ok((Ok(status), words)) => Err(judge(source.name, status, &words)),
-            Ok((Err(error), _)) => Err(Fault::internal(error)),
+            Err(_) => Err(too_long(source.name, time)),
+            Ok((Ok(status), told, _)) if status.success() => Ok(found(&told)),
+            Ok((Ok(status), _, words)) => Err(judge(source.name, status, &words, time)),
+            Ok((Err(error), ..)) => Err(Fault::internal(error)),
         }
     }
+
+    /// Who holds the lock compiles the file.
+    fn turn(&self, digest: Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turn) = turns.get(&digest).and_then(Weak::upgrade) {
+            return turn;
+        }
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::default();
+        turns.insert(digest, Arc::downgrade(&turn));
+        turn
+    }
+}
+
+/// What a child says. Words that are not UTF-8 are lost, the exit code is not.
+async fn words(from: Option<impl tokio::io::AsyncRead + Unpin>) -> String {
+    let mut words = String::new();
+    if let Some(from) = from {
+        let _ = from.take(CHILD_WORDS_MAX).read_to_string(&mut words).await;
+    }
+    words
+}
+
+/// What a child found; it decides nothing but what the log says and which packs are worth keeping. What else a
+/// program prints there, such as a test's, comes before.
+fn found(told: &str) -> pack::Found {
+    let last = told.trim().lines().last().unwrap_or_default();
+    let numbers: Vec<u64> = last.split(' ').map_while(|word| word.parse().ok()).collect();
+    match numbers.as_slice() {
+        [hits, missed] => pack::Found { hits: *hits, missed: *missed },
+        _ => pack::Found::default(),
+    }
+}
+
+/// How long compiling is expected to take; see [`BYTES_PER_SECOND`].
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn seconds(code: &inspect::Code, way: usize) -> f64 {
+    code.bytes as f64 / BYTES_PER_SECOND[way] as f64
 }
 
 /// Tells people how far compiling is.
 struct Told<'a> {
     name: &'a str,
     size: u64,
+    way: &'a Way,
     begun: Instant,
     progress: &'a (dyn Fn(Progress) + Send + Sync),
 }
 
 impl Told<'_> {
     fn tell(&mut self) {
-        let (elapsed_s, size) = (self.begun.elapsed().as_secs(), show_bytes(self.size));
-        let estimate_s = self.size / BYTES_PER_SECOND;
-        let estimated = self.size >= ESTIMATE_FROM_BYTES;
-        let step = match (estimated, elapsed_s) {
-            (false, 0) => format!("compiling {} ({size})", self.name),
-            (false, _) => format!("compiling {} ({size}), {elapsed_s}s so far", self.name),
+        let (elapsed, size) = (self.begun.elapsed().as_secs_f64(), show_bytes(self.size));
+        let (name, functions) = (self.name, self.way.code.functions);
+        let estimated = self.way.code.bytes >= ESTIMATE_FROM_BYTES;
+        let way = match (self.way.grade, self.way.covered) {
+            (Grade::Quick, _) => 1,
+            (Grade::Optimised, true) => 2,
+            (Grade::Optimised, false) => 0,
+        };
+        let estimate = seconds(&self.way.code, way);
+        let how = [
+            "",
+            "; quick code first, it is optimised behind the running function",
+            "; most of it was compiled before, for a component of the same toolchain",
+        ][way];
+        let step = match (estimated, elapsed < 1.0) {
+            (false, true) => format!("compiling {name} ({size})"),
+            (false, false) => format!("compiling {name} ({size}), {elapsed:.0}s so far"),
             (true, _) => format!(
-                "compiling {} ({size}), {elapsed_s}s so far, estimated {estimate_s}s; only once for this file",
-                self.name
+                "compiling {name} ({size}, {functions} functions), {elapsed:.0}s of about {:.0}s{how}",
+                estimate.ceil()
             ),
         };
         // An estimate never claims the end.
-        let percent = estimated.then(|| u8::try_from((elapsed_s * 100 / estimate_s.max(1)).min(95)));
-        (self.progress)(Progress { step, percent: percent.and_then(std::result::Result::ok) });
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 95")]
+        let percent = estimated.then(|| (elapsed * 100.0 / estimate.max(1.0)).min(95.0) as u8);
+        (self.progress)(Progress { step, percent });
     }
 }
 
@@ -212,6 +387,10 @@ impl Drop for Output {
     fn drop(&mut self) {
         // After a rename there is nothing left to remove.
         let _ = std::fs::remove_file(&self.0);
+        // A pack that nobody took is the last thing that a compiler left.
+        let mut pack = self.0.clone().into_os_string();
+        pack.push(".pack");
+        let _ = std::fs::remove_file(pack);
     }
 }
 
@@ -223,8 +402,8 @@ fn random() -> u64 {
 
 /// Removes what an interrupted compiler or another version of Hob left behind. What is young may still
 /// be in use by another node with the same folder.
-fn sweep(dir: &Path, fingerprint: &str) {
-    let ours = format!("-{fingerprint}.cwasm");
+fn sweep(dir: &Path, fingerprint: &str, extension: &str) {
+    let ours = format!("-{fingerprint}.{extension}");
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed());
         let old = age.is_ok_and(|age| age.is_ok_and(|age| age > LEFT_BEHIND_AFTER));
@@ -241,10 +420,10 @@ fn publish(from: &Path, to: &Path) -> std::io::Result<()> {
     std::fs::File::open(dir)?.sync_all()
 }
 
-fn judge(name: &str, status: ExitStatus, words: &str) -> Fault {
+fn judge(name: &str, status: ExitStatus, words: &str, time: Duration) -> Fault {
     const SIGXCPU: i32 = 24;
     match (status.code().and_then(|code| u8::try_from(code).ok()), status.signal()) {
-        (None, Some(SIGXCPU)) => too_long(name),
+        (None, Some(SIGXCPU)) => too_long(name, time),
         (None, _) => Fault::new(
             Code::CompileLimit,
             format!("compiling `{name}` needed more than {}", show_bytes(COMPILE_MEMORY_BYTES_MAX)),
@@ -272,66 +451,9 @@ fn refusal(name: &str, code: Option<u8>, words: &str) -> Fault {
     }
 }
 
-fn too_long(name: &str) -> Fault {
-    Fault::new(
-        Code::CompileLimit,
-        format!("compiling `{name}` took longer than {}", show_duration(COMPILE_TIMEOUT)),
-    )
-    .hint("make the component smaller: strip debug information, remove what it does not use")
-}
-
-/// The child's whole life: the last three arguments are fingerprint, input and output.
-pub fn compile_child() -> ExitCode {
-    let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    let tail = arguments.split_off(arguments.len().saturating_sub(3));
-    let [fingerprint, input, output] = tail.as_slice() else {
-        return ExitCode::from(exit::IO);
-    };
-    let done = confine()
-        .map_err(|error| (exit::IO, format!("cannot limit the compiler: {error}")))
-        .and_then(|()| compile_file(&fingerprint.to_string_lossy(), Path::new(input), Path::new(output)));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err((code, words)) => {
-            // Nobody is left to tell when this fails.
-            let _ = std::io::stderr().write_all(words.as_bytes());
-            ExitCode::from(code)
-        }
-    }
-}
-
-/// Takes away what a compiler does not need, before it reads anything.
-fn confine() -> rustix::io::Result<()> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let cap = |resource, most: u64| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
-    rustix::thread::set_no_new_privs(true)?;
-    cap(Resource::As, COMPILE_MEMORY_BYTES_MAX)?;
-    // Several threads share it; the node watches the wall clock.
-    cap(Resource::Cpu, COMPILE_TIMEOUT.as_secs() * 4)?;
-    cap(Resource::Fsize, COMPILED_BYTES_MAX)?;
-    cap(Resource::Core, 0)
-}
-
-fn compile_file(fingerprint: &str, input: &Path, output: &Path) -> std::result::Result<(), (u8, String)> {
-    let io = |error: std::io::Error| (exit::IO, error.to_string());
-    let engine = Engine::new(&engine::config()).map_err(|error| (exit::IO, format!("{error:#}")))?;
-    if engine::fingerprint(&engine) != fingerprint {
-        return Err((exit::OTHER_VERSION, String::new()));
-    }
-    let wasm = std::fs::read(input).map_err(io)?;
-    let invalid = |error: wasmtime::Error| (exit::INVALID, format!("{error:#}"));
-    let binary = wat::parse_bytes(&wasm).map_err(|error| (exit::INVALID, error.to_string()))?;
-    let compiled = if wasmparser::Parser::is_component(&binary) {
-        engine.precompile_component(&binary).map_err(invalid)?
-    } else {
-        engine.precompile_module(&binary).map_err(invalid)?
-    };
-    if compiled.len() as u64 > COMPILED_BYTES_MAX {
-        return Err((exit::TOO_LARGE, String::new()));
-    }
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(output).map_err(io)?;
-    file.write_all(&compiled).and_then(|()| file.sync_all()).map_err(io)
+fn too_long(name: &str, time: Duration) -> Fault {
+    Fault::new(Code::CompileLimit, format!("compiling `{name}` took longer than {}", show_duration(time)))
+        .hint("make the component smaller: strip debug information, remove what it does not use")
 }
 
 #[cfg(test)]
@@ -351,7 +473,7 @@ mod tests {
         ] {
             std::fs::File::create(dir.path().join(name)).unwrap().set_modified(modified).unwrap();
         }
-        sweep(dir.path(), "now");
+        sweep(dir.path(), "now", "cwasm");
         let left = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
         let mut left: Vec<String> = left.map(|name| name.into_string().unwrap()).collect();
         left.sort();

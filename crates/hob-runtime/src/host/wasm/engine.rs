@@ -20,7 +20,9 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, RegallocAlgorithm,
+};
 
 /// How often the ticking thread looks whether the engine still exists while no guest is alive.
 const IDLE_TICK: Duration = Duration::from_secs(1);
@@ -37,6 +39,35 @@ pub(super) fn config() -> Config {
         // Wasmtime's own backtraces do not need it, and registering it slows down loading.
         .native_unwind_info(false);
     config
+}
+
+/// How good machine code is. Both kinds mean the same and fit the same engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Grade {
+    /// Made in a hurry, to serve until the other kind is there.
+    Quick,
+    /// As good as the compiler can.
+    Optimised,
+}
+
+impl Grade {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Optimised => "optimised",
+        }
+    }
+
+    /// Has a compiler make this kind.
+    ///
+    /// **Why not Winch**, wasmtime's compiler in one pass: its code has another calling convention, so that an
+    /// engine takes either its code or Cranelift's. There would be two engines, each with reserved slots.
+    pub(super) fn set(self, config: &mut Config) {
+        if self == Self::Quick {
+            config.cranelift_opt_level(OptLevel::None);
+            config.cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+        }
+    }
 }
 
 fn pool() -> PoolingAllocationConfig {
@@ -61,6 +92,9 @@ fn pool() -> PoolingAllocationConfig {
 /// # Errors
 /// `HOB-0903` when a pool is demanded and the machine does not allow it.
 pub(super) fn open(pooling: Option<bool>) -> Result<Engine> {
+    // Wasmtime makes an error whenever it drops a component's store. Where `RUST_BACKTRACE` is set, each
+    // would walk the stack, which costs a fifth of a call; a trap's own WASM backtrace is another thing.
+    wasmtime::error::disable_backtrace();
     if pooling != Some(false) {
         let mut pooled = config();
         pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));

@@ -69,9 +69,12 @@ impl Fresh {
     async fn handle(&self, invocation: Invocation) -> Result<Reply> {
         let Invocation { context, request } = invocation;
         let deadline = context.deadline.into();
-        let place = tokio::time::timeout_at(deadline, self.unit.place())
-            .await
-            .map_err(|_| failure::timeout(&self.unit.code))??;
+        let place = match self.unit.place_now() {
+            Some(place) => place,
+            None => tokio::time::timeout_at(deadline, self.unit.place())
+                .await
+                .map_err(|_| failure::timeout(&self.unit.code))??,
+        };
         let calls = Calls::One(Some(Arc::clone(&context)));
         let mut wasi = self.unit.wasi(self.instance, &calls);
         let mut store = self.unit.component_store(&mut wasi, calls, place);

@@ -5,6 +5,7 @@
 //!
 //! **Not here:** whether the code is valid; the compiler checks that.
 
+use hob_core::digest::Digest;
 use wasmparser::{Parser, Payload};
 
 /// Whether a file is a component or a plain (core) module.
@@ -142,13 +143,55 @@ fn read(bytes: &[u8]) -> Result<Outside, wasmparser::BinaryReaderError> {
     Ok(found)
 }
 
+/// The code of a WASM file, in all its modules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Code {
+    /// Digest and bytes of each code section.
+    pub(super) sections: Vec<(Digest, u64)>,
+    /// Bytes of all code sections.
+    pub(super) bytes: u64,
+    /// Functions with a body.
+    pub(super) functions: u64,
+}
+
+/// Reads what there is to compile of a file, binary or text.
+///
+/// # Errors
+/// A sentence that says where the file stops being WASM.
+pub(super) fn code(bytes: &[u8]) -> Result<Code, String> {
+    let binary = wat::parse_bytes(bytes).map_err(|error| error.to_string())?;
+    let mut code = Code::default();
+    for payload in Parser::new(0).parse_all(&binary) {
+        if let Payload::CodeSectionStart { count, range, .. } = payload.map_err(|error| error.to_string())? {
+            let section = binary.get(range.start..range.end).unwrap_or_default();
+            code.sections.push((Digest::of(section), section.len() as u64));
+            code.bytes += section.len() as u64;
+            code.functions += u64::from(count);
+        }
+    }
+    Ok(code)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Entry, Form, outside};
+    use super::{Entry, Form, code, outside};
 
     fn check(text: &str, form: Form, entries: &[Entry]) {
         let found = outside(text.as_bytes()).unwrap();
         assert_eq!((found.form, found.entries().as_slice()), (form, entries), "{text}");
+    }
+
+    #[test]
+    fn code_is_told_apart_from_data() {
+        let text = |data: &str| {
+            format!(
+                "(component (core module (func) (func i32.const 1 drop) (memory 1) (data (i32.const 0) \"{data}\")) (core module (func)))"
+            )
+        };
+        let (one, other) = (code(text("a").as_bytes()).unwrap(), code(text("bcd").as_bytes()).unwrap());
+        assert_eq!((one.functions, one.sections.len()), (3, 2));
+        assert_eq!(one, other, "data is not code");
+        assert!(one.bytes > 0 && one.bytes == one.sections.iter().map(|(_, bytes)| bytes).sum::<u64>());
     }
 
     #[test]

@@ -4,14 +4,17 @@
 //! instance is kept, until the pool stops it or it fails.
 //!
 //! **How.** A background task owns the store and runs its event loop. Calls come to it through a
-//! channel and are answered through one channel each; bodies stream through wasmtime's own. A trap
-//! ends the instance and every call in it, since nothing can be said about a store after a trap.
-//! Outside the event loop a watch looks at the deadlines: wasmtime cannot end one call of several, so
-//! a call that is over its deadline closes the instance to new ones, which then ends with its last
-//! call in time, or at once if the guest is stuck.
+//! channel and are answered through one channel each ([`answers`]); bodies stream through wasmtime's
+//! own. A trap ends the instance and every call in it, since nothing can be said about a store after a
+//! trap. Outside the event loop a watch looks at the deadlines ([`deadlines`]): wasmtime cannot end one
+//! call of several, so a call that is over its deadline closes the instance to new ones, which then
+//! ends with its last call in time, or at once if the guest is stuck.
 //!
 //! **Invariants.** The fault of the instance is known before its store is dropped, so that a body
 //! which breaks off by it is never taken for one that ended.
+
+mod answers;
+mod deadlines;
 
 use super::calls::Calls;
 use super::laps::Laps;
@@ -21,18 +24,16 @@ use crate::body::Body;
 use crate::crowd::metered;
 use crate::invocation::{Context, Invocation, Reply};
 use crate::unit::Instance;
-use bytes::Bytes;
+use answers::{Answer, Answers};
+use deadlines::Deadlines;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit;
 use hob_core::port::BoxFuture;
-use http_body::Frame;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use wasmtime::Store;
@@ -57,17 +58,15 @@ pub(super) struct Kept {
 struct Call {
     ticket: Arc<Ticket>,
     request: http::Request<WasiBody>,
-    answer: oneshot::Sender<Result<http::Response<WasiBody>>>,
+    answer: oneshot::Sender<Result<Reply>>,
 }
 
 /// What the instance and its task know of each other.
 struct Status {
     calls: Calls,
     laps: Laps,
-    deadlines: Mutex<Vec<(u64, Instant)>>,
-    next: AtomicU64,
-    /// A call came or went.
-    changed: Notify,
+    answers: Answers,
+    deadlines: Deadlines,
     /// Makes the event loop turn.
     turn: Notify,
     turns: AtomicU64,
@@ -80,10 +79,6 @@ struct Status {
 }
 
 impl Status {
-    fn deadlines(&self) -> std::sync::MutexGuard<'_, Vec<(u64, Instant)>> {
-        self.deadlines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn end(&self, fault: Option<Fault>) {
         if let Some(fault) = fault {
             // The first fault is the cause of all that follow.
@@ -103,10 +98,8 @@ struct Ticket {
 
 impl Ticket {
     fn new(status: &Arc<Status>, context: &Arc<Context>) -> Arc<Self> {
-        let number = status.next.fetch_add(1, Ordering::Relaxed);
         status.calls.begin(context);
-        status.deadlines().push((number, context.deadline));
-        status.changed.notify_one();
+        let number = status.deadlines.begin(context.deadline);
         Arc::new(Self { status: Arc::clone(status), context: Arc::clone(context), number })
     }
 }
@@ -114,8 +107,22 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.status.calls.end(&self.context);
-        self.status.deadlines().retain(|(number, _)| *number != self.number);
-        self.status.changed.notify_one();
+        self.status.deadlines.end(self.number);
+    }
+}
+
+/// A caller that waits. The pool gives a call up at its deadline: then the instance takes no more.
+struct Waiting<'a> {
+    status: &'a Status,
+    deadline: Instant,
+    answered: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.answered && Instant::now() >= self.deadline {
+            self.status.end(None);
+        }
     }
 }
 
@@ -140,10 +147,9 @@ impl Kept {
         };
         let status = Arc::new(Status {
             laps: Laps::new(calls.clone(), unit.code.cpu.clone()),
+            answers: Answers::default(),
             calls,
-            deadlines: Mutex::default(),
-            next: AtomicU64::new(0),
-            changed: Notify::new(),
+            deadlines: Deadlines::default(),
             turn: Notify::new(),
             turns: AtomicU64::new(0),
             kill: Notify::new(),
@@ -168,28 +174,26 @@ impl Kept {
             let closed = || Fault::new(Code::QueueFull, "the instance takes no more calls").retry_after(1);
             self.status.fault.get().cloned().unwrap_or_else(closed)
         };
-        let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(ended)?;
         let (answer, answered) = oneshot::channel();
         let request = absolute(request, context.secure)?.map(|body| outgoing::from_body(body, None));
-        let ticket = Ticket::new(&self.status, &context);
-        let call = Call { ticket: Arc::clone(&ticket), request, answer };
-        inbox.try_send(call).map_err(|_| ended())?;
-        drop(inbox);
-        match tokio::time::timeout_at(context.deadline.into(), answered).await {
-            Ok(Ok(Ok(answer))) => {
-                let (parts, body) = answer.into_parts();
-                Ok(http::Response::from_parts(parts, Body::new(Streaming { body, ticket })))
-            }
-            Ok(Ok(Err(fault))) => Err(fault),
-            Ok(Err(_)) => {
+        let call = Call { ticket: Ticket::new(&self.status, &context), request, answer };
+        let sent = match &*self.inbox.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(inbox) => inbox.try_send(call).map_err(|_| ended()),
+            None => Err(ended()),
+        };
+        sent?;
+        let mut waiting = Waiting { status: &self.status, deadline: context.deadline, answered: false };
+        let answered = answered.await;
+        waiting.answered = true;
+        match answered {
+            Ok(answer) => answer,
+            Err(_) => {
                 // The event loop is gone, and will have said why when the store is gone too.
                 let mut gone = self.status.gone.subscribe();
                 let _ = tokio::time::timeout_at(context.deadline.into(), gone.wait_for(|gone| *gone)).await;
-                Err(ended())
-            }
-            Err(_) => {
-                self.status.end(None);
-                Err(failure::timeout(&self.code))
+                // A stuck guest is ended at the deadline, a moment before or after its callers notice.
+                let late = self.status.fault.get().is_none() && Instant::now() >= context.deadline;
+                Err(if late { failure::timeout(&self.code) } else { ended() })
             }
         }
     }
@@ -261,7 +265,7 @@ async fn live(
         let events = store.run_concurrent(async |accessor: &Accessor<State>| {
             serve(accessor, &service, &mut inbox, &status, &unit).await
         });
-        let events = status.laps.run(unit.member.turn(), events);
+        let events = status.laps.run(unit.member.turn(), answers::deliver(events, &status));
         tokio::select! {
             biased;
             served = events => served.and_then(|served| served).map_err(Some),
@@ -298,7 +302,7 @@ async fn serve(
             biased;
             Some(done) = running.next(), if !running.is_empty() => done?,
             call = inbox.recv(), if open => match call {
-                Some(call) => running.push(handle(accessor, service, call, unit)),
+                Some(call) => running.push(handle(accessor, service, call, status, unit)),
                 None => open = false,
             },
             () = status.turn.notified() => {}
@@ -318,10 +322,12 @@ async fn handle(
     accessor: &Accessor<State>,
     service: &Service,
     call: Call,
+    status: &Status,
     unit: &WasmUnit,
 ) -> wasmtime::Result<()> {
+    let Call { ticket, request, answer: to } = call;
     let (request, sent) = accessor.with(|mut store| {
-        let (request, sent) = Request::from_http(store.data_mut().http().hooks, call.request);
+        let (request, sent) = Request::from_http(store.data_mut().http().hooks, request);
         let sent: BoxFuture<'static, _> = Box::pin(sent);
         (request, sent)
     });
@@ -334,43 +340,24 @@ async fn handle(
             Err(failure::bad_response(&unit.code, format_args!("answered with the error `{error}`")))
         }
     };
-    call.ticket.status.laps.lap();
-    // A caller that has gone needs no answer.
-    let _ = call.answer.send(answer);
-    drop(call.ticket);
+    status.answers.add(Answer::new(to, answer, ticket));
     Ok(())
 }
 
 /// Resolves when the instance has to die for its deadlines' sake.
 async fn overdue(status: &Status, patience: Duration) {
     loop {
-        let now = Instant::now();
-        let (late, next) = {
-            let deadlines = status.deadlines();
-            let late = deadlines.iter().filter(|(_, deadline)| *deadline <= now).count();
-            let next =
-                deadlines.iter().map(|(_, deadline)| *deadline).filter(|deadline| *deadline > now).min();
-            (late, next)
-        };
-        if late > 0 {
+        let seen = status.deadlines.look(Instant::now(), patience);
+        if seen.late {
             status.end(None);
-            if next.is_none() || stuck(status).await {
+            if seen.next.is_none() || stuck(status).await {
                 return;
             }
         }
-        match next {
-            Some(next) => {
-                tokio::select! {
-                    () = tokio::time::sleep_until(next.into()) => {}
-                    () = status.changed.notified() => {}
-                }
-            }
-            // Without a call the guest may still work, but not for ever on the processor.
-            None => match tokio::time::timeout(patience, status.changed.notified()).await {
-                Ok(()) => {}
-                Err(_) if stuck(status).await => return,
-                Err(_) => {}
-            },
+        status.deadlines.wait(&seen).await;
+        // Without a call the guest may still work, but not for ever on the processor.
+        if seen.next.is_none() && status.deadlines.idle_since(&seen) && stuck(status).await {
+            return;
         }
     }
 }
@@ -388,41 +375,5 @@ async fn stuck(status: &Status) -> bool {
         if status.laps.polls() >= polls + u64::from(POLLS) {
             return true;
         }
-    }
-}
-
-/// The body of an answer.
-struct Streaming {
-    body: WasiBody,
-    ticket: Arc<Ticket>,
-}
-
-impl http_body::Body for Streaming {
-    type Data = Bytes;
-    type Error = Fault;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> Poll<Option<std::result::Result<Frame<Bytes>, Fault>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
-        let fault = self.ticket.status.fault.get();
-        Poll::Ready(match (frame, fault) {
-            (Some(Ok(frame)), _) => Some(Ok(frame)),
-            // Wasmtime ends the body in silence when its store goes away.
-            (None | Some(Err(_)), Some(fault)) => Some(Err(fault.clone())),
-            (None, None) => None,
-            (Some(Err(error)), None) => {
-                Some(Err(Fault::new(Code::BadResponse, format!("the body broke off: {error}"))))
-            }
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.body.size_hint()
     }
 }

@@ -1,8 +1,8 @@
 //! Processor time of an instance that serves several calls, told to the call that worked.
 //!
 //! **How.** The time between two marks goes to the call that was the only one at both ([`Calls::spent`]).
-//! Marks are the begin and the end of each poll, and the moment before an answer is handed over: its
-//! caller runs on another thread and may ask what was spent before the poll is over.
+//! Marks are the begin and the end of each turn of its event loop. Answers are handed over after the
+//! second: a caller runs on another thread, and may ask at once what was spent.
 
 use super::calls::{Calls, Who};
 use crate::cpu::CpuTotal;
@@ -33,22 +33,20 @@ impl Laps {
         }
     }
 
-    /// Polls the instance's event loop to its end, each time when its turn has come.
+    /// Polls what drives the instance's event loop, each time when its turn has come. `work` sets the mark at the
+    /// end of each poll ([`Laps::lap`]).
     pub(super) async fn run<F: Future>(&self, mut turn: Turn<'_>, work: F) -> F::Output {
         let mut work = pin!(work);
         poll_fn(|context| {
             ready!(turn.poll_begin(context));
-            *self.who.lock().unwrap_or_else(PoisonError::into_inner) = self.calls.who();
-            let began = Stamp::new(&self.total);
-            self.marked_ns.store(began.thread_ns(), Ordering::Relaxed);
+            let began = self.begin();
             let waker = turn.waker(context);
             let polled = match &waker {
                 Some(waker) => work.as_mut().poll(&mut Context::from_waker(waker)),
                 None => work.as_mut().poll(context),
             };
-            self.lap();
-            let waited =
-                turn.end(began.until(self.marked_ns.load(Ordering::Relaxed)), polled.is_ready(), context);
+            let spent_ns = began.until(self.marked_ns.load(Ordering::Relaxed));
+            let waited = turn.end(spent_ns, polled.is_ready(), context);
             if !waited.is_zero() {
                 self.calls.with(|calls| calls.iter().for_each(|call| also_queued(&call.timing, waited)));
             }
@@ -63,7 +61,15 @@ impl Laps {
         self.polls.load(Ordering::Relaxed)
     }
 
-    /// Sets a mark; only within a poll.
+    /// A turn begins.
+    fn begin(&self) -> Stamp {
+        *self.who.lock().unwrap_or_else(PoisonError::into_inner) = self.calls.who();
+        let began = Stamp::new(&self.total);
+        self.marked_ns.store(began.thread_ns(), Ordering::Relaxed);
+        began
+    }
+
+    /// A turn is over, on the same thread.
     pub(super) fn lap(&self) {
         let now_ns = self.total.thread_ns();
         let spent_ns = now_ns.saturating_sub(self.marked_ns.swap(now_ns, Ordering::Relaxed));

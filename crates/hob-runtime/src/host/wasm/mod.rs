@@ -5,7 +5,8 @@
 //!
 //! **How.** At deploy `compile` makes machine code, which is then loaded once to see that it
 //! exports something callable and imports nothing that is missing. Later [`Host::load`] maps the
-//! file. `fresh` serves WASI 0.2 requests, `kept` those of 0.3, `program` runs commands.
+//! file. `fresh` serves WASI 0.2 requests, `kept` those of 0.3, `program` runs commands. What takes long
+//! to compile is served by quick code at first, which `optimise` has replaced behind it (`mapped`).
 //!
 //! **Invariants.** Nothing is compiled on the way of a call unless the compiled file is gone, which
 //! is then logged. A guest that fails takes its store with it: no store is used after a trap, a
@@ -17,10 +18,13 @@ mod compile;
 mod engine;
 mod failure;
 mod fresh;
+mod given;
 mod inspect;
 mod kept;
 mod laps;
 mod linker;
+mod mapped;
+mod optimise;
 mod outgoing;
 mod pipe;
 mod program;
@@ -28,33 +32,34 @@ mod store;
 
 pub use compile::compile_child;
 
-use super::{Host, HostRow, Progress};
+use super::{Host, HostRow, Progress, Stage};
 use crate::code::FunctionCode;
 use crate::crowd::Member;
 use crate::environment::Environment;
 use crate::host::{Candidate, Detected};
 use crate::invocation::Context;
 use crate::log::Lines;
-use crate::outbound::telemetry_variables;
 use crate::unit::{Command, Handler, Launch, Program, Unit};
 use crate::unit::{Instance, Start};
 use calls::Calls;
 use check::Runnable;
 use compile::{Compiler, Source};
-use engine::Ticker;
+use engine::{Grade, Ticker};
+use given::Given;
 use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit;
 use hob_core::port::{BoxFuture, Stream};
 use inspect::Entry;
+use mapped::{Codes, Slot};
+use optimise::Line;
 use outgoing::Hooks;
 use pipe::LogStream;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use store::{ModuleState, Place, State};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 use wasmtime_wasi::WasiCtxBuilder;
@@ -64,11 +69,8 @@ pub(super) const ROW: HostRow = HostRow {
     summary: "components of WASI 0.2 and 0.3 and preview 1 modules, in this process",
     example: "[functions.hello]\nrun = \"hello.wasm\"\nhost = \"wasm\"\n",
     detect,
-    open: |environment| Ok(Arc::new(Wasm::open(environment)?)),
+    open: |environment| Ok(Arc::new(Wasm::open(environment, Codes::new())?)),
 };
-
-/// Where guests send what they tell of themselves.
-const TELEMETRY_URL: &str = "http://telemetry.internal";
 
 fn detect(candidate: &Candidate<'_>) -> Option<Detected> {
     if !inspect::looks_like_wasm(candidate.head, candidate.name) {
@@ -97,8 +99,10 @@ struct Shared {
     components: wasmtime::component::Linker<State>,
     modules: wasmtime::Linker<ModuleState>,
     ticker: Arc<Ticker>,
-    /// Machine code that is mapped now, once for all functions and revisions with the same file.
-    loaded: Mutex<HashMap<Digest, Weak<Machine>>>,
+    /// Machine code that is mapped now.
+    codes: Codes,
+    /// What is optimised behind running functions.
+    line: Line,
 }
 
 /// Mapped machine code.
@@ -108,7 +112,7 @@ enum Machine {
 }
 
 impl Wasm {
-    fn open(environment: &Arc<Environment>) -> Result<Self> {
+    fn open(environment: &Arc<Environment>, codes: Codes) -> Result<Self> {
         let engine = engine::open(environment.pooling)?;
         let broken = |error: wasmtime::Error| Fault::internal(format!("{error:#}"));
         Ok(Self {
@@ -117,7 +121,8 @@ impl Wasm {
                 components: linker::components(&engine).map_err(broken)?,
                 modules: linker::modules(&engine).map_err(broken)?,
                 ticker: Ticker::start(&engine, &environment.crowd)?,
-                loaded: Mutex::default(),
+                codes,
+                line: Line::default(),
                 environment: Arc::clone(environment),
                 engine,
             }),
@@ -135,80 +140,55 @@ impl Host for Wasm {
             let file = File::of(code).await?;
             file.look(code).await?;
             let compiled = self.shared.compiler.compile(&file.source(), progress).await?;
-            let machine = self.shared.map(&file, compiled).await?;
-            check::runnable(&self.shared, &machine, code, &file.name).map(drop)
+            self.shared.current(&file, code).await?;
+            if compiled.grade == Grade::Quick {
+                self.shared.optimise_later(file);
+            }
+            Ok(())
         })
+    }
+
+    /// Quick code is not all: it has yet to be optimised.
+    fn is_prepared(&self, code: &FunctionCode) -> bool {
+        let file = code.spec.run.first().and_then(|name| code.spec.package.get(name));
+        file.is_some_and(|file| self.shared.compiler.look(file.digest, Grade::Optimised).is_some())
     }
 
     fn load(&self, code: Arc<FunctionCode>) -> BoxFuture<'_, Result<Arc<dyn Unit>>> {
         Box::pin(async move {
             let file = File::of(&code).await?;
-            let machine = self.shared.map(&file, self.shared.compiler.path(file.digest)).await?;
-            let runnable = check::runnable(&self.shared, &machine, &code, &file.name)?;
+            let current = self.shared.current(&file, &code).await?;
             let instances = usize::try_from(code.spec.scale.max.max(1)).unwrap_or(1);
-            let unit = WasmUnit {
+            let unit = Arc::new(WasmUnit {
                 shared: Arc::clone(&self.shared),
-                _machine: machine,
-                runnable,
+                given: Given::of(&self.shared.engine, current.machine(), &code),
+                file,
+                entry: current.runnable.entry(),
+                slot: Slot::new(current),
                 instances: Arc::new(Semaphore::new(instances)),
                 member: self.shared.environment.crowd.member(&code),
+                instances_max: instances,
                 code,
-            };
-            Ok(Arc::new(Loaded(Arc::new(unit))) as Arc<dyn Unit>)
+            });
+            self.shared.codes.add(&unit);
+            unit.begin().await;
+            Ok(Arc::new(Loaded(unit)) as Arc<dyn Unit>)
         })
     }
-}
 
-impl Shared {
-    /// Maps the compiled file; makes it anew when it is gone or of another version.
-    async fn map(&self, file: &File, compiled: PathBuf) -> Result<Arc<Machine>> {
-        let known = |map: &HashMap<Digest, Weak<Machine>>| map.get(&file.digest).and_then(Weak::upgrade);
-        if let Some(machine) = known(&self.loaded.lock().unwrap_or_else(PoisonError::into_inner)) {
-            return Ok(machine);
+    fn stage(&self, code: &FunctionCode) -> Option<Stage> {
+        let name = code.spec.run.first()?;
+        let digest = code.spec.package.get(name)?.digest;
+        let grade = self.shared.mapped_grade(digest);
+        match grade.or_else(|| self.shared.compiler.find(digest).map(|found| found.grade))? {
+            Grade::Optimised => Some(Stage::Optimised(self.shared.line.took(digest))),
+            Grade::Quick => Some(self.shared.line.stage(digest)),
         }
-        let machine = match self.deserialize(compiled).await {
-            Ok(machine) => machine,
-            Err(error) => {
-                tracing::warn!(
-                    file = file.name,
-                    error = format!("{error:#}"),
-                    "compiling again: the compiled code cannot be loaded"
-                );
-                let compiled = self.compiler.compile_anew(&file.source(), &|_| {}).await?;
-                self.deserialize(compiled).await.map_err(|error| Fault::internal(format!("{error:#}")))?
-            }
-        };
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(machine) = known(&loaded) {
-            return Ok(machine);
-        }
-        let machine = Arc::new(machine);
-        loaded.retain(|_, machine| machine.strong_count() > 0);
-        loaded.insert(file.digest, Arc::downgrade(&machine));
-        Ok(machine)
-    }
-
-    async fn deserialize(&self, path: PathBuf) -> wasmtime::Result<Machine> {
-        let engine = self.engine.clone();
-        let work = tokio::task::spawn_blocking(move || {
-            match Engine::detect_precompiled_file(&path)? {
-                // SAFETY: the folder is private to this node's user and files get their final name
-                // only after this program has written them whole; wasmtime checks the version.
-                Some(wasmtime::Precompiled::Component) => unsafe {
-                    Component::deserialize_file(&engine, &path).map(Machine::Component)
-                },
-                // SAFETY: as above.
-                Some(wasmtime::Precompiled::Module) => unsafe {
-                    Module::deserialize_file(&engine, &path).map(Machine::Module)
-                },
-                None => Err(wasmtime::format_err!("not a compiled file")),
-            }
-        });
-        work.await?
     }
 }
 
 /// The WASM file of a function.
+#[derive(Clone)]
 struct File {
     path: PathBuf,
     name: String,
@@ -254,13 +234,16 @@ async fn read(path: &Path, name: &str) -> Result<Vec<u8>> {
 /// A function's loaded code.
 struct WasmUnit {
     shared: Arc<Shared>,
-    /// Kept here so that other functions with the same file find it mapped.
-    _machine: Arc<Machine>,
-    runnable: Runnable,
+    given: Given,
+    file: File,
+    /// What its contract calls: the same in all code of the file.
+    entry: Entry,
+    slot: Slot,
     /// Stores that may be alive, those included that finish work after their answer.
     instances: Arc<Semaphore>,
     /// By which its guests get their turns on a processor.
     member: Arc<Member>,
+    instances_max: usize,
     code: Arc<FunctionCode>,
 }
 
@@ -269,37 +252,30 @@ struct Loaded(Arc<WasmUnit>);
 
 impl Unit for Loaded {
     fn command(&self) -> Option<&dyn Command> {
-        matches!(self.0.runnable.entry(), Entry::Run02 | Entry::Run03 | Entry::Start)
-            .then_some(self as &dyn Command)
+        matches!(self.0.entry, Entry::Run02 | Entry::Run03 | Entry::Start).then_some(self as &dyn Command)
     }
 
     fn handler(&self) -> Option<&dyn Handler> {
-        matches!(self.0.runnable.entry(), Entry::Http02 | Entry::Http03).then_some(self as &dyn Handler)
+        matches!(self.0.entry, Entry::Http02 | Entry::Http03).then_some(self as &dyn Handler)
     }
 }
 
 impl Handler for Loaded {
     fn per_call(&self) -> bool {
-        self.0.runnable.entry() == Entry::Http02
+        self.0.entry == Entry::Http02
     }
 
     fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Instance>>> {
         let unit = Arc::clone(&self.0);
-        match &self.0.runnable {
-            Runnable::Http02(pre) => {
-                let pre = pre.clone();
-                Box::pin(async move {
-                    Ok(Box::new(fresh::Fresh::new(unit, pre, start.instance)) as Box<dyn Instance>)
-                })
-            }
-            Runnable::Http03(pre) => {
-                let pre = pre.clone();
-                Box::pin(async move {
-                    Ok(Box::new(kept::Kept::open(unit, pre, start.instance).await?) as Box<dyn Instance>)
-                })
-            }
-            _ => Box::pin(async { Err(Fault::internal("a command was opened as a handler")) }),
-        }
+        Box::pin(async move {
+            let current = unit.current().await?;
+            let instance: Box<dyn Instance> = match &current.runnable {
+                Runnable::Http02(pre) => Box::new(fresh::Fresh::new(unit, pre.clone(), start.instance)),
+                Runnable::Http03(pre) => Box::new(kept::Kept::open(unit, pre.clone(), start.instance).await?),
+                _ => return Err(Fault::internal("a command was opened as a handler")),
+            };
+            Ok(instance)
+        })
     }
 }
 
@@ -318,10 +294,25 @@ impl Command for Loaded {
 }
 
 impl WasmUnit {
+    /// One of the instances that the function may have, if one is free.
+    fn place_now(&self) -> Option<Place> {
+        let permit = Arc::clone(&self.instances).try_acquire_owned().ok()?;
+        Some(self.place_by(permit))
+    }
+
+    /// Whether no store of it is alive.
+    fn is_idle(&self) -> bool {
+        self.instances.available_permits() == self.instances_max
+    }
+
     /// Waits for one of the instances that the function may have.
     async fn place(&self) -> Result<Place> {
         let permit = Arc::clone(&self.instances).acquire_owned().await.map_err(Fault::internal)?;
-        Ok(Place { permit, ticker: Arc::clone(&self.shared.ticker), member: Arc::clone(&self.member) })
+        Ok(self.place_by(permit))
+    }
+
+    fn place_by(&self, permit: OwnedSemaphorePermit) -> Place {
+        Place { permit, ticker: Arc::clone(&self.shared.ticker), member: Arc::clone(&self.member) }
     }
 
     /// The function's environment variables; standard output and error become log lines.
@@ -331,13 +322,13 @@ impl WasmUnit {
             LogStream::new(Lines::new(logs, Arc::clone(&self.code), instance, stream), calls.clone())
         };
         let mut wasi = WasiCtxBuilder::new();
-        wasi.stdout(stream(Stream::Stdout)).stderr(stream(Stream::Stderr));
-        for (name, value) in &self.code.spec.env {
-            wasi.env(name, value);
+        if self.given.stdout {
+            wasi.stdout(stream(Stream::Stdout));
         }
-        for (name, value) in telemetry_variables(&self.code, TELEMETRY_URL) {
-            wasi.env(name, value);
+        if self.given.stderr {
+            wasi.stderr(stream(Stream::Stderr));
         }
+        wasi.envs(&self.given.env);
         wasi
     }
 

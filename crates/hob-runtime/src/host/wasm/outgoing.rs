@@ -15,6 +15,7 @@ use bytes::Bytes;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result as Outcome};
 use hob_core::port::Spawn;
+use http::HeaderName;
 use http_body::Frame;
 use http_body_util::BodyExt;
 use std::pin::Pin;
@@ -23,7 +24,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep, timeout};
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
 /// Bytes that wait between a guest's body and whoever reads it, per write.
 const BODY_CHUNK_BYTES: usize = 64 << 10;
@@ -42,6 +43,14 @@ type Finished = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Answer = Result<(http::Response<WasiBody>, Finished), Error>;
 
 impl WasiHttpHooks for Hooks {
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        is_forbidden(name)
+    }
+
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(is_forbidden)
+    }
+
     fn send_request(
         &mut self,
         request: http::Request<WasiBody>,
@@ -74,6 +83,23 @@ impl WasiHttpHooks for Hooks {
     fn p3_outgoing_body_chunk_size(&mut self) -> usize {
         BODY_CHUNK_BYTES
     }
+}
+
+/// Whether a guest neither sees nor sets a header: those of [`wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS`].
+/// Every header of every call is asked for, and that list makes an allocation for each.
+fn is_forbidden(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "host"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// Sends a request in a task of its own, which ends when nobody waits for the answer or its body.
@@ -162,7 +188,7 @@ fn to_error(fault: &Fault) -> Error {
         Code::AppNotFound | Code::FunctionNotFound | Code::HostUnknown | Code::RouteNotFound => {
             Error::DestinationNotFound
         }
-        Code::DependencyFailed | Code::Stopping => Error::DestinationUnavailable,
+        Code::DependencyFailed | Code::CircuitOpen | Code::Stopping => Error::DestinationUnavailable,
         _ => Error::InternalError(Some(fault.message().to_owned())),
     }
 }
@@ -191,6 +217,22 @@ impl http_body::Body for Impatient {
             Poll::Pending => {
                 self.silence.as_mut().poll(context).map(|()| Some(Err(Error::ConnectionReadTimeout)))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_forbidden;
+    use http::HeaderName;
+    use wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS;
+
+    #[test]
+    fn what_wasmtime_forbids_is_forbidden_and_nothing_else() {
+        assert!(DEFAULT_FORBIDDEN_HEADERS.iter().all(is_forbidden));
+        assert_eq!(DEFAULT_FORBIDDEN_HEADERS.len(), 9, "the list has changed");
+        for name in ["te", "trailer", "cookie", "content-length", "hob-invocation-id"] {
+            assert!(!is_forbidden(&HeaderName::from_static(name)), "{name}");
         }
     }
 }

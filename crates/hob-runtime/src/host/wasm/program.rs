@@ -110,7 +110,7 @@ struct Guest {
 }
 
 impl Guest {
-    async fn run(&self, unit: &WasmUnit, wasi: WasiCtxBuilder, place: Place) -> Exit {
+    async fn run(&self, unit: &Arc<WasmUnit>, wasi: WasiCtxBuilder, place: Place) -> Exit {
         let tell = |cpu_ns, waited| {
             unit.code.cpu.add(cpu_ns);
             if let Some(context) = &self.context {
@@ -137,8 +137,9 @@ impl Guest {
         if refused { Exit::MemoryLimit } else { Exit::Trap(failure::trap_text(&error)) }
     }
 
-    async fn execute(&self, unit: &WasmUnit, mut wasi: WasiCtxBuilder, place: Place) -> Ended {
-        if let Runnable::Start(pre) = &unit.runnable {
+    async fn execute(&self, unit: &Arc<WasmUnit>, mut wasi: WasiCtxBuilder, place: Place) -> Ended {
+        let current = unit.current().await.map_err(|fault| (wasmtime::Error::new(fault), false))?;
+        if let Runnable::Start(pre) = &current.runnable {
             let mut store = store::module(&unit.shared.engine, &mut wasi, unit.memory_bytes(), place);
             let done = async {
                 let instance = pre.instantiate_async(&mut store).await?;
@@ -150,7 +151,7 @@ impl Guest {
         }
         let mut store = unit.component_store(&mut wasi, self.calls.clone(), place);
         let done = async {
-            match &unit.runnable {
+            match &current.runnable {
                 Runnable::Run02(pre) => {
                     let command = pre.instantiate_async(&mut store).await?;
                     command.wasi_cli_run().call_run(&mut store).await

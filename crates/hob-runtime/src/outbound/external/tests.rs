@@ -20,7 +20,14 @@ impl Spawn for Spawner {
 }
 
 fn code(egress: Option<Vec<String>>) -> FunctionCode {
-    let scale = ScaleSpec { min: 0, max: 1, concurrency: 1, idle_ms: 0, calls_per_instance: None };
+    let scale = ScaleSpec {
+        min: 0,
+        max: 1,
+        concurrency: 1,
+        idle_ms: 0,
+        calls_per_instance: None,
+        provisioned: Vec::new(),
+    };
     FunctionCode {
         app: AppName::new("test").unwrap(),
         revision: RevisionNumber(1),

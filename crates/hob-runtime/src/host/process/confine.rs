@@ -1,0 +1,68 @@
+//! What a child does to itself before it executes its program: session, death with the node, limits.
+
+use hob_core::limit::{PROCESS_FILES_MAX, PROCESS_NICENESS, PROCESS_TASKS_MAX};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, geteuid, getpid, getppid, getpriority_process, getrlimit,
+    set_parent_process_death_signal, setpriority_process, setrlimit, setsid,
+};
+
+/// Where the kernel shares processors out by sessions first (`autogroup`), `nice` counts inside a session only, and
+/// this is the niceness of the session: [`PROCESS_NICENESS`].
+const SESSION_NICENESS: &[u8] = b"5";
+/// The kernel's out-of-memory killer takes functions before the node.
+const OOM_SCORE: &[u8] = b"500";
+
+/// What a child does to itself before it executes its program.
+#[derive(Clone, Copy)]
+pub(super) struct Confinement {
+    node: Pid,
+    niceness: i32,
+    files: Rlimit,
+    tasks: Option<Rlimit>,
+}
+
+impl Confinement {
+    pub(super) fn here() -> Self {
+        Self {
+            node: getpid(),
+            niceness: getpriority_process(None).unwrap_or_default().saturating_add(PROCESS_NICENESS).min(19),
+            files: lowered(Resource::Nofile, PROCESS_FILES_MAX),
+            // The limit counts all processes of the user: for root that would be the whole machine.
+            tasks: (!geteuid().is_root()).then(|| lowered(Resource::Nproc, PROCESS_TASKS_MAX)),
+        }
+    }
+
+    /// Only system calls, on values copied before: it neither allocates nor locks.
+    pub(super) fn enter(self) -> rustix::io::Result<()> {
+        setsid()?;
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        if getppid() != Some(self.node) {
+            // The node died before the line above.
+            return Err(rustix::io::Errno::SRCH);
+        }
+        rustix::thread::set_no_new_privs(true)?;
+        // Functions that compute must not keep the node from its sockets.
+        setpriority_process(None, self.niceness)?;
+        setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+        setrlimit(Resource::Nofile, self.files)?;
+        if let Some(tasks) = self.tasks {
+            setrlimit(Resource::Nproc, tasks)?;
+        }
+        // A machine without the file has no killer to be told, or no such groups.
+        for (path, text) in
+            [(c"/proc/self/oom_score_adj", OOM_SCORE), (c"/proc/self/autogroup", SESSION_NICENESS)]
+        {
+            if let Ok(file) = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+                let _ = rustix::io::write(&file, text);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The limit, or what the node itself may have if that is less.
+fn lowered(resource: Resource, most: u64) -> Rlimit {
+    let own = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    Rlimit { current: Some(most.min(own)), maximum: Some(most.min(own)) }
+}
