@@ -38,6 +38,7 @@ pub mod rollout;
 pub mod route;
 pub mod scale;
 pub mod schedule;
+pub mod share;
 pub mod spec;
 pub mod subscription;
 pub mod top;

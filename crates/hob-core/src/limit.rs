@@ -71,6 +71,16 @@ pub const LINGER: Duration = Duration::from_secs(1);
 pub const DRAINED_BYTES_MAX: usize = 64 << 10;
 /// Connections at one listener.
 pub const CONNECTIONS_MAX: usize = 16_384;
+/// Connections of one client address at one listener, so that one client cannot take all; of IPv6 the first 64
+/// bits count as the address.
+pub const CONNECTIONS_PER_CLIENT_MAX: usize = 4096;
+/// What a client has to send of a body, or to take of an answer, for each second in which it is waited for.
+pub const CLIENT_BYTES_PER_SECOND_MIN: u64 = 64;
+/// HTTP/2 streams of one connection that its client reset and that were not yet begun; more end the connection
+/// (CVE-2023-44487).
+pub const H2_RESETS_PENDING_MAX: usize = 32;
+/// HTTP/2 streams of one connection that were reset because of its client's errors; more end the connection.
+pub const H2_ERROR_RESETS_MAX: usize = 64;
 /// Connections that the kernel may hold before they are accepted.
 pub const LISTEN_BACKLOG: u32 = 4096;
 /// Concurrent HTTP/2 streams of one connection.
@@ -197,7 +207,31 @@ pub const WASM_RANDOM_BYTES_MAX: u64 = 1 << 20;
 /// Bytes that wait between a guest and whoever reads its output or writes its input.
 pub const WASM_PIPE_BYTES_MAX: usize = 64 << 10;
 /// How often a running guest is made to yield.
-pub const WASM_EPOCH_TICK: Duration = Duration::from_millis(10);
+pub const WASM_EPOCH_TICK: Duration = Duration::from_millis(2);
+/// How long a guest's turn on a processor is kept for it after it was told.
+pub const TURN_LAPSE: Duration = Duration::from_millis(20);
+/// After this long without a call of another app, guests of the only app that is called need no turns.
+pub const TURN_ALONE_AFTER: Duration = Duration::from_secs(60);
+/// Apps that a node counts the waiting of apart; the names of others are forgotten when nothing of them is loaded.
+pub const CROWD_APPS_MAX: usize = 4096;
+/// Percent of the machine's memory that instances may have together, unless `--memory` says otherwise.
+pub const MEMORY_SHARE_PERCENT: u64 = 75;
+/// Percent of the machine's memory that have to be available for another instance to start.
+pub const MEMORY_LEFT_PERCENT: u64 = 5;
+/// Percent of its limit that an instance is taken to need before one of its function was seen.
+pub const MEMORY_ESTIMATE_PERCENT: u64 = 25;
+/// What a WASM instance is taken to need at least.
+pub const MEMORY_ESTIMATE_MIN_WASM: u64 = 1 << 20;
+/// What a child process is taken to need at least.
+pub const MEMORY_ESTIMATE_MIN_PROCESS: u64 = 8 << 20;
+/// How often is looked what memory the machine has available, while instances start.
+pub const MEMORY_LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// Kept instances that start at a time, for each processor; half as many while guests wait for a processor.
+pub const STARTS_PER_CPU: u32 = 2;
+/// Functions whose code is loaded at a time, for each processor.
+pub const LOADS_PER_CPU: u32 = 2;
+/// How much lower than the node's the priority of child processes is (`nice`).
+pub const PROCESS_NICENESS: i32 = 5;
 /// WASM instances of all functions of one node.
 pub const WASM_INSTANCES_MAX: u32 = 4096;
 /// Time for compiling one component.
@@ -550,3 +584,6 @@ const _: () = assert!(COMPILE_TIMEOUT.as_millis() < OPTIMISE_TIMEOUT.as_millis()
 const _: () = assert!(START_BACKOFF_MIN.as_millis() < START_BACKOFF_MAX.as_millis());
 const _: () = assert!(CONCURRENCY_DEFAULT_HTTP <= CONCURRENCY_CEILING);
 const _: () = assert!(OTLP_BATCH_MAX <= OTLP_QUEUED_MAX && OTLP_ITEMS_MAX <= OTLP_QUEUED_MAX);
+const _: () = assert!(CONNECTIONS_PER_CLIENT_MAX < CONNECTIONS_MAX, "one client cannot take all");
+const _: () = assert!(WASM_EPOCH_TICK.as_millis() < TURN_LAPSE.as_millis());
+const _: () = assert!(MEMORY_SHARE_PERCENT + MEMORY_LEFT_PERCENT < 100);

@@ -43,7 +43,7 @@ mod why;
 pub use control::openapi;
 pub use hob_runtime::host::{Detected, detect};
 pub use node::Node;
-pub use settings::{Address, Dashboard, Otlp, Settings, Tls};
+pub use settings::{Address, Clients, Dashboard, Otlp, Settings, Tls};
 
 /// What the program does when it was started with [`COMPILE_COMMAND`] as its first argument: compiles
 /// one component under limits of its own, and ends.

@@ -2,16 +2,20 @@
 //!
 //! **How.** [`Listener::bind`] takes the address; [`accept`] hands each connection to a function, at most
 //! so many at a time. At the limit, and when the machine has no more file descriptors, new connections
-//! wait in the kernel's queue instead of failing.
+//! wait in the kernel's queue instead of failing. One client has only so many of them, where [`Open`] says so:
+//! further ones are closed, so that it cannot keep all others out.
 
+use crate::sync::lock;
 use crate::task::Tasks;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{CONNECTIONS_MAX, LISTEN_BACKLOG};
+use hob_core::share::door::{Client, Door};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -118,30 +122,135 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// The connections that are open at one listener.
 #[derive(Clone)]
-pub(crate) struct Open(Arc<Semaphore>);
+pub(crate) struct Open(Arc<Counted>);
+
+struct Counted {
+    most: usize,
+    places: Arc<Semaphore>,
+    door: Mutex<Door>,
+    /// Closed because their client had too many.
+    of_busy_clients: AtomicU64,
+    /// Ended because their client was too slow: with its headers, with taking answers.
+    late: AtomicU64,
+    slow: AtomicU64,
+    /// How often no connection was accepted because as many were open as may be.
+    full: AtomicU64,
+    /// How often the machine could not give one.
+    failed: AtomicU64,
+}
+
+/// What has happened at a listener since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Clients that have connections.
+    pub(crate) clients: usize,
+    /// Connections that were closed because their client had too many.
+    pub(crate) of_busy_clients: u64,
+    /// Connections that ended because their client did not say in time what it wants.
+    pub(crate) late: u64,
+    /// Connections that ended because their client took too little of an answer.
+    pub(crate) slow: u64,
+    /// How often further ones had to wait, since as many were open as may be.
+    pub(crate) full: u64,
+    /// How often the machine could not give one.
+    pub(crate) failed: u64,
+}
 
 impl Open {
+    /// For clients that belong to the node: as many as a listener may have, and nobody counts whose they are.
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(CONNECTIONS_MAX)))
+        Self::with(CONNECTIONS_MAX, usize::MAX)
+    }
+
+    /// At most so many, and so many of one client.
+    pub(crate) fn with(most: usize, per_client_max: usize) -> Self {
+        let most = most.clamp(1, Semaphore::MAX_PERMITS);
+        Self(Arc::new(Counted {
+            most,
+            places: Arc::new(Semaphore::new(most)),
+            door: Mutex::new(Door::new(per_client_max)),
+            of_busy_clients: AtomicU64::new(0),
+            late: AtomicU64::new(0),
+            slow: AtomicU64::new(0),
+            full: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }))
     }
 
     /// How many are open.
     pub(crate) fn count(&self) -> u32 {
         // One place is held for the connection that comes next.
-        let taken = CONNECTIONS_MAX.saturating_sub(self.0.available_permits()).saturating_sub(1);
+        let taken = self.0.most.saturating_sub(self.0.places.available_permits()).saturating_sub(1);
         u32::try_from(taken).unwrap_or(u32::MAX)
+    }
+
+    /// What has happened so far.
+    pub(crate) fn seen(&self) -> Seen {
+        let number = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Seen {
+            clients: lock(&self.0.door).clients(),
+            of_busy_clients: number(&self.0.of_busy_clients),
+            late: number(&self.0.late),
+            slow: number(&self.0.slow),
+            full: number(&self.0.full),
+            failed: number(&self.0.failed),
+        }
+    }
+
+    /// A client did not say in time what it wants.
+    pub(crate) fn was_late(&self) {
+        self.0.late.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A client took too little of an answer.
+    pub(crate) fn was_slow(&self) {
+        self.0.slow.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Resolves when none is open.
     pub(crate) async fn none(&self) {
-        let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.0.most).unwrap_or(u32::MAX);
         // Fails when the semaphore is closed, which nobody does.
-        let _ = self.0.acquire_many(all).await;
+        let _ = self.0.places.acquire_many(all).await;
+    }
+
+    /// A place for the connection that comes next.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = Arc::clone(&self.0.places).try_acquire_owned() {
+            return Some(place);
+        }
+        self.0.full.fetch_add(1, Ordering::Relaxed);
+        Arc::clone(&self.0.places).acquire_owned().await.ok()
+    }
+
+    /// Lets a connection in, if its client has not too many.
+    fn enter(&self, connection: &Connection, permit: OwnedSemaphorePermit) -> Option<Place> {
+        let client = match connection {
+            Connection::Tcp(_, address) => Some(Client::of(address.ip())),
+            Connection::Unix(_) => None,
+        };
+        if client.is_some_and(|client| !lock(&self.0.door).enter(client)) {
+            self.0.of_busy_clients.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Place { open: self.clone(), client, _permit: permit })
     }
 }
 
 /// What keeps a connection counted; dropped when it has ended.
-pub(crate) type Place = OwnedSemaphorePermit;
+pub(crate) struct Place {
+    open: Open,
+    client: Option<Client>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(client) = self.client {
+            lock(&self.open.0.door).leave(client);
+        }
+    }
+}
 
 /// Accepts until `closing`, then takes what the kernel has accepted already, and closes the address.
 /// `serve` gets each connection and what keeps it counted.
@@ -155,16 +264,26 @@ pub(crate) async fn accept<F>(
     F: Future<Output = ()> + Send + 'static,
 {
     loop {
-        let Ok(place) = Arc::clone(&open.0).acquire_owned().await else { return };
+        let place = tokio::select! {
+            biased;
+            place = open.place() => place,
+            () = closing.cancelled() => return,
+        };
+        let Some(place) = place else { return };
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept() => accepted,
             () = closing.cancelled() => return,
         };
         match accepted {
-            Ok(connection) => tasks.start("connection", serve(connection, place)),
+            Ok(connection) => match open.enter(&connection, place) {
+                Some(place) => tasks.start("connection", serve(connection, place)),
+                // Closing it says so without a thread, a buffer or a handshake.
+                None => drop(connection),
+            },
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
+                open.0.failed.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(%error, "cannot accept connections");
                 tokio::time::sleep(BACK_OFF).await;
             }

@@ -3,6 +3,7 @@
 //! **How.** [`sockets`] binds every address, [`ground`] is what all else stands on, [`services`] run by themselves; then the
 //! gateway, the control API and the dashboard open.
 
+mod crowd;
 mod ground;
 mod services;
 mod sockets;
@@ -88,13 +89,13 @@ impl Node {
             rules.clone(),
             Arc::clone(&ground.tasks),
             Arc::clone(&ground.telemetry),
+            settings.clients,
         );
         let gateway = gateway::serve(gateway, http, tls.clone(), &ground.tasks);
         let node = info(&url, &settings.domain);
         let scrape =
             Scrape::new(&ground.live, &ground.bus, &services.delivery, &ground.telemetry, node.clone());
-        scrape.extra(connections(gateway.open()));
-        scrape.extra(ground.dropped_lines());
+        measure(&scrape, gateway.open(), &ground);
         if let Some(export) = &ground.export {
             export.measure(&scrape, node.started_ms, &ground.tasks);
         }
@@ -188,13 +189,43 @@ impl Node {
     }
 }
 
+/// Adds what the parts tell that [`Scrape`] does not know.
+fn measure(scrape: &Scrape, open: Open, ground: &Ground) {
+    scrape.extra(connections(open));
+    scrape.extra(crowd::metrics(Arc::clone(&ground.crowd)));
+    scrape.extra(ground.dropped_lines());
+}
+
 /// What tells how many connections the gateway has.
 fn connections(open: Open) -> impl Fn() -> Vec<Metric> + Send + Sync + 'static {
     move || {
-        let metric =
-            Metric::new("hob_connections", Kind::Gauge, "", "Connections that are open at the gateway");
-        vec![metric.with([], f64::from(open.count()))]
+        let seen = open.seen();
+        let gauge = |name, help| Metric::new(name, Kind::Gauge, "", help);
+        let counter = |name, help| Metric::new(name, Kind::Counter, "", help);
+        let refused = counter(
+            "hob_connections_refused",
+            "Connections that the gateway closed, by the limit that they met",
+        );
+        vec![
+            gauge("hob_connections", "Connections that are open at the gateway")
+                .with([], f64::from(open.count())),
+            gauge("hob_connection_clients", "Client addresses that have connections at the gateway")
+                .with([], f64::from(u32::try_from(seen.clients).unwrap_or(u32::MAX))),
+            refused
+                .with([("limit", "connections-per-client")], number(seen.of_busy_clients))
+                .with([("limit", "header-timeout")], number(seen.late))
+                .with([("limit", "client-bytes-per-second")], number(seen.slow)),
+            counter("hob_connections_full", "How often further connections had to wait until others ended")
+                .with([], number(seen.full)),
+            counter("hob_accept_failures", "How often the machine could not give a connection")
+                .with([], number(seen.failed)),
+        ]
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric is a floating point number")]
+fn number(count: u64) -> f64 {
+    count as f64
 }
 
 /// Begins to serve the control API; returns where.

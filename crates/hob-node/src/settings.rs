@@ -1,10 +1,12 @@
 //! Settings of one node.
 
 use hob_core::cost::Price;
+use hob_core::limit;
 use hob_core::name::AppName;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Settings of one node. Flags and environment are the program's to read.
 #[derive(Clone, Debug)]
@@ -33,10 +35,42 @@ pub struct Settings {
     pub facts: bool,
     /// Pool of reserved WASM slots; `None`: if the machine allows it.
     pub pooling: Option<bool>,
+    /// Memory of all instances, bytes; `None`: a share of what the machine has.
+    pub memory_bytes: Option<u64>,
+    /// What clients may do at the gateway.
+    pub clients: Clients,
     /// Where spans, log records and metrics are exported to; `None`: nowhere.
     pub otlp: Option<Otlp>,
     /// What the machine costs in a month; `None`: what `price.toml` in the data folder says.
     pub price_per_month: Option<Price>,
+}
+
+/// What clients may do at the gateway. The defaults are those of [`hob_core::limit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clients {
+    /// Connections at a time; more wait until they are accepted.
+    pub connections: usize,
+    /// Connections of one client address at a time; more are closed.
+    pub connections_per_client: usize,
+    /// Time in which a request's headers have to arrive, and a TLS handshake has to be done.
+    pub header_timeout: Duration,
+    /// Longest silence inside a request's body, and longest time in which a client takes nothing of a response.
+    pub body_idle: Duration,
+    /// What a client has to send of a body, or to take of an answer, for each second in which it is waited for;
+    /// looked at after `body_idle`.
+    pub bytes_per_second: u64,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self {
+            connections: limit::CONNECTIONS_MAX,
+            connections_per_client: limit::CONNECTIONS_PER_CLIENT_MAX,
+            header_timeout: limit::HEADER_TIMEOUT,
+            body_idle: limit::BODY_IDLE_TIMEOUT,
+            bytes_per_second: limit::CLIENT_BYTES_PER_SECOND_MIN,
+        }
+    }
 }
 
 /// A collector (OpenTelemetry protocol over HTTP).

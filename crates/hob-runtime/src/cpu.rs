@@ -1,13 +1,11 @@
 //! Processor time of functions: what a call spent, where it can be told apart, and what all spent together.
 //!
 //! **How.** A guest of WASM works while its future is polled, on one thread, so the thread's own clock
-//! before and after a poll says what the guest spent (`metered`). That clock is a system call; a call
+//! before and after a poll says what the guest spent ([`crate::crowd`]). That clock is a system call; a call
 //! that answers at once is polled once or twice. What processes spend is told by the kernel (`host/process`).
 //!
 //! **Not here:** the sum of one call ([`crate::invocation::Timing`]).
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -45,6 +43,11 @@ impl CpuTotal {
         Arc::strong_count(&self.sum_ns) == 1
     }
 
+    /// Whether anything is counted.
+    pub(crate) fn counts(&self) -> bool {
+        self.counts
+    }
+
     /// Processor time of this thread, nanoseconds; 0 if nothing is counted.
     pub(crate) fn thread_ns(&self) -> u64 {
         if self.counts { thread_ns() } else { 0 }
@@ -60,16 +63,4 @@ fn thread_ns() -> u64 {
     }
     let (seconds, nanos) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
     seconds.unwrap_or_default().saturating_mul(1_000_000_000).saturating_add(nanos.unwrap_or_default())
-}
-
-/// Polls `work` to its end, and tells the nanoseconds that each poll has spent.
-pub(crate) async fn metered<F: Future>(total: &CpuTotal, work: F, tell: impl Fn(u64)) -> F::Output {
-    let mut work = pin!(work);
-    poll_fn(|context| {
-        let before_ns = total.thread_ns();
-        let polled = work.as_mut().poll(context);
-        tell(total.thread_ns().saturating_sub(before_ns));
-        polled
-    })
-    .await
 }

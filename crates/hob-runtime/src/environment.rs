@@ -1,5 +1,6 @@
 //! What the node gives to hosts and contracts: folders, ports, and numbers for instances.
 
+use crate::crowd::Crowd;
 use crate::gate::Gates;
 use crate::outbound::Outbound;
 use crate::witness::Witnesses;
@@ -28,6 +29,8 @@ pub struct Environment {
     pub witnesses: Arc<dyn Witnesses>,
     /// Decides which functions may be called.
     pub gates: Arc<dyn Gates>,
+    /// Shares the machine out among all functions.
+    pub crowd: Arc<Crowd>,
     /// Takes the calls that functions make.
     pub outbound: Arc<dyn Outbound>,
     /// The next instance's number.

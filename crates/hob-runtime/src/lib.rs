@@ -15,6 +15,7 @@ pub mod body;
 pub mod code;
 pub mod contract;
 pub mod cpu;
+pub mod crowd;
 pub mod disk;
 pub mod environment;
 mod executor;

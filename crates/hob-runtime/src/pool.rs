@@ -19,6 +19,7 @@ pub use place::Place;
 
 use crate::code::FunctionCode;
 use crate::contract::{Contract, Lifetime};
+use crate::crowd::{Idle, Kind, Member, Permit, also_queued};
 use crate::environment::Environment;
 use crate::gate::Gate;
 use crate::host::Host;
@@ -136,7 +137,7 @@ impl Pool {
     pub async fn first_instance(&self) -> Result<()> {
         let until = tokio::time::Instant::now() + QUEUE_WAIT_MAX.max(self.shared.code.spec.timeout());
         let place = self.shared.acquire(until, None).await?;
-        self.shared.instance_of(&place).await?;
+        self.shared.instance_of(&place, None).await?;
         Ok(())
     }
 
@@ -206,6 +207,10 @@ struct Shared {
 struct Live {
     unit: Arc<dyn Unit>,
     lifetime: Lifetime,
+    /// By which its instances get room.
+    member: Arc<Member>,
+    /// How long the load waited for its turn.
+    load_waited: Duration,
     state: Mutex<State>,
 }
 
@@ -216,6 +221,8 @@ struct State {
     instances: HashMap<InstanceId, Running>,
     /// Why the newest start failed or the newest instance ended.
     last_fault: Option<Fault>,
+    /// The next instance that stops does so to make room.
+    reclaiming: bool,
     /// Kept between steps, so that a step allocates nothing.
     effects: Vec<Effect>,
     /// Ends the timer that was set before, when another takes its place.
@@ -228,6 +235,8 @@ struct Running {
     instance: Arc<dyn Instance>,
     /// How long it took to start, for the calls that waited for it.
     started_in: Duration,
+    /// Not to be dropped under the state's lock: others may start then, for which an instance of this pool stops.
+    room: Permit,
     /// Its end tells the watching task that nobody is interested any more.
     _watched: oneshot::Sender<()>,
 }
@@ -237,7 +246,8 @@ enum Action {
     /// To nobody if the call has left: the answer's place is given back then.
     Answer(Option<Grant>, Result<Place>),
     Start,
-    Stop(InstanceId, Arc<dyn Instance>),
+    /// And whether that is to make room.
+    Stop(InstanceId, Running, bool),
     Circuit(InstanceStep, Option<Fault>),
     /// Until its time has come, or another timer takes its place.
     WakeAt(u64, oneshot::Receiver<()>),
@@ -293,11 +303,7 @@ impl Shared {
         }
 
         let answer = async {
-            let starting = Instant::now();
-            let (instance, fresh) = self.instance_of(&place).await.map_err(for_callers)?;
-            if fresh {
-                context.timing.started(starting.elapsed());
-            }
+            let instance = self.instance_of(&place, Some(timing)).await.map_err(for_callers)?;
             instance.call(Invocation { context: Arc::clone(&context), request }).await
         };
         match timeout_at(deadline, answer).await {
@@ -329,8 +335,8 @@ impl Shared {
                 Some(ticket) => Err(ticket),
                 None => {
                     let began = Instant::now();
-                    self.load().await?;
-                    timing.inspect(|timing| timing.loaded(began.elapsed()));
+                    let waited = self.load().await?.load_waited;
+                    timing.inspect(|timing| timing.loaded(began.elapsed().saturating_sub(waited)));
                     self.arrive(until)?
                 }
             };
@@ -348,23 +354,31 @@ impl Shared {
     async fn load(self: &Arc<Self>) -> Result<&Live> {
         let mut fresh = false;
         let load = async {
+            let (member, asked) = (self.environment.crowd.member(&self.code), Instant::now());
+            let _turn = member.admit(Kind::Load).await;
+            let load_waited = asked.elapsed();
             let unit = self.host.load(Arc::clone(&self.code)).await?;
             let lifetime = self.contract.lifetime(unit.as_ref())?;
             let sharing = match lifetime {
                 Lifetime::PerCall => Sharing::PerCall,
                 Lifetime::Kept => Sharing::Kept,
             };
+            if sharing == Sharing::Kept {
+                self.environment.crowd.keeps(Arc::downgrade(&(Arc::clone(self) as Arc<dyn Idle>)));
+            }
             let state = State {
                 scale: Scale::new(&self.code.spec.scale, sharing),
                 next_call: 0,
                 waiters: HashMap::new(),
                 instances: HashMap::new(),
                 last_fault: None,
+                reclaiming: false,
                 effects: Vec::new(),
                 timer: None,
             };
             fresh = true;
-            Ok::<_, Fault>(Box::new(Live { unit, lifetime, state: Mutex::new(state) }))
+            let live = Live { unit, lifetime, member, load_waited, state: Mutex::new(state) };
+            Ok::<_, Fault>(Box::new(live))
         };
         let live = self.live.get_or_try_init(|| load).await?;
         if fresh {
@@ -431,6 +445,7 @@ impl Shared {
 
     fn plan(self: &Arc<Self>, state: &mut State, mut effects: Vec<Effect>, now_us: u64) -> Vec<Action> {
         let mut actions = Vec::new();
+        let reclaimed = std::mem::take(&mut state.reclaiming);
         for effect in effects.drain(..) {
             if let Some((call, fault)) = self.refusal(state, effect, now_us) {
                 actions.push(Action::Answer(state.waiters.remove(&call), Err(fault)));
@@ -445,7 +460,7 @@ impl Shared {
                 Effect::Start => actions.push(Action::Start),
                 Effect::Stop(instance) => {
                     let running = state.instances.remove(&instance);
-                    actions.extend(running.map(|running| Action::Stop(instance, running.instance)));
+                    actions.extend(running.map(|running| Action::Stop(instance, running, reclaimed)));
                 }
                 Effect::Circuit(circuit) => {
                     let fault = state.last_fault.clone().filter(|_| circuit == Circuit::Open);
@@ -492,9 +507,15 @@ impl Shared {
                 Action::Answer(Some(grant), answer) => drop(grant.send(answer)),
                 Action::Answer(None, answer) => drop(answer),
                 Action::Start => spawn.spawn("instance", Box::pin(Arc::clone(self).start_one())),
-                Action::Stop(id, instance) => {
-                    self.witness_instance(id, InstanceStep::Stopped, None, Duration::ZERO);
-                    spawn.spawn("instance stop", Box::pin(async move { instance.stop(GRACE_CEILING).await }));
+                Action::Stop(id, Running { instance, room, .. }, reclaimed) => {
+                    let step = if reclaimed { InstanceStep::Reclaimed } else { InstanceStep::Stopped };
+                    let leaving = reclaimed.then(|| self.environment.crowd.leaves(&room));
+                    self.witness_instance(id, step, None, Duration::ZERO);
+                    let stop = async move {
+                        instance.stop(GRACE_CEILING).await;
+                        drop((room, leaving));
+                    };
+                    spawn.spawn("instance stop", Box::pin(stop));
                 }
                 Action::Circuit(step, fault) => {
                     self.witness_instance(0, step, fault.as_ref(), Duration::ZERO)
@@ -520,9 +541,15 @@ impl Shared {
     /// Starts one kept instance and watches over it until it ends.
     async fn start_one(self: Arc<Self>) {
         let Some(live) = self.live.get() else { return };
+        let mut room = live.member.admit(Kind::Start).await;
+        if self.stopped.load(Ordering::Acquire) {
+            return;
+        }
         let began = Instant::now();
         let id = self.environment.next_instance();
-        let instance: Arc<dyn Instance> = match self.start(live, id).await {
+        let started = self.start(live, id).await;
+        room.started();
+        let instance: Arc<dyn Instance> = match started {
             Ok(instance) => Arc::from(instance),
             Err(fault) => {
                 self.report(id, &format!("start failed: {fault}"));
@@ -538,7 +565,7 @@ impl Shared {
             return instance.stop(Duration::ZERO).await;
         }
         let started_in = began.elapsed();
-        let running = Running { instance: Arc::clone(&instance), started_in, _watched: watched };
+        let running = Running { instance: Arc::clone(&instance), started_in, room, _watched: watched };
         self.step(|state, _| {
             state.instances.insert(id, running);
             Event::Ready(id, micros(started_in))
@@ -564,16 +591,25 @@ impl Shared {
         Ok(started)
     }
 
-    /// The instance that a place stands for, started now where each call has its own; and whether it was.
-    async fn instance_of<'a>(&self, place: &'a Place) -> Result<(&'a Arc<dyn Instance>, bool)> {
+    /// The instance that a place stands for, started now where each call has its own.
+    async fn instance_of<'a>(
+        &self,
+        place: &'a Place,
+        timing: Option<&Timing>,
+    ) -> Result<&'a Arc<dyn Instance>> {
         if let Some(instance) = place.instance() {
-            return Ok((instance, false));
+            return Ok(instance);
         }
         let live =
             self.live.get().ok_or_else(|| Fault::internal("a place exists before the code is loaded"))?;
         debug_assert_eq!(live.lifetime, Lifetime::PerCall);
+        let asked = Instant::now();
+        let room = live.member.admit(Kind::Call).await;
+        let began = Instant::now();
+        timing.inspect(|timing| also_queued(timing, began.duration_since(asked)));
         let started = self.start(live, self.environment.next_instance()).await?;
-        Ok((place.set(Arc::from(started)), true))
+        timing.inspect(|timing| timing.started(began.elapsed()));
+        Ok(place.set(Arc::from(started), room))
     }
 
     fn place(self: &Arc<Self>, state: &State, instance: InstanceId, now_us: u64, waited: bool) -> Place {
@@ -600,16 +636,18 @@ impl Shared {
     }
 
     fn ended(self: &Arc<Self>, id: InstanceId, fault: Option<Fault>) {
-        let mut known = false;
+        let mut gone = None;
         self.step(|state, _| {
-            known = state.instances.remove(&id).is_some();
-            if known && fault.is_some() {
+            gone = state.instances.remove(&id);
+            if gone.is_some() && fault.is_some() {
                 state.last_fault.clone_from(&fault);
             }
             // A trap is one call's affair, and another instance in this process costs next to nothing.
             let inside = self.live.get().is_some_and(|live| live.unit.handler().is_some());
             Event::Ended(id, if fault.is_some() && !inside { End::Crash } else { End::Quiet })
         });
+        let known = gone.is_some();
+        drop(gone);
         if known {
             self.witness_instance(id, InstanceStep::Ended, fault.as_ref(), Duration::ZERO);
         }
@@ -670,8 +708,24 @@ impl Shared {
 
     fn queue_timeout(&self) -> Fault {
         let now_ms = self.now_us() / 1000;
-        let wait_ms = self.live.get().map_or(0, |live| live.lock().scale.outlook(now_ms).wait_ms);
-        refusal::queue_timeout(&self.code, wait_ms)
+        let live = self.live.get();
+        let wait_ms = live.map_or(0, |live| live.lock().scale.outlook(now_ms).wait_ms);
+        let no_room = live.is_some_and(|live| live.member.waits_for_room());
+        refusal::queue_timeout(&self.code, wait_ms, no_room)
+    }
+}
+
+impl Idle for Shared {
+    fn idle_since(&self) -> Option<Instant> {
+        let since_ms = self.live.get()?.lock().scale.idle_since_ms()?;
+        Some(self.epoch + Duration::from_millis(since_ms))
+    }
+
+    fn give_up(self: Arc<Self>) {
+        self.step(|state, _| {
+            state.reclaiming = true;
+            Event::Reclaim
+        });
     }
 }
 

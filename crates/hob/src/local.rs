@@ -52,6 +52,8 @@ impl Temporary {
             compiler: compiler(),
             facts: true,
             pooling: None,
+            memory_bytes: None,
+            clients: hob_node::Clients::default(),
             otlp,
             price_per_month: None,
         })

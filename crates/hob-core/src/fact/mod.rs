@@ -158,6 +158,8 @@ pub enum InstanceStep {
     Ended,
     /// It was stopped: idle, or its revision is drained.
     Stopped,
+    /// It was idle and stopped to make room for another one.
+    Reclaimed,
     /// Not of one instance: so many failed in a row that calls are refused for a while.
     CircuitOpened,
     /// The pause is over: one call or start shows whether it works again.

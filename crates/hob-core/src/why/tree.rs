@@ -201,6 +201,7 @@ fn instance_step(instance: &InstanceChanged) -> (String, Verdict) {
         InstanceStep::StartFailed => "could not be started",
         InstanceStep::Ended => "ended by itself",
         InstanceStep::Stopped => "was stopped",
+        InstanceStep::Reclaimed => "was idle and stopped to make room",
         InstanceStep::CircuitOpened => return circuit("fails again and again: calls are refused"),
         InstanceStep::CircuitProbed => return circuit("is tried again, with one call or start"),
         InstanceStep::CircuitClosed => return circuit("works again: calls are let in"),

@@ -22,6 +22,7 @@ use hob_core::trace::TraceContext;
 use hob_core::wire::Deployed;
 use hob_runtime::body::{Body, empty};
 use hob_runtime::code::FunctionCode;
+use hob_runtime::crowd::{Crowd, Shares};
 use hob_runtime::environment::Environment;
 use hob_runtime::gate::Open;
 use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
@@ -68,6 +69,7 @@ impl Desk {
     fn over(data: &Path, engine: Engine, observe: impl Fn(Step) + Send + Sync + 'static) -> Self {
         let (live, tasks) = (Arc::new(Live::default()), Tasks::new());
         let environment = Environment {
+            crowd: Crowd::new(Shares::here(None), Arc::clone(&tasks) as _),
             cache_dir: data.join("cache"),
             work_dir: data.join("work"),
             compiler: Vec::new(),

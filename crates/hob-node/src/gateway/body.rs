@@ -2,10 +2,12 @@
 
 use super::peer::Busy;
 use crate::live::LiveRevision;
+use crate::settings::Clients;
 use bytes::Bytes;
 use hob_core::code::Code;
 use hob_core::fault::Fault;
-use hob_core::limit::{BODY_IDLE_TIMEOUT, DRAINED_BYTES_MAX, LINGER};
+use hob_core::limit::{DRAINED_BYTES_MAX, LINGER};
+use hob_core::unit::show_duration;
 use hob_runtime::body::{self, Body};
 use http::Request;
 use http::header::EXPECT;
@@ -18,13 +20,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, timeout};
 
-/// The body of a request from a socket. It fails when its bytes stay away for longer than
-/// [`BODY_IDLE_TIMEOUT`].
+/// The body of a request from somebody who is known. It fails when its bytes stay away for too long.
 pub(crate) fn incoming(incoming: Incoming) -> Body {
+    incoming_from(incoming, &Clients { bytes_per_second: 0, ..Clients::default() })
+}
+
+/// The body of a request from a stranger. It fails also when its bytes come too slowly.
+pub(super) fn incoming_from(incoming: Incoming, clients: &Clients) -> Body {
     if incoming.is_end_stream() {
         return body::empty();
     }
-    Inbound { incoming, silence: BODY_IDLE_TIMEOUT, timer: None, waiting: false }.boxed_unsync()
+    let (clients, waited) = (*clients, Duration::ZERO);
+    Inbound { incoming, clients, timer: None, since: None, waited, bytes: 0 }.boxed_unsync()
 }
 
 /// Reads the rest of a refused request, if it is little and comes soon: what is not read would cost the
@@ -48,20 +55,39 @@ pub(super) async fn drain(request: &mut Request<Incoming>) {
 
 struct Inbound {
     incoming: Incoming,
-    silence: Duration,
+    clients: Clients,
     timer: Option<Pin<Box<Sleep>>>,
-    /// Whether the timer runs for the piece that is awaited now.
-    waiting: bool,
+    /// Since when the next piece is awaited; the timer runs for it.
+    since: Option<Instant>,
+    /// How long earlier ones were awaited, and how much they were.
+    waited: Duration,
+    bytes: u64,
 }
 
 impl Inbound {
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.silence)));
-        if !self.waiting {
-            timer.as_mut().reset(Instant::now() + self.silence);
-            self.waiting = true;
+        let silence = self.clients.body_idle;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(silence)));
+        if self.since.is_none() {
+            let now = Instant::now();
+            timer.as_mut().reset(now + silence);
+            self.since = Some(now);
         }
         timer.as_mut().poll(cx)
+    }
+
+    /// A piece of so many bytes has come. Says whether the client is too slow: only the time counts in which
+    /// nobody but the client was waited for, once that is long enough to tell.
+    fn came(&mut self, bytes: u64) -> bool {
+        let Some(since) = self.since.take() else {
+            self.bytes += bytes;
+            return false;
+        };
+        self.waited += since.elapsed();
+        self.bytes += bytes;
+        let Clients { body_idle, bytes_per_second, .. } = self.clients;
+        let least = self.waited.as_millis().saturating_mul(u128::from(bytes_per_second)) / 1000;
+        self.waited >= body_idle && u128::from(self.bytes) < least
     }
 }
 
@@ -73,10 +99,14 @@ impl http_body::Body for Inbound {
         let this = self.get_mut();
         match Pin::new(&mut this.incoming).poll_frame(cx) {
             Poll::Ready(frame) => {
-                this.waiting = false;
+                let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+                let (bytes, more) = (data.map_or(0, Bytes::len), data.is_some());
+                if this.came(bytes as u64) && more && !this.incoming.is_end_stream() {
+                    return Poll::Ready(Some(Err(slow(this.clients))));
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(|error| broken(&error))))
             }
-            Poll::Pending => this.poll_silence(cx).map(|()| Some(Err(silent()))),
+            Poll::Pending => this.poll_silence(cx).map(|()| Some(Err(silent(this.clients)))),
         }
     }
 
@@ -93,9 +123,15 @@ fn broken(error: &hyper::Error) -> Fault {
     Fault::new(Code::RequestMalformed, "the request's body ended early or is malformed").detail(error)
 }
 
-fn silent() -> Fault {
-    let seconds = BODY_IDLE_TIMEOUT.as_secs();
-    Fault::new(Code::RequestTimeout, format!("no byte of the request's body came for {seconds} s"))
+fn silent(clients: Clients) -> Fault {
+    let time = show_duration(clients.body_idle);
+    Fault::new(Code::RequestTimeout, format!("no byte of the request's body came for {time}"))
+}
+
+fn slow(clients: Clients) -> Fault {
+    let rate = clients.bytes_per_second;
+    let what = format!("the request's body came more slowly than {rate} bytes per second");
+    Fault::new(Code::RequestTimeout, what).hint("send larger pieces, or nothing until there is more to send")
 }
 
 /// The body of an answer, and what has to stay until it has ended.

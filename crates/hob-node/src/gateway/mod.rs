@@ -30,6 +30,7 @@ use crate::calls::{self, Acceptance, Calls};
 use crate::identity;
 use crate::live::{Live, LiveRevision};
 use crate::problem::{self, Form};
+use crate::settings::Clients;
 use crate::task::Tasks;
 use crate::telemetry::{Budget, Telemetry};
 use body::Answer;
@@ -62,6 +63,8 @@ pub(crate) struct Gateway {
     telemetry: Arc<Telemetry>,
     refused: Budget,
     closing: AtomicBool,
+    /// What its clients may do.
+    clients: Clients,
 }
 
 /// One request, before anybody is chosen to answer it.
@@ -106,9 +109,10 @@ impl Gateway {
         rules: Rules,
         tasks: Arc<Tasks>,
         telemetry: Arc<Telemetry>,
+        clients: Clients,
     ) -> Arc<Self> {
         let (refused, closing) = (Budget::new(FACTS_REFUSED_PER_SECOND), AtomicBool::new(false));
-        Arc::new(Self { live, bus, calls, rules, tasks, telemetry, refused, closing })
+        Arc::new(Self { live, bus, calls, rules, tasks, telemetry, refused, closing, clients })
     }
 
     /// From now on every answer asks its client to come back on another connection.
@@ -202,7 +206,7 @@ impl Gateway {
         forward::inward(&mut parts.headers, peer);
         parts.uri = parts.uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from);
         let by = Acceptance { code: found.pool.code(), id: arrival.id, trace: context.trace, callback };
-        let request = Request::from_parts(parts, body::incoming(incoming));
+        let request = Request::from_parts(parts, body::incoming_from(incoming, &self.clients));
         self.calls.accept(by, request).await.unwrap_or_else(refuse)
     }
 
@@ -218,7 +222,8 @@ impl Gateway {
         let routes = &revision.spec.triggers.event_routes;
         let origins = routes.iter().find(|spec| spec.route == route).map(|spec| spec.origins.as_slice());
         let origins = origins.unwrap_or_default();
-        let taken = self.bus.take_from_outside(topic, origins, request.map(body::incoming), arrival.id);
+        let request = request.map(|body| body::incoming_from(body, &self.clients));
+        let taken = self.bus.take_from_outside(topic, origins, request, arrival.id);
         taken.await.unwrap_or_else(|fault| arrival.refuse(&fault))
     }
 
@@ -300,7 +305,7 @@ fn inward(arrival: &Arrival, peer: &Peer, context: &Context, request: Request<In
     if parts.uri.authority().is_some() {
         parts.uri = parts.uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from);
     }
-    Request::from_parts(parts, body::incoming(body))
+    Request::from_parts(parts, body::incoming_from(body, &peer.clients))
 }
 
 /// The function's answer as the caller sees it.

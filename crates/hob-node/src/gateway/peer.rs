@@ -2,6 +2,7 @@
 
 use super::strict::Exchange;
 use crate::listener::Place;
+use crate::settings::Clients;
 use crate::sync::lock;
 use hob_core::unit::millis;
 use http::HeaderValue;
@@ -19,6 +20,8 @@ pub(super) struct Peer {
     pub(super) secure: bool,
     /// Whether it speaks HTTP/2.
     pub(super) http2: bool,
+    /// What its client may do.
+    pub(super) clients: Clients,
     /// What the service tells the reader of the connection's bytes, and the other way round.
     pub(super) exchange: Arc<Exchange>,
     /// The other end for `X-Forwarded-For`.
@@ -34,13 +37,20 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(address: SocketAddr, secure: bool, http2: bool, place: Place) -> Arc<Self> {
+    pub(super) fn new(
+        address: SocketAddr,
+        secure: bool,
+        http2: bool,
+        clients: Clients,
+        place: Place,
+    ) -> Arc<Self> {
         let forwarded_for = HeaderValue::try_from(address.ip().to_canonical().to_string())
             .expect("an IP address is a header value");
         Arc::new(Self {
             address,
             secure,
             http2,
+            clients,
             exchange: Arc::default(),
             forwarded_for,
             forwarded: Mutex::default(),

@@ -10,11 +10,12 @@ use super::Gateway;
 use super::peer::Peer;
 use super::strict::Strict;
 use crate::listener::{self, Connection, Listener, Open, Place};
+use crate::settings::Clients;
 use crate::task::{StreamExecutor, Tasks};
 use bytes::BytesMut;
 use hob_core::limit::{
-    BODY_IDLE_TIMEOUT, CONNECTION_IDLE_GRACE, CONNECTION_IDLE_TIMEOUT, H2_STREAMS_MAX, HEADER_BYTES_MAX,
-    HEADER_TIMEOUT,
+    BODY_IDLE_TIMEOUT, CONNECTION_IDLE_GRACE, CONNECTION_IDLE_TIMEOUT, H2_ERROR_RESETS_MAX,
+    H2_RESETS_PENDING_MAX, H2_STREAMS_MAX, HEADER_BYTES_MAX, HEADER_TIMEOUT,
 };
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -52,12 +54,16 @@ pub(crate) fn serve(
     tls: Option<TlsAcceptor>,
     tasks: &Arc<Tasks>,
 ) -> Server {
-    let (closing, open) = (CancellationToken::new(), Open::new());
+    let clients = gateway.clients;
+    let open = Open::with(clients.connections, clients.connections_per_client);
+    let closing = CancellationToken::new();
     let shared = Arc::new(Shared {
         gateway: Arc::clone(&gateway),
         tls,
         tasks: Arc::clone(tasks),
         closing: closing.clone(),
+        open: open.clone(),
+        clients,
     });
     let each = move |connection, place| drive(Arc::clone(&shared), connection, place);
     let accepting = listener::accept(listener, open.clone(), closing.clone(), Arc::clone(tasks), each);
@@ -84,6 +90,8 @@ struct Shared {
     tls: Option<TlsAcceptor>,
     tasks: Arc<Tasks>,
     closing: CancellationToken,
+    open: Open,
+    clients: Clients,
 }
 
 async fn drive(shared: Arc<Shared>, connection: Connection, place: Place) {
@@ -100,6 +108,11 @@ async fn drive(shared: Arc<Shared>, connection: Connection, place: Place) {
 type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 impl Shared {
+    /// What a client has to do before it may say what it wants.
+    async fn in_time<F: Future>(&self, begin: F) -> Result<F::Output, Elapsed> {
+        timeout(self.clients.header_timeout, begin).await.inspect_err(|_| self.open.was_late())
+    }
+
     async fn handshake(
         &self,
         tls: &TlsAcceptor,
@@ -107,7 +120,7 @@ impl Shared {
         address: SocketAddr,
         place: Place,
     ) -> Ended {
-        let socket = timeout(HEADER_TIMEOUT, tls.accept(socket)).await??;
+        let socket = self.in_time(tls.accept(socket)).await??;
         self.speak(socket, address, true, place).await
     }
 
@@ -116,13 +129,14 @@ impl Shared {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let first = timeout(HEADER_TIMEOUT, first_bytes(&mut socket)).await??;
+        let first = self.in_time(first_bytes(&mut socket)).await??;
         if first.is_empty() {
             return Ok(());
         }
         let http2 = first.starts_with(PREFACE);
-        let peer = Peer::new(address, secure, http2, place);
-        let socket = Strict::new(socket, first, http2, Arc::clone(&peer.exchange));
+        let peer = Peer::new(address, secure, http2, self.clients, place);
+        let late = self.clients.header_timeout;
+        let socket = Strict::new(socket, first, http2, late, Arc::clone(&peer.exchange));
         let (gateway, each) = (Arc::clone(&self.gateway), Arc::clone(&peer));
         let service = service_fn(move |request| {
             let (gateway, peer) = (Arc::clone(&gateway), Arc::clone(&each));
@@ -144,8 +158,8 @@ impl Shared {
             .timer(TokioTimer::new())
             .max_concurrent_streams(H2_STREAMS_MAX)
             .max_header_list_size(header_bytes)
-            .max_local_error_reset_streams(Some(64))
-            .max_pending_accept_reset_streams(Some(32))
+            .max_local_error_reset_streams(Some(H2_ERROR_RESETS_MAX))
+            .max_pending_accept_reset_streams(Some(H2_RESETS_PENDING_MAX))
             .keep_alive_interval(Some(PING_INTERVAL))
             .keep_alive_timeout(HEADER_TIMEOUT);
         builder
@@ -157,8 +171,11 @@ impl Shared {
         C: Future<Output = hyper::Result<()>>,
     {
         let mut connection = pin!(connection);
-        let mut tick = pin!(sleep(BODY_IDLE_TIMEOUT));
-        let (mut closing, mut stalled) = (false, false);
+        let Clients { body_idle, bytes_per_second, .. } = self.clients;
+        let least =
+            u64::try_from(body_idle.as_millis()).unwrap_or(u64::MAX).saturating_mul(bytes_per_second) / 1000;
+        let mut tick = pin!(sleep(body_idle));
+        let (mut closing, mut slow) = (false, false);
         loop {
             tokio::select! {
                 biased;
@@ -174,11 +191,12 @@ impl Shared {
                     if closing || peer.idle() >= CONNECTION_IDLE_TIMEOUT {
                         finish(connection.as_mut());
                     }
-                    // Twice in a row: the client takes nothing any more.
-                    if std::mem::replace(&mut stalled, peer.exchange.stalled()) && stalled {
+                    // Twice in a row: the client takes nothing any more, or next to nothing.
+                    if std::mem::replace(&mut slow, peer.exchange.slow(least)) && slow {
+                        self.open.was_slow();
                         return Err(io::Error::from(io::ErrorKind::TimedOut).into());
                     }
-                    tick.as_mut().reset(Instant::now() + BODY_IDLE_TIMEOUT);
+                    tick.as_mut().reset(Instant::now() + body_idle);
                 }
             }
         }

@@ -18,11 +18,11 @@ use super::chunk::{Chunked, Step};
 use super::head::{self, Framing, Refusal};
 use bytes::{Buf, BytesMut};
 use futures_util::task::AtomicWaker;
-use hob_core::limit::{HEADER_BYTES_MAX, HEADER_TIMEOUT, LINGER};
+use hob_core::limit::{HEADER_BYTES_MAX, LINGER};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -45,6 +45,9 @@ pub(super) struct Exchange {
     waiting: AtomicWaker,
     /// Whether the socket took none of the bytes last written to it.
     stalled: AtomicBool,
+    /// Whether it did so at any time since somebody looked, and what it has taken since then, bytes.
+    blocked: AtomicBool,
+    taken: AtomicU64,
 }
 
 /// What became of a request to upgrade.
@@ -68,9 +71,19 @@ impl Exchange {
         self.verdict.store(verdict as u8, Ordering::Release);
         self.waiting.wake();
     }
-    /// Whether the client takes no more bytes.
-    pub(super) fn stalled(&self) -> bool {
-        self.stalled.load(Ordering::Relaxed)
+    /// Whether the client could have had more since the last look and took less than `least` bytes, or takes none.
+    pub(super) fn slow(&self, least: u64) -> bool {
+        let blocked = self.blocked.swap(false, Ordering::Relaxed) || self.stalled.load(Ordering::Relaxed);
+        self.taken.swap(0, Ordering::Relaxed) < least.max(1) && blocked
+    }
+    /// The socket took so many of the bytes that were written to it, or none.
+    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        self.stalled.store(written.is_pending(), Ordering::Relaxed);
+        match written {
+            Poll::Pending => self.blocked.store(true, Ordering::Relaxed),
+            Poll::Ready(Ok(bytes)) => drop(self.taken.fetch_add(*bytes as u64, Ordering::Relaxed)),
+            Poll::Ready(Err(_)) => {}
+        }
     }
 }
 
@@ -108,14 +121,23 @@ pub(super) struct Strict<S> {
     seen: usize,
     /// Runs while a head is incomplete, and while a refused client is listened to for a last time.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Time in which a head has to be complete.
+    late: Duration,
     exchange: Arc<Exchange>,
 }
 
 impl<S> Strict<S> {
     /// Checks what comes from `socket`, of which `first` has been read already; HTTP/2 passes as it is.
-    pub(super) fn new(socket: S, first: BytesMut, http2: bool, exchange: Arc<Exchange>) -> Self {
+    /// A head has to be complete within `late`.
+    pub(super) fn new(
+        socket: S,
+        first: BytesMut,
+        http2: bool,
+        late: Duration,
+        exchange: Arc<Exchange>,
+    ) -> Self {
         let phase = if http2 { Phase::Raw } else { Phase::Head };
-        Self { socket, phase, held: first, passed: 0, seen: 0, timer: None, exchange }
+        Self { socket, phase, held: first, passed: 0, seen: 0, timer: None, late, exchange }
     }
 
     /// Looks at the next bytes and says how many of them may be handed over now.
@@ -256,7 +278,7 @@ impl<S: AsyncRead + Unpin> Strict<S> {
         if let Poll::Ready(read) = self.poll_hold(cx)? {
             return Poll::Ready(Ok(read > 0));
         }
-        ready!(self.poll_timer(cx, HEADER_TIMEOUT));
+        ready!(self.poll_timer(cx, self.late));
         self.refuse(head::LATE);
         self.replace_refused();
         Poll::Ready(Ok(true))
@@ -333,7 +355,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.socket).poll_write(cx, bytes);
-        this.exchange.stalled.store(written.is_pending(), Ordering::Relaxed);
+        this.exchange.wrote(&written);
         written
     }
 
@@ -348,7 +370,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<S> {
             Some(bytes) => Pin::new(&mut this.socket).poll_write(cx, bytes),
             None => Pin::new(&mut this.socket).poll_write_vectored(cx, slices),
         };
-        this.exchange.stalled.store(written.is_pending(), Ordering::Relaxed);
+        this.exchange.wrote(&written);
         written
     }
 

@@ -17,6 +17,7 @@ use crate::telemetry::{Telemetry, Watches};
 use crate::usage::UsageBook;
 use hob_core::fault::Result;
 use hob_core::port::{Facts, Log, State};
+use hob_runtime::crowd::{Crowd, Shares};
 use hob_runtime::environment::Environment;
 use hob_runtime::log::Limited;
 use hob_runtime::outbound::external::External;
@@ -29,6 +30,8 @@ pub(super) struct Ground {
     pub(super) logs: Arc<Logs>,
     /// What functions print, on its way to `logs`.
     pub(super) printed: Arc<Limited>,
+    /// How functions share the machine.
+    pub(super) crowd: Arc<Crowd>,
     pub(super) live: Arc<Live>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) export: Option<Export>,
@@ -57,6 +60,7 @@ impl Ground {
         let bus = Bus::new(log, Arc::clone(&state), Arc::clone(&telemetry));
         let usage = UsageBook::start(state, Arc::clone(&telemetry), &live, &bus, &tasks);
         let printed = Limited::new(Arc::clone(&logs) as _, Arc::clone(&tasks) as _);
+        let crowd = Crowd::new(Shares::here(settings.memory_bytes), Arc::clone(&tasks) as _);
         let (calls, told) = Calls::new(Arc::clone(&bus));
         let entrances = Entrances::new(sockets.inner_port);
         let dispatcher = Dispatcher::new(
@@ -71,6 +75,7 @@ impl Ground {
             tasks,
             logs,
             printed,
+            crowd,
             live,
             telemetry,
             export,
@@ -95,6 +100,7 @@ impl Ground {
             logs: Arc::clone(&self.printed) as _,
             witnesses: Arc::new(Watches(Arc::clone(&self.telemetry))),
             gates: Arc::clone(&self.doors) as _,
+            crowd: Arc::clone(&self.crowd),
             outbound: Arc::clone(&self.dispatcher) as _,
             instances: AtomicU64::new(1),
         }

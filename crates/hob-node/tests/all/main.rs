@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "a skipped test is named")]
 
 mod budget;
+mod clients;
 mod control;
 mod events;
 mod facts;

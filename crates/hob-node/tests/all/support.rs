@@ -74,6 +74,8 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         facts: true,
         pooling: Some(false),
         otlp: None,
+        memory_bytes: None,
+        clients: hob_node::Clients::default(),
         price_per_month: None,
     };
     (settings, data)

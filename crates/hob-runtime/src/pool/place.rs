@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::watch::Watch;
+use crate::crowd::Permit;
 use crate::unit::Instance;
 use hob_core::fault::Fault;
 use hob_core::scale::{Event, Finished, InstanceId};
@@ -24,6 +25,8 @@ struct Held {
     id: InstanceId,
     kept: bool,
     instance: OnceLock<Arc<dyn Instance>>,
+    /// Of an instance that is the call's own.
+    room: OnceLock<Permit>,
     started_in: Option<Duration>,
     /// When the call got it, microseconds of the pool's clock.
     handed_us: u64,
@@ -45,7 +48,8 @@ impl Place {
         let kept = instance.is_some();
         let instance = instance.map_or_else(OnceLock::new, OnceLock::from);
         let (answered_us, crashed) = (AtomicU64::new(0), AtomicBool::new(false));
-        let held = Held { shared, id, kept, instance, started_in, handed_us, answered_us, crashed };
+        let room = OnceLock::new();
+        let held = Held { shared, id, kept, instance, room, started_in, handed_us, answered_us, crashed };
         Self { held: Arc::new(held), _watch: None }
     }
 
@@ -60,7 +64,9 @@ impl Place {
     }
 
     /// Puts the call's own instance in.
-    pub(super) fn set(&self, instance: Arc<dyn Instance>) -> &Arc<dyn Instance> {
+    pub(super) fn set(&self, instance: Arc<dyn Instance>, room: Permit) -> &Arc<dyn Instance> {
+        // It is set once, as the instance is.
+        let _ = self.held.room.set(room);
         self.held.instance.get_or_init(|| instance)
     }
 
@@ -98,7 +104,7 @@ impl Place {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        drop(self.instance.take());
+        drop((self.instance.take(), self.room.take()));
         let answered_us = Some(self.answered_us.load(Ordering::Relaxed)).filter(|at_us| *at_us > 0);
         self.shared.step(|_, now_us| {
             Event::Finished(Finished {

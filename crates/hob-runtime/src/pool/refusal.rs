@@ -17,12 +17,18 @@ pub(super) fn call_timeout(code: &FunctionCode) -> Fault {
     .hint(format!("raise `timeout` of `{name}`, or see where it waits with `hob logs`"))
 }
 
-/// It waited for as long as a call may; `wait_ms`: how long one that came now would.
-pub(super) fn queue_timeout(code: &FunctionCode, wait_ms: u64) -> Fault {
+/// It waited for as long as a call may; `wait_ms`: how long one that came now would; `no_room`: for room on the machine.
+pub(super) fn queue_timeout(code: &FunctionCode, wait_ms: u64, no_room: bool) -> Fault {
     let name = &code.name;
     let waited = show_duration(QUEUE_WAIT_MAX);
     let message = format!("the call waited {waited} for an instance of `{name}`");
-    more_room(code, Fault::new(Code::QueueTimeout, message)).retry_after(seconds(wait_ms))
+    let fault = Fault::new(Code::QueueTimeout, message).retry_after(seconds(wait_ms));
+    if no_room {
+        return fault.hint(
+            "the machine has no room for more instances: see `hob_memory_reserved_bytes` in the metrics, and raise `--memory` if it has more",
+        );
+    }
+    more_room(code, fault)
 }
 
 /// As many wait as may.

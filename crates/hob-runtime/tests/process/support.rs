@@ -11,6 +11,7 @@ use hob_core::spec::{FunctionSpec, PackageFile, ScaleSpec};
 use hob_core::trace::TraceContext;
 use hob_runtime::body::{Body, empty, full};
 use hob_runtime::code::FunctionCode;
+use hob_runtime::crowd::{Crowd, Shares};
 use hob_runtime::environment::Environment;
 use hob_runtime::gate::Open;
 use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
@@ -60,6 +61,7 @@ impl Bench {
         let spawn: Arc<dyn Spawn> = Arc::new(Spawner(tokio::runtime::Handle::current()));
         let limited = Limited::new(Arc::clone(&logs) as Arc<dyn LogSink>, Arc::clone(&spawn));
         let environment = Environment {
+            crowd: Crowd::new(Shares::here(None), Arc::clone(&spawn)),
             cache_dir: folder.path().join("cache"),
             work_dir: folder.path().join("work"),
             compiler: Vec::new(),

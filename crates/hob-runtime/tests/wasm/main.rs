@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
 
 mod compile;
+mod crowd;
 mod exchange;
 mod hostile;
 #[path = "../shared/ports.rs"]

@@ -13,6 +13,7 @@ use hob_core::trace::TraceContext;
 use hob_runtime::body::{Body, empty, full};
 use hob_runtime::code::FunctionCode;
 use hob_runtime::contract;
+use hob_runtime::crowd::{Crowd, Shares};
 use hob_runtime::environment::Environment;
 use hob_runtime::gate::Open;
 use hob_runtime::host::{HOSTS, Host};
@@ -85,6 +86,7 @@ pub(crate) struct Bench {
 
 /// What a test may set on a function.
 pub(crate) struct Settings {
+    pub(crate) app: &'static str,
     pub(crate) contract: &'static str,
     pub(crate) timeout: Duration,
     pub(crate) memory_bytes: u64,
@@ -95,6 +97,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            app: "test",
             contract: "wasi-http",
             timeout: Duration::from_secs(10),
             memory_bytes: 32 << 20,
@@ -120,6 +123,7 @@ impl Bench {
             pooling,
             spawn: Arc::new(Spawner(tokio::runtime::Handle::current())),
             logs: Arc::clone(&logs) as Arc<dyn LogSink>,
+            crowd: Crowd::new(Shares::here(None), Arc::new(Spawner(tokio::runtime::Handle::current()))),
             outbound: Arc::clone(&world) as Arc<dyn Outbound>,
             witnesses: Arc::new(Nobody),
             gates: Arc::new(Open),
@@ -144,7 +148,7 @@ impl Bench {
         std::fs::write(dir.join("guest.wasm"), wasm).unwrap();
         let file = PackageFile { digest: Digest::of(wasm), size: wasm.len() as u64, executable: false };
         Arc::new(FunctionCode {
-            app: AppName::new("test").unwrap(),
+            app: AppName::new(settings.app).unwrap(),
             revision: RevisionNumber(1),
             name: FunctionName::new("guest").unwrap(),
             spec: FunctionSpec {

@@ -9,6 +9,7 @@ use hob_core::code::Code;
 use hob_core::cost::Price;
 use hob_core::fault::{Fault, Result};
 use hob_core::name::AppName;
+use hob_core::unit::parse_bytes;
 use hob_node::{Address, Node, Settings, Tls};
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,9 @@ pub(super) struct Serve {
     /// What this machine costs in a month, such as `40EUR`, for `hob cost` [default: `price.toml` in the data folder]
     #[arg(long, env = "HOB_PRICE_PER_MONTH", value_name = "AMOUNT", value_parser = Price::parse, hide_env_values = true)]
     price_per_month: Option<Price>,
+    /// Memory that all instances may have together, such as `4 GiB`; starts wait when it is taken [default: 75 % of the machine's]
+    #[arg(long, env = "HOB_MEMORY", value_name = "SIZE", value_parser = parse_bytes, hide_env_values = true)]
+    memory: Option<u64>,
     /// Where state is kept: `file` (durable) or `memory` (forgotten at the end)
     #[arg(long, value_name = "ENGINE", default_value = "file")]
     engine: String,
@@ -93,6 +97,8 @@ impl Serve {
             compiler: local::compiler(),
             facts: !self.no_facts,
             pooling: None,
+            memory_bytes: self.memory,
+            clients: hob_node::Clients::default(),
             otlp: self.telemetry.collector(),
             price_per_month: self.price_per_month,
             data,

@@ -2,6 +2,7 @@
 
 use super::{Exchange, MARK, Strict, Verdict};
 use bytes::BytesMut;
+use hob_core::limit::HEADER_TIMEOUT;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ const BAD: &str = "GET / HTTP/1.1\r\n\r\n";
 /// A client, and its connection with `first` already read.
 fn connection(first: &str) -> (DuplexStream, Strict<DuplexStream>) {
     let (client, socket) = tokio::io::duplex(1 << 16);
-    (client, Strict::new(socket, BytesMut::from(first.as_bytes()), false, Arc::default()))
+    (client, Strict::new(socket, BytesMut::from(first.as_bytes()), false, HEADER_TIMEOUT, Arc::default()))
 }
 
 /// What can be read before the connection has to wait, ends or fails; `~` stands for [`MARK`].

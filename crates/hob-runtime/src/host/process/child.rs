@@ -12,6 +12,7 @@ use super::fork::{Born, Folder};
 use super::printed::{Pipe, Printed};
 use super::procfs;
 use crate::code::FunctionCode;
+use crate::crowd::Member;
 use crate::environment::Environment;
 use crate::invocation::Context;
 use crate::log::{Lines, Tail};
@@ -122,6 +123,7 @@ pub(super) fn watch(
         began: Instant::now(),
         context: launch.context.clone(),
         memory_bytes_max: code.spec.memory_bytes,
+        member: environment.crowd.member(code),
         pumped,
         exited,
     };
@@ -149,6 +151,8 @@ struct Watcher {
     /// The call that it serves, when it serves just one.
     context: Option<Arc<Context>>,
     memory_bytes_max: u64,
+    /// Is told what memory it has.
+    member: Arc<Member>,
     pumped: Vec<oneshot::Receiver<()>>,
     exited: watch::Sender<Option<Exit>>,
 }
@@ -196,7 +200,9 @@ impl Watcher {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for check in 1_u32.. {
             ticks.tick().await;
-            if procfs::resident_bytes(leader) > self.memory_bytes_max {
+            let bytes = procfs::resident_bytes(leader);
+            self.member.saw_memory(bytes);
+            if bytes > self.memory_bytes_max {
                 return;
             }
             if check % SESSION_CHECKS == 0 && self.session_exceeds() {
@@ -210,8 +216,9 @@ impl Watcher {
         self.session.account.look(&processes);
         let total = |bytes: fn(i32) -> u64| processes.iter().map(|pid| bytes(*pid)).sum::<u64>();
         // Pages that a parent shares with its forked workers count once, which costs more to find out.
-        total(procfs::resident_bytes) > self.memory_bytes_max
-            && total(procfs::proportional_bytes) > self.memory_bytes_max
+        let bytes = total(procfs::resident_bytes);
+        self.member.saw_memory(bytes.min(self.memory_bytes_max));
+        bytes > self.memory_bytes_max && total(procfs::proportional_bytes) > self.memory_bytes_max
     }
 
     /// Takes the child's exit status; from here on its number may be another's.

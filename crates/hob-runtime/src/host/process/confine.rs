@@ -1,12 +1,15 @@
 //! What a child does to itself before it executes its program: session, death with the node, limits.
 
-use hob_core::limit::{PROCESS_FILES_MAX, PROCESS_TASKS_MAX};
+use hob_core::limit::{PROCESS_FILES_MAX, PROCESS_NICENESS, PROCESS_TASKS_MAX};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, geteuid, getpid, getppid, getrlimit, set_parent_process_death_signal,
-    setrlimit, setsid,
+    Pid, Resource, Rlimit, Signal, geteuid, getpid, getppid, getpriority_process, getrlimit,
+    set_parent_process_death_signal, setpriority_process, setrlimit, setsid,
 };
 
+/// Where the kernel shares processors out by sessions first (`autogroup`), `nice` counts inside a session only, and
+/// this is the niceness of the session: [`PROCESS_NICENESS`].
+const SESSION_NICENESS: &[u8] = b"5";
 /// The kernel's out-of-memory killer takes functions before the node.
 const OOM_SCORE: &[u8] = b"500";
 
@@ -14,6 +17,7 @@ const OOM_SCORE: &[u8] = b"500";
 #[derive(Clone, Copy)]
 pub(super) struct Confinement {
     node: Pid,
+    niceness: i32,
     files: Rlimit,
     tasks: Option<Rlimit>,
 }
@@ -22,6 +26,7 @@ impl Confinement {
     pub(super) fn here() -> Self {
         Self {
             node: getpid(),
+            niceness: getpriority_process(None).unwrap_or_default().saturating_add(PROCESS_NICENESS).min(19),
             files: lowered(Resource::Nofile, PROCESS_FILES_MAX),
             // The limit counts all processes of the user: for root that would be the whole machine.
             tasks: (!geteuid().is_root()).then(|| lowered(Resource::Nproc, PROCESS_TASKS_MAX)),
@@ -37,16 +42,20 @@ impl Confinement {
             return Err(rustix::io::Errno::SRCH);
         }
         rustix::thread::set_no_new_privs(true)?;
+        // Functions that compute must not keep the node from its sockets.
+        setpriority_process(None, self.niceness)?;
         setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
         setrlimit(Resource::Nofile, self.files)?;
         if let Some(tasks) = self.tasks {
             setrlimit(Resource::Nproc, tasks)?;
         }
-        // A machine without the file has no killer to be told.
-        if let Ok(file) =
-            rustix::fs::open(c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        // A machine without the file has no killer to be told, or no such groups.
+        for (path, text) in
+            [(c"/proc/self/oom_score_adj", OOM_SCORE), (c"/proc/self/autogroup", SESSION_NICENESS)]
         {
-            let _ = rustix::io::write(&file, OOM_SCORE);
+            if let Ok(file) = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+                let _ = rustix::io::write(&file, text);
+            }
         }
         Ok(())
     }

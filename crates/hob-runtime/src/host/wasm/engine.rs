@@ -12,6 +12,7 @@
 //! **Invariants.** [`config`] decides what machine code looks like, for the node and for the
 //! compiling child alike; the allocation of instances has no influence on it.
 
+use crate::crowd::Crowd;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit;
@@ -141,8 +142,8 @@ impl Ticker {
     ///
     /// # Errors
     /// `HOB-0903` when the machine gives no thread.
-    pub(super) fn start(engine: &Engine) -> Result<Arc<Self>> {
-        let engine = engine.weak();
+    pub(super) fn start(engine: &Engine, crowd: &Arc<Crowd>) -> Result<Arc<Self>> {
+        let (engine, crowd) = (engine.weak(), Arc::clone(crowd));
         let alive = Arc::new(AtomicUsize::new(0));
         let seen = Arc::downgrade(&alive);
         let thread = std::thread::Builder::new()
@@ -150,6 +151,7 @@ impl Ticker {
             .spawn(move || {
                 while let (Some(alive), Some(engine)) = (seen.upgrade(), engine.upgrade()) {
                     engine.increment_epoch();
+                    crowd.tick();
                     let idle = alive.load(Ordering::SeqCst) == 0;
                     // Nothing is held while waiting, so that engine and ticker can end.
                     drop((alive, engine));

@@ -16,7 +16,7 @@ use super::calls::Calls;
 use super::store::State;
 use super::{WasmUnit, failure, outgoing};
 use crate::body::Body;
-use crate::cpu;
+use crate::crowd::{also_queued, metered};
 use crate::invocation::{Invocation, Reply};
 use crate::unit::Instance;
 use bytes::Bytes;
@@ -101,11 +101,13 @@ impl Fresh {
         };
         let (unit, instance) = (Arc::clone(&self.unit), self.instance);
         let guest: Guest = Box::pin(async move {
-            let tell = |cpu_ns| {
+            let tell = |cpu_ns, waited| {
                 unit.code.cpu.add(cpu_ns);
                 context.timing.spent(cpu_ns);
+                also_queued(&context.timing, waited);
             };
-            match tokio::time::timeout_at(deadline, cpu::metered(&unit.code.cpu, guest, tell)).await {
+            let guest = metered(unit.member.turn(), &unit.code.cpu, guest, tell);
+            match tokio::time::timeout_at(deadline, guest).await {
                 Ok(Ok(())) => None,
                 Ok(Err((error, refused))) => {
                     unit.log_failure(instance, Some(&context), &error);

@@ -21,7 +21,7 @@ use super::laps::Laps;
 use super::store::State;
 use super::{WasmUnit, failure, outgoing};
 use crate::body::Body;
-use crate::cpu;
+use crate::crowd::metered;
 use crate::invocation::{Context, Invocation, Reply};
 use crate::unit::Instance;
 use answers::{Answer, Answers};
@@ -42,8 +42,11 @@ use wasmtime_wasi_http::p3::Request;
 use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
 use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
-/// Time in which a guest's event loop has to turn once, or the guest counts as stuck.
-const TURN: Duration = limit::WASM_EPOCH_TICK.saturating_mul(3);
+/// A guest's event loop has to turn once while it is polled so often, each time until the next tick, or the guest
+/// counts as stuck.
+const POLLS: u32 = 15;
+/// How often is looked whether it has turned.
+const TURN: Duration = limit::WASM_EPOCH_TICK.saturating_mul(POLLS);
 
 /// An instance that serves many calls.
 pub(super) struct Kept {
@@ -131,7 +134,8 @@ impl Kept {
         let mut wasi = unit.wasi(instance, &calls);
         let mut store = unit.component_store(&mut wasi, calls.clone(), place);
         let total = &unit.code.cpu;
-        let begin = cpu::metered(total, pre.instantiate_async(&mut store), |spent_ns| total.add(spent_ns));
+        let tell = |spent_ns, _| total.add(spent_ns);
+        let begin = metered(unit.member.turn(), total, pre.instantiate_async(&mut store), tell);
         let begun = tokio::time::timeout(unit.code.spec.timeout(), begin).await;
         let service = match begun {
             Ok(Ok(service)) => service,
@@ -261,7 +265,7 @@ async fn live(
         let events = store.run_concurrent(async |accessor: &Accessor<State>| {
             serve(accessor, &service, &mut inbox, &status, &unit).await
         });
-        let events = answers::deliver(events, &status);
+        let events = status.laps.run(unit.member.turn(), answers::deliver(events, &status));
         tokio::select! {
             biased;
             served = events => served.and_then(|served| served).map_err(Some),
@@ -360,8 +364,16 @@ async fn overdue(status: &Status, patience: Duration) {
 
 /// Whether the event loop does not turn, although it is asked to.
 async fn stuck(status: &Status) -> bool {
-    let before = status.turns.load(Ordering::Relaxed);
+    let (before, polls) = (status.turns.load(Ordering::Relaxed), status.laps.polls());
     status.turn.notify_one();
-    tokio::time::sleep(TURN).await;
-    status.turns.load(Ordering::Relaxed) == before
+    loop {
+        tokio::time::sleep(TURN).await;
+        if status.turns.load(Ordering::Relaxed) != before {
+            return false;
+        }
+        // Who waits for a processor is not stuck.
+        if status.laps.polls() >= polls + u64::from(POLLS) {
+            return true;
+        }
+    }
 }

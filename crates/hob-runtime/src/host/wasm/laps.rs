@@ -6,8 +6,12 @@
 
 use super::calls::{Calls, Who};
 use crate::cpu::CpuTotal;
+use crate::crowd::{Stamp, Turn, also_queued};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, ready};
 
 /// The marks of one instance.
 pub(super) struct Laps {
@@ -15,17 +19,54 @@ pub(super) struct Laps {
     total: CpuTotal,
     marked_ns: AtomicU64,
     who: Mutex<Who>,
+    polls: AtomicU64,
 }
 
 impl Laps {
     pub(super) fn new(calls: Calls, total: CpuTotal) -> Self {
-        Self { calls, total, marked_ns: AtomicU64::new(0), who: Mutex::new(Who::Nobody) }
+        Self {
+            calls,
+            total,
+            marked_ns: AtomicU64::new(0),
+            who: Mutex::new(Who::Nobody),
+            polls: AtomicU64::new(0),
+        }
+    }
+
+    /// Polls what drives the instance's event loop, each time when its turn has come. `work` sets the mark at the
+    /// end of each poll ([`Laps::lap`]).
+    pub(super) async fn run<F: Future>(&self, mut turn: Turn<'_>, work: F) -> F::Output {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            ready!(turn.poll_begin(context));
+            let began = self.begin();
+            let waker = turn.waker(context);
+            let polled = match &waker {
+                Some(waker) => work.as_mut().poll(&mut Context::from_waker(waker)),
+                None => work.as_mut().poll(context),
+            };
+            let spent_ns = began.until(self.marked_ns.load(Ordering::Relaxed));
+            let waited = turn.end(spent_ns, polled.is_ready(), context);
+            if !waited.is_zero() {
+                self.calls.with(|calls| calls.iter().for_each(|call| also_queued(&call.timing, waited)));
+            }
+            self.polls.fetch_add(1, Ordering::Relaxed);
+            polled
+        })
+        .await
+    }
+
+    /// How often it was polled.
+    pub(super) fn polls(&self) -> u64 {
+        self.polls.load(Ordering::Relaxed)
     }
 
     /// A turn begins.
-    pub(super) fn begin(&self) {
+    fn begin(&self) -> Stamp {
         *self.who.lock().unwrap_or_else(PoisonError::into_inner) = self.calls.who();
-        self.marked_ns.store(self.total.thread_ns(), Ordering::Relaxed);
+        let began = Stamp::new(&self.total);
+        self.marked_ns.store(began.thread_ns(), Ordering::Relaxed);
+        began
     }
 
     /// A turn is over, on the same thread.

@@ -34,6 +34,7 @@ pub use compile::compile_child;
 
 use super::{Host, HostRow, Progress, Stage};
 use crate::code::FunctionCode;
+use crate::crowd::Member;
 use crate::environment::Environment;
 use crate::host::{Candidate, Detected};
 use crate::invocation::Context;
@@ -58,7 +59,7 @@ use pipe::LogStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{ModuleState, Place, State};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 use wasmtime_wasi::WasiCtxBuilder;
@@ -119,7 +120,7 @@ impl Wasm {
                 compiler: Compiler::open(&environment.cache_dir, &environment.compiler, &engine)?,
                 components: linker::components(&engine).map_err(broken)?,
                 modules: linker::modules(&engine).map_err(broken)?,
-                ticker: Ticker::start(&engine)?,
+                ticker: Ticker::start(&engine, &environment.crowd)?,
                 codes,
                 line: Line::default(),
                 environment: Arc::clone(environment),
@@ -165,6 +166,7 @@ impl Host for Wasm {
                 entry: current.runnable.entry(),
                 slot: Slot::new(current),
                 instances: Arc::new(Semaphore::new(instances)),
+                member: self.shared.environment.crowd.member(&code),
                 instances_max: instances,
                 code,
             });
@@ -239,6 +241,8 @@ struct WasmUnit {
     slot: Slot,
     /// Stores that may be alive, those included that finish work after their answer.
     instances: Arc<Semaphore>,
+    /// By which its guests get their turns on a processor.
+    member: Arc<Member>,
     instances_max: usize,
     code: Arc<FunctionCode>,
 }
@@ -293,7 +297,7 @@ impl WasmUnit {
     /// One of the instances that the function may have, if one is free.
     fn place_now(&self) -> Option<Place> {
         let permit = Arc::clone(&self.instances).try_acquire_owned().ok()?;
-        Some(Place { permit, ticker: Arc::clone(&self.shared.ticker) })
+        Some(self.place_by(permit))
     }
 
     /// Whether no store of it is alive.
@@ -304,7 +308,11 @@ impl WasmUnit {
     /// Waits for one of the instances that the function may have.
     async fn place(&self) -> Result<Place> {
         let permit = Arc::clone(&self.instances).acquire_owned().await.map_err(Fault::internal)?;
-        Ok(Place { permit, ticker: Arc::clone(&self.shared.ticker) })
+        Ok(self.place_by(permit))
+    }
+
+    fn place_by(&self, permit: OwnedSemaphorePermit) -> Place {
+        Place { permit, ticker: Arc::clone(&self.shared.ticker), member: Arc::clone(&self.member) }
     }
 
     /// The function's environment variables; standard output and error become log lines.

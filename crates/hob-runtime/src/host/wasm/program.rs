@@ -9,7 +9,7 @@ use super::check::Runnable;
 use super::pipe::{PipeReader, PipeWriter, pipe};
 use super::store::Place;
 use super::{WasmUnit, failure, store};
-use crate::cpu;
+use crate::crowd::{also_queued, metered};
 use crate::invocation::Context;
 use crate::unit::{Exit, Launch, Program};
 use hob_core::fault::Result;
@@ -111,11 +111,14 @@ struct Guest {
 
 impl Guest {
     async fn run(&self, unit: &Arc<WasmUnit>, wasi: WasiCtxBuilder, place: Place) -> Exit {
-        let tell = |cpu_ns| {
+        let tell = |cpu_ns, waited| {
             unit.code.cpu.add(cpu_ns);
-            self.context.as_ref().inspect(|context| context.timing.spent(cpu_ns));
+            if let Some(context) = &self.context {
+                context.timing.spent(cpu_ns);
+                also_queued(&context.timing, waited);
+            }
         };
-        let work = cpu::metered(&unit.code.cpu, self.execute(unit, wasi, place), tell);
+        let work = metered(unit.member.turn(), &unit.code.cpu, self.execute(unit, wasi, place), tell);
         let ended = match &self.context {
             Some(context) => match tokio::time::timeout_at(context.deadline.into(), work).await {
                 Ok(ended) => ended,

@@ -9,6 +9,7 @@
 
 use super::engine::{Alive, Ticker};
 use super::outgoing::Hooks;
+use crate::crowd::Member;
 use hob_core::limit;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
@@ -24,6 +25,8 @@ pub(super) struct Place {
     pub(super) permit: OwnedSemaphorePermit,
     /// Makes it yield.
     pub(super) ticker: Arc<Ticker>,
+    /// Is told what memory it had.
+    pub(super) member: Arc<Member>,
 }
 
 /// The data of a component's store.
@@ -90,7 +93,7 @@ pub(super) fn component(
             http,
             table,
             hooks,
-            limits: Limits::new(memory_bytes),
+            limits: Limits::new(memory_bytes, place.member),
             _alive: place.ticker.guest(),
             _permit: place.permit,
         },
@@ -112,7 +115,7 @@ pub(super) fn module(
         engine,
         ModuleState {
             wasi: wasi.max_random_size(limit::WASM_RANDOM_BYTES_MAX).build_p1(),
-            limits: Limits::new(memory_bytes),
+            limits: Limits::new(memory_bytes, place.member),
             _alive: place.ticker.guest(),
             _permit: place.permit,
         },
@@ -134,12 +137,19 @@ struct Limits {
     memory_bytes: usize,
     table_elements: usize,
     refused: bool,
+    member: Arc<Member>,
 }
 
 impl Limits {
-    fn new(memory_bytes: u64) -> Self {
+    fn new(memory_bytes: u64, member: Arc<Member>) -> Self {
         let memory_bytes_max = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
-        Self { memory_bytes_max, memory_bytes: 0, table_elements: 0, refused: false }
+        Self { memory_bytes_max, memory_bytes: 0, table_elements: 0, refused: false, member }
+    }
+}
+
+impl Drop for Limits {
+    fn drop(&mut self) {
+        self.member.saw_memory(self.memory_bytes as u64);
     }
 }
 

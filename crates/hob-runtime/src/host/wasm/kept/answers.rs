@@ -116,7 +116,6 @@ impl Begun {
 pub(super) async fn deliver<F: Future>(events: F, status: &Status) -> F::Output {
     let mut events = pin!(events);
     poll_fn(|context| {
-        status.laps.begin();
         let mut answers = Vec::new();
         let mut polled = events.as_mut().poll(context);
         for _ in 1..TURNS_MAX {

@@ -3,6 +3,7 @@
 use super::{Codes, OVERHEAD_BYTES};
 use crate::body::Body;
 use crate::code::FunctionCode;
+use crate::crowd::{Crowd, Shares};
 use crate::environment::Environment;
 use crate::gate::Open;
 use crate::host::Host as _;
@@ -53,6 +54,7 @@ fn environment(folder: &Path) -> Arc<Environment> {
         gates: Arc::new(Open),
         outbound: Arc::new(Nothing),
         instances: AtomicU64::new(1),
+        crowd: Crowd::new(Shares::here(None), Arc::new(Nothing)),
     })
 }
 

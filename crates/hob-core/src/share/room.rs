@@ -1,0 +1,162 @@
+//! Which instance may start next: where memory or the number of starts is short, apps take turns.
+//!
+//! **Why.** Started without asking, instances take memory until the kernel kills something, and a storm of starts
+//! takes the processors from calls that run. So each start asks for what it will need and waits until there is
+//! room; it waits in the line of its app, so that the storm of one app does not hold up the start of another.
+//!
+//! **How.** [`Room`] holds who waits. What is taken is told by whoever asks ([`Taken`]), since calls that fit are
+//! counted without a lock. An instance that does not fit asks for another's end ([`Verdict::Reclaim`]): idle ones
+//! are stopped, the least recently used first. Nobody is overtaken for lack of memory, so that a large instance
+//! is not starved by small ones. Where nothing runs, anything may start: a node always gets on.
+//!
+//! **Invariants**, checked in `tests`: what is admitted fits, or is alone; starts at a time are bounded; each app
+//! is served in its turn.
+
+use std::collections::{BTreeMap, VecDeque};
+
+/// A start that waits; numbers grow.
+pub type Ticket = u64;
+
+/// What a start asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Number of the app.
+    pub app: u32,
+    /// Memory that the instance is taken to need.
+    pub bytes: u64,
+    /// Whether it is one of the starts of which only some may go on at a time.
+    pub slow: bool,
+}
+
+/// What is taken at this moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Memory of everything that was admitted and is not over, bytes.
+    pub bytes: u64,
+    /// Of these, what is being given back: instances that were asked to end.
+    pub leaving_bytes: u64,
+    /// The machine has little memory left, whatever was reckoned.
+    pub tight: bool,
+    /// Guests wait for a processor: fewer starts at a time.
+    pub crowded: bool,
+}
+
+/// What to do about those that wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// This one may start; its memory counts as taken from here on.
+    Admit(Ticket, Ask),
+    /// An idle instance has to end first.
+    Reclaim,
+    /// Something has to end or to have started first.
+    Wait,
+}
+
+/// Who waits to start.
+#[derive(Debug)]
+pub struct Room {
+    budget_bytes: u64,
+    starts_max: u32,
+    starting: u32,
+    /// Apps that wait, the next first.
+    line: VecDeque<u32>,
+    asks: BTreeMap<u32, BTreeMap<Ticket, Ask>>,
+    apps: BTreeMap<Ticket, u32>,
+    next: Ticket,
+}
+
+impl Room {
+    /// So much memory, and so many slow starts at a time (at least 1).
+    pub fn new(budget_bytes: u64, starts_max: u32) -> Self {
+        Self {
+            budget_bytes,
+            starts_max: starts_max.max(1),
+            starting: 0,
+            line: VecDeque::new(),
+            asks: BTreeMap::new(),
+            apps: BTreeMap::new(),
+            next: 1,
+        }
+    }
+
+    /// Memory that instances may have together, bytes.
+    pub fn budget_bytes(&self) -> u64 {
+        self.budget_bytes
+    }
+
+    /// Starts that wait.
+    pub fn waiting(&self) -> usize {
+        self.apps.len()
+    }
+
+    /// Slow starts that go on.
+    pub fn starting(&self) -> u32 {
+        self.starting
+    }
+
+    /// Whether an instance of this size fits beside what is taken.
+    pub fn fits(&self, bytes: u64, taken: Taken) -> bool {
+        taken.bytes == 0 || (!taken.tight && taken.bytes.saturating_add(bytes) <= self.budget_bytes)
+    }
+
+    /// A start joins the line of its app.
+    pub fn enter(&mut self, ask: Ask) -> Ticket {
+        let ticket = self.next;
+        self.next += 1;
+        self.apps.insert(ticket, ask.app);
+        let asks = self.asks.entry(ask.app).or_default();
+        if asks.is_empty() {
+            self.line.push_back(ask.app);
+        }
+        asks.insert(ticket, ask);
+        ticket
+    }
+
+    /// A start that waits gives up.
+    pub fn leave(&mut self, ticket: Ticket) {
+        if let Some(app) = self.apps.remove(&ticket)
+            && let Some(asks) = self.asks.get_mut(&app)
+        {
+            asks.remove(&ticket);
+            if asks.is_empty() {
+                self.asks.remove(&app);
+                self.line.retain(|waiting| *waiting != app);
+            }
+        }
+    }
+
+    /// A slow start is over.
+    pub fn started(&mut self) {
+        self.starting = self.starting.saturating_sub(1);
+    }
+
+    /// Looks whether somebody may start now. Asked again until it admits nobody.
+    pub fn next(&mut self, taken: Taken) -> Verdict {
+        let starts_max = if taken.crowded { self.starts_max.div_ceil(2) } else { self.starts_max };
+        for place in 0..self.line.len() {
+            let app = self.line[place];
+            let first = self.asks.get(&app).and_then(BTreeMap::first_key_value);
+            let Some((ticket, ask)) = first.map(|(ticket, ask)| (*ticket, *ask)) else { continue };
+            if ask.slow && self.starting >= starts_max {
+                continue;
+            }
+            if !self.fits(ask.bytes, taken) {
+                let soon_bytes = taken.bytes.saturating_sub(taken.leaving_bytes);
+                let enough = soon_bytes.saturating_add(ask.bytes) <= self.budget_bytes || soon_bytes == 0;
+                return if taken.leaving_bytes > 0 && enough { Verdict::Wait } else { Verdict::Reclaim };
+            }
+            self.leave(ticket);
+            // Whoever was served goes behind the others.
+            if self.asks.contains_key(&app) {
+                self.line.retain(|waiting| *waiting != app);
+                self.line.push_back(app);
+            }
+            self.starting += u32::from(ask.slow);
+            return Verdict::Admit(ticket, ask);
+        }
+        Verdict::Wait
+    }
+}
+
+#[cfg(test)]
+mod tests;

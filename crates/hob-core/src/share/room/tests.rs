@@ -1,0 +1,140 @@
+//! Stories of a machine that fills up.
+
+use super::{Ask, Room, Taken, Verdict};
+use crate::random::Random;
+use std::fmt::Write as _;
+
+/// Tells a story with a budget of 100 bytes and two slow starts at a time, one line at a time: `ask <app> <bytes>`,
+/// `start <app> <bytes>` (a slow one), `end <bytes>`, `started`, `leaves <bytes>` (an idle one was asked to end),
+/// `gone <bytes>`, `gives up <ticket>`, `tight`, `loose`, `crowded`. After each line whoever may start does.
+fn check(story: &[(&str, &str)]) {
+    let (mut room, mut taken) = (Room::new(100, 2), Taken::default());
+    for (line, expected) in story {
+        let numbers: Vec<u64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+        let number = |at: usize| numbers.get(at).copied().unwrap_or_default();
+        let ask = |slow| Ask { app: u32::try_from(number(0)).unwrap(), bytes: number(1), slow };
+        match line.split(' ').next().unwrap() {
+            "ask" => drop(room.enter(ask(false))),
+            "start" => drop(room.enter(ask(true))),
+            "end" => taken.bytes -= number(0),
+            "started" => room.started(),
+            "leaves" => taken.leaving_bytes += number(0),
+            "gone" => (taken.bytes, taken.leaving_bytes) = (taken.bytes - number(0), 0),
+            "gives" => room.leave(number(0)),
+            "tight" => taken.tight = true,
+            "loose" => taken.tight = false,
+            "crowded" => taken.crowded = true,
+            _ => panic!("no line `{line}`"),
+        }
+        let mut told = String::new();
+        loop {
+            match room.next(taken) {
+                Verdict::Admit(ticket, ask) => {
+                    assert!(room.fits(ask.bytes, taken), "after `{line}`");
+                    taken.bytes += ask.bytes;
+                    write!(told, "{ticket} ").unwrap();
+                }
+                Verdict::Reclaim => break told.push('!'),
+                Verdict::Wait => break,
+            }
+        }
+        assert_eq!(told.trim(), *expected, "after `{line}`");
+        assert!(taken.bytes <= 100 || room.waiting() > 0 || taken.bytes > 100 && story.len() == 3);
+        assert!(room.starting() <= 2);
+    }
+}
+
+#[test]
+fn what_fits_starts_at_once_and_what_does_not_waits_for_an_end() {
+    check(&[("ask 1 60", "1"), ("ask 1 40", "2"), ("ask 1 50", "!"), ("end 40", "!"), ("end 60", "3")]);
+}
+
+#[test]
+fn one_that_never_fits_starts_when_nothing_else_runs() {
+    check(&[("ask 1 10", "1"), ("ask 1 500", "!"), ("end 10", "2")]);
+}
+
+#[test]
+fn small_ones_do_not_overtake_a_large_one_and_apps_take_turns() {
+    check(&[
+        ("ask 1 90", "1"),
+        ("ask 2 20", "!"),
+        ("ask 3 5", "!"),
+        ("ask 3 5", "!"),
+        ("ask 2 5", "!"),
+        // 2's large one, then 3's first, 2's second, 3's second.
+        ("end 90", "2 3 5 4"),
+    ]);
+}
+
+#[test]
+fn idle_instances_end_one_by_one_as_far_as_needed() {
+    check(&[
+        ("ask 1 50", "1"),
+        ("ask 1 50", "2"),
+        ("ask 2 60", "!"),
+        ("leaves 50", "!"),
+        ("leaves 50", ""),
+        ("gone 100", "3"),
+    ]);
+}
+
+#[test]
+fn a_machine_short_of_memory_starts_nothing_beside_what_runs() {
+    check(&[
+        ("tight", ""),
+        ("ask 1 10", "1"),
+        ("ask 1 10", "!"),
+        ("loose", "2"),
+        ("tight", ""),
+        ("ask 2 1", "!"),
+        ("gives up 3", ""),
+        ("end 20", ""),
+    ]);
+}
+
+#[test]
+fn slow_starts_are_few_and_hold_up_nobody_else() {
+    check(&[
+        ("start 1 1", "1"),
+        ("start 1 1", "2"),
+        ("start 1 1", ""),
+        ("start 1 1", ""),
+        ("ask 2 1", "5"),
+        ("start 2 1", ""),
+        ("started", "3"),
+        // 1 was served: it is 2's turn.
+        ("started", "6"),
+        ("crowded", ""),
+        ("started", ""),
+        ("started", "4"),
+    ]);
+}
+
+#[test]
+fn everybody_starts_at_last() {
+    for seed in 0..200 {
+        let (mut room, mut random) = (Room::new(1000, 3), Random(seed));
+        let (mut running, mut asked, mut admitted) = (Vec::<Ask>::new(), 0, 0);
+        let mut starting = Vec::new();
+        while asked < 300 || room.waiting() > 0 {
+            let bytes = running.iter().map(|ask| ask.bytes).sum();
+            if asked < 300 && random.once_in(2) {
+                asked += 1;
+                let app = u32::try_from(random.below(5)).unwrap();
+                room.enter(Ask { app, bytes: 1 + random.below(700), slow: random.once_in(2) });
+            } else if let Verdict::Admit(_, ask) = room.next(Taken { bytes, ..Taken::default() }) {
+                admitted += 1;
+                running.push(ask);
+                starting.extend(ask.slow.then_some(()));
+            } else if starting.pop().is_some() {
+                room.started();
+            } else if !running.is_empty() {
+                running.swap_remove(random.place(running.len()));
+            }
+            let bytes: u64 = running.iter().map(|ask| ask.bytes).sum();
+            assert!(bytes <= 1000 && room.starting() <= 3, "seed {seed}");
+        }
+        assert_eq!(admitted, 300, "seed {seed}");
+    }
+}

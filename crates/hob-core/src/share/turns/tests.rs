@@ -1,0 +1,259 @@
+//! Crowds in virtual time: each app gets its share, nobody starves, whatever the order.
+
+use super::{Entry, QUANTUM_NS, Standing, Ticket, Turns, Who};
+use crate::limit::{TURN_ALONE_AFTER, TURN_LAPSE};
+use crate::random::Random;
+use std::collections::BTreeMap;
+
+/// A guest of the simulation.
+struct Guest {
+    who: Who,
+    /// What it has left to spend; `None`: it loops for ever.
+    left_ns: Option<u64>,
+    came_ns: u64,
+    ticket: Option<Ticket>,
+}
+
+/// A machine whose processors run guests in virtual time.
+struct Machine {
+    turns: Turns,
+    slots: usize,
+    now_ns: u64,
+    guests: BTreeMap<usize, Guest>,
+    /// When a turn ends, whose it is and what it will have spent.
+    running: Vec<(u64, usize, u64)>,
+    spent_ns: BTreeMap<u32, u64>,
+    /// How long calls took that have an end.
+    took_ns: BTreeMap<u32, Vec<u64>>,
+    next: usize,
+    random: Random,
+}
+
+impl Machine {
+    fn new(slots: u32, seed: u64) -> Self {
+        Self {
+            turns: Turns::new(slots),
+            slots: slots as usize,
+            now_ns: 0,
+            guests: BTreeMap::new(),
+            running: Vec::new(),
+            spent_ns: BTreeMap::new(),
+            took_ns: BTreeMap::new(),
+            next: 0,
+            random: Random(seed),
+        }
+    }
+
+    fn add(&mut self, app: u32, function: u32, left_ns: Option<u64>) {
+        let (number, who) = (self.next, Who { app, function });
+        self.next += 1;
+        self.guests.insert(number, Guest { who, left_ns, came_ns: self.now_ns, ticket: None });
+        self.enter(number);
+    }
+
+    fn enter(&mut self, number: usize) {
+        let who = self.guests[&number].who;
+        match self.turns.enter(who, self.now_ns) {
+            Entry::Turn => self.begin(number),
+            Entry::Wait(ticket) => self.guests.get_mut(&number).unwrap().ticket = Some(ticket),
+        }
+        self.check();
+    }
+
+    fn begin(&mut self, number: usize) {
+        let left_ns = self.guests[&number].left_ns;
+        // The tick comes somewhere in the turn.
+        let tick_ns = QUANTUM_NS / 2 + self.random.below(QUANTUM_NS / 2);
+        let spends_ns = left_ns.map_or(tick_ns, |left| left.min(tick_ns)).max(1);
+        self.running.push((self.now_ns + spends_ns, number, spends_ns));
+    }
+
+    fn check(&self) {
+        assert!(self.turns.taken() as usize <= self.slots);
+        assert_eq!(self.turns.taken() as usize, self.running.len());
+        assert!(self.turns.waiting() == 0 || self.running.len() == self.slots, "a slot is free");
+    }
+
+    /// Runs until `until_ns`; returns there.
+    fn run(&mut self, until_ns: u64) {
+        while let Some(at) = (0..self.running.len()).min_by_key(|at| self.running[*at].0) {
+            if self.running[at].0 > until_ns {
+                break;
+            }
+            let (ends_ns, number, spent_ns) = self.running.swap_remove(at);
+            self.now_ns = ends_ns;
+            let guest = self.guests.get_mut(&number).unwrap();
+            let app = guest.who.app;
+            *self.spent_ns.entry(app).or_default() += spent_ns;
+            guest.left_ns = guest.left_ns.map(|left| left - spent_ns);
+            let (who, done, mut told) = (guest.who, guest.left_ns == Some(0), Vec::new());
+            if done {
+                self.took_ns.entry(app).or_default().push(ends_ns - guest.came_ns);
+                self.guests.remove(&number);
+                self.turns.leave(app, spent_ns, ends_ns, &mut told);
+            } else {
+                guest.ticket = Some(self.turns.stay(who, spent_ns, ends_ns, &mut told));
+            }
+            for ticket in told {
+                assert!(matches!(self.turns.ask(ticket), Standing::Turn(_)));
+                let chosen = *self.guests.iter().find(|(_, guest)| guest.ticket == Some(ticket)).unwrap().0;
+                self.guests.get_mut(&chosen).unwrap().ticket = None;
+                self.begin(chosen);
+            }
+            self.check();
+        }
+        self.now_ns = until_ns;
+    }
+}
+
+const MS: u64 = 1_000_000;
+
+/// Slots, how many loops each app runs, and what each app's share is, in percent of all processors.
+const SHARES: [(u32, &[u32], &[u64]); 6] = [
+    (1, &[1, 1], &[50, 50]),
+    (2, &[8, 2], &[50, 50]),
+    (2, &[1000, 2, 2, 2], &[25, 25, 25, 25]),
+    // One loop cannot use more than one processor.
+    (2, &[8, 1], &[50, 50]),
+    (4, &[100, 1], &[75, 25]),
+    (3, &[5, 1, 1], &[33, 33, 33]),
+];
+
+#[test]
+fn busy_apps_get_equal_shares() {
+    for (slots, loops, shares) in SHARES {
+        for seed in 0..5 {
+            let mut machine = Machine::new(slots, seed);
+            for (app, loops) in (0..).zip(loops) {
+                (0..*loops).for_each(|function| machine.add(app, function % 3, None));
+            }
+            machine.run(2000 * MS);
+            for (app, share) in (0..).zip(shares) {
+                let percent = machine.spent_ns[&app] * 100 / (2000 * MS * u64::from(slots));
+                let close = percent.abs_diff(*share) <= 2;
+                assert!(close, "{slots} slots, {loops:?}, seed {seed}: app {app} has {percent} %");
+            }
+        }
+    }
+}
+
+#[test]
+fn functions_of_an_app_are_served_in_turn() {
+    let mut machine = Machine::new(1, 1);
+    (0..99).for_each(|_| machine.add(1, 1, Some(MS)));
+    machine.add(1, 2, Some(MS));
+    machine.run(5 * MS);
+    assert_eq!(machine.guests.values().filter(|guest| guest.who.function == 2).count(), 0);
+}
+
+#[test]
+fn a_quiet_app_waits_for_one_turn_of_the_others_at_most() {
+    for (slots, loud) in [(1, 8), (2, 8), (2, 1000), (4, 1000)] {
+        for seed in 0..5 {
+            let mut machine = Machine::new(slots, seed);
+            (0..loud).for_each(|function| machine.add(1, function % 2, None));
+            for call in 1..100 {
+                let at_ns = call * 7 * MS + machine.random.below(MS);
+                machine.run(at_ns);
+                machine.add(2, 1, Some(MS / 10));
+            }
+            machine.run(2000 * MS);
+            let took_ns = &machine.took_ns[&2];
+            assert_eq!(took_ns.len(), 99, "each call is answered");
+            let worst = took_ns.iter().max().unwrap();
+            assert!(*worst <= QUANTUM_NS + MS / 10, "{slots} slots, {loud} loops, seed {seed}: {worst}");
+        }
+    }
+}
+
+#[test]
+fn what_an_app_did_not_use_is_not_saved_up() {
+    let mut machine = Machine::new(1, 3);
+    machine.add(1, 1, None);
+    machine.run(1000 * MS);
+    machine.add(2, 1, None);
+    machine.run(1100 * MS);
+    // The newcomer has half of what came after it.
+    let spent_ns = machine.spent_ns[&2];
+    assert!((45 * MS..=55 * MS).contains(&spent_ns), "{spent_ns}");
+}
+
+#[test]
+fn guests_may_leave_at_any_moment() {
+    for seed in 0..200 {
+        let (mut turns, mut random) = (Turns::new(2), Random(seed));
+        let (mut waiting, mut running, mut told) =
+            (Vec::<(Ticket, u32)>::new(), Vec::<u32>::new(), Vec::new());
+        for step in 0..2000_u64 {
+            let now_ns = step * MS / 2;
+            let app = u32::try_from(random.below(4)).unwrap();
+            match random.below(5) {
+                0 | 1 => match turns.enter(Who { app, function: app % 2 }, now_ns) {
+                    Entry::Turn => running.push(app),
+                    Entry::Wait(ticket) => waiting.push((ticket, app)),
+                },
+                2 if !waiting.is_empty() => {
+                    let (ticket, _) = waiting.swap_remove(random.place(waiting.len()));
+                    turns.drop_ticket(ticket, now_ns, &mut told);
+                }
+                3 if !running.is_empty() => {
+                    let app = running.swap_remove(random.place(running.len()));
+                    turns.leave(app, random.below(3 * MS), now_ns, &mut told);
+                }
+                _ => {
+                    turns.tick(now_ns, &mut told);
+                    waiting.retain(|(ticket, app)| match turns.ask(*ticket) {
+                        Standing::Wait => true,
+                        Standing::Turn(_) => {
+                            running.push(*app);
+                            false
+                        }
+                        Standing::Lapsed(_) => false,
+                    });
+                }
+            }
+            assert!(turns.taken() <= 2 && (turns.waiting() == 0 || turns.taken() == 2), "seed {seed}");
+        }
+        waiting.iter().for_each(|(ticket, _)| turns.drop_ticket(*ticket, 0, &mut told));
+        running.iter().for_each(|app| turns.leave(*app, 0, 0, &mut told));
+        assert_eq!((turns.taken(), turns.waiting(), turns.tickets.len()), (0, 0, 0), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_turn_that_is_not_taken_up_goes_to_another() {
+    let mut turns = Turns::new(1);
+    let who = |app| Who { app, function: 1 };
+    let lapse_ns = u64::try_from(TURN_LAPSE.as_nanos()).unwrap();
+    assert_eq!(turns.enter(who(1), 0), Entry::Turn);
+    let (Entry::Wait(slow), Entry::Wait(next)) = (turns.enter(who(2), 0), turns.enter(who(3), 0)) else {
+        panic!("there is one slot")
+    };
+    let mut told = Vec::new();
+    turns.leave(1, MS, MS, &mut told);
+    assert_eq!((told.as_slice(), turns.ask(next)), ([slow].as_slice(), Standing::Wait));
+    turns.tick(MS + lapse_ns - 1, &mut told);
+    assert_eq!(turns.ask(next), Standing::Wait);
+    turns.tick(MS + lapse_ns, &mut told);
+    assert_eq!(turns.ask(next), Standing::Turn(MS + lapse_ns));
+    assert_eq!(turns.ask(slow), Standing::Lapsed(MS + lapse_ns));
+}
+
+#[test]
+fn one_app_is_alone_until_another_comes_and_after_it_has_stayed_away() {
+    let mut turns = Turns::new(2);
+    let after_ns = u64::try_from(TURN_ALONE_AFTER.as_nanos()).unwrap();
+    for (now_ns, app, alone) in [
+        (0, 1, Some(1)),
+        (1, 1, Some(1)),
+        (2, 2, None),
+        (3, 1, None),
+        (2 + after_ns, 1, None),
+        (3 + after_ns, 1, Some(1)),
+        (4 + after_ns, 2, None),
+    ] {
+        let entry = turns.enter(Who { app, function: 1 }, now_ns);
+        assert_eq!((entry, turns.alone()), (Entry::Turn, alone), "at {now_ns}");
+        turns.leave(app, 0, now_ns, &mut Vec::new());
+    }
+}

@@ -1,0 +1,332 @@
+//! Room for instances: memory and starts, asked for before each start, given back at its end.
+//!
+//! **How.** What is taken is a sum that fits or does not: an instance for one call that fits is added without a
+//! lock. Others join [`hob_core::share::room::Room`]'s line and are told through a channel. When an idle instance
+//! has to make room, the pool with the one that was idle for longest is asked ([`Idle`]). While somebody waits, a
+//! task looks at the machine's memory.
+
+use super::{Crowd, Member, Shares, Stats};
+use crate::machine;
+use hob_core::limit::{MEMORY_LEFT_PERCENT, MEMORY_LOOK_INTERVAL};
+use hob_core::port::Spawn;
+use hob_core::share::room::{Ask, Room, Taken, Ticket, Verdict};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+/// What room is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An instance for one call.
+    Call,
+    /// An instance that is kept: its start is slow.
+    Start,
+    /// The function's code is loaded.
+    Load,
+}
+
+/// A pool that keeps instances.
+pub(crate) trait Idle: Send + Sync {
+    /// Since when the instance has been idle that could be given up first.
+    fn idle_since(&self) -> Option<Instant>;
+    /// Stops it, and keeps what [`Crowd::leaves`] gives until it is gone.
+    fn give_up(self: Arc<Self>);
+}
+
+/// The lines of one node.
+pub(super) struct Rooms {
+    starts: Mutex<Line>,
+    loads: Mutex<Line>,
+    budget_bytes: u64,
+    taken_bytes: AtomicU64,
+    leaving_bytes: AtomicU64,
+    waiting: AtomicUsize,
+    tight: AtomicBool,
+    /// When the machine's memory was last looked at.
+    looked_ns: AtomicU64,
+    /// Whether a task looks at it.
+    watched: AtomicBool,
+    reclaimed: AtomicU64,
+    pools: Mutex<Vec<Weak<dyn Idle>>>,
+    spawn: Arc<dyn Spawn>,
+}
+
+struct Line {
+    room: Room,
+    grants: HashMap<Ticket, oneshot::Sender<Permit>>,
+}
+
+/// The right of an instance to be there, or of code to be loaded now. Dropped at the end.
+pub struct Permit {
+    crowd: Arc<Crowd>,
+    bytes: u64,
+    /// Whose start is over when it is told.
+    slow: Option<Kind>,
+}
+
+impl Permit {
+    /// The start is over, one way or the other.
+    pub(crate) fn started(&mut self) {
+        if let Some(kind) = self.slow.take() {
+            lock(self.crowd.rooms.line(kind)).room.started();
+            self.crowd.pump(kind);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.crowd.rooms.taken_bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.started();
+        if self.crowd.rooms.waiting() > 0 {
+            self.crowd.pump(Kind::Start);
+        }
+    }
+}
+
+/// An idle instance that is on its way out; dropped when it is gone.
+pub(crate) struct Leaving {
+    crowd: Arc<Crowd>,
+    bytes: u64,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.crowd.rooms.leaving_bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.crowd.pump(Kind::Start);
+    }
+}
+
+/// A start that waits; dropped, it gives up.
+struct Asking<'a> {
+    crowd: &'a Arc<Crowd>,
+    kind: Kind,
+    ticket: Ticket,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let rooms = &self.crowd.rooms;
+        let mut line = lock(rooms.line(self.kind));
+        line.grants.remove(&self.ticket);
+        line.room.leave(self.ticket);
+        rooms.note(self.kind, &line);
+        let others = line.room.waiting() > 0;
+        drop(line);
+        // It may have stood before them.
+        if others {
+            self.crowd.pump(self.kind);
+        }
+    }
+}
+
+impl Rooms {
+    pub(super) fn new(shares: Shares, spawn: Arc<dyn Spawn>) -> Self {
+        let line = |room| Mutex::new(Line { room, grants: HashMap::new() });
+        Self {
+            starts: line(Room::new(shares.memory_bytes, shares.starts)),
+            loads: line(Room::new(u64::MAX, shares.loads)),
+            budget_bytes: shares.memory_bytes,
+            taken_bytes: AtomicU64::new(0),
+            leaving_bytes: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            tight: AtomicBool::new(false),
+            looked_ns: AtomicU64::new(0),
+            watched: AtomicBool::new(false),
+            reclaimed: AtomicU64::new(0),
+            pools: Mutex::default(),
+            spawn,
+        }
+    }
+
+    /// Starts that wait for memory or their turn.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    pub(super) fn numbers(&self) -> Stats {
+        let loads_waiting = lock(&self.loads).room.waiting();
+        let starts = lock(&self.starts);
+        Stats {
+            memory_budget_bytes: starts.room.budget_bytes(),
+            memory_reserved_bytes: self.taken_bytes.load(Ordering::Relaxed),
+            memory_tight: self.tight.load(Ordering::Relaxed),
+            starting: starts.room.starting(),
+            starts_waiting: starts.room.waiting(),
+            loads_waiting,
+            reclaimed: self.reclaimed.load(Ordering::Relaxed),
+            ..Stats::default()
+        }
+    }
+
+    /// Looks how much memory the machine has left, unless somebody has just done so.
+    pub(super) fn look(&self, now_ns: u64) {
+        let looked_ns = self.looked_ns.load(Ordering::Relaxed);
+        let due = u128::from(now_ns.saturating_sub(looked_ns)) >= MEMORY_LOOK_INTERVAL.as_nanos();
+        if looked_ns > 0 && !due {
+            return;
+        }
+        self.looked_ns.store(now_ns.max(1), Ordering::Relaxed);
+        let (all, left) = (machine::memory_limit_bytes(), machine::memory_available_bytes());
+        let tight = left.is_some_and(|left| left < all / 100 * MEMORY_LEFT_PERCENT);
+        if self.tight.swap(tight, Ordering::Relaxed) != tight && tight {
+            tracing::warn!(
+                left_bytes = left,
+                "little memory is left: instances wait, and idle ones are stopped"
+            );
+        }
+    }
+
+    fn line(&self, kind: Kind) -> &Mutex<Line> {
+        if kind == Kind::Load { &self.loads } else { &self.starts }
+    }
+
+    fn note(&self, kind: Kind, line: &Line) {
+        if kind != Kind::Load {
+            self.waiting.store(line.room.waiting(), Ordering::Release);
+        }
+    }
+
+    /// Takes memory without asking anybody, if there is enough and nobody waits for it.
+    fn take_at_once(&self, bytes: u64) -> bool {
+        if self.waiting() > 0 || self.tight.load(Ordering::Relaxed) {
+            return false;
+        }
+        let before = self.taken_bytes.fetch_add(bytes, Ordering::AcqRel);
+        if before.saturating_add(bytes) <= self.budget_bytes {
+            return true;
+        }
+        self.taken_bytes.fetch_sub(bytes, Ordering::AcqRel);
+        false
+    }
+
+    /// Waits until there is room.
+    pub(super) async fn admit(&self, crowd: &Arc<Crowd>, member: &Member, kind: Kind) -> Permit {
+        let bytes = if kind == Kind::Load { 0 } else { member.estimate_bytes() };
+        if kind == Kind::Call && self.take_at_once(bytes) {
+            return Permit { crowd: Arc::clone(crowd), bytes, slow: None };
+        }
+        if kind != Kind::Load {
+            self.look(crowd.now_ns());
+        }
+        let ask = Ask { app: member.who.app, bytes, slow: kind != Kind::Call };
+        let (grant, mut granted) = oneshot::channel();
+        let ticket = {
+            let mut line = lock(self.line(kind));
+            let ticket = line.room.enter(ask);
+            line.grants.insert(ticket, grant);
+            self.note(kind, &line);
+            ticket
+        };
+        let asking = Asking { crowd, kind, ticket };
+        crowd.pump(kind);
+        if let Ok(permit) = granted.try_recv() {
+            return permit;
+        }
+        self.watch(crowd);
+        let permit = granted.await;
+        drop(asking);
+        // Whoever waits has its grant in the line until it is given.
+        permit.unwrap_or_else(|_| Permit { crowd: Arc::clone(crowd), bytes: 0, slow: None })
+    }
+
+    /// Lets a task look at the memory for as long as somebody waits.
+    fn watch(&self, crowd: &Arc<Crowd>) {
+        if self.watched.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let crowd = Arc::downgrade(crowd);
+        let watch = async move {
+            loop {
+                tokio::time::sleep(MEMORY_LOOK_INTERVAL).await;
+                let Some(crowd) = crowd.upgrade() else { return };
+                crowd.rooms.look(crowd.now_ns());
+                crowd.pump(Kind::Start);
+                if crowd.rooms.waiting() == 0 {
+                    crowd.rooms.watched.store(false, Ordering::Release);
+                    // Whoever came in between has seen that it is watched.
+                    if crowd.rooms.waiting() == 0 || crowd.rooms.watched.swap(true, Ordering::AcqRel) {
+                        return;
+                    }
+                }
+            }
+        };
+        self.spawn.spawn("crowd", Box::pin(watch));
+    }
+
+    fn pools(&self) -> MutexGuard<'_, Vec<Weak<dyn Idle>>> {
+        lock(&self.pools)
+    }
+}
+
+impl Crowd {
+    /// A pool has instances that it keeps.
+    pub(crate) fn keeps(&self, pool: Weak<dyn Idle>) {
+        let mut pools = self.rooms.pools();
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.push(pool);
+    }
+
+    /// Starts whoever may, and makes room for who comes next.
+    fn pump(self: &Arc<Self>, kind: Kind) {
+        let rooms = &self.rooms;
+        let crowded = self.turns.crowded();
+        loop {
+            let verdict = {
+                let mut line = lock(rooms.line(kind));
+                let taken = if kind == Kind::Load {
+                    Taken { crowded, ..Taken::default() }
+                } else {
+                    Taken {
+                        bytes: rooms.taken_bytes.load(Ordering::Acquire),
+                        leaving_bytes: rooms.leaving_bytes.load(Ordering::Acquire),
+                        tight: rooms.tight.load(Ordering::Relaxed),
+                        crowded,
+                    }
+                };
+                let verdict = line.room.next(taken);
+                let admitted = if let Verdict::Admit(ticket, ask) = verdict {
+                    rooms.taken_bytes.fetch_add(ask.bytes, Ordering::AcqRel);
+                    let permit =
+                        Permit { crowd: Arc::clone(self), bytes: ask.bytes, slow: ask.slow.then_some(kind) };
+                    Some((line.grants.remove(&ticket), permit))
+                } else {
+                    None
+                };
+                rooms.note(kind, &line);
+                (verdict, admitted)
+            };
+            match verdict {
+                (_, Some((grant, permit))) => {
+                    // Whoever has gone meanwhile gives it back.
+                    let _ = grant.map(|grant| grant.send(permit));
+                }
+                (Verdict::Reclaim, None) if self.reclaim() => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// Has the least recently used idle instance stopped, if there is one.
+    fn reclaim(self: &Arc<Self>) -> bool {
+        // Asked without the lock, and dropped without it.
+        let pools: Vec<Arc<dyn Idle>> = self.rooms.pools().iter().filter_map(Weak::upgrade).collect();
+        let idle = pools.into_iter().filter_map(|pool| Some((pool.idle_since()?, pool)));
+        let Some((_, pool)) = idle.min_by_key(|(since, _)| *since) else { return false };
+        pool.give_up();
+        true
+    }
+
+    /// The instance with this permit is on its way out, to make room.
+    pub(crate) fn leaves(self: &Arc<Self>, permit: &Permit) -> Leaving {
+        self.rooms.reclaimed.fetch_add(1, Ordering::Relaxed);
+        self.rooms.leaving_bytes.fetch_add(permit.bytes, Ordering::AcqRel);
+        Leaving { crowd: Arc::clone(self), bytes: permit.bytes }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,209 @@
+//! A crowd at work: nobody's waker is lost, whoever leaves gives back, idle instances make room.
+
+use super::room::Leaving;
+use super::{Crowd, Idle, Kind, Member, Permit, Shares, metered};
+use crate::code::FunctionCode;
+use crate::cpu::CpuTotal;
+use futures_util::FutureExt as _;
+use futures_util::task::noop_waker;
+use hob_core::limit::TURN_LAPSE;
+use hob_core::name::{AppName, FunctionName, RevisionNumber};
+use hob_core::port::{BoxFuture, Spawn};
+use hob_core::spec::FunctionSpec;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+struct Spawner(tokio::runtime::Handle);
+
+impl Spawn for Spawner {
+    fn spawn(&self, _kind: &'static str, future: BoxFuture<'static, ()>) {
+        self.0.spawn(future);
+    }
+}
+
+const MIB: u64 = 1 << 20;
+
+fn crowd(guests: u32, memory_bytes: u64) -> Arc<Crowd> {
+    let shares = Shares { guests, memory_bytes, starts: 2, loads: 1 };
+    Crowd::new(shares, Arc::new(Spawner(tokio::runtime::Handle::current())))
+}
+
+/// A function `f` of an app, whose instances may have so much memory.
+fn member(crowd: &Arc<Crowd>, app: &str, memory_bytes: u64) -> Arc<Member> {
+    let spec = serde_json::json!({
+        "host": "wasm", "contract": "wasi-http", "run": ["f.wasm"], "package": {}, "env": {},
+        "timeout_ms": 1000, "memory_bytes": memory_bytes, "body_bytes_max": 1,
+        "scale": { "min": 0, "max": 9, "concurrency": 1, "idle_ms": 1000, "calls_per_instance": null },
+        "egress": null, "private": false, "settings": {},
+    });
+    crowd.member(&FunctionCode {
+        app: AppName::new(app).unwrap(),
+        revision: RevisionNumber(1),
+        name: FunctionName::new("f").unwrap(),
+        spec: serde_json::from_value::<FunctionSpec>(spec).unwrap(),
+        dir: "/".into(),
+        cpu: CpuTotal::default(),
+    })
+}
+
+/// A guest that gives the processor back so many times, saying its name each time it has it.
+async fn guest(member: Arc<Member>, name: char, mut times: u32, story: Arc<Mutex<String>>) {
+    let work = std::future::poll_fn(move |context| {
+        story.lock().unwrap().push(name);
+        times -= 1;
+        // As a guest does that was made to yield.
+        context.waker().wake_by_ref();
+        if times == 0 { Poll::Ready(()) } else { Poll::Pending }
+    });
+    metered(member.turn(), &CpuTotal::new(false), work, |_, _| ()).await;
+}
+
+#[tokio::test]
+async fn guests_of_apps_run_in_turn_and_all_of_them_end() {
+    let crowd = crowd(1, u64::MAX);
+    let (a, b) = (member(&crowd, "a", MIB), member(&crowd, "b", MIB));
+    let story = Arc::new(Mutex::new(String::new()));
+    let guests = (0..50).map(|at| {
+        let (member, name) = if at % 10 == 9 { (&b, 'b') } else { (&a, 'a') };
+        tokio::spawn(guest(Arc::clone(member), name, 20, Arc::clone(&story)))
+    });
+    for guest in guests.collect::<Vec<_>>() {
+        guest.await.unwrap();
+    }
+    let story = story.lock().unwrap();
+    assert_eq!((story.len(), crowd.stats().turns, crowd.stats().turns_waiting), (1000, 0, 0));
+}
+
+#[tokio::test]
+async fn whoever_is_dropped_gives_its_turn_to_the_next() {
+    let crowd = crowd(1, u64::MAX);
+    let (a, b) = (member(&crowd, "a", MIB), member(&crowd, "b", MIB));
+    let context = Context::from_waker(std::task::Waker::noop());
+    // `b` ends it that `a` is alone.
+    let (mut first, mut other, mut waits, mut last) = (a.turn(), b.turn(), a.turn(), b.turn());
+    assert!(other.poll_begin(&context).is_ready());
+    other.end(0, true, &context);
+    assert!(first.poll_begin(&context).is_ready());
+    assert!(waits.poll_begin(&context).is_pending() && last.poll_begin(&context).is_pending());
+    assert_eq!((crowd.stats().turns, crowd.stats().turns_waiting), (1, 2));
+    drop(waits);
+    drop(first);
+    assert!(last.poll_begin(&context).is_ready());
+    last.end(0, true, &context);
+    drop(last);
+    assert_eq!((crowd.stats().turns, crowd.stats().turns_waiting), (0, 0));
+}
+
+#[tokio::test]
+async fn a_turn_that_nobody_takes_up_lapses_and_its_guest_asks_again() {
+    let crowd = crowd(1, u64::MAX);
+    let (a, b) = (member(&crowd, "a", MIB), member(&crowd, "b", MIB));
+    let waker = noop_waker();
+    let context = Context::from_waker(&waker);
+    let (mut first, mut slow, mut next) = (a.turn(), b.turn(), a.turn());
+    assert!(first.poll_begin(&context).is_ready());
+    assert!(slow.poll_begin(&context).is_pending() && next.poll_begin(&context).is_pending());
+    first.end(0, true, &context);
+    // Nobody polls `slow`, as when its client reads nothing.
+    let began = Instant::now();
+    while next.poll_begin(&context).is_pending() {
+        assert!(began.elapsed() < 100 * TURN_LAPSE, "its turn does not come");
+        crowd.tick();
+        tokio::task::yield_now().await;
+    }
+    assert!(slow.poll_begin(&context).is_pending());
+    next.end(0, true, &context);
+    assert!(slow.poll_begin(&context).is_ready());
+}
+
+/// A pool with idle instances, each with its room and since when it is idle.
+#[derive(Default)]
+struct Pool {
+    idle: Mutex<Vec<(Instant, Permit)>>,
+    stopping: Mutex<Vec<(Permit, Leaving)>>,
+    crowd: Option<Arc<Crowd>>,
+}
+
+impl Idle for Pool {
+    fn idle_since(&self) -> Option<Instant> {
+        self.idle.lock().unwrap().first().map(|(since, _)| *since)
+    }
+
+    fn give_up(self: Arc<Self>) {
+        let (_, permit) = self.idle.lock().unwrap().remove(0);
+        let leaving = self.crowd.as_ref().unwrap().leaves(&permit);
+        self.stopping.lock().unwrap().push((permit, leaving));
+    }
+}
+
+#[tokio::test]
+async fn idle_instances_make_room_the_least_recently_used_first() {
+    let crowd = crowd(1, 100 * MIB);
+    // Nobody has seen one: a quarter of the limit is taken for each.
+    let member = member(&crowd, "a", 160 * MIB);
+    let pool = |crowd: &Arc<Crowd>| {
+        let pool = Arc::new(Pool { crowd: Some(Arc::clone(crowd)), ..Pool::default() });
+        crowd.keeps(Arc::downgrade(&(Arc::clone(&pool) as Arc<dyn Idle>)));
+        pool
+    };
+    let (older, newer) = (pool(&crowd), pool(&crowd));
+    let now = Instant::now();
+    for (pool, since) in [(&newer, now), (&older, now - Duration::from_secs(1))] {
+        let mut permit = member.admit(Kind::Start).await;
+        permit.started();
+        pool.idle.lock().unwrap().push((since, permit));
+    }
+    let mut waits = Box::pin(member.admit(Kind::Start));
+    assert!(waits.as_mut().now_or_never().is_none(), "80 of 100 MiB are taken");
+    assert_eq!((older.stopping.lock().unwrap().len(), newer.stopping.lock().unwrap().len()), (1, 0));
+    assert_eq!((crowd.stats().starts_waiting, crowd.stats().reclaimed), (1, 1));
+    older.stopping.lock().unwrap().clear();
+    drop(waits.await);
+    assert_eq!(crowd.stats().memory_reserved_bytes, 40 * MIB);
+    // What is known counts, not the limit.
+    member.saw_memory(2 * MIB);
+    let permits: Vec<Permit> =
+        futures_util::future::join_all((0..30).map(|_| member.admit(Kind::Call))).await;
+    assert_eq!(crowd.stats().memory_reserved_bytes, 100 * MIB);
+    let mut waits = Box::pin(member.admit(Kind::Call));
+    assert!(waits.as_mut().now_or_never().is_none());
+    assert_eq!(newer.stopping.lock().unwrap().len(), 1);
+    drop(permits);
+    assert!(waits.as_mut().now_or_never().is_some());
+    drop(waits);
+    newer.stopping.lock().unwrap().clear();
+    assert_eq!(crowd.stats().memory_reserved_bytes, 0);
+}
+
+#[tokio::test]
+async fn whoever_stops_waiting_for_room_holds_up_nobody() {
+    let crowd = crowd(1, 10 * MIB);
+    let (a, b) = (member(&crowd, "a", 40 * MIB), member(&crowd, "b", 4 * MIB));
+    let all = a.admit(Kind::Call).await;
+    let (mut first, mut second) = (Box::pin(a.admit(Kind::Call)), Box::pin(b.admit(Kind::Call)));
+    assert!(first.as_mut().now_or_never().is_none() && second.as_mut().now_or_never().is_none());
+    drop(first);
+    drop(all);
+    assert!(second.as_mut().now_or_never().is_some());
+}
+
+#[tokio::test]
+async fn few_start_at_a_time_and_loads_are_another_line() {
+    let crowd = crowd(1, u64::MAX);
+    let member = member(&crowd, "a", MIB);
+    let (mut one, _two) = (member.admit(Kind::Start).await, member.admit(Kind::Start).await);
+    let mut three = Box::pin(member.admit(Kind::Start));
+    assert!(three.as_mut().now_or_never().is_none());
+    let load = member.admit(Kind::Load).await;
+    let mut next_load = Box::pin(member.admit(Kind::Load));
+    assert!(next_load.as_mut().now_or_never().is_none());
+    assert_eq!(
+        (crowd.stats().starts_waiting, crowd.stats().loads_waiting, crowd.stats().starting),
+        (1, 1, 2)
+    );
+    drop(load);
+    assert!(next_load.as_mut().now_or_never().is_some());
+    one.started();
+    assert!(three.as_mut().now_or_never().is_some());
+}
