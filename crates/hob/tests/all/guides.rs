@@ -16,6 +16,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -28,6 +29,9 @@ type Outcome<T> = Result<T, String>;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The port that the guides show.
 const PORT: &str = "8080";
+/// What the guides' nodes listen on instead: below the ports that Linux gives to whoever asks for any,
+/// which connections and instances of the other guides could take while a node stops and starts again.
+const PORTS: Range<u16> = 21_001..32_000;
 
 #[test]
 fn guides_do_what_they_say() {
@@ -36,9 +40,17 @@ fn guides_do_what_they_say() {
         fs::read_dir(root.join("docs/guides")).unwrap().map(|entry| entry.unwrap().path()).collect();
     guides.sort();
     guides.push(root.join("README.md"));
+    let ports = free_ports(guides.len());
+    assert_eq!(ports.len(), guides.len(), "each guide has a port of its own");
     let failures: Vec<String> = std::thread::scope(|scope| {
-        let runs: Vec<_> =
-            guides.iter().map(|guide| scope.spawn(|| (guide.clone(), run(guide, &root)))).collect();
+        let runs: Vec<_> = guides
+            .iter()
+            .zip(ports)
+            .map(|(guide, port)| {
+                let root = &root;
+                scope.spawn(move || (guide, run(guide, root, port)))
+            })
+            .collect();
         runs.into_iter()
             .filter_map(|run| match run.join().unwrap() {
                 (_, Ok(())) => None,
@@ -47,6 +59,13 @@ fn guides_do_what_they_say() {
             .collect()
     });
     assert!(failures.is_empty(), "\n{}", failures.join("\n\n"));
+}
+
+/// As many ports that nobody listens on; where to begin depends on the process, since tests may run twice at a time.
+fn free_ports(count: usize) -> Vec<u16> {
+    let begin = std::process::id() as usize * count % PORTS.len();
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    PORTS.cycle().skip(begin).take(PORTS.len()).filter(free).take(count).collect()
 }
 
 #[test]
@@ -158,9 +177,9 @@ impl Drop for Background {
     }
 }
 
-fn run(guide: &Path, root: &Path) -> Outcome<()> {
+fn run(guide: &Path, root: &Path, port: u16) -> Outcome<()> {
     let text = fs::read_to_string(guide).map_err(|error| error.to_string())?;
-    let mut session = Session::new(root)?;
+    let mut session = Session::new(root, port)?;
     for step in steps(&text) {
         match step {
             Step::File { path, text } => session.write(&path, &text)?,
@@ -171,15 +190,13 @@ fn run(guide: &Path, root: &Path) -> Outcome<()> {
 }
 
 impl Session {
-    fn new(root: &Path) -> Outcome<Self> {
+    fn new(root: &Path, port: u16) -> Outcome<Self> {
         let text = |error: std::io::Error| error.to_string();
         let folder = tempfile::TempDir::with_prefix("hob-guide-").map_err(text)?;
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(text)?;
-        let port = listener.local_addr().map_err(text)?.port().to_string();
         let work = folder.path().join("work");
         fs::create_dir(&work).map_err(text)?;
         std::os::unix::fs::symlink(root.join("examples"), work.join("examples")).map_err(text)?;
-        Ok(Self { folder: work, port, background: Vec::new(), root: folder })
+        Ok(Self { folder: work, port: port.to_string(), background: Vec::new(), root: folder })
     }
 
     fn write(&self, path: &str, text: &str) -> Outcome<()> {
