@@ -6,7 +6,7 @@
 //! **How.** [`Live`] holds an immutable [`LiveTable`]; a change publishes a new one in a single
 //! pointer swap. A call takes an `Arc<LiveRevision>` and keeps it until its answer has ended, so it
 //! finishes on the revision on which it began, even when that revision is dropped meanwhile. What a change costs
-//! hardly grows with the number of apps ([`spread`]), and an idle function costs a few bytes ([`functions`]).
+//! hardly grows with the number of apps (`spread`), and an idle function costs a few bytes ([`functions`]).
 //!
 //! **Invariants.** [`crate::apps`] is the only writer. A table holds only what is committed.
 //!

@@ -185,7 +185,7 @@ impl Crowd {
     /// Called every [`WASM_EPOCH_TICK`] while guests are alive.
     pub(crate) fn tick(&self) {
         self.turns.tick(self.now_ns());
-        if self.ticks.fetch_add(1, Ordering::Relaxed) % TICKS_PER_LOOK == 0 {
+        if self.ticks.fetch_add(1, Ordering::Relaxed).is_multiple_of(TICKS_PER_LOOK) {
             self.rooms.look(self.now_ns());
         }
     }

@@ -13,6 +13,7 @@ use hob_core::spec::FunctionSpec;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 struct Spawner(tokio::runtime::Handle);
 
@@ -64,13 +65,12 @@ async fn guests_of_apps_run_in_turn_and_all_of_them_end() {
     let crowd = crowd(1, u64::MAX);
     let (a, b) = (member(&crowd, "a", MIB), member(&crowd, "b", MIB));
     let story = Arc::new(Mutex::new(String::new()));
-    let guests = (0..50).map(|at| {
+    let mut guests = JoinSet::new();
+    for at in 0..50 {
         let (member, name) = if at % 10 == 9 { (&b, 'b') } else { (&a, 'a') };
-        tokio::spawn(guest(Arc::clone(member), name, 20, Arc::clone(&story)))
-    });
-    for guest in guests.collect::<Vec<_>>() {
-        guest.await.unwrap();
+        guests.spawn(guest(Arc::clone(member), name, 20, Arc::clone(&story)));
     }
+    guests.join_all().await;
     let story = story.lock().unwrap();
     assert_eq!((story.len(), crowd.stats().turns, crowd.stats().turns_waiting), (1000, 0, 0));
 }

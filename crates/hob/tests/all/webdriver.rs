@@ -116,10 +116,16 @@ impl Browser {
         });
     }
 
-    /// Clicks on what an XPath finds first.
+    /// Clicks on what an XPath finds first. A live part of the page may be shown anew after it was found:
+    /// then what is there now is meant (W3C WebDriver, 12.1: stale element reference).
     pub(crate) fn click(&self, xpath: &str) {
-        let element = self.find(xpath);
-        self.post(&format!("/element/{element}/click"), &json!({}));
+        eventually(xpath, || {
+            let path = format!("/session/{}/element/{}/click", self.session, self.find(xpath));
+            match self.try_ask("POST", &path, &json!({})) {
+                Err(refused) if refused["error"] == "stale element reference" => None,
+                answer => Some(told(&path, answer)),
+            }
+        });
     }
 
     /// Writes into what an XPath finds first, instead of what is there.
@@ -178,6 +184,11 @@ impl Browser {
 
     /// One command; its value, or a panic with what the driver says.
     fn ask(&self, method: &str, path: &str, sent: &Value) -> Value {
+        told(&format!("{method} {path} {sent}"), self.try_ask(method, path, sent))
+    }
+
+    /// One command; its value, or what the driver says instead.
+    fn try_ask(&self, method: &str, path: &str, sent: &Value) -> Result<Value, Value> {
         let sent = if sent.is_null() { String::new() } else { sent.to_string() };
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -198,11 +209,13 @@ impl Browser {
         reader.read_exact(&mut bytes).unwrap();
         let mut answer: Value = serde_json::from_slice(&bytes).unwrap();
         let value = answer["value"].take();
-        if let Some(error) = value.get("error") {
-            panic!("{method} {path} {sent}: {error}: {}", value["message"]);
-        }
-        value
+        if value.get("error").is_some() { Err(value) } else { Ok(value) }
     }
+}
+
+/// The value of a command's answer; a panic where the driver refused it.
+fn told(command: &str, answer: Result<Value, Value>) -> Value {
+    answer.unwrap_or_else(|refused| panic!("{command}: {}: {}", refused["error"], refused["message"]))
 }
 
 impl Drop for Browser {
