@@ -3,6 +3,7 @@
 use crate::support::{Bench, Function, Settings, get, guest02, handle};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 const LOOP: &str = "(loop $l (br $l))";
 const ANSWER: &str = "(call $answer (local.get $out) (call $fields) (i32.const 200))";
@@ -14,14 +15,16 @@ async fn function(bench: &Bench, app: &'static str, code: &str) -> Arc<Function>
     Arc::new(bench.ready(&guest02(&handle(code)), &settings).await.unwrap())
 }
 
-/// Calls in the background, until the test's runtime ends.
-async fn begin(bench: &Bench, function: &Arc<Function>, calls: usize) {
+/// Calls in the background, until what is returned is dropped.
+async fn begin(bench: &Bench, function: &Arc<Function>, calls: usize) -> JoinSet<()> {
     let before = there(bench);
+    let mut begun = JoinSet::new();
     for _ in 0..calls {
         let function = Arc::clone(function);
-        tokio::spawn(async move { function.call(get()).await });
+        begun.spawn(async move { drop(function.call(get()).await) });
     }
     bench.eventually(|| there(bench) >= before + calls).await;
+    begun
 }
 
 /// Guests that want a processor.
@@ -34,7 +37,7 @@ fn there(bench: &Bench) -> usize {
 async fn a_quiet_app_is_answered_while_others_loop() {
     let bench = Bench::open();
     let (loud, quiet) = (function(&bench, "loud", LOOP).await, function(&bench, "quiet", ANSWER).await);
-    begin(&bench, &loud, LOOPS).await;
+    let _loops = begin(&bench, &loud, LOOPS).await;
     let waited = || {
         let stats = bench.environment.crowd.stats();
         stats.waits.iter().any(|(app, waits, time)| app.as_str() == "quiet" && *waits > 0 && !time.is_zero())
@@ -54,8 +57,8 @@ async fn a_quiet_app_is_answered_while_others_loop() {
 async fn one_guest_beside_many_gets_its_apps_share() {
     let bench = Bench::open();
     let (loud, single) = (function(&bench, "loud", LOOP).await, function(&bench, "single", LOOP).await);
-    begin(&bench, &loud, LOOPS).await;
-    begin(&bench, &single, 1).await;
+    let _loops = begin(&bench, &loud, LOOPS).await;
+    let _loop = begin(&bench, &single, 1).await;
     let before_us = (loud.code.cpu.us(), single.code.cpu.us());
     let spent_us = || (loud.code.cpu.us() - before_us.0, single.code.cpu.us() - before_us.1);
     bench.eventually(|| spent_us().1 >= 200_000).await;
@@ -69,15 +72,9 @@ async fn one_guest_beside_many_gets_its_apps_share() {
 async fn a_guest_that_ends_in_any_way_gives_its_turn_back() {
     let bench = Bench::open();
     let loud = function(&bench, "loud", LOOP).await;
-    let calls: Vec<_> = (0..LOOPS)
-        .map(|_| {
-            let function = Arc::clone(&loud);
-            tokio::spawn(async move { function.call(get()).await })
-        })
-        .collect();
-    bench.eventually(|| there(&bench) == LOOPS).await;
+    let mut calls = begin(&bench, &loud, LOOPS).await;
     // Their callers go away.
-    calls.iter().for_each(|call| call.abort());
+    calls.abort_all();
     bench.eventually(|| there(&bench) == 0).await;
     let traps = function(&bench, "traps", "unreachable").await;
     assert_eq!(traps.call(get()).await, Err("HOB-0502".to_owned()));
