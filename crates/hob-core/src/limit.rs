@@ -125,6 +125,22 @@ pub const INSTANCES_DEFAULT_PROCESS: u32 = 8;
 pub const INSTANCES_CEILING: u32 = 10_000;
 /// Calls at a time in one instance of an `http` function, unless the manifest says otherwise.
 pub const CONCURRENCY_DEFAULT_HTTP: u32 = 80;
+/// Requests at a time for the files of one function, unless the manifest says otherwise.
+pub const CONCURRENCY_DEFAULT_STATIC: u32 = CONCURRENCY_CEILING;
+/// Bytes of a file that is read at once and kept; a larger one is streamed from the disk.
+pub const STATIC_KEPT_BYTES_MAX: u64 = 256 << 10;
+/// Bytes of a file that is streamed, read at a time.
+pub const STATIC_PIECE_BYTES: usize = 128 << 10;
+/// Bytes of a file below which compressing saves nothing.
+pub const STATIC_GZIP_BYTES_MIN: u64 = 1 << 10;
+/// Bytes of a file above which it is not compressed on its way.
+pub const STATIC_GZIP_BYTES_MAX: u64 = 8 << 20;
+/// Share of a function's `memory` that files which are kept there may take, percent.
+pub const STATIC_KEPT_PERCENT: u64 = 50;
+/// Headers that the files of a function may get besides.
+pub const STATIC_HEADERS_MAX: usize = 32;
+/// Path prefixes whose files never change.
+pub const STATIC_IMMUTABLE_MAX: usize = 32;
 /// Calls at a time in one WASI 0.3 instance, unless the manifest says otherwise.
 pub const CONCURRENCY_DEFAULT_WASI3: u32 = 16;
 /// What a manifest may raise it to.

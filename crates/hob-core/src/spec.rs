@@ -68,12 +68,13 @@ fn sorted(value: Value) -> Value {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FunctionSpec {
-    /// Name of the row of `HOSTS` that runs it: `wasm` or `process`.
+    /// Name of the row of `HOSTS` that runs it: `wasm`, `process` or `files`.
     pub host: String,
-    /// Name of the row of `CONTRACTS` that calls it: `wasi-http`, `http` or `stdio`.
+    /// Name of the row of `CONTRACTS` that calls it: `wasi-http`, `http`, `stdio` or `static`.
     pub contract: String,
     /// What to run: for `wasm` one path inside the package, then arguments; for `process` a command
-    /// line whose first word is a path inside the package or a program on the node's `PATH`.
+    /// line whose first word is a path inside the package or a program on the node's `PATH`; for `files` one
+    /// folder or file inside the package.
     pub run: Vec<String>,
     /// The files, by their path inside the package.
     pub package: BTreeMap<String, PackageFile>,
@@ -103,6 +104,13 @@ impl FunctionSpec {
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
     }
+}
+
+/// The folder or file that a function of host `files` serves, as a path inside its package; empty: all of it.
+pub fn files_root(run: &str) -> &str {
+    let root = run.trim_end_matches('/');
+    let root = root.strip_prefix("./").unwrap_or(root);
+    if root == "." { "" } else { root }
 }
 
 /// What becomes of a function's asynchronous calls.

@@ -25,6 +25,10 @@ pub trait Unit: Send + Sync {
     fn handler(&self) -> Option<&dyn Handler> {
         None
     }
+    /// The ability to be served as files: the path of the folder or file inside the package, empty for all of it.
+    fn files(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// Code with an exported request handler.

@@ -132,6 +132,9 @@ fn check_run(name: &FunctionName, spec: &FunctionSpec) -> Result<()> {
     if spec.run.iter().any(|word| word.contains('\0')) {
         return Err(value(format!("`run` of function `{name}` holds a NUL character")));
     }
+    if spec.host == "files" {
+        return check_site(name, spec, first);
+    }
     let path = first.strip_prefix("./").unwrap_or(first);
     let is_file = spec.host == "wasm" || (first.contains('/') && !first.starts_with('/'));
     if is_file && !spec.package.contains_key(path) {
@@ -140,6 +143,20 @@ fn check_run(name: &FunctionName, spec: &FunctionSpec) -> Result<()> {
             .hint("check the path, or name the file in `files`; `run` is relative to `dir`"));
     }
     Ok(())
+}
+
+/// A folder of files, or one file.
+fn check_site(name: &FunctionName, spec: &FunctionSpec, first: &str) -> Result<()> {
+    let root = crate::spec::files_root(first);
+    let within = |path: &String| {
+        root.is_empty()
+            || path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if spec.package.keys().any(within) {
+        return Ok(());
+    }
+    let message = format!("function `{name}` serves `{first}`, of which nothing is in its package");
+    Err(Fault::new(Code::FileMissing, message).hint("check the path; `run` is relative to `dir`"))
 }
 
 fn check_package(name: &FunctionName, spec: &FunctionSpec) -> Result<()> {

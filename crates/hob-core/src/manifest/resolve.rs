@@ -68,7 +68,7 @@ pub fn resolve(
     let host = origins.host(function, detected);
     let contract = origins.contract(function, detected, &host);
     let run = origins.run(file, function, detected)?;
-    let native = host != "wasm";
+    let native = !matches!(host.as_str(), "wasm" | "files");
     let memory = if native { limit::MEMORY_BYTES_DEFAULT_PROCESS } else { limit::MEMORY_BYTES_DEFAULT };
     let spec = FunctionSpec {
         run,
@@ -144,7 +144,7 @@ fn settings(
         }
         let path = format!("functions.{}.{name}", function.name);
         let fault = match name.as_str() {
-            "wasi-http" | "http" | "stdio" => Fault::new(
+            "wasi-http" | "http" | "stdio" | "static" => Fault::new(
                 Code::ManifestUnknownKey,
                 format!("`{path}` has settings for contract `{name}`, but the contract is `{contract}`"),
             )
@@ -200,7 +200,11 @@ impl Origins {
                 detected.contract.clone()
             }
             (written, _) => {
-                let default = if host == "wasm" { "wasi-http" } else { "http" };
+                let default = match host {
+                    "wasm" => "wasi-http",
+                    "files" => "static",
+                    _ => "http",
+                };
                 self.pick("contract", written, default.to_owned())
             }
         }
@@ -231,10 +235,18 @@ impl Origins {
 
     fn scale(&mut self, function: &Function, native: bool, contract: &str) -> ScaleSpec {
         let scale = &function.scale;
-        let max = if native { limit::INSTANCES_DEFAULT_PROCESS } else { limit::INSTANCES_DEFAULT_WASM };
+        let one = contract == "static";
+        let max = if one {
+            1
+        } else if native {
+            limit::INSTANCES_DEFAULT_PROCESS
+        } else {
+            limit::INSTANCES_DEFAULT_WASM
+        };
         let (concurrency, calls) = match contract {
             "http" => (limit::CONCURRENCY_DEFAULT_HTTP, None),
             "wasi-http" => (limit::CONCURRENCY_DEFAULT_WASI3, Some(limit::WASI3_CALLS_PER_INSTANCE)),
+            "static" => (limit::CONCURRENCY_DEFAULT_STATIC, None),
             _ => (1, None),
         };
         let provisioned = scale.provisioned.as_ref().map_or(&[][..], |written| &written.value);

@@ -7,6 +7,7 @@
 
 pub mod http;
 mod setting;
+pub mod site;
 pub mod stdio;
 pub mod wasi_http;
 mod way;
@@ -17,7 +18,7 @@ use hob_core::port::BoxFuture;
 use hob_core::spec::FunctionSpec;
 
 /// Every contract, in the order in which the documentation shows them.
-pub static CONTRACTS: &[&dyn Contract] = &[&wasi_http::WasiHttp, &http::Http, &stdio::Stdio];
+pub static CONTRACTS: &[&dyn Contract] = &[&wasi_http::WasiHttp, &http::Http, &stdio::Stdio, &site::Static];
 
 /// How a call reaches code.
 pub trait Contract: Send + Sync {

@@ -6,6 +6,7 @@
 //!
 //! To add a host: one file (or folder) here and one line in [`HOSTS`].
 
+mod files;
 pub mod process;
 pub mod wasm;
 
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Every host, in the order in which detection asks them and the documentation shows them.
-pub static HOSTS: &[HostRow] = &[wasm::ROW, process::ROW];
+pub static HOSTS: &[HostRow] = &[wasm::ROW, process::ROW, files::ROW];
 
 /// One line of [`HOSTS`].
 pub struct HostRow {
@@ -37,14 +38,14 @@ pub struct HostRow {
     pub open: fn(&Arc<Environment>) -> Result<Arc<dyn Host>>,
 }
 
-/// A file that somebody wants to run.
+/// A file or a folder that somebody wants to run.
 #[derive(Debug)]
 pub struct Candidate<'a> {
     /// Where it is.
     pub file: &'a Path,
     /// Its path inside the package.
     pub name: &'a str,
-    /// Its first 4 KiB.
+    /// Its first 4 KiB; nothing of a folder.
     pub head: &'a [u8],
 }
 
@@ -109,13 +110,16 @@ pub trait Host: Send + Sync {
     }
 }
 
-/// Looks at one file; `None` when no host knows it. `name` is its path inside the package.
+/// Looks at one file or folder; `None` when no host knows it. `name` is its path inside the package.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub fn detect(file: &Path, name: &str) -> Result<Option<Detected>> {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut head = Vec::new();
+        if file.is_dir() {
+            return Ok(head);
+        }
         std::fs::File::open(file)?.take(4096).read_to_end(&mut head)?;
         Ok(head)
     };

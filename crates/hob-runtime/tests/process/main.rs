@@ -12,5 +12,6 @@ mod pool;
 #[path = "../shared/ports.rs"]
 mod ports;
 mod program;
+mod site;
 mod support;
 mod used;

@@ -109,6 +109,7 @@ impl Bench {
             settings: serde_json::Map::new(),
         };
         for (name, bytes) in files {
+            std::fs::create_dir_all(dir.join(name).parent().unwrap()).unwrap();
             std::fs::write(dir.join(name), bytes).unwrap();
             std::fs::set_permissions(dir.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
             let file = PackageFile { digest: Digest::of(bytes), size: bytes.len() as u64, executable: true };

@@ -25,7 +25,7 @@ use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
 use hob_core::manifest::{self, Function, Manifest, Resolved, Written};
 use hob_core::name::{AppName, suggestion};
-use hob_core::spec::AppSpec;
+use hob_core::spec::{AppSpec, files_root};
 use package::Package;
 use place::Place;
 use std::collections::BTreeMap;
@@ -160,8 +160,8 @@ impl Source<'_> {
             contract: found.contract.to_owned(),
             run: found.run.clone(),
         });
-        let lone = self.place.file.is_some() || found.as_ref().is_some_and(|found| found.host == "wasm");
-        let package = Package::collect(&dir, &self.choice(lone, &run))?;
+        let host = found.as_ref().map_or("", |found| found.host);
+        let package = Package::collect(&dir, &self.choice(&dir, host, &run))?;
         let resolved = manifest::resolve(self.file, &function, detected.as_ref(), package.entries)?;
         let note = found.map_or_else(|| run.join(" "), |found| found.what);
         Ok(Loaded { resolved, files: package.files, note })
@@ -209,7 +209,7 @@ impl Source<'_> {
         if first.starts_with('/') || first.is_empty() {
             return Ok(None);
         }
-        if file.is_file() {
+        if file.is_file() || (file.is_dir() && self.is_site(&file, run)) {
             let found = hob_node::detect(&file, first)?;
             if found.is_none() && self.function.host.is_none() {
                 return Err(recognise::not_runnable(&file).at(self.at(line)));
@@ -228,11 +228,25 @@ impl Source<'_> {
         Ok(None)
     }
 
+    /// Whether a folder in `run` is meant to be served. A program of the node's may have a folder's name.
+    fn is_site(&self, folder: &Path, run: &[String]) -> bool {
+        let said = |written: &Option<Written<String>>, word| {
+            written.as_ref().is_some_and(|written| written.value == word)
+        };
+        let alone = run.len() == 1 && folder.join("index.html").is_file();
+        alone || said(&self.function.host, "files") || said(&self.function.contract, "static")
+    }
+
     /// Which files are deployed.
-    fn choice(&self, lone: bool, run: &[String]) -> package::Choice {
+    fn choice(&self, dir: &Path, host: &str, run: &[String]) -> package::Choice {
+        let lone = self.place.file.is_some() || host == "wasm";
         let all = self.function.dir.is_some() || (self.alone && !lone);
+        let root = run.first().map_or("", |first| files_root(first));
         let globs = match &self.function.files {
             Some(globs) => globs.value.clone(),
+            None if host == "files" && root.is_empty() => vec!["**".to_owned()],
+            None if host == "files" && dir.join(root).is_dir() => vec![format!("{root}/**")],
+            None if host == "files" => Vec::new(),
             None if all => vec!["**".to_owned()],
             None => Vec::new(),
         };

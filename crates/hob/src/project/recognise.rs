@@ -52,6 +52,7 @@ const KINDS: &[(&str, Look)] = &[
     ("`package.json` with a `start` script or `main`", node),
     ("`go.mod`", go),
     ("`main.py`, `app.py` or `server.py`", python),
+    ("`index.html`", site),
     ("one executable or script", single),
 ];
 
@@ -215,10 +216,15 @@ fn wasm(dir: &Path, _name: &str) -> Result<Option<Folder>> {
     Ok(found.pop().filter(|_| found.is_empty()).map(|file| just(file, "a WebAssembly file")))
 }
 
+fn site(dir: &Path, _name: &str) -> Result<Option<Folder>> {
+    let there = dir.join("index.html").is_file();
+    Ok(there.then(|| just(".".to_owned(), "a folder of files with `index.html`")))
+}
+
 fn single(dir: &Path, _name: &str) -> Result<Option<Folder>> {
     let mut found = Vec::new();
     for name in names(dir)? {
-        if hob_node::detect(&dir.join(&name), &name)?.is_some() {
+        if hob_node::detect(&dir.join(&name), &name)?.is_some_and(|found| found.host != "files") {
             found.push(name);
         }
     }
@@ -302,6 +308,8 @@ mod tests {
         check(&[("app.py", "")], "app.py");
         check(&[("a.wasm", ""), ("README.md", "")], "a.wasm");
         check(&[("a.wasm", ""), ("b.wasm", "")], "HOB-0107");
+        check(&[("index.html", ""), ("style.css", "")], ".");
+        check(&[("index.html", ""), ("app.py", "")], "app.py");
         check(&[], "HOB-0107");
     }
 }

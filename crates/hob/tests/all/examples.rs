@@ -15,7 +15,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 /// Folders that run everywhere: they need nothing but Hob and a shell.
-const EVERYWHERE: [&str; 5] = ["c-wasm", "javascript-wasm", "rust", "rust-p3", "shell"];
+const EVERYWHERE: [&str; 6] = ["c-wasm", "javascript-wasm", "rust", "rust-p3", "shell", "site"];
 
 /// What a file that was built on some machine must not hold.
 const PLACES: [&str; 6] = [
