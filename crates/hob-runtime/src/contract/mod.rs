@@ -5,6 +5,7 @@
 //!
 //! To add a contract: one file here and one line in [`CONTRACTS`].
 
+pub mod framework;
 pub mod http;
 mod setting;
 pub mod site;
@@ -18,7 +19,8 @@ use hob_core::port::BoxFuture;
 use hob_core::spec::FunctionSpec;
 
 /// Every contract, in the order in which the documentation shows them.
-pub static CONTRACTS: &[&dyn Contract] = &[&wasi_http::WasiHttp, &http::Http, &stdio::Stdio, &site::Static];
+pub static CONTRACTS: &[&dyn Contract] =
+    &[&wasi_http::WasiHttp, &http::Http, &framework::FunctionsFramework, &stdio::Stdio, &site::Static];
 
 /// How a call reaches code.
 pub trait Contract: Send + Sync {

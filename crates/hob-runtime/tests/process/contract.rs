@@ -33,6 +33,13 @@ const GUESTS: &[Guest] = &[
     },
     Guest {
         host: "process",
+        contract: "functions-framework",
+        run: &["python3", "server.py"],
+        file: ("server.py", SERVER),
+        needs_python: true,
+    },
+    Guest {
+        host: "process",
         contract: "stdio",
         run: &["sh", "script.sh"],
         file: ("script.sh", SCRIPT),

@@ -156,10 +156,12 @@ fn node(dir: &Path, _name: &str) -> Result<Option<Folder>> {
         // npm between Hob and the program would swallow its signals.
         (Some(start), _) if plain_node(start) => words(start),
         (Some(_), _) => words("npm run --silent start"),
+        // A file is looked at, and says more than its name.
+        (None, Some(main)) if dir.join(main).is_file() => vec![main.to_owned()],
         (None, Some(main)) => vec!["node".to_owned(), main.to_owned()],
         (None, None) => {
             match ["server.js", "index.js", "server.mjs", "index.mjs"].iter().find(|file| exists(file)) {
-                Some(file) => vec!["node".to_owned(), (*file).to_owned()],
+                Some(file) => vec![(*file).to_owned()],
                 None => return Ok(None),
             }
         }

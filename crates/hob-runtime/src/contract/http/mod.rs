@@ -10,7 +10,7 @@
 
 mod connection;
 mod ready;
-mod settings;
+pub(super) mod settings;
 mod spent;
 
 use super::way::Way;
@@ -61,7 +61,7 @@ impl Contract for Http {
     }
 
     fn check(&self, spec: &FunctionSpec) -> Result<()> {
-        Settings::read(spec).map(drop)
+        Settings::read(&spec.settings).map(drop)
     }
 
     fn lifetime(&self, unit: &dyn Unit) -> Result<Lifetime> {
@@ -69,16 +69,19 @@ impl Contract for Http {
     }
 
     fn start(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Instance>>> {
-        Box::pin(async move { Ok(Box::new(Server::start(start).await?) as Box<dyn Instance>) })
+        Box::pin(async move {
+            let settings = Settings::read(&start.code.spec.settings)?;
+            Ok(Box::new(Server::start(start, &settings, &[]).await?) as Box<dyn Instance>)
+        })
     }
 }
 
-fn no_program() -> Fault {
+pub(super) fn no_program() -> Fault {
     Fault::new(Code::ContractMismatch, "contract `http` needs a program that can listen on a port")
         .hint("use `contract = \"wasi-http\"` for a component that exports a handler")
 }
 
-struct Server {
+pub(super) struct Server {
     code: Arc<FunctionCode>,
     program: Arc<dyn Program>,
     calls: Arc<spent::Calls>,
@@ -90,12 +93,12 @@ struct Server {
 }
 
 impl Server {
-    async fn start(start: Start) -> Result<Self> {
-        let settings = Settings::read(&start.code.spec)?;
+    /// Starts the program, with variables besides those of this contract, and waits until it serves.
+    pub(super) async fn start(start: Start, settings: &Settings, env: &[(&str, String)]) -> Result<Self> {
         let way = Way::open(&start);
         for attempt in 1.. {
             let port = free_port()?;
-            let (program, connections, connected_in) = match launch(&start, &settings, &way, port).await {
+            let (program, connections, connected_in) = match launch(&start, settings, &way, port, env).await {
                 Ok(launched) => launched,
                 Err(fault) if attempt < PORT_ATTEMPTS && lost(&fault, port).await => continue,
                 Err(fault) => return Err(fault),
@@ -187,9 +190,11 @@ async fn launch(
     settings: &Settings,
     way: &Way,
     port: u16,
+    more: &[(&str, String)],
 ) -> Result<(Box<dyn Program>, Connections, Duration)> {
     let mut env = way.variables();
     env.extend(variables(&start.code, port));
+    env.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     let launch = Launch {
         instance: start.instance,
         args: Vec::new(),

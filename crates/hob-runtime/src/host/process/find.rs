@@ -16,6 +16,16 @@ const ENDINGS: &[(&str, &str, &str)] = &[
     (".cjs", "node", "http"),
     (".sh", "sh", "stdio"),
 ];
+/// Endings of files in which an import of a Functions Framework is looked for, what that import holds, and the
+/// command line that serves the file.
+const FRAMEWORKS: &[(&[&str], &[u8], &[&str])] = &[
+    (&[".py"], b"functions_framework", &["python3", "-m", "functions_framework"]),
+    (
+        &[".js", ".mjs", ".cjs"],
+        b"@google-cloud/functions-framework",
+        &["node", "node_modules/@google-cloud/functions-framework/build/src/main.js"],
+    ),
+];
 const SHELLS: &[&str] = &["sh", "bash", "dash", "ash", "ksh", "zsh"];
 /// The name of an AWS Lambda custom runtime, which is called in another way than any contract here.
 const LAMBDA: &str = "bootstrap";
@@ -29,6 +39,9 @@ pub(super) fn detect(candidate: &Candidate<'_>) -> Option<Detected> {
     if let Some(Binary::Elf { machine, .. }) = binary(candidate.head) {
         let what = format!("native program (ELF, {})", machine_name(machine));
         return Some(Detected { host: "process", contract: "http", run: vec![name], what });
+    }
+    if let Some(detected) = framework(candidate) {
+        return Some(detected);
     }
     let by_ending = ENDINGS.iter().find(|(ending, ..)| name.ends_with(ending));
     if let Some(mut words) = interpreter(candidate.head) {
@@ -44,6 +57,18 @@ pub(super) fn detect(candidate: &Candidate<'_>) -> Option<Detected> {
         run: vec![(*program).to_owned(), name],
         what: format!("{program} script"),
     })
+}
+
+/// Recognises a file that registers functions with a Functions Framework.
+fn framework(candidate: &Candidate<'_>) -> Option<Detected> {
+    let imports = |import: &[u8]| candidate.head.windows(import.len()).any(|part| part == import);
+    let (.., words) = FRAMEWORKS.iter().find(|(endings, import, _)| {
+        endings.iter().any(|ending| candidate.name.ends_with(ending)) && imports(import)
+    })?;
+    let mut run: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    run.push(format!("--source={}", candidate.name));
+    let what = format!("functions for the {} Functions Framework", words[0]);
+    Some(Detected { host: "process", contract: "functions-framework", run, what })
 }
 
 /// The words of a `#!` line: the interpreter by its name alone, then its argument.
@@ -229,6 +254,11 @@ mod tests {
             ("server", &x86[..], Some(("http", "server"))),
             ("bin/bootstrap", &x86, None),
             ("app.py", b"import http.server\n", Some(("http", "python3 app.py"))),
+            (
+                "main.py",
+                b"import functions_framework\n",
+                Some(("functions-framework", "python3 -m functions_framework --source=main.py")),
+            ),
             ("app.mjs", b"", Some(("http", "node app.mjs"))),
             ("notes.sh", b"echo hi\n", Some(("stdio", "sh notes.sh"))),
             ("notes", b"#!/bin/sh -e\necho hi\n", Some(("stdio", "sh -e notes"))),
