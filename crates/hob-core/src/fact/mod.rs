@@ -14,7 +14,7 @@ mod call;
 mod event;
 mod query;
 
-pub use call::{Call, CallCause, Failure, Outside, Times, Used};
+pub use call::{Call, CallCause, Failure, Outside, PHASES, Times, Used};
 pub use event::{Delivered, Ending, Publication, Refused, Run, RunDecision, SkipReason, Skipped};
 pub use query::{About, FactQuery};
 
