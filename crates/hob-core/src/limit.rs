@@ -180,6 +180,8 @@ pub const RETRY_AFTER_MAX_S: u32 = 60;
 pub const PROVISIONED_MAX: usize = 16;
 /// Longest sleep until the next change of provisioned instances, so that a clock that is set is noticed.
 pub const PROVISION_SLEEP_MAX: Duration = Duration::from_secs(3600);
+/// Changes of provisioned instances that a forecast walks through; of more it takes a part of the month for the whole.
+pub const FORECAST_CHANGES_MAX: usize = 10_000;
 /// Depth of functions that call each other.
 pub const CALL_DEPTH_MAX: u32 = 16;
 

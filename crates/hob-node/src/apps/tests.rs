@@ -198,26 +198,11 @@ impl App {
         let package =
             PackageFile { digest: Digest::of(text.as_bytes()), size: text.len() as u64, executable: false };
         let spec = FunctionSpec {
-            host: "wasm".into(),
-            contract: "wasi-http".into(),
-            run: vec!["main.wat".into()],
             package: BTreeMap::from([("main.wat".to_owned(), package)]),
-            env: BTreeMap::new(),
-            timeout_ms: 30_000,
             memory_bytes: 32 << 20,
-            body_bytes_max: 1 << 20,
-            scale: ScaleSpec {
-                min: 0,
-                max: 8,
-                concurrency: 1,
-                idle_ms: 60_000,
-                calls_per_instance: None,
-                provisioned: Vec::new(),
-            },
+            scale: ScaleSpec::up_to(8, 1),
             egress: Some(Vec::new()),
-            private: false,
-            asynchronous: Default::default(),
-            settings: serde_json::Map::new(),
+            ..FunctionSpec::new("wasm", "wasi-http", ["main.wat"])
         };
         self.spec.functions.insert(FunctionName::new(name).unwrap(), spec);
         self.files.insert(text.to_owned());

@@ -87,26 +87,11 @@ impl Bench {
         let dir = self.folder.path().join(format!("package-{}", self.next.fetch_add(1, Ordering::Relaxed)));
         std::fs::create_dir_all(&dir).unwrap();
         let mut spec = FunctionSpec {
-            host: "process".to_owned(),
-            contract: contract.to_owned(),
-            run: run.iter().map(|word| (*word).to_owned()).collect(),
-            package: [].into(),
-            env: [].into(),
             timeout_ms: 20_000,
             memory_bytes: 256 << 20,
             body_bytes_max: 16 << 20,
-            scale: ScaleSpec {
-                min: 0,
-                max: 4,
-                concurrency: 4,
-                idle_ms: 60_000,
-                calls_per_instance: None,
-                provisioned: Vec::new(),
-            },
-            egress: None,
-            private: false,
-            asynchronous: Default::default(),
-            settings: serde_json::Map::new(),
+            scale: ScaleSpec::up_to(4, 4),
+            ..FunctionSpec::new("process", contract, run.iter().copied())
         };
         for (name, bytes) in files {
             std::fs::write(dir.join(name), bytes).unwrap();

@@ -6,7 +6,7 @@ use hob_core::code::Owner;
 use hob_core::fact::{CallCause, Times, Used};
 use hob_core::limit::{METER_TRIGGERS_MAX, METERS_MAX};
 use hob_core::name::{AppName, FunctionName, RevisionNumber, TopicName, TriggerName};
-use hob_core::spec::{FunctionSpec, ScaleSpec};
+use hob_core::spec::FunctionSpec;
 use hob_core::usage::{Usage, Whose};
 use hob_runtime::code::FunctionCode;
 use std::path::PathBuf;
@@ -16,28 +16,7 @@ fn code(app: &str, function: &str, revision: u32) -> FunctionCode {
         app: AppName::new(app).unwrap(),
         revision: RevisionNumber(revision),
         name: FunctionName::new(function).unwrap(),
-        spec: FunctionSpec {
-            host: "wasm".to_owned(),
-            contract: "wasi-http".to_owned(),
-            run: Vec::new(),
-            package: Default::default(),
-            env: Default::default(),
-            timeout_ms: 1000,
-            memory_bytes: 1 << 20,
-            body_bytes_max: 1 << 20,
-            scale: ScaleSpec {
-                min: 0,
-                max: 1,
-                concurrency: 1,
-                idle_ms: 0,
-                calls_per_instance: None,
-                provisioned: Vec::new(),
-            },
-            egress: None,
-            private: false,
-            asynchronous: Default::default(),
-            settings: serde_json::Map::new(),
-        },
+        spec: FunctionSpec::new("wasm", "wasi-http", ["f.wasm"]),
         dir: PathBuf::new(),
         cpu: Default::default(),
     }
