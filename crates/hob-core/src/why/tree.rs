@@ -394,6 +394,7 @@ pub fn change(changed: &Changed) -> (String, Verdict) {
             Change::Deploy => "deploy",
             Change::Rollback => "rollback",
             Change::Remove => "removal",
+            Change::Optimise => "exchange of code",
         };
         let stays = changed.to.map(|to| format!("; revision {to} goes on")).unwrap_or_default();
         return (format!("a {what} of {app} failed: {}{stays}", failure.message), Verdict::Bad);
@@ -403,6 +404,11 @@ pub fn change(changed: &Changed) -> (String, Verdict) {
         Change::Deploy => format!("{app} was deployed as {to}{from}"),
         Change::Rollback => format!("{app} was rolled back to {to}{from}"),
         Change::Remove => format!("{app} was removed"),
+        Change::Optimise => {
+            let function =
+                changed.function.as_ref().map(|function| format!("/{function}")).unwrap_or_default();
+            format!("optimised code of {app}{function} took the place of quick code, in {to}")
+        }
     };
     (text, Verdict::Good)
 }

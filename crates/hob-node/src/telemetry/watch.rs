@@ -4,7 +4,7 @@ use super::meter::{self, Meter};
 use super::{Budget, Telemetry};
 use crate::clock::now_ms;
 use hob_core::code::Code;
-use hob_core::fact::{Call, Fact, Failure, InstanceChanged, InstanceStep, Times, Used, What};
+use hob_core::fact::{self, Call, Change, Fact, Failure, InstanceChanged, InstanceStep, Times, Used, What};
 use hob_core::fault::Fault;
 use hob_core::limit::{FACTS_CALLS_PER_SECOND, FACTS_SLOW_CALL};
 use hob_core::port::FactSink;
@@ -13,6 +13,7 @@ use hob_core::unit::{micros, millis};
 use hob_runtime::code::FunctionCode;
 use hob_runtime::witness::{Changed, Ended, Nobody, Witness, Witnesses};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Watches every function of the node.
 pub(crate) struct Watches(pub(crate) Arc<Telemetry>);
@@ -68,6 +69,22 @@ impl Witness for FunctionWatch {
                 instances: changed.instances,
             })),
         );
+    }
+
+    fn optimised(&self, took: Duration) {
+        let code = &self.code;
+        let (change, revision) = (Change::Optimise, Some(code.revision));
+        let changed = fact::Changed {
+            id: None,
+            app: code.app.clone(),
+            function: Some(code.name.clone()),
+            change,
+            from: revision,
+            to: revision,
+            failure: None,
+            took_ms: millis(took),
+        };
+        self.telemetry.now(None, What::Changed(Box::new(changed)));
     }
 }
 
