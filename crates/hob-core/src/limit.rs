@@ -228,7 +228,11 @@ pub const MEMORY_ESTIMATE_MIN_WASM: u64 = 1 << 20;
 pub const MEMORY_ESTIMATE_MIN_PROCESS: u64 = 8 << 20;
 /// How often is looked what memory the machine has available, while instances start.
 pub const MEMORY_LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// Kept instances that start at a time, for each processor; half as many while guests wait for a processor.
+/// An instance that is there for so long is taken to need what it has, be that less than others of its function had.
+pub const MEMORY_SETTLED: Duration = Duration::from_secs(10);
+/// How long a program that serves one call counts as starting, at most: nobody tells when its start is over.
+pub const CALL_START_MAX: Duration = Duration::from_millis(50);
+/// Programs that start at a time, for each processor; half as many while guests wait for a processor.
 pub const STARTS_PER_CPU: u32 = 2;
 /// Functions whose code is loaded at a time, for each processor.
 pub const LOADS_PER_CPU: u32 = 2;

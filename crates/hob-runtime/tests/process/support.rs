@@ -43,6 +43,7 @@ pub(crate) struct Bench {
     pub(crate) runtime: Runtime,
     pub(crate) logs: Arc<Logs>,
     pub(crate) limited: Arc<Limited>,
+    pub(crate) crowd: Arc<Crowd>,
     pub(crate) folder: tempfile::TempDir,
     next: AtomicU64,
 }
@@ -55,13 +56,23 @@ impl Bench {
         Self::in_folder(tempfile::tempdir().unwrap())
     }
 
+    /// Where so many programs may start at a time.
+    pub(crate) fn starting(starts: u32) -> Self {
+        Self::with(tempfile::tempdir().unwrap(), Shares { starts, ..Shares::here(None) })
+    }
+
     /// With a folder in which something may be left of an earlier node.
     pub(crate) fn in_folder(folder: tempfile::TempDir) -> Self {
+        Self::with(folder, Shares::here(None))
+    }
+
+    fn with(folder: tempfile::TempDir, shares: Shares) -> Self {
         let logs = Arc::new(Logs::default());
         let spawn: Arc<dyn Spawn> = Arc::new(Spawner(tokio::runtime::Handle::current()));
         let limited = Limited::new(Arc::clone(&logs) as Arc<dyn LogSink>, Arc::clone(&spawn));
+        let crowd = Crowd::new(shares, Arc::clone(&spawn));
         let environment = Environment {
-            crowd: Crowd::new(Shares::here(None), Arc::clone(&spawn)),
+            crowd: Arc::clone(&crowd),
             cache_dir: folder.path().join("cache"),
             work_dir: folder.path().join("work"),
             compiler: Vec::new(),
@@ -73,7 +84,8 @@ impl Bench {
             gates: Arc::new(Open),
             instances: AtomicU64::new(1),
         };
-        Self { runtime: Runtime::open(environment).unwrap(), logs, limited, folder, next: AtomicU64::new(1) }
+        let runtime = Runtime::open(environment).unwrap();
+        Self { runtime, logs, limited, crowd, folder, next: AtomicU64::new(1) }
     }
 
     /// A function that runs `run`, with settings changed by `change`; neither checked nor prepared.

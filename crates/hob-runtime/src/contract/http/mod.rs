@@ -179,6 +179,10 @@ impl Instance for Server {
     fn memory_bytes(&self) -> Option<u64> {
         self.program.memory_bytes()
     }
+
+    fn seen_bytes(&self) -> Option<u64> {
+        self.program.seen_bytes()
+    }
 }
 
 /// Starts the program with its port and waits until it serves there.

@@ -251,6 +251,14 @@ struct WasmUnit {
 struct Loaded(Arc<WasmUnit>);
 
 impl Unit for Loaded {
+    fn inside(&self) -> bool {
+        true
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        Some(self.0.member.held_bytes())
+    }
+
     fn command(&self) -> Option<&dyn Command> {
         matches!(self.0.entry, Entry::Run02 | Entry::Run03 | Entry::Start).then_some(self as &dyn Command)
     }
