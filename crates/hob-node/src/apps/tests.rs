@@ -71,6 +71,7 @@ impl Desk {
         let environment = Environment {
             crowd: Crowd::new(Shares::here(None), Arc::clone(&tasks) as _),
             cache_dir: data.join("cache"),
+            cache_shared: false,
             work_dir: data.join("work"),
             compiler: Vec::new(),
             pooling: Some(false),
@@ -238,7 +239,7 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Artifacts and packages on disk, without what is half made.
+/// Artifacts and packages on disk, without what is half made. What is compiled is of artifacts that are there.
 fn on_disk(data: &Path) -> (usize, usize) {
     let list = |path: &Path| -> Vec<_> {
         let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
@@ -247,6 +248,9 @@ fn on_disk(data: &Path) -> (usize, usize) {
     let files = |path: &Path| fs::read_dir(path).unwrap().count();
     assert_eq!(files(&data.join("packages/incoming")), 0, "a half package");
     let artifacts = list(&data.join("artifacts")).iter().map(|folder| files(folder)).sum();
+    let compiled = fs::read_dir(data.join("cache/wasm")).unwrap().map(|entry| entry.unwrap().path());
+    let compiled = compiled.filter(|path| path.extension().is_some_and(|found| found == "cwasm")).count();
+    assert!(compiled <= artifacts, "{compiled} compiled files of {artifacts} artifacts");
     (artifacts, list(&data.join("packages")).len() - 1)
 }
 

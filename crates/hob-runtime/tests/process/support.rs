@@ -74,6 +74,7 @@ impl Bench {
         let environment = Environment {
             crowd: Arc::clone(&crowd),
             cache_dir: folder.path().join("cache"),
+            cache_shared: false,
             work_dir: folder.path().join("work"),
             compiler: Vec::new(),
             pooling: Some(false),

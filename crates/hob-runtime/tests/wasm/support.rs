@@ -144,6 +144,7 @@ impl Bench {
             (Arc::new(Logs::default()), Arc::new(World::default()), Arc::new(Told::default()));
         let environment = Arc::new(Environment {
             cache_dir: folder.path().join("cache"),
+            cache_shared: false,
             work_dir: folder.path().join("work"),
             compiler,
             pooling,

@@ -56,6 +56,7 @@ use mapped::{Codes, Slot};
 use optimise::Line;
 use outgoing::Hooks;
 use pipe::LogStream;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{ModuleState, Place, State};
@@ -174,6 +175,10 @@ impl Host for Wasm {
             unit.begin().await;
             Ok(Arc::new(Loaded(unit)) as Arc<dyn Unit>)
         })
+    }
+
+    fn retain(&self, needed: &HashSet<Digest>) -> u64 {
+        self.shared.compiler.retain(needed)
     }
 
     fn stage(&self, code: &FunctionCode) -> Option<Stage> {
