@@ -71,6 +71,8 @@ pub const LINGER: Duration = Duration::from_secs(1);
 pub const DRAINED_BYTES_MAX: usize = 64 << 10;
 /// Connections at one listener.
 pub const CONNECTIONS_MAX: usize = 16_384;
+/// Percent of the files that the node may open which the connections of one listener may take.
+pub const CONNECTIONS_FILES_PERCENT: u64 = 60;
 /// Connections of one client address at one listener, so that one client cannot take all; of IPv6 the first 64
 /// bits count as the address.
 pub const CONNECTIONS_PER_CLIENT_MAX: usize = 4096;
