@@ -71,6 +71,8 @@ pub const LINGER: Duration = Duration::from_secs(1);
 pub const DRAINED_BYTES_MAX: usize = 64 << 10;
 /// Connections at one listener.
 pub const CONNECTIONS_MAX: usize = 16_384;
+/// Percent of the files that the node may open which the connections of one listener may take.
+pub const CONNECTIONS_FILES_PERCENT: u64 = 60;
 /// Connections of one client address at one listener, so that one client cannot take all; of IPv6 the first 64
 /// bits count as the address.
 pub const CONNECTIONS_PER_CLIENT_MAX: usize = 4096;
@@ -196,6 +198,8 @@ pub const RETRY_AFTER_MAX_S: u32 = 60;
 pub const PROVISIONED_MAX: usize = 16;
 /// Longest sleep until the next change of provisioned instances, so that a clock that is set is noticed.
 pub const PROVISION_SLEEP_MAX: Duration = Duration::from_secs(3600);
+/// Changes of provisioned instances that a forecast walks through; of more it takes a part of the month for the whole.
+pub const FORECAST_CHANGES_MAX: usize = 10_000;
 /// Depth of functions that call each other.
 pub const CALL_DEPTH_MAX: u32 = 16;
 
@@ -242,7 +246,11 @@ pub const MEMORY_ESTIMATE_MIN_WASM: u64 = 1 << 20;
 pub const MEMORY_ESTIMATE_MIN_PROCESS: u64 = 8 << 20;
 /// How often is looked what memory the machine has available, while instances start.
 pub const MEMORY_LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// Kept instances that start at a time, for each processor; half as many while guests wait for a processor.
+/// An instance that is there for so long is taken to need what it has, be that less than others of its function had.
+pub const MEMORY_SETTLED: Duration = Duration::from_secs(10);
+/// How long a program that serves one call counts as starting, at most: nobody tells when its start is over.
+pub const CALL_START_MAX: Duration = Duration::from_millis(50);
+/// Programs that start at a time, for each processor; half as many while guests wait for a processor.
 pub const STARTS_PER_CPU: u32 = 2;
 /// Functions whose code is loaded at a time, for each processor.
 pub const LOADS_PER_CPU: u32 = 2;

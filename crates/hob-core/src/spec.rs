@@ -7,9 +7,13 @@
 //! the revision's content digest: equal specs are one revision.
 
 use crate::digest::Digest;
-use crate::limit::CALL_ATTEMPTS_DEFAULT;
+use crate::limit::{
+    BODY_BYTES_DEFAULT, CALL_ATTEMPTS_DEFAULT, CALL_TIMEOUT_DEFAULT, IDLE_TIMEOUT_DEFAULT,
+    MEMORY_BYTES_DEFAULT,
+};
 use crate::name::{AppName, FunctionName, TopicName};
 use crate::trigger::{RetrySpec, Triggers};
+use crate::unit::millis;
 use crate::watch::Watch;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -100,6 +104,25 @@ pub struct FunctionSpec {
 }
 
 impl FunctionSpec {
+    /// A function of which only this is said: no files, the usual limits, one call at a time in one instance.
+    pub fn new<Word: Into<String>>(host: &str, contract: &str, run: impl IntoIterator<Item = Word>) -> Self {
+        Self {
+            host: host.to_owned(),
+            contract: contract.to_owned(),
+            run: run.into_iter().map(Into::into).collect(),
+            package: BTreeMap::new(),
+            env: BTreeMap::new(),
+            timeout_ms: millis(CALL_TIMEOUT_DEFAULT),
+            memory_bytes: MEMORY_BYTES_DEFAULT,
+            body_bytes_max: BODY_BYTES_DEFAULT,
+            scale: ScaleSpec::up_to(1, 1),
+            egress: None,
+            private: false,
+            asynchronous: AsyncSpec::default(),
+            settings: serde_json::Map::new(),
+        }
+    }
+
     /// Time for one call.
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
@@ -171,6 +194,18 @@ pub struct ScaleSpec {
 }
 
 impl ScaleSpec {
+    /// So many instances with so many calls at a time each, none of them when nobody calls.
+    pub fn up_to(max: u32, concurrency: u32) -> Self {
+        Self {
+            min: 0,
+            max,
+            concurrency,
+            idle_ms: millis(IDLE_TIMEOUT_DEFAULT),
+            calls_per_instance: None,
+            provisioned: Vec::new(),
+        }
+    }
+
     /// Whether instances run before a call needs them, at least at times.
     pub fn keeps_some(&self) -> bool {
         self.min > 0 || !self.provisioned.is_empty()

@@ -21,6 +21,15 @@ pub trait Unit: Send + Sync {
     fn command(&self) -> Option<&dyn Command> {
         None
     }
+    /// Whether its instances live in the node's own process, where a start costs little.
+    fn inside(&self) -> bool {
+        false
+    }
+    /// Memory that its instances have now, bytes, where all of it is counted as they take it; `None` where each of them has to be
+    /// asked.
+    fn memory_bytes(&self) -> Option<u64> {
+        None
+    }
     /// The ability to take requests through an exported handler.
     fn handler(&self) -> Option<&dyn Handler> {
         None
@@ -95,6 +104,10 @@ pub trait Program: Send + Sync {
     fn memory_bytes(&self) -> Option<u64> {
         None
     }
+    /// The same when somebody last looked, which he does all the time; costs nothing. `None`: nobody has.
+    fn seen_bytes(&self) -> Option<u64> {
+        None
+    }
     /// The last lines that it printed, oldest first, where they are kept; for messages.
     fn last_lines(&self) -> Vec<String> {
         Vec::new()
@@ -142,6 +155,10 @@ pub trait Instance: Send + Sync {
     }
     /// Ends it, letting it finish for `grace`.
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()>;
+    /// As [`Program::seen_bytes`].
+    fn seen_bytes(&self) -> Option<u64> {
+        None
+    }
     /// As [`Program::memory_bytes`]. Reads a few files of `/proc`: for who looks, not for calls.
     fn memory_bytes(&self) -> Option<u64> {
         None

@@ -212,7 +212,7 @@ impl Apps {
             let done = deploy::remove(&this, &app).await;
             let failure = done.as_ref().err().map(Failure::from);
             let (change, took_ms) = (Change::Remove, millis(began.elapsed()));
-            let changed = Changed { id: None, app, change, from, to: None, failure, took_ms };
+            let changed = Changed { id: None, app, function: None, change, from, to: None, failure, took_ms };
             this.bus.telemetry().now(None, What::Changed(Box::new(changed)));
             done
         })
@@ -230,8 +230,16 @@ impl Apps {
                 (current, current, Some(Failure::from(fault)))
             }
         };
-        let changed =
-            Changed { id: Some(id), app, change, from, to, failure, took_ms: millis(began.elapsed()) };
+        let changed = Changed {
+            id: Some(id),
+            app,
+            function: None,
+            change,
+            from,
+            to,
+            failure,
+            took_ms: millis(began.elapsed()),
+        };
         self.bus.telemetry().now(None, What::Changed(Box::new(changed)));
         done.map_err(|fault| fault.known_as(id.to_string()))
     }

@@ -14,8 +14,10 @@ use crate::code::FunctionCode;
 use crate::environment::Environment;
 use crate::unit::Unit;
 use hob_core::code::Code;
+use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
 use hob_core::port::BoxFuture;
+use std::collections::HashSet;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -103,6 +105,11 @@ pub trait Host: Send + Sync {
 
     /// Loads prepared code. Fast: on the way of the first call after a restart.
     fn load(&self, code: Arc<FunctionCode>) -> BoxFuture<'_, Result<Arc<dyn Unit>>>;
+
+    /// Removes what [`Host::prepare`] made of files that are not among these. Says how many files that were. Reads a folder.
+    fn retain(&self, _needed: &HashSet<Digest>) -> u64 {
+        0
+    }
 
     /// How good a prepared function's code is; `None` where nothing is compiled. Looks at a file at most.
     fn stage(&self, _code: &FunctionCode) -> Option<Stage> {

@@ -133,7 +133,10 @@ async fn an_instance_of_wasi_0_3_serves_many_calls_at_once() {
     let bench = Bench::open();
     for file in ["built/hello-rust-p3-unknown.wasm", "built/hello-rust-spin-sdk7.wasm"] {
         let function = bench.ready(&read(file), &Settings { max: 1, ..Settings::default() }).await.unwrap();
+        assert_eq!(function.unit.memory_bytes(), Some(0), "{file}");
         let instance = function.instance().await.unwrap();
+        let held = function.unit.memory_bytes().unwrap();
+        assert!((64 << 10..32 << 20).contains(&held), "what it has, not what it may have: {held}");
         let calls = (0..40).map(|_| function.call_in(&*instance, get()));
         let ends = futures_util::future::join_all(calls).await;
         assert!(
@@ -143,6 +146,8 @@ async fn an_instance_of_wasi_0_3_serves_many_calls_at_once() {
         instance.stop(Duration::from_secs(5)).await;
         assert_eq!(instance.ended().await, None, "{file}: stopped, not failed");
         assert_eq!(function.call_in(&*instance, get()).await, Err("HOB-0503".to_owned()));
+        drop(instance);
+        bench.eventually(|| function.unit.memory_bytes() == Some(0)).await;
         // The only place that the function has is free again.
         let next = function.instance().await.unwrap();
         assert!(function.call_in(&*next, get()).await.is_ok(), "{file}");

@@ -19,6 +19,7 @@ use crate::body::Body;
 use crate::code::FunctionCode;
 use crate::hop;
 use crate::invocation::{Invocation, Reply};
+use crate::machine;
 use crate::unit::{Exit, Launch, Program, Unit};
 use crate::unit::{Instance, Start};
 use connection::{Connections, Error};
@@ -140,6 +141,11 @@ impl Server {
 
     /// Why there was no answer: because the child ended, or because it closed the connection.
     async fn failure(&self, error: Error) -> Fault {
+        if let Error::Connect(error) = &error
+            && let Some(fault) = machine::out_of_files(error)
+        {
+            return fault;
+        }
         let exit = tokio::time::timeout(EXIT_NEWS_TIMEOUT, self.program.exit()).await;
         match (exit, error) {
             (Ok(exit), _) => crash(&self.code, &exit),
@@ -181,6 +187,10 @@ impl Instance for Server {
 
     fn memory_bytes(&self) -> Option<u64> {
         self.program.memory_bytes()
+    }
+
+    fn seen_bytes(&self) -> Option<u64> {
+        self.program.seen_bytes()
     }
 }
 
@@ -242,7 +252,10 @@ fn inward(mut request: Request<Body>, h2c: bool) -> Result<(Request<Body>, bool)
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let address = listener.and_then(|listener| listener.local_addr());
-    let none = |error| Fault::new(Code::MachineLacks, "there is no free loopback port").detail(error);
+    let none = |error: std::io::Error| {
+        let lack = || Fault::new(Code::MachineLacks, "there is no free loopback port").detail(&error);
+        machine::out_of_files(&error).unwrap_or_else(lack)
+    };
     address.map(|address| address.port()).map_err(none)
 }
 

@@ -26,6 +26,7 @@ mod procfs;
 use super::{Host, HostRow, Progress};
 use crate::code::FunctionCode;
 use crate::environment::Environment;
+use crate::machine;
 use crate::unit::{Command, Launch, Program, Unit};
 use fork::{Forker, Job};
 use hob_core::code::Code;
@@ -142,6 +143,9 @@ impl Command for Native {
 
 impl Native {
     fn refused(&self, error: &std::io::Error) -> Fault {
+        if let Some(fault) = machine::out_of_files(error) {
+            return fault;
+        }
         // What was wrong already at deploy has the better words; the machine may have changed since.
         if let Err(fault) = find::check(&self.code, &self.program) {
             return fault;

@@ -35,7 +35,7 @@ use hob_core::limit::{
     COMPILE_AT_ONCE_MAX, COMPILE_MEMORY_BYTES_MAX, COMPILE_TIMEOUT, COMPILED_BYTES_MAX, OPTIMISE_TIMEOUT,
 };
 use hob_core::unit::{show_bytes, show_duration};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::ExitStatusExt;
@@ -185,6 +185,20 @@ impl Compiler {
     pub(super) fn forget_quick(&self, digest: Digest) {
         // Where it is mapped, it stays until nobody runs it.
         let _ = std::fs::remove_file(self.path(digest, Grade::Quick));
+    }
+
+    /// Removes the compiled forms of files that are not among these; says how many. Where one is mapped, it stays until
+    /// nobody runs it.
+    pub(super) fn retain(&self, needed: &HashSet<Digest>) -> u64 {
+        let needed: HashSet<String> = needed.iter().map(Digest::hex).collect();
+        let ours = format!("-{}.cwasm", self.fingerprint);
+        let of = |name: &str| name.strip_suffix(&ours)?.split('-').next().map(str::to_owned);
+        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let old = entries.filter(|entry| {
+            of(&entry.file_name().to_string_lossy()).is_some_and(|digest| !needed.contains(&digest))
+        });
+        // What cannot be removed does no harm but take space.
+        old.filter(|entry| std::fs::remove_file(entry.path()).is_ok()).count() as u64
     }
 
     async fn compile_first(

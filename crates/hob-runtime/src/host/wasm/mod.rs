@@ -56,6 +56,7 @@ use mapped::{Codes, Slot};
 use optimise::Line;
 use outgoing::Hooks;
 use pipe::LogStream;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{ModuleState, Place, State};
@@ -176,6 +177,10 @@ impl Host for Wasm {
         })
     }
 
+    fn retain(&self, needed: &HashSet<Digest>) -> u64 {
+        self.shared.compiler.retain(needed)
+    }
+
     fn stage(&self, code: &FunctionCode) -> Option<Stage> {
         let name = code.spec.run.first()?;
         let digest = code.spec.package.get(name)?.digest;
@@ -251,6 +256,14 @@ struct WasmUnit {
 struct Loaded(Arc<WasmUnit>);
 
 impl Unit for Loaded {
+    fn inside(&self) -> bool {
+        true
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        Some(self.0.member.held_bytes())
+    }
+
     fn command(&self) -> Option<&dyn Command> {
         matches!(self.0.entry, Entry::Run02 | Entry::Run03 | Entry::Start).then_some(self as &dyn Command)
     }

@@ -149,7 +149,7 @@ impl Limits {
 
 impl Drop for Limits {
     fn drop(&mut self) {
-        self.member.saw_memory(self.memory_bytes as u64);
+        self.member.gave_memory_back(self.memory_bytes as u64);
     }
 }
 
@@ -185,8 +185,10 @@ impl ResourceLimiter for Limits {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let growth = Growth { current, desired, maximum };
-        Ok(growth.grant(&mut self.memory_bytes, self.memory_bytes_max, &mut self.refused))
+        let (growth, before) = (Growth { current, desired, maximum }, self.memory_bytes);
+        let granted = growth.grant(&mut self.memory_bytes, self.memory_bytes_max, &mut self.refused);
+        self.member.took_memory((self.memory_bytes - before) as u64);
+        Ok(granted)
     }
 
     fn table_growing(
