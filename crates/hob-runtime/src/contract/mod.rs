@@ -6,6 +6,7 @@
 //! To add a contract: one file here and one line in [`CONTRACTS`].
 
 pub mod http;
+pub mod javascript;
 mod setting;
 pub mod stdio;
 pub mod wasi_http;
@@ -17,7 +18,7 @@ use hob_core::port::BoxFuture;
 use hob_core::spec::FunctionSpec;
 
 /// Every contract, in the order in which the documentation shows them.
-pub static CONTRACTS: &[&dyn Contract] = &[&wasi_http::WasiHttp, &http::Http, &stdio::Stdio];
+pub static CONTRACTS: &[&dyn Contract] = &[&wasi_http::WasiHttp, &http::Http, &stdio::Stdio, &javascript::JavaScript];
 
 /// How a call reaches code.
 pub trait Contract: Send + Sync {
