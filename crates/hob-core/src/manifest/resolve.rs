@@ -144,7 +144,7 @@ fn settings(
         }
         let path = format!("functions.{}.{name}", function.name);
         let fault = match name.as_str() {
-            "wasi-http" | "http" | "stdio" => Fault::new(
+            "wasi-http" | "http" | "stdio" | "javascript" => Fault::new(
                 Code::ManifestUnknownKey,
                 format!("`{path}` has settings for contract `{name}`, but the contract is `{contract}`"),
             )
@@ -235,6 +235,7 @@ impl Origins {
         let (concurrency, calls) = match contract {
             "http" => (limit::CONCURRENCY_DEFAULT_HTTP, None),
             "wasi-http" => (limit::CONCURRENCY_DEFAULT_WASI3, Some(limit::WASI3_CALLS_PER_INSTANCE)),
+            "javascript" => (limit::CONCURRENCY_DEFAULT_WASI3, None),
             _ => (1, None),
         };
         let provisioned = scale.provisioned.as_ref().map_or(&[][..], |written| &written.value);

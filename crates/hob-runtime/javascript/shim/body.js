@@ -4,6 +4,7 @@ import { Blob, FormData, parseForm, serialise } from "./form.js";
 import { concat, toBytes, toText, view } from "./text.js";
 
 const CHUNK_BYTES = 65536;
+const PART_BYTES = 1 << 20;
 // The bridge to the node's streams; nobody else has it.
 export const { Stream, Future } = globalThis.wit;
 
@@ -14,15 +15,24 @@ export function fine(type) {
 
 // A body that comes from the node. `open` gives its stream, and a future with what was wrong with it.
 export class Incoming {
-  constructor(open) {
+  constructor(open, resource) {
     this._open = open;
+    this._resource = resource;
   }
 
   // Both ends are somebody else's from now on.
   take() {
     const open = this._open;
+    if (!open) throw new TypeError("the body is gone: its call is over");
     this._open = null;
     return open();
+  }
+
+  // Nobody wants it.
+  release() {
+    if (!this._open) return;
+    this._open = null;
+    this._resource[Symbol.dispose]();
   }
 
   async chunks(give) {
@@ -141,14 +151,15 @@ export class Body {
   async formData() { return parseForm(await this.bytes(), this.headers.get("content-type")); }
 }
 
-function streamOf(body) {
+export function streamOf(body) {
   if (body instanceof Incoming) return body.stream();
   const bytes = typeof body === "string" ? toBytes(body) : body;
+  let at = 0;
   return new ReadableStream({
     type: "bytes",
-    start(controller) {
-      if (bytes.length > 0) controller.enqueue(bytes);
-      controller.close();
+    pull(controller) {
+      if (at < bytes.length) controller.enqueue(bytes.subarray(at, (at += PART_BYTES)));
+      if (at >= bytes.length) controller.close();
     },
   });
 }

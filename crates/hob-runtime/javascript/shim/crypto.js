@@ -4,6 +4,7 @@ import host from "hob:javascript/host@1.0.0";
 import { view } from "./text.js";
 
 const RANDOM_MAX = 65536;
+const DATA_BYTES_MAX = 15 << 20;
 const BLOCK_BYTES = { "SHA-1": 64, "SHA-256": 64, "SHA-384": 128, "SHA-512": 128 };
 
 // An instance begins as a copy of one state: without this all would draw the same numbers.
@@ -38,6 +39,15 @@ function hashOf(algorithm) {
   const name = String(typeof algorithm === "object" ? algorithm?.name : algorithm).toUpperCase();
   if (!BLOCK_BYTES[name]) throw notSupported(`the algorithm \`${name}\``);
   return name;
+}
+
+// As much as the node takes at a time.
+function input(data) {
+  const bytes = view(data);
+  if (bytes.length > DATA_BYTES_MAX) {
+    throw new DOMException(`at most ${DATA_BYTES_MAX} bytes at a time`, "OperationError");
+  }
+  return bytes;
 }
 
 const buffer = (bytes) => (bytes.byteLength === bytes.buffer.byteLength ? bytes.buffer : bytes.slice().buffer);
@@ -86,7 +96,7 @@ function hmacOf(algorithm) {
 
 export class SubtleCrypto {
   async digest(algorithm, data) {
-    return buffer(host.digest(hashOf(algorithm), view(data)));
+    return buffer(host.digest(hashOf(algorithm), input(data)));
   }
 
   async importKey(format, data, algorithm, extractable, usages) {
@@ -116,12 +126,12 @@ export class SubtleCrypto {
 
   async sign(algorithm, key, data) {
     const { algorithm: own, _secret } = keyOf(key, "sign", algorithm);
-    return buffer(host.hmac(own.hash.name, _secret, view(data)));
+    return buffer(host.hmac(own.hash.name, _secret, input(data)));
   }
 
   async verify(algorithm, key, signature, data) {
     const { algorithm: own, _secret } = keyOf(key, "verify", algorithm);
-    return same(host.hmac(own.hash.name, _secret, view(data)), view(signature));
+    return same(host.hmac(own.hash.name, _secret, input(data)), view(signature));
   }
 
   // Not of the standard, but of Workers.

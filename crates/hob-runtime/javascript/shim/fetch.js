@@ -2,25 +2,34 @@
 
 import host from "hob:javascript/host@1.0.0";
 import { Fields, Request as WasiRequest, Response as WasiResponse } from "wasi:http/types@0.3.0";
-import { chunkOf, fine, Future, Incoming, Stream } from "./body.js";
+import { chunkOf, fine, Future, Incoming, Stream, streamOf } from "./body.js";
 import { Headers } from "./headers.js";
 import { Request, Response } from "./messages.js";
 import { toBytes } from "./text.js";
 
 const REDIRECTS_MAX = 20;
+// A known body above this crosses as a stream: the node takes 16 MiB at a time.
+const WHOLE_BYTES_MAX = 4 << 20;
 const TRAILERS = Future.RESULT_OPTION_OTHER_ERROR_CODE;
 const DONE = Future.RESULT_VOID_ERROR_CODE;
 
 // The body of a message that came.
 export function incoming(Kind, resource) {
-  return new Incoming(() => Kind.consumeBody(resource, fine(DONE)));
+  return new Incoming(() => Kind.consumeBody(resource, fine(DONE)), resource);
 }
 
 export { WasiRequest };
 
+// Headers of a connection, which the node writes itself.
+const NOT_OURS = [
+  "connection", "host", "http2-settings", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
+  "transfer-encoding", "upgrade",
+];
+
 function fields(list) {
   const pairs = [];
   for (let at = 0; at < list.length; at += 2) {
+    if (NOT_OURS.includes(list[at])) continue;
     pairs.push([list[at], Uint8Array.from(list[at + 1], (unit) => unit.charCodeAt(0))]);
   }
   return Fields.fromList(pairs);
@@ -57,7 +66,8 @@ function outgoing(stream) {
 // The node's form of an answer, and a promise of the end of its body where it streams.
 export function answerOf(response) {
   const list = response.headers._list;
-  const body = response._take();
+  let body = response._take();
+  if (body?.length > WHOLE_BYTES_MAX) body = streamOf(body);
   if (body === null) return [host.respond(response.status, list, new Uint8Array(0)), null];
   if (typeof body === "string") return [host.respondText(response.status, list, body.toWellFormed()), null];
   if (body instanceof Uint8Array) return [host.respond(response.status, list, body), null];
@@ -77,6 +87,8 @@ export function answerOf(response) {
 
 function requestOf(request, url, method, body) {
   const list = request.headers._list;
+  // It may be wanted once more, for a redirect.
+  if (body?.length > WHOLE_BYTES_MAX) body = streamOf(body);
   if (body instanceof ReadableStream || body instanceof Incoming) {
     const sent = body instanceof Incoming ? body.take() : outgoing(body);
     const [readable, trailers] = Array.isArray(sent) ? sent : [sent.readable, sent.trailers];
@@ -99,7 +111,7 @@ async function once(request, url, method, body) {
   try {
     sent = requestOf(request, url, method, body);
   } catch (error) {
-    throw new TypeError(`fetch failed: ${error?.message ?? error}`);
+    throw new TypeError(`fetch failed: ${error?.payload?.tag ?? error?.payload ?? error?.message ?? error}`);
   }
   const answer = await host.send(sent).read();
   if (answer.tag === "err") throw new TypeError(`fetch failed: ${answer.val}`, { cause: new Error(String(answer.val)) });

@@ -113,6 +113,7 @@ async function held(promise) {
 class ExecutionContext {
   _work = [];
   props = {};
+  constructor(body) { this._body = body; }
   waitUntil(promise) { this._work.push(Promise.resolve(promise).catch(report)); }
   passThroughOnException() {}
 }
@@ -127,10 +128,11 @@ async function finish(context, pumped) {
   } catch (error) {
     report(error);
   }
-  left();
+  left(context);
 }
 
-function left() {
+function left(context) {
+  context._body?.release();
   calls -= 1;
   if (calls === 0) timers.clearAll();
 }
@@ -171,8 +173,9 @@ export const handler = {
     }
     const bodiless = method === "GET" || method === "HEAD";
     if (bodiless) resource[Symbol.dispose]();
-    const request = Request._came(method, url, Headers._of(headers), bodiless ? null : incoming(WasiRequest, resource));
-    const context = new ExecutionContext();
+    const body = bodiless ? null : incoming(WasiRequest, resource);
+    const request = Request._came(method, url, Headers._of(headers), body);
+    const context = new ExecutionContext(body);
     // The module has been evaluated at the deploy already, without a call.
     if (!handlers) await load().catch(() => {});
     calls += 1;
@@ -185,7 +188,7 @@ export const handler = {
       throw { tag: "internal-error", val: `${error?.name ?? "Error"}: ${error?.message ?? error}` };
     }
     const [response, pumped] = answer;
-    if (pumped === null && context._work.length === 0) left();
+    if (pumped === null && context._work.length === 0) left(context);
     else finish(context, pumped);
     return response;
   },

@@ -2,7 +2,36 @@
 
 import host from "hob:javascript/host@1.0.0";
 
-const encode = (text) => host.encode(text.isWellFormed() ? text : text.toWellFormed());
+// What crosses to the node at a time: it takes 16 MiB at most.
+const PIECE = 1 << 20;
+
+function encode(text) {
+  if (!text.isWellFormed()) text = text.toWellFormed();
+  if (text.length <= PIECE) return host.encode(text);
+  const chunks = [];
+  for (let at = 0; at < text.length; ) {
+    let end = Math.min(at + PIECE, text.length);
+    // Both halves of a character stay together.
+    if ((text.charCodeAt(end - 1) & 0xfc00) === 0xd800) end += 1;
+    chunks.push(host.encode(text.slice(at, end)));
+    at = end;
+  }
+  return concat(chunks);
+}
+
+function decode(bytes, fatal) {
+  if (bytes.length <= PIECE) return host.decode(bytes, fatal);
+  let text = "";
+  for (let at = 0; at < bytes.length; ) {
+    const piece = bytes.subarray(at, at + PIECE);
+    const end = at + piece.length === bytes.length ? piece.length : wholeCharacters(piece) || piece.length;
+    const part = host.decode(piece.subarray(0, end), fatal);
+    if (part == null) return null;
+    text += part;
+    at += end;
+  }
+  return text;
+}
 
 export const toBytes = encode;
 
@@ -15,7 +44,7 @@ export function view(data) {
 }
 
 export function toText(bytes) {
-  return host.decode(stripMark(bytes), false);
+  return decode(stripMark(bytes), false);
 }
 
 function stripMark(bytes) {
@@ -37,7 +66,7 @@ export class TextEncoder {
     while (end > 0 && (bytes[end] & 0xc0) === 0x80) end -= 1;
     bytes = bytes.subarray(0, end);
     target.set(bytes);
-    return { read: host.decode(bytes, false).length, written: end };
+    return { read: decode(bytes, false).length, written: end };
   }
 }
 
@@ -92,7 +121,7 @@ export class TextDecoder {
 
   _decode(bytes) {
     if (this.encoding === "utf-8") {
-      const text = host.decode(bytes, this.fatal);
+      const text = decode(bytes, this.fatal);
       if (text == null) throw new TypeError("the data is not valid utf-8");
       return text;
     }

@@ -24,6 +24,11 @@ pub(crate) static COMPONENT: &[u8] = include_bytes!("../../javascript/runtime.wa
 /// The digest of [`COMPONENT`].
 pub(crate) static DIGEST: LazyLock<Digest> = LazyLock::new(|| Digest::of(COMPONENT));
 
+/// A module that answers TypeScript with the same without types: sucrase, bundled.
+pub(crate) static TYPESCRIPT: &[u8] = include_bytes!("../../javascript/typescript.js");
+/// The digest of [`TYPESCRIPT`].
+pub(crate) static TYPESCRIPT_DIGEST: LazyLock<Digest> = LazyLock::new(|| Digest::of(TYPESCRIPT));
+
 /// The header that tells the component what a call is; a caller's own is taken away.
 pub(crate) const KIND: &str = "hob-javascript";
 /// [`KIND`] of a call that only evaluates the module and says which handlers it has.

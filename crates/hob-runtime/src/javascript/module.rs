@@ -273,7 +273,7 @@ mod tests {
             ("export default function () {}", "               function  $hob_default () {}⏎;$hob.default=$hob_default;"),
             ("export default async function* f() {}", "               async function* f() {}⏎;$hob.default=f;"),
             ("export default async () => 1", "$hob.default = async () => 1⏎;"),
-            ("var a;\nexport {\n  b,\n  a as default\n};\nc", "var a;⏎;                       ⏎⏎⏎⏎c⏎;$hob.default=a;"),
+            ("var a;\nexport {\n  b,\n  a as default\n};\nc", "var a;⏎;                           ⏎⏎⏎⏎c⏎;$hob.default=a;"),
             ("export const a = 1, b = 2; export default a", "       const a = 1, b = 2; $hob.default = a⏎;"),
             ("const a = { export: 1, import: 2 }; a.export; export default a", "const a = { export: 1, import: 2 }; a.export; $hob.default = a⏎;"),
             ("export default () => import('x')", "$hob.default = () => $load ('x')⏎;"),

@@ -218,7 +218,7 @@ fn wasm(dir: &Path, _name: &str) -> Result<Option<Folder>> {
 fn single(dir: &Path, _name: &str) -> Result<Option<Folder>> {
     let mut found = Vec::new();
     for name in names(dir)? {
-        if hob_node::detect(&dir.join(&name), &name)?.is_some() {
+        if hob_node::detect(&dir.join(&name), &name, hob_node::Wanted::default())?.is_some() {
             found.push(name);
         }
     }

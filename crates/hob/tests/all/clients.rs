@@ -62,7 +62,7 @@ pub(crate) const PYTHON: Language = Language {
     ways: &["binary", "raw", "structured"],
 };
 
-const JAVASCRIPT: Language = Language {
+pub(crate) const JAVASCRIPT: Language = Language {
     name: "javascript",
     program: "node",
     ending: "js",

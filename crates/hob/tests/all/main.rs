@@ -21,3 +21,4 @@ mod support;
 mod templates;
 mod webdriver;
 mod why;
+mod workers;

@@ -33,6 +33,7 @@ mod script;
 mod store;
 
 pub use compile::compile_child;
+pub(super) use script::detect_script;
 
 use super::{Host, HostRow, Progress, Stage};
 use crate::code::FunctionCode;
@@ -146,9 +147,9 @@ impl Host for Wasm {
             let file = self.shared.file(code).await?;
             file.look(code).await?;
             let compiled = self.shared.compiler.compile(&file.source(), progress).await?;
-            let current = self.shared.current(&file, code).await?;
+            self.shared.current(&file, code).await?;
             if script::is(code) {
-                script::check(&self.shared, current, code).await?;
+                script::check(&self.shared, code).await?;
             }
             if compiled.grade == Grade::Quick {
                 self.shared.optimise_later(file);
@@ -166,7 +167,8 @@ impl Host for Wasm {
         Box::pin(async move {
             let file = self.shared.file(&code).await?;
             let current = self.shared.current(&file, &code).await?;
-            let unit = WasmUnit::of(&self.shared, file, current, code).await?;
+            let script = if script::is(&code) { Some(self.shared.script(&code).await?) } else { None };
+            let unit = WasmUnit::of(&self.shared, file, current, (code, script));
             self.shared.codes.add(&unit);
             unit.begin().await;
             Ok(Arc::new(Loaded(unit)) as Arc<dyn Unit>)
@@ -312,15 +314,14 @@ impl Command for Loaded {
 
 impl WasmUnit {
     /// A function's code, with the machine code that was made for it.
-    async fn of(
+    fn of(
         shared: &Arc<Shared>,
         file: File,
         current: mapped::Current,
-        code: Arc<FunctionCode>,
-    ) -> Result<Arc<Self>> {
+        (code, script): (Arc<FunctionCode>, Option<Arc<Script>>),
+    ) -> Arc<Self> {
         let instances = usize::try_from(code.spec.scale.max.max(1)).unwrap_or(1);
-        let script = if script::is(&code) { Some(Arc::new(script::program(&code).await?)) } else { None };
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             shared: Arc::clone(shared),
             given: Given::of(&shared.engine, current.machine(), &code),
             file,
@@ -331,7 +332,7 @@ impl WasmUnit {
             member: shared.environment.crowd.member(&code),
             instances_max: instances,
             code,
-        }))
+        })
     }
 
     /// One of the instances that the function may have, if one is free.
