@@ -98,6 +98,9 @@ codes! {
     StartTimeout        = "HOB-0307", 504, Code, FUNCTION, "the program did not become ready in time";
     StartExit           = "HOB-0308", 502, Code, FUNCTION, "the program ended before it was ready";
     ResourcesTooLarge   = "HOB-0309", 400, Limit, FUNCTION, "the component needs more than an instance may have";
+    ScriptInvalid       = "HOB-0340", 400, Code, FUNCTION, "the JavaScript file is no module that Hob can run";
+    ScriptHandler       = "HOB-0341", 400, Code, FUNCTION, "the JavaScript module has no handler for what calls it";
+    ScriptThrew         = "HOB-0342", 502, Code, FUNCTION, "the JavaScript handler threw an exception";
     // Apps and revisions.
     AppNotFound         = "HOB-0351", 404, Caller, NOT_FOUND, "there is no such app";
     RevisionNotFound    = "HOB-0352", 404, Caller, NOT_FOUND, "the app has no such revision";

@@ -222,6 +222,11 @@ pub const WASM_HANDLES_MAX: usize = 1024;
 pub const WASM_HOSTCALL_BYTES_MAX: usize = 16 << 20;
 /// One set of header fields that a guest builds, as it lies in memory.
 pub const WASM_FIELDS_BYTES_MAX: usize = 64 << 10;
+/// Stack of a WASM guest, bytes; the rest of its 2 MiB is for what the node does when it calls. An interpreter takes
+/// half a KiB of it for each call in its program.
+pub const WASM_STACK_BYTES_MAX: usize = 1536 << 10;
+/// Evaluating a JavaScript module at its deploy.
+pub const JAVASCRIPT_EVALUATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Random bytes that a guest may ask for in one call.
 pub const WASM_RANDOM_BYTES_MAX: u64 = 1 << 20;
 /// Bytes that wait between a guest and whoever reads its output or writes its input.

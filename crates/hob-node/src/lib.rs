@@ -41,7 +41,7 @@ mod usage;
 mod why;
 
 pub use control::openapi;
-pub use hob_runtime::host::{Detected, detect};
+pub use hob_runtime::host::{Detected, Wanted, detect};
 pub use node::Node;
 pub use settings::{Address, Clients, Dashboard, Otlp, Settings, Tls};
 

@@ -121,6 +121,35 @@ fn named<'a>(text: &str, calls: &'a [Arc<Context>]) -> Option<&'a Context> {
     }
 }
 
+/// What a function printed through an interface that knows more of it than bytes.
+pub(crate) struct Printed<'a> {
+    /// Where it would have gone.
+    pub(crate) stream: Stream,
+    /// How severe it is.
+    pub(crate) level: Level,
+    /// The calls that may have printed it.
+    pub(crate) calls: &'a [Arc<Context>],
+}
+
+/// Each line of a text as a record.
+pub(crate) fn printed(
+    sink: &dyn LogSink,
+    code: &FunctionCode,
+    instance: u64,
+    printed: &Printed<'_>,
+    text: &str,
+) {
+    let call = match printed.calls {
+        [only] => Some(&**only),
+        several => named(text, several),
+    };
+    for line in text.lines() {
+        let cut = line.floor_char_boundary(LOG_LINE_BYTES_MAX);
+        let line = harmless(&line.as_bytes()[..cut]);
+        sink.record(record(code, instance, call, printed.stream, Some(printed.level), line));
+    }
+}
+
 /// A record of Hob's own about a function: started, crashed, stopped.
 pub fn platform(
     sink: &dyn LogSink,

@@ -144,7 +144,7 @@ fn settings(
         }
         let path = format!("functions.{}.{name}", function.name);
         let fault = match name.as_str() {
-            "wasi-http" | "http" | "functions-framework" | "stdio" | "static" => Fault::new(
+            "wasi-http" | "http" | "functions-framework" | "stdio" | "static" | "javascript" => Fault::new(
                 Code::ManifestUnknownKey,
                 format!("`{path}` has settings for contract `{name}`, but the contract is `{contract}`"),
             )
@@ -247,6 +247,7 @@ impl Origins {
             "http" | "functions-framework" => (limit::CONCURRENCY_DEFAULT_HTTP, None),
             "wasi-http" => (limit::CONCURRENCY_DEFAULT_WASI3, Some(limit::WASI3_CALLS_PER_INSTANCE)),
             "static" => (limit::CONCURRENCY_DEFAULT_STATIC, None),
+            "javascript" => (limit::CONCURRENCY_DEFAULT_WASI3, None),
             _ => (1, None),
         };
         let provisioned = scale.provisioned.as_ref().map_or(&[][..], |written| &written.value);

@@ -7,6 +7,7 @@
 
 pub mod framework;
 pub mod http;
+pub mod javascript;
 mod setting;
 pub mod site;
 pub mod stdio;
@@ -19,8 +20,14 @@ use hob_core::port::BoxFuture;
 use hob_core::spec::FunctionSpec;
 
 /// Every contract, in the order in which the documentation shows them.
-pub static CONTRACTS: &[&dyn Contract] =
-    &[&wasi_http::WasiHttp, &http::Http, &framework::FunctionsFramework, &stdio::Stdio, &site::Static];
+pub static CONTRACTS: &[&dyn Contract] = &[
+    &wasi_http::WasiHttp,
+    &http::Http,
+    &framework::FunctionsFramework,
+    &stdio::Stdio,
+    &javascript::JavaScript,
+    &site::Static,
+];
 
 /// How a call reaches code.
 pub trait Contract: Send + Sync {

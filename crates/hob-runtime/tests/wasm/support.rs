@@ -113,6 +113,7 @@ impl Witness for Told {
 pub(crate) struct Settings {
     pub(crate) app: &'static str,
     pub(crate) contract: &'static str,
+    pub(crate) file: &'static str,
     pub(crate) timeout: Duration,
     pub(crate) memory_bytes: u64,
     pub(crate) env: &'static [(&'static str, &'static str)],
@@ -124,6 +125,7 @@ impl Default for Settings {
         Self {
             app: "test",
             contract: "wasi-http",
+            file: "guest.wasm",
             timeout: Duration::from_secs(10),
             memory_bytes: 32 << 20,
             env: &[],
@@ -172,19 +174,19 @@ impl Bench {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let dir = self.folder.path().join(format!("package-{number}"));
         std::fs::create_dir_all(&dir).unwrap();
-        std::fs::write(dir.join("guest.wasm"), wasm).unwrap();
+        std::fs::write(dir.join(settings.file), wasm).unwrap();
         let file = PackageFile { digest: Digest::of(wasm), size: wasm.len() as u64, executable: false };
         Arc::new(FunctionCode {
             app: AppName::new(settings.app).unwrap(),
             revision: RevisionNumber(1),
             name: FunctionName::new("guest").unwrap(),
             spec: FunctionSpec {
-                package: BTreeMap::from([("guest.wasm".to_owned(), file)]),
+                package: BTreeMap::from([(settings.file.to_owned(), file)]),
                 env: settings.env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
                 timeout_ms: u64::try_from(settings.timeout.as_millis()).unwrap(),
                 memory_bytes: settings.memory_bytes,
                 scale: ScaleSpec::up_to(settings.max, 16),
-                ..FunctionSpec::new("wasm", settings.contract, ["guest.wasm"])
+                ..FunctionSpec::new("wasm", settings.contract, [settings.file])
             },
             dir,
             cpu: Default::default(),

@@ -210,7 +210,11 @@ impl Source<'_> {
             return Ok(None);
         }
         if file.is_file() || (file.is_dir() && self.is_site(&file, run)) {
-            let found = hob_node::detect(&file, first)?;
+            let words =
+                |written: &Option<Written<String>>| written.as_ref().map(|written| written.value.clone());
+            let (host, contract) = (words(&self.function.host), words(&self.function.contract));
+            let wanted = hob_node::Wanted { host: host.as_deref(), contract: contract.as_deref() };
+            let found = hob_node::detect(&file, first, wanted)?;
             if found.is_none() && self.function.host.is_none() {
                 return Err(recognise::not_runnable(&file).at(self.at(line)));
             }

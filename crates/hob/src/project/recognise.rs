@@ -226,7 +226,8 @@ fn site(dir: &Path, _name: &str) -> Result<Option<Folder>> {
 fn single(dir: &Path, _name: &str) -> Result<Option<Folder>> {
     let mut found = Vec::new();
     for name in names(dir)? {
-        if hob_node::detect(&dir.join(&name), &name)?.is_some_and(|found| found.host != "files") {
+        let found = hob_node::detect(&dir.join(&name), &name, hob_node::Wanted::default())?;
+        if found.is_some_and(|found| found.host != "files") {
             found.push(name);
         }
     }

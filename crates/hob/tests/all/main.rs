@@ -22,3 +22,4 @@ mod support;
 mod templates;
 mod webdriver;
 mod why;
+mod workers;

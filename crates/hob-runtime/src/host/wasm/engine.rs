@@ -36,6 +36,7 @@ pub(super) fn config() -> Config {
     config
         .epoch_interruption(true)
         .wasm_component_model_async(true)
+        .max_wasm_stack(limit::WASM_STACK_BYTES_MAX)
         // Wasmtime's own backtraces do not need it, and registering it slows down loading.
         .native_unwind_info(false);
     config

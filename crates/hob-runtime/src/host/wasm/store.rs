@@ -8,6 +8,7 @@
 //! module's. Both have no files, no sockets, no inherited environment.
 
 use super::engine::{Alive, Ticker};
+use super::javascript::Running;
 use super::outgoing::Hooks;
 use crate::crowd::Member;
 use hob_core::limit;
@@ -35,6 +36,8 @@ pub(super) struct State {
     http: WasiHttpCtx,
     table: ResourceTable,
     hooks: Hooks,
+    /// The JavaScript program that it runs, in a function of that contract.
+    pub(super) javascript: Option<Running>,
     limits: Limits,
     _alive: Alive,
     _permit: OwnedSemaphorePermit,
@@ -93,6 +96,7 @@ pub(super) fn component(
             http,
             table,
             hooks,
+            javascript: None,
             limits: Limits::new(memory_bytes, place.member),
             _alive: place.ticker.guest(),
             _permit: place.permit,
