@@ -36,13 +36,13 @@ pub(super) fn start(function: &mut Function, code: &Code, setting: &str, notes: 
             let why = format!(
                 "Hob starts the runtimes `provided`, `python3` and `nodejs`, not `{other}`; build a `bootstrap` for `provided.al2023`, or write `run`"
             );
-            notes.refuse(runtime.line, &format!("{setting}.Runtime"), why);
+            notes.refuse(runtime.line, setting, why);
             return;
         }
     };
     function.contract = Some(Written { value: "lambda".to_owned(), line: runtime.line });
     if words.contains(&"") {
-        notes.refuse(runtime.line, &format!("{setting}.Handler"), "a handler is needed for this runtime");
+        notes.refuse(runtime.line, setting, "a handler is needed for this runtime");
         return;
     }
     if words == ["bootstrap"] {

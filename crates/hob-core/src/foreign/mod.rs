@@ -16,12 +16,14 @@
 //!
 //! **Not here:** reading files, and running what was read.
 
+mod cloudformation;
 mod event_pattern;
 mod fields;
 mod lambda;
 mod naming;
 mod note;
 mod sam;
+mod serverless;
 mod text;
 mod tree;
 mod write;
@@ -56,7 +58,7 @@ pub struct Dialect {
 }
 
 /// Every dialect. Where several recognise a text, the first one is meant.
-pub static DIALECTS: &[Dialect] = &[sam::DIALECT];
+pub static DIALECTS: &[Dialect] = &[sam::DIALECT, serverless::DIALECT];
 
 /// What a manifest may ask for that is not in it.
 #[derive(Clone, Debug, Default)]

@@ -5,9 +5,11 @@
 //! writes the last two anew; the difference is then read by whoever commits it.
 
 use super::{DIALECTS, Dialect, Given, Imported, Level, recognise, translate, write};
+use crate::digest::Digest;
 use crate::limit::{FOREIGN_DEPTH_MAX, MANIFEST_BYTES_MAX};
 use crate::manifest::{self, Detected, Manifest, Resolved};
 use crate::name::AppName;
+use crate::spec::PackageFile;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -109,7 +111,9 @@ fn app(manifest: &Manifest) -> crate::fault::Result<crate::spec::AppSpec> {
                 contract: "wasi-http".into(),
                 run: vec![file.clone()],
             });
-            manifest::resolve(&manifest.file, function, seen.as_ref(), Default::default())
+            let file = PackageFile { digest: Digest::of(b""), size: 1, executable: true };
+            let package = words.first().map(|word| (word.trim_start_matches("./").to_owned(), file));
+            manifest::resolve(&manifest.file, function, seen.as_ref(), package.into_iter().collect())
         })
         .collect();
     let name = manifest.app.as_ref().map_or_else(|| AppName::new("case"), |app| Ok(app.value.clone()))?;

@@ -190,17 +190,7 @@ impl Event<'_, '_> {
         let topic = self.named(entry, key, notes)?;
         let mut on = lambda::trigger(&function.name, self.key, self.line);
         on.topic = Some(topic);
-        if let Some(unknown) = entry.value.unknown()
-            && let Some(resource) = &unknown.resource
-        {
-            if let Some((attempts, dead)) = self.around.redrive.get(resource) {
-                on.retry.attempts.clone_from(attempts);
-                on.retry.dead_letter.clone_from(dead);
-            }
-            if self.around.ordered.contains(resource) {
-                on.order_by = Some(Written { value: "partitionkey".to_owned(), line: entry.line });
-            }
-        }
+        self.around.topics.deliver(&entry.value, entry.line, &mut on);
         if let Some(mut scaling) = self.fields.fields("ScalingConfig", notes) {
             on.concurrency = scaling.number("MaximumConcurrency", notes);
             scaling.end(&[], notes);
@@ -225,7 +215,7 @@ impl Event<'_, '_> {
     }
 
     fn named(&self, entry: &Entry, key: &str, notes: &mut Notes) -> Option<Written<TopicName>> {
-        match lambda::topic(&entry.value, |id| self.around.topics.get(id).cloned()) {
+        match self.around.topics.named(&entry.value) {
             Ok(value) => Some(Written { value, line: entry.line }),
             Err(why) => {
                 notes.refuse(entry.line, &self.fields.path(key), why);

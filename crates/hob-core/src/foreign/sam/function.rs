@@ -1,7 +1,8 @@
 //! One `AWS::Serverless::Function`.
 
+use super::Surroundings;
 use super::event;
-use super::{Resource, Surroundings};
+use crate::foreign::cloudformation::Resource;
 use crate::foreign::fields::{Fields, Reason, met, refuse, texts, warn};
 use crate::foreign::lambda::{self, Code};
 use crate::foreign::note::Notes;
@@ -211,7 +212,7 @@ fn target(
     notes: &mut Notes,
 ) -> Option<Written<TopicName>> {
     let entry = fields.take(key)?;
-    match lambda::topic(&entry.value, |id| context.around.topics.get(id).cloned()) {
+    match context.around.topics.named(&entry.value) {
         Ok(value) => Some(Written { value, line: entry.line }),
         Err(why) => {
             notes.warn(entry.line, &fields.path(key), why);

@@ -7,19 +7,17 @@
 
 mod event;
 mod function;
-mod intrinsic;
 
+use super::cloudformation::{Resolver, Resource, Topics, resources};
 use super::fields::{Fields, Reason, met, refuse, warn};
 use super::naming;
 use super::note::Notes;
 use super::tree::Node;
 use super::{Dialect, Given};
 use crate::fault::Result;
-use crate::manifest::{Manifest, Topic, Written};
-use crate::name::{FunctionName, TopicName};
-use intrinsic::Resolver;
+use crate::manifest::Manifest;
+use crate::name::FunctionName;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 /// The row of SAM.
 pub(super) const DIALECT: Dialect = Dialect {
@@ -53,15 +51,6 @@ pub(super) const DIALECT: Dialect = Dialect {
     translate,
 };
 
-/// What all resources say besides `Type` and `Properties`.
-const RESOURCE: &[Reason] = &[
-    met("Metadata"),
-    met("DeletionPolicy"),
-    met("UpdateReplacePolicy"),
-    met("DependsOn"),
-    met("Connectors"),
-];
-
 const ROOT: &[Reason] = &[
     met("AWSTemplateFormatVersion"),
     met("Description"),
@@ -92,15 +81,6 @@ const API: &[Reason] = &[
     refuse("DefinitionUri", "routes in an OpenAPI document are not read; write `Events` at the functions"),
 ];
 
-const QUEUE: &[Reason] = &[
-    warn("VisibilityTimeout", "an event is delivered again when the call fails or is over its `timeout`"),
-    warn("DelaySeconds", "events are delivered at once"),
-    met("ContentBasedDeduplication"),
-    met("FifoQueue"),
-    met("SqsManagedSseEnabled"),
-    warn("Tags", "Hob has no tags"),
-];
-
 fn recognise(documents: &[Node]) -> bool {
     let [root] = documents else { return false };
     let transforms = |node: &Node| match node.list() {
@@ -111,22 +91,11 @@ fn recognise(documents: &[Node]) -> bool {
         || (root.get("AWSTemplateFormatVersion").is_some() && root.get("Resources").is_some())
 }
 
-/// One resource, with its functions answered.
-struct Resource {
-    id: String,
-    line: usize,
-    kind: String,
-    properties: Node,
-}
-
 /// What functions refer to.
 #[derive(Default)]
 struct Surroundings {
     functions: BTreeMap<String, FunctionName>,
-    topics: BTreeMap<String, TopicName>,
-    /// By queue: attempts until the dead letter, and its topic.
-    redrive: BTreeMap<String, (Option<Written<u32>>, Option<Written<TopicName>>)>,
-    ordered: Vec<String>,
+    topics: Topics,
     /// Kinds of API whose callers are checked unless a route says otherwise.
     guarded: BTreeSet<String>,
 }
@@ -139,11 +108,22 @@ fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Man
     let mut fields = Fields::of(root, "", notes);
     let globals = fields.take("Globals").map(|entry| resolver.resolve(&entry.value)).transpose()?;
     let resources = resources(&mut fields, &mut resolver, notes)?;
-    fields.take("Transform");
+    if let Some(entry) = fields.take("Transform") {
+        let all = entry.value.list().unwrap_or(std::slice::from_ref(&entry.value));
+        for other in
+            all.iter().filter(|one| !one.text().is_some_and(|text| text.starts_with("AWS::Serverless")))
+        {
+            notes.warn(other.line, "Transform", "a transform is a program of AWS, which does not run");
+        }
+    }
     fields.end(&[ROOT], notes);
 
     let mut manifest = Manifest::default();
-    let mut around = surroundings(&resources, &mut manifest, notes);
+    let mut around = Surroundings {
+        functions: functions(&resources, notes),
+        topics: Topics::of(&resources, &mut manifest, notes),
+        guarded: BTreeSet::new(),
+    };
     let mut shared = globals.as_ref().map(|globals| Fields::of(globals, "Globals", notes));
     let function_defaults =
         shared.as_mut().and_then(|shared| shared.take("Function")).map(|entry| &entry.value);
@@ -173,11 +153,8 @@ fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Man
                 let context = function::Context { around: &around, defaults: function_defaults, path: &path };
                 function::translate(&context, resource, &mut manifest, notes);
             }
-            "AWS::Serverless::Api"
-            | "AWS::Serverless::HttpApi"
-            | "AWS::SQS::Queue"
-            | "AWS::SNS::Topic"
-            | "AWS::Events::EventBus" => {}
+            "AWS::Serverless::Api" | "AWS::Serverless::HttpApi" => {}
+            _ if resource.is_topic() => {}
             "AWS::Lambda::Function" | "AWS::Serverless::Application" => {
                 let why =
                     format!("a function has to be an `AWS::Serverless::Function`, not `{}`", resource.kind);
@@ -190,112 +167,19 @@ fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Man
     Ok(manifest)
 }
 
-/// The resources whose condition holds.
-fn resources(
-    fields: &mut Fields<'_>,
-    resolver: &mut Resolver<'_>,
-    notes: &mut Notes,
-) -> Result<Vec<Resource>> {
-    let mut all = Vec::new();
-    let Some(mut resources) = fields.fields("Resources", notes) else { return Ok(all) };
-    for entry in resources.others() {
-        let path = format!("Resources.{}", entry.key);
-        let mut own = Fields::of(&entry.value, &path, notes);
-        if let Some(condition) = own.text("Condition", notes) {
-            match resolver.condition(&condition.value, 0) {
-                Some(false) => continue,
-                Some(true) => {}
-                None => {
-                    let why = format!("condition `{}` is not known", condition.value);
-                    notes.refuse(condition.line, &format!("{path}.Condition"), why);
-                }
-            }
+/// Names of functions, before anything refers to them.
+fn functions(resources: &[Resource], notes: &mut Notes) -> BTreeMap<String, FunctionName> {
+    let mut names: BTreeMap<String, FunctionName> = BTreeMap::new();
+    for resource in resources.iter().filter(|resource| resource.kind == "AWS::Serverless::Function") {
+        let named = resource.properties.get("FunctionName").and_then(Node::text);
+        let setting = format!("Resources.{}", resource.id);
+        let name = naming::function(named.unwrap_or(&resource.id), resource.line, &setting, notes);
+        if names.values().any(|other| *other == name) {
+            notes.refuse(resource.line, &setting, format!("two functions would be named `{name}`"));
         }
-        let kind = own.text("Type", notes).map(|kind| kind.value).unwrap_or_default();
-        let none = Node::map_at(entry.line, Vec::new());
-        let properties = resolver.resolve(own.take("Properties").map_or(&none, |entry| &entry.value))?;
-        own.end(&[RESOURCE], notes);
-        all.push(Resource { id: entry.key.clone(), line: entry.line, kind, properties });
+        names.insert(resource.id.clone(), name);
     }
-    Ok(all)
-}
-
-/// Names of functions and topics, before anything refers to them.
-fn surroundings(resources: &[Resource], manifest: &mut Manifest, notes: &mut Notes) -> Surroundings {
-    let mut around = Surroundings::default();
-    for Resource { id, line, kind, properties } in resources {
-        let own_name = |key: &str| properties.get(key).and_then(Node::text).map(naming::topic);
-        let by_id = || naming::topic(id);
-        match kind.as_str() {
-            "AWS::Serverless::Function" => {
-                let named = properties.get("FunctionName").and_then(Node::text);
-                let setting = format!("Resources.{id}");
-                let name = naming::function(named.unwrap_or(id), *line, &setting, notes);
-                if around.functions.values().any(|other| *other == name) {
-                    notes.refuse(*line, &setting, format!("two functions would be named `{name}`"));
-                }
-                around.functions.insert(id.clone(), name);
-            }
-            "AWS::SQS::Queue" => {
-                around.topics.insert(id.clone(), own_name("QueueName").unwrap_or_else(by_id));
-                if properties.get("FifoQueue").and_then(Node::boolean) == Some(true) {
-                    around.ordered.push(id.clone());
-                }
-            }
-            "AWS::SNS::Topic" => {
-                around.topics.insert(id.clone(), own_name("TopicName").unwrap_or_else(by_id));
-            }
-            "AWS::Events::EventBus" => {
-                around.topics.insert(id.clone(), own_name("Name").unwrap_or_else(by_id));
-            }
-            _ => {}
-        }
-    }
-    for resource in resources.iter().filter(|resource| resource.kind == "AWS::SQS::Queue") {
-        queue(resource, &mut around, manifest, notes);
-    }
-    for resource in resources
-        .iter()
-        .filter(|resource| matches!(resource.kind.as_str(), "AWS::SNS::Topic" | "AWS::Events::EventBus"))
-    {
-        let path = format!("Resources.{}.Properties", resource.id);
-        let mut fields = Fields::of(&resource.properties, &path, notes);
-        fields.take_any(&["TopicName", "Name"]);
-        fields.end(&[&[met("DisplayName"), warn("Tags", "Hob has no tags")]], notes);
-    }
-    around
-}
-
-fn queue(resource: &Resource, around: &mut Surroundings, manifest: &mut Manifest, notes: &mut Notes) {
-    let path = format!("Resources.{}.Properties", resource.id);
-    let mut fields = Fields::of(&resource.properties, &path, notes);
-    fields.take("QueueName");
-    if let Some(kept) = fields.number("MessageRetentionPeriod", notes)
-        && let Some(name) = around.topics.get(&resource.id)
-    {
-        let age = Some(Written { value: Duration::from_secs(kept.value.into()), line: kept.line });
-        manifest.topics.push(Topic {
-            name: name.clone(),
-            line: kept.line,
-            age,
-            size: None,
-            count: None,
-            dedup: None,
-        });
-    }
-    if let Some(mut redrive) = fields.fields("RedrivePolicy", notes) {
-        let attempts = redrive.number("maxReceiveCount", notes);
-        let dead = redrive.take("deadLetterTargetArn").and_then(|entry| {
-            let found = super::lambda::topic(&entry.value, |id| around.topics.get(id).cloned());
-            found
-                .map(|value| Written { value, line: entry.line })
-                .map_err(|why| notes.refuse(entry.line, &path, why))
-                .ok()
-        });
-        redrive.end(&[], notes);
-        around.redrive.insert(resource.id.clone(), (attempts, dead));
-    }
-    fields.end(&[QUEUE], notes);
+    names
 }
 
 /// An API, or what all APIs have in common: its routes stand at the functions. True when callers are checked.

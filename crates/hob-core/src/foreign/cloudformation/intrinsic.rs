@@ -45,7 +45,7 @@ const FUNCTIONS: &[&str] = &[
 ];
 
 /// What a template says besides its resources.
-pub(super) struct Resolver<'a> {
+pub(in crate::foreign) struct Resolver<'a> {
     file: &'a str,
     parameters: BTreeMap<String, Node>,
     mappings: Option<&'a Node>,
@@ -58,7 +58,7 @@ pub(super) struct Resolver<'a> {
 type Found = Result<Option<Node>, (usize, String)>;
 
 impl<'a> Resolver<'a> {
-    pub(super) fn of(root: &'a Node, file: &'a str, given: &Given) -> Self {
+    pub(in crate::foreign) fn of(root: &'a Node, file: &'a str, given: &Given) -> Self {
         let mut parameters = pseudo(given);
         for entry in root.get("Parameters").and_then(Node::entries).unwrap_or_default() {
             parameters.insert(entry.key.clone(), parameter(entry, given));
@@ -78,7 +78,7 @@ impl<'a> Resolver<'a> {
     ///
     /// # Errors
     /// `HOB-0120` above a limit.
-    pub(super) fn resolve(&mut self, node: &Node) -> Result<Node> {
+    pub(in crate::foreign) fn resolve(&mut self, node: &Node) -> Result<Node> {
         let line = node.line;
         let found =
             self.value(node, 0).map_err(|(line, why)| unreadable(self.file, line, "the template", &why))?;
@@ -90,7 +90,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Whether a named condition holds; `None` when that is not known.
-    pub(super) fn condition(&mut self, name: &str, depth: usize) -> Option<bool> {
+    pub(in crate::foreign) fn condition(&mut self, name: &str, depth: usize) -> Option<bool> {
         if depth > CONDITION_DEPTH_MAX {
             return None;
         }
