@@ -81,6 +81,10 @@ codes! {
     SettingOverLimit    = "HOB-0109", 400, Caller, USAGE, "a setting is above the limit that Hob sets";
     ContractMismatch    = "HOB-0110", 400, Caller, USAGE, "the host cannot carry that contract";
     Usage               = "HOB-0111", 400, Caller, USAGE, "the command line cannot be understood";
+    ForeignSyntax       = "HOB-0120", 400, Caller, USAGE, "a manifest of another platform cannot be read";
+    ForeignUnmet        = "HOB-0121", 400, Caller, USAGE, "a manifest of another platform asks for what Hob cannot honour";
+    ForeignAmbiguous    = "HOB-0122", 400, Caller, USAGE, "it is not clear which manifest of another platform is meant";
+    ImportExists        = "HOB-0123", 409, Caller, CONFLICT, "there is a `hob.toml` already";
     // Artifacts and builds.
     ArtifactTooLarge    = "HOB-0201", 413, Caller, USAGE, "an artifact is larger than the limit";
     DigestMismatch      = "HOB-0202", 400, Caller, USAGE, "an artifact's bytes do not have the digest it was sent under";

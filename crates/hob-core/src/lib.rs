@@ -23,6 +23,7 @@ pub mod fact;
 pub mod fault;
 pub mod filter;
 pub mod forecast;
+pub mod foreign;
 pub mod histogram;
 pub mod id;
 pub mod limit;

@@ -33,6 +33,12 @@ pub const STATE_REQUESTS_QUEUED_MAX: usize = 1024;
 pub const STATE_COMMITS_GROUPED_MAX: usize = 256;
 /// Size of a manifest.
 pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
+/// How deep lists and maps of a foreign manifest may be nested.
+pub const FOREIGN_DEPTH_MAX: usize = 64;
+/// Values of a foreign manifest, with every use of a YAML anchor counted anew.
+pub const FOREIGN_VALUES_MAX: usize = 100_000;
+/// Text that variables and functions of a foreign manifest may stand for, all together.
+pub const FOREIGN_TEXT_BYTES_MAX: usize = 4 << 20;
 /// Environment variables of one function.
 pub const ENV_VARS_MAX: usize = 256;
 /// Addresses in one function's egress list.

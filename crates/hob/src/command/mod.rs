@@ -21,6 +21,7 @@ mod dev;
 mod dlq;
 mod doctor;
 mod forecast;
+mod import;
 mod logs;
 mod ls;
 mod man;
@@ -60,6 +61,7 @@ pub(crate) const INTERRUPTED: u8 = 130;
 pub(crate) static COMMANDS: &[Row] = &[
     row::<run::Run>("run", "Run a file or a folder, without a node or a manifest"),
     row::<new::New>("new", "Create a folder with a working function"),
+    row::<import::Import>("import", "Write the `hob.toml` for a manifest of another platform"),
     row::<dev::Dev>("dev", "Run a folder, and again after each change"),
     row::<serve::Serve>("serve", "Start a node"),
     row::<deploy::Deploy>("deploy", "Move an app to a new revision, all of it at once"),

@@ -1,14 +1,16 @@
 //! A path becomes an app that can be deployed: manifest, build, detection, package.
 //!
 //! **Why.** `run`, `dev`, `deploy`, `check` and `show --resolved` must mean the same by the same
-//! path. Three rungs lead there: a file, a folder without a manifest, a folder with `hob.toml`.
+//! path. Four rungs lead there: a file, a folder without a manifest, a folder with `hob.toml`, and one with the
+//! manifest of another platform.
 //!
-//! **How.** [`place`] says what the path is, [`recognise`] knows folders by the files in them,
+//! **How.** [`place`] says what the path is, [`foreign`] reads what was written for another platform, [`recognise`] knows folders by the files in them,
 //! [`build`] runs what has to be run, [`package`] collects the files; `hob_core::manifest` fills in
 //! the rest. Nothing here talks to a node.
 
 mod build;
 mod diff;
+mod foreign;
 mod glob;
 mod package;
 mod place;
@@ -16,6 +18,7 @@ mod recognise;
 mod settings;
 
 pub(crate) use diff::diff;
+pub(crate) use foreign::{Foreign, names as foreign_names};
 pub(crate) use package::is_left_out;
 pub(crate) use settings::{Setting, settings};
 
@@ -23,6 +26,7 @@ use crate::output::Output;
 use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
+use hob_core::foreign::{Note, refusal};
 use hob_core::manifest::{self, Function, Manifest, Resolved, Written};
 use hob_core::name::{AppName, suggestion};
 use hob_core::spec::{AppSpec, files_root};
@@ -55,6 +59,8 @@ pub(crate) struct Project {
     pub(crate) functions: Vec<Resolved>,
     /// What each function was recognised as, for people, in the same order.
     pub(crate) notes: Vec<String>,
+    /// What of a manifest of another platform cannot be honoured; the app runs without it.
+    pub(crate) unmet: Vec<Note>,
 }
 
 impl Project {
@@ -62,10 +68,12 @@ impl Project {
     ///
     /// # Errors
     /// `HOB-0107` when nothing there can be run, `HOB-0108` for a missing file, `HOB-0206` for a
-    /// failed build, and those of the manifest.
+    /// failed build, and those of the manifest; `HOB-0120` to `HOB-0122` for one of another platform.
     pub(crate) async fn load(path: &Path, options: &Options, output: &Output) -> Result<Self> {
         let place = Place::of(path)?;
-        let manifest = with_args(manifest_of(&place)?, &options.args, path)?;
+        let (manifest, unmet) = manifest_of(&place)?;
+        unmet.iter().for_each(|note| output.warn(&note.to_string()));
+        let manifest = with_args(manifest, &options.args, path)?;
         let alone = manifest.functions.len() == 1;
         let mut loaded = Vec::new();
         for function in &manifest.functions {
@@ -84,12 +92,22 @@ impl Project {
             notes.push(function.note);
         }
         let spec = manifest::assemble(&manifest, app, functions.clone())?;
-        Ok(Self { file: manifest.file, spec, files, functions, notes })
+        Ok(Self { file: manifest.file, spec, files, functions, notes, unmet })
     }
 }
 
-fn manifest_of(place: &Place) -> Result<Manifest> {
+fn manifest_of(place: &Place) -> Result<(Manifest, Vec<Note>)> {
     let name = suggestion(&place.name);
+    if let (Some(file), Some(foreign)) = (&place.manifest, place.foreign) {
+        let imported = foreign.read(file, &place.name, &BTreeMap::new())?;
+        return match refusal(&imported.notes) {
+            Some(fault) => Err(fault),
+            None if imported.manifest.functions.is_empty() => {
+                Err(Fault::new(Code::NothingToRun, "the manifest has no functions").at(shown(file)))
+            }
+            None => Ok((imported.manifest, imported.notes)),
+        };
+    }
     let mut manifest = match &place.manifest {
         Some(file) => {
             let text = std::fs::read_to_string(file).map_err(|error| {
@@ -104,7 +122,7 @@ fn manifest_of(place: &Place) -> Result<Manifest> {
         function.run = place.file.clone().map(|file| Written { value: vec![file], line: 0 });
         manifest.functions.push(function);
     }
-    Ok(manifest)
+    Ok((manifest, Vec::new()))
 }
 
 /// Appends what stands after `--` to the only function's command line.
@@ -126,7 +144,7 @@ fn with_args(mut manifest: Manifest, args: &[String], path: &Path) -> Result<Man
 }
 
 /// A path for messages: relative to where the person is, if it is below.
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     let here = std::env::current_dir().ok();
     let relative = here.as_deref().and_then(|here| path.strip_prefix(here).ok());
     relative.unwrap_or(path).display().to_string()

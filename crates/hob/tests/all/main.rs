@@ -14,6 +14,7 @@ mod desk;
 mod dev;
 mod events;
 mod examples;
+mod foreign;
 mod frameworks;
 mod guides;
 mod otlp;
