@@ -102,6 +102,9 @@ codes! {
     StartTimeout        = "HOB-0307", 504, Code, FUNCTION, "the program did not become ready in time";
     StartExit           = "HOB-0308", 502, Code, FUNCTION, "the program ended before it was ready";
     ResourcesTooLarge   = "HOB-0309", 400, Limit, FUNCTION, "the component needs more than an instance may have";
+    InitFailed          = "HOB-0330", 502, Code, FUNCTION, "the function could not be initialised";
+    FunctionError       = "HOB-0331", 502, Code, FUNCTION, "the function answered with an error";
+    ArchiveInvalid      = "HOB-0332", 400, Caller, USAGE, "an archive cannot be unpacked";
     ScriptInvalid       = "HOB-0340", 400, Code, FUNCTION, "the JavaScript file is no module that Hob can run";
     ScriptHandler       = "HOB-0341", 400, Code, FUNCTION, "the JavaScript module has no handler for what calls it";
     ScriptThrew         = "HOB-0342", 502, Code, FUNCTION, "the JavaScript handler threw an exception";

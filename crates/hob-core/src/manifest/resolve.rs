@@ -8,7 +8,7 @@ use crate::fault::{Fault, Result};
 use crate::limit;
 use crate::name::{AppName, FunctionName};
 use crate::route::Table;
-use crate::spec::{AppSpec, AsyncSpec, FunctionSpec, PackageFile, RouteSpec, ScaleSpec};
+use crate::spec::{AppSpec, AsyncSpec, CONTRACT_NAMES, FunctionSpec, PackageFile, RouteSpec, ScaleSpec};
 use crate::unit::millis;
 use std::collections::BTreeMap;
 
@@ -144,7 +144,7 @@ fn settings(
         }
         let path = format!("functions.{}.{name}", function.name);
         let fault = match name.as_str() {
-            "wasi-http" | "http" | "functions-framework" | "stdio" | "static" | "javascript" => Fault::new(
+            known if CONTRACT_NAMES.contains(&known) => Fault::new(
                 Code::ManifestUnknownKey,
                 format!("`{path}` has settings for contract `{name}`, but the contract is `{contract}`"),
             )

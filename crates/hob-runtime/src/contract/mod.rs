@@ -8,8 +8,10 @@
 pub mod framework;
 pub mod http;
 pub mod javascript;
+pub mod lambda;
 mod setting;
 pub mod site;
+mod spent;
 pub mod stdio;
 pub mod wasi_http;
 mod way;
@@ -25,6 +27,7 @@ pub static CONTRACTS: &[&dyn Contract] = &[
     &http::Http,
     &framework::FunctionsFramework,
     &stdio::Stdio,
+    &lambda::Lambda,
     &javascript::JavaScript,
     &site::Static,
 ];
@@ -63,4 +66,16 @@ pub enum Lifetime {
 /// The contract with that name.
 pub fn find(name: &str) -> Option<&'static dyn Contract> {
     CONTRACTS.iter().copied().find(|contract| contract.name() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CONTRACTS;
+    use hob_core::spec::CONTRACT_NAMES;
+
+    #[test]
+    fn manifests_know_every_contract() {
+        let names: Vec<&str> = CONTRACTS.iter().map(|contract| contract.name()).collect();
+        assert_eq!(names, CONTRACT_NAMES);
+    }
 }
