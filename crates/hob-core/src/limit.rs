@@ -48,6 +48,24 @@ pub const PACKAGE_FILES_MAX: usize = 20_000;
 pub const PACKAGE_BYTES_MAX: u64 = 1 << 30;
 /// Path of one file inside a package.
 pub const PATH_BYTES_MAX: usize = 1024;
+/// Payload of a call by the Lambda API (Lambda quotas, "Invocation payload").
+pub const AWS_INVOKE_BYTES_MAX: usize = (6 << 20) + 100;
+/// Payload of an asynchronous call by the Lambda API.
+pub const AWS_ASYNC_BYTES_MAX: usize = ASYNC_BODY_BYTES_MAX;
+/// Answer to a call by the Lambda API that is not streamed.
+pub const AWS_RESPONSE_BYTES_MAX: usize = (6 << 20) + 100;
+/// Client context of a call by the Lambda API, in base64.
+pub const AWS_CLIENT_CONTEXT_BYTES_MAX: usize = 3583;
+/// Time in which the body of a request to the Lambda API has to arrive.
+pub const AWS_BODY_TIMEOUT: Duration = Duration::from_secs(120);
+/// What a caller of the Lambda API gets of a call's log: its end.
+pub const AWS_LOG_TAIL_BYTES: usize = 4 << 10;
+/// How long nothing more has to come until a call's log counts as whole.
+pub const AWS_LOG_QUIET: Duration = Duration::from_millis(20);
+/// How long a caller waits for a log at most, besides the call.
+pub const AWS_LOG_WAIT_MAX: Duration = Duration::from_millis(200);
+/// Access keys of the Lambda API.
+pub const ACCESS_KEYS_MAX: usize = 100;
 /// Body of a control API request other than an artifact.
 pub const CONTROL_BODY_BYTES_MAX: usize = 16 << 20;
 
