@@ -98,6 +98,7 @@ codes! {
     StartTimeout        = "HOB-0307", 504, Code, FUNCTION, "the program did not become ready in time";
     StartExit           = "HOB-0308", 502, Code, FUNCTION, "the program ended before it was ready";
     ResourcesTooLarge   = "HOB-0309", 400, Limit, FUNCTION, "the component needs more than an instance may have";
+    ArchiveInvalid      = "HOB-0332", 400, Caller, USAGE, "an archive cannot be unpacked";
     // Apps and revisions.
     AppNotFound         = "HOB-0351", 404, Caller, NOT_FOUND, "there is no such app";
     RevisionNotFound    = "HOB-0352", 404, Caller, NOT_FOUND, "the app has no such revision";

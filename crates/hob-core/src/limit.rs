@@ -40,6 +40,8 @@ pub const EGRESS_ENTRIES_MAX: usize = 256;
 /// One environment variable's name and value.
 pub const ENV_VAR_BYTES_MAX: usize = 32 << 10;
 
+/// Everything in an archive together, unpacked (Lambda quotas, "Deployment package size").
+pub const ARCHIVE_BYTES_MAX: u64 = 250 << 20;
 /// One uploaded artifact.
 pub const ARTIFACT_BYTES_MAX: u64 = 512 << 20;
 /// Files of one function's package.
@@ -64,6 +66,10 @@ pub const AWS_LOG_TAIL_BYTES: usize = 4 << 10;
 pub const AWS_LOG_QUIET: Duration = Duration::from_millis(20);
 /// How long a caller waits for a log at most, besides the call.
 pub const AWS_LOG_WAIT_MAX: Duration = Duration::from_millis(200);
+/// Published versions of one function of the Lambda API: each keeps a revision.
+pub const AWS_VERSIONS_MAX: usize = 100;
+/// Aliases of one function of the Lambda API.
+pub const AWS_ALIASES_MAX: usize = 100;
 /// Access keys of the Lambda API.
 pub const ACCESS_KEYS_MAX: usize = 100;
 /// Body of a control API request other than an artifact.

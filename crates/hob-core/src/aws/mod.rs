@@ -6,7 +6,10 @@
 //!
 //! **Not here:** sockets, keys on disk, deploys and calls (`hob-node`'s `aws`).
 
+pub mod alias;
 pub mod error;
 pub mod frame;
+pub mod function;
 pub mod name;
+pub mod record;
 pub mod signature;
