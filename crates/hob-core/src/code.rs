@@ -98,6 +98,8 @@ codes! {
     StartTimeout        = "HOB-0307", 504, Code, FUNCTION, "the program did not become ready in time";
     StartExit           = "HOB-0308", 502, Code, FUNCTION, "the program ended before it was ready";
     ResourcesTooLarge   = "HOB-0309", 400, Limit, FUNCTION, "the component needs more than an instance may have";
+    InitFailed          = "HOB-0330", 502, Code, FUNCTION, "the function could not be initialised";
+    FunctionError       = "HOB-0331", 502, Code, FUNCTION, "the function answered with an error";
     ArchiveInvalid      = "HOB-0332", 400, Caller, USAGE, "an archive cannot be unpacked";
     // Apps and revisions.
     AppNotFound         = "HOB-0351", 404, Caller, NOT_FOUND, "there is no such app";

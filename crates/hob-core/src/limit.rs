@@ -213,6 +213,31 @@ pub const PROCESS_FILES_MAX: u64 = 8192;
 pub const PROCESS_TASKS_MAX: u64 = 4096;
 /// Output of a `stdio` program that is held back until its exit code is known.
 pub const STDIO_HELD_BYTES_MAX: usize = 64 << 10;
+/// Time in which an AWS Lambda runtime has to ask for its first event, besides the function's `timeout`: Lambda gives
+/// that much, and then begins anew within the time of the call.
+pub const LAMBDA_INIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Answer of a Lambda function that is not streamed: 6 MiB, and what Lambda's own host adds.
+pub const LAMBDA_RESPONSE_BYTES_MAX: u64 = (6 << 20) + 100;
+/// Answer of a Lambda function that is streamed.
+pub const LAMBDA_STREAM_BYTES_MAX: u64 = 200 << 20;
+/// Request line and headers of a Lambda runtime: a traceback comes as one header of up to 1 MiB.
+pub const LAMBDA_HEADER_BYTES_MAX: usize = (1 << 20) + HEADER_BYTES_MAX;
+/// Status, headers and cookies before the body of a streamed answer.
+pub const LAMBDA_PRELUDE_BYTES_MAX: usize = 64 << 10;
+/// Error of a streamed answer that is looked for at its end.
+pub const LAMBDA_ERROR_BYTES_MAX: usize = 256 << 10;
+/// Extensions of one Lambda instance (Lambda quotas).
+pub const LAMBDA_EXTENSIONS_MAX: usize = 10;
+/// Time that external extensions of a Lambda instance have to end, of which the runtime may take 30 percent.
+pub const LAMBDA_SHUTDOWN_EXTERNAL: Duration = Duration::from_secs(2);
+/// Time that a Lambda runtime has to end when it holds an extension.
+pub const LAMBDA_SHUTDOWN_INTERNAL: Duration = Duration::from_millis(500);
+/// Telemetry records of one subscription that wait to be sent; more are dropped and counted.
+pub const LAMBDA_TELEMETRY_QUEUED_MAX: usize = 10_000;
+/// Time in which an extension has to take telemetry.
+pub const LAMBDA_TELEMETRY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections from the processes of one Lambda instance, besides one for each call at a time.
+pub const LAMBDA_CONNECTIONS_SPARE: usize = 32;
 
 /// Tables, elements and handles of one WASM instance.
 pub const WASM_TABLE_ELEMENTS_MAX: usize = 100_000;

@@ -8,6 +8,7 @@ use crate::code::FunctionCode;
 use crate::environment::Environment;
 use crate::invocation::{Context, Invocation, Reply};
 use crate::outbound::Running;
+use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::port::BoxFuture;
 use std::net::SocketAddr;
@@ -42,6 +43,16 @@ pub trait Command: Send + Sync {
     /// # Errors
     /// `HOB-0306` when the program is missing, `HOB-0305` when it is for another machine.
     fn start(&self, launch: Launch) -> BoxFuture<'_, Result<Box<dyn Program>>>;
+    /// Starts another file of the package beside it, such as an extension of a Lambda function; `run` says nothing
+    /// of it.
+    ///
+    /// # Errors
+    /// As [`Command::start`]; `HOB-0110` where there is one program only.
+    fn start_file(&self, file: &str, _launch: Launch) -> BoxFuture<'_, Result<Box<dyn Program>>> {
+        let fault =
+            Fault::new(Code::ContractMismatch, format!("the host cannot start `{file}` beside the function"));
+        Box::pin(async { Err(fault) })
+    }
     /// Whether its programs open connections themselves, so that they have to be told of the node's proxy.
     fn connects(&self) -> bool;
 }
@@ -132,6 +143,11 @@ pub trait Instance: Send + Sync {
     fn call(&self, invocation: Invocation) -> BoxFuture<'_, Result<Reply>>;
     /// Resolves when the instance can serve no more calls, with the reason if it is a fault.
     fn ended(&self) -> BoxFuture<'_, Option<Fault>>;
+    /// Whether it is known to serve no more calls, though [`Instance::ended`] may not have told yet. Asked when a
+    /// call has ended, before its place goes to another.
+    fn is_over(&self) -> bool {
+        false
+    }
     /// How much of its start was waiting until it took connections, where that is a part of it.
     fn connected_in(&self) -> Duration {
         Duration::ZERO

@@ -144,7 +144,7 @@ fn settings(
         }
         let path = format!("functions.{}.{name}", function.name);
         let fault = match name.as_str() {
-            "wasi-http" | "http" | "stdio" => Fault::new(
+            "wasi-http" | "http" | "stdio" | "lambda" => Fault::new(
                 Code::ManifestUnknownKey,
                 format!("`{path}` has settings for contract `{name}`, but the contract is `{contract}`"),
             )

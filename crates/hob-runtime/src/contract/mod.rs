@@ -6,7 +6,9 @@
 //! To add a contract: one file here and one line in [`CONTRACTS`].
 
 pub mod http;
+pub mod lambda;
 mod setting;
+mod spent;
 pub mod stdio;
 pub mod wasi_http;
 mod way;
@@ -17,7 +19,7 @@ use hob_core::port::BoxFuture;
 use hob_core::spec::FunctionSpec;
 
 /// Every contract, in the order in which the documentation shows them.
-pub static CONTRACTS: &[&dyn Contract] = &[&wasi_http::WasiHttp, &http::Http, &stdio::Stdio];
+pub static CONTRACTS: &[&dyn Contract] = &[&wasi_http::WasiHttp, &http::Http, &stdio::Stdio, &lambda::Lambda];
 
 /// How a call reaches code.
 pub trait Contract: Send + Sync {

@@ -11,8 +11,8 @@
 mod connection;
 mod ready;
 mod settings;
-mod spent;
 
+use super::spent;
 use super::way::Way;
 use super::{Contract, Lifetime};
 use crate::body::Body;
