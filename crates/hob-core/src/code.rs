@@ -143,6 +143,15 @@ codes! {
     StoreConflict       = "HOB-0603", 409, Caller, CONFLICT, "stored data was changed by somebody else";
     StoreFull           = "HOB-0604", 507, Platform, PLATFORM, "the disk is full";
     DataLocked          = "HOB-0605", 409, Caller, CONFLICT, "another node uses the same data folder";
+    // The AWS Lambda API.
+    AwsSignature        = "HOB-0620", 403, Caller, REFUSED, "a request to the Lambda API is not signed as it should be";
+    AwsUnsupported      = "HOB-0621", 501, Caller, USAGE, "the Lambda API of Hob has no such operation";
+    AwsRequest          = "HOB-0622", 400, Caller, USAGE, "a request to the Lambda API cannot be understood or honoured";
+    LambdaNotFound      = "HOB-0623", 404, Caller, NOT_FOUND, "the function has no such version, alias or setting";
+    LambdaConflict      = "HOB-0624", 409, Caller, CONFLICT, "something of that name is there already, or has changed meanwhile";
+    AwsOff              = "HOB-0625", 404, Caller, NOT_FOUND, "the node has no Lambda API";
+    KeyNotFound         = "HOB-0626", 404, Caller, NOT_FOUND, "there is no such access key";
+    KeysUnusable        = "HOB-0627", 500, Caller, PLATFORM, "the file of access keys cannot be used";
     // Control.
     Unauthorized        = "HOB-0701", 401, Caller, REFUSED, "the control API needs a valid token";
     Forbidden           = "HOB-0702", 403, Caller, REFUSED, "the request to the control API is not allowed";

@@ -46,6 +46,8 @@ pub const EGRESS_ENTRIES_MAX: usize = 256;
 /// One environment variable's name and value.
 pub const ENV_VAR_BYTES_MAX: usize = 32 << 10;
 
+/// Everything in an archive together, unpacked (Lambda quotas, "Deployment package size").
+pub const ARCHIVE_BYTES_MAX: u64 = 250 << 20;
 /// One uploaded artifact.
 pub const ARTIFACT_BYTES_MAX: u64 = 512 << 20;
 /// Files of one function's package.
@@ -54,6 +56,28 @@ pub const PACKAGE_FILES_MAX: usize = 20_000;
 pub const PACKAGE_BYTES_MAX: u64 = 1 << 30;
 /// Path of one file inside a package.
 pub const PATH_BYTES_MAX: usize = 1024;
+/// Payload of a call by the Lambda API (Lambda quotas, "Invocation payload").
+pub const AWS_INVOKE_BYTES_MAX: usize = (6 << 20) + 100;
+/// Payload of an asynchronous call by the Lambda API.
+pub const AWS_ASYNC_BYTES_MAX: usize = ASYNC_BODY_BYTES_MAX;
+/// Answer to a call by the Lambda API that is not streamed.
+pub const AWS_RESPONSE_BYTES_MAX: usize = (6 << 20) + 100;
+/// Client context of a call by the Lambda API, in base64.
+pub const AWS_CLIENT_CONTEXT_BYTES_MAX: usize = 3583;
+/// Time in which the body of a request to the Lambda API has to arrive.
+pub const AWS_BODY_TIMEOUT: Duration = Duration::from_secs(120);
+/// What a caller of the Lambda API gets of a call's log: its end.
+pub const AWS_LOG_TAIL_BYTES: usize = 4 << 10;
+/// How long nothing more has to come until a call's log counts as whole.
+pub const AWS_LOG_QUIET: Duration = Duration::from_millis(20);
+/// How long a caller waits for a log at most, besides the call.
+pub const AWS_LOG_WAIT_MAX: Duration = Duration::from_millis(200);
+/// Published versions of one function of the Lambda API: each keeps a revision.
+pub const AWS_VERSIONS_MAX: usize = 100;
+/// Aliases of one function of the Lambda API.
+pub const AWS_ALIASES_MAX: usize = 100;
+/// Access keys of the Lambda API.
+pub const ACCESS_KEYS_MAX: usize = 100;
 /// Body of a control API request other than an artifact.
 pub const CONTROL_BODY_BYTES_MAX: usize = 16 << 20;
 

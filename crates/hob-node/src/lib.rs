@@ -7,6 +7,7 @@
 
 mod alerts;
 pub mod apps;
+mod aws;
 mod bus;
 mod calls;
 mod clock;
@@ -20,6 +21,7 @@ mod export;
 mod gateway;
 mod identity;
 mod intake;
+mod keys;
 mod listener;
 pub mod live;
 pub mod logs;

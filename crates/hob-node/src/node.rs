@@ -9,6 +9,7 @@ mod services;
 mod sockets;
 
 use crate::apps::Apps;
+use crate::aws;
 use crate::clock;
 use crate::control::{self, Control};
 use crate::dashboard;
@@ -16,6 +17,7 @@ use crate::delivery::Delivery;
 use crate::export::Export;
 use crate::gateway::routing::Rules;
 use crate::gateway::{self, Gateway};
+use crate::keys::Keys;
 use crate::listener::Open;
 use crate::live::{Live, LiveTable};
 use crate::proxy;
@@ -32,7 +34,7 @@ use hob_core::fault::Result;
 use hob_core::limit::{DRAIN_TIMEOUT, GRACE_DEFAULT};
 use hob_core::wire::NodeInfo;
 use services::Services;
-use sockets::{Board, Bound, Sockets};
+use sockets::{Board, Bound, Desk, Sockets};
 use std::sync::Arc;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -43,6 +45,7 @@ pub struct Node {
     url: String,
     control: Vec<Address>,
     dashboard: Option<Arc<SignIn>>,
+    lambda: Option<String>,
     gateway: gateway::Server,
     control_closing: CancellationToken,
     delivery: Arc<Delivery>,
@@ -75,7 +78,8 @@ impl Node {
         let Engine { state, blobs, log, facts } = engine;
         let sockets = Sockets::bind(&settings)?;
         let (ground, told) = Ground::lay((Arc::clone(&state), log, facts), &settings, &sockets)?;
-        let Sockets { tls, http, inner, control, board, addresses, url, .. } = sockets;
+        let Sockets { tls, http, inner, control, board, lambda, addresses, url, .. } = sockets;
+        let lambda = lambda.map(|desk| Keys::open(&settings.data).map(|keys| (keys, desk))).transpose()?;
         let inner = || {
             proxy::serve(inner, Arc::clone(&ground.dispatcher), Arc::clone(&ground.entrances), &ground.tasks)
         };
@@ -119,9 +123,11 @@ impl Node {
             node,
             data: settings.data.clone(),
             dashboard: sign_in.clone(),
+            lambda: lambda.as_ref().map(|(keys, desk)| (Arc::clone(keys), desk.url.clone())),
         });
         let control_closing = CancellationToken::new();
         let control = serve_control(&operations, control, &control_closing);
+        let lambda = lambda.map(|(keys, desk)| serve_lambda(desk, keys, &operations, &tls, &control_closing));
         if let Some((board, sign_in)) = board.zip(sign_in.clone()) {
             serve_dashboard(board, sign_in, operations, tls, &settings, &control_closing);
         }
@@ -129,6 +135,7 @@ impl Node {
             url,
             control,
             dashboard: sign_in,
+            lambda,
             gateway,
             control_closing,
             delivery: services.delivery,
@@ -155,6 +162,12 @@ impl Node {
     /// is none.
     pub fn dashboard(&self) -> Option<&str> {
         self.dashboard.as_deref().map(SignIn::url)
+    }
+
+    /// Where the AWS Lambda API answers, such as `http://127.0.0.1:9001`, with the real port; `None` when there is
+    /// none.
+    pub fn lambda(&self) -> Option<&str> {
+        self.lambda.as_deref()
     }
 
     /// A link that signs in to the dashboard as often as somebody likes, while the node runs: for the
@@ -250,6 +263,20 @@ fn serve_dashboard(
     let (tokens, tls) = (tokens(&settings.control), tls.filter(|_| secure));
     let parts = dashboard::Parts { control, sign_in, tokens, address, tls };
     dashboard::serve(parts, listener, closing.clone());
+}
+
+/// Begins to serve the Lambda API; returns where.
+fn serve_lambda(
+    desk: Desk,
+    keys: Arc<Keys>,
+    control: &Arc<Control>,
+    tls: &Option<TlsAcceptor>,
+    closing: &CancellationToken,
+) -> String {
+    let Desk { listener, loopback, secure, url } = desk;
+    let tls = tls.clone().filter(|_| secure);
+    aws::serve(aws::Parts { control: Arc::clone(control), keys, tls, loopback }, listener, closing.clone());
+    url
 }
 
 /// The tokens of a control API on TCP.

@@ -53,7 +53,7 @@ use hob_core::wire::{AppInfo, DeployEvent, Deployed, FunctionInfo, Revision, Rev
 use hob_runtime::runtime::Runtime;
 use retire::Retired;
 use shelf::Shelf;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -198,6 +198,19 @@ impl Apps {
             this.tell(app, Change::Rollback, began, done)
         })
         .await
+    }
+
+    /// Keeps these revisions from now on, and no others that were kept this way.
+    ///
+    /// # Errors
+    /// `HOB-0351`, `HOB-0352` for one that is not there, `HOB-0354` while the app is being changed.
+    pub(crate) async fn pin(
+        self: &Arc<Self>,
+        app: &AppName,
+        numbers: BTreeSet<RevisionNumber>,
+    ) -> Result<()> {
+        let (this, app) = (Arc::clone(self), app.clone());
+        self.to_the_end("pin", async move { deploy::pin(&this, &app, numbers).await }).await
     }
 
     /// Removes an app with all its revisions. Running calls finish.

@@ -21,6 +21,7 @@ pub(super) struct Sockets {
     pub(super) inner_port: u16,
     pub(super) control: Vec<Bound>,
     pub(super) board: Option<Board>,
+    pub(super) lambda: Option<Desk>,
     pub(super) addresses: Addresses,
     pub(super) url: String,
 }
@@ -37,10 +38,11 @@ impl Sockets {
         let inner = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         let control = settings.control.iter().map(bind_control).collect::<Result<Vec<_>>>()?;
         let board = bind_dashboard(settings)?;
+        let lambda = settings.lambda.map(|at| bind_lambda(at, settings)).transpose()?;
         let addresses =
             Addresses { secure: tls.is_some(), domain: settings.domain.clone(), port: port(&http)? };
         let (url, inner_port) = (url(&addresses, settings.http, &http), port(&inner)?);
-        Ok(Self { tls, http, inner, inner_port, control, board, addresses, url })
+        Ok(Self { tls, http, inner, inner_port, control, board, lambda, addresses, url })
     }
 }
 
@@ -99,6 +101,28 @@ fn bind_dashboard(settings: &Settings) -> Result<Option<Board>> {
         format!("http://{address}")
     };
     Ok(Some(Board { listener, address, secure, url }))
+}
+
+/// The address of the Lambda API, bound.
+pub(super) struct Desk {
+    pub(super) listener: Listener,
+    pub(super) loopback: bool,
+    pub(super) secure: bool,
+    pub(super) url: String,
+}
+
+/// Binds the Lambda API: plain on this machine, with the gateway's certificate beyond it where there is one. Without
+/// one its requests are signed all the same, so that nobody can change them, only read them.
+fn bind_lambda(asked: SocketAddr, settings: &Settings) -> Result<Desk> {
+    let listener = Listener::bind(asked)?;
+    let address = listener.local().unwrap_or(asked);
+    let loopback = address.ip().is_loopback();
+    let secure = !loopback && settings.tls.is_some();
+    let url = match secure {
+        true => format!("https://{}:{}", settings.domain, address.port()),
+        false => format!("http://{address}"),
+    };
+    Ok(Desk { listener, loopback, secure, url })
 }
 
 /// The user this process runs as: the owner of a socket that it has just made.

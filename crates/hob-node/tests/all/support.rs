@@ -68,6 +68,7 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         tls: None,
         control: vec![Address::Unix(data.path().join("control/hob.sock"))],
         dashboard: hob_node::Dashboard::Off,
+        lambda: None,
         domain: "localhost".into(),
         default_app: None,
         compiler: Vec::new(),

@@ -22,6 +22,7 @@ mod dlq;
 mod doctor;
 mod forecast;
 mod import;
+mod key;
 mod logs;
 mod ls;
 mod man;
@@ -84,6 +85,7 @@ pub(crate) static COMMANDS: &[Row] = &[
     row::<cost::Cost>("cost", "Say what functions cost, here or elsewhere"),
     row::<budget::Budget>("budget", "See what may be used, and how much of it is"),
     row::<alert::Alert>("alert", "See alert rules, and which of them fire"),
+    row::<key::Key>("key", "Make and remove access keys of the AWS Lambda API"),
     row::<check::Check>("check", "Check a folder or file without a node"),
     row::<rm::Rm>("rm", "Remove an app"),
     row::<doctor::Doctor>("doctor", "Say what this machine offers, and what Hob does without it"),

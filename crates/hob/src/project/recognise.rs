@@ -226,8 +226,8 @@ fn site(dir: &Path, _name: &str) -> Result<Option<Folder>> {
 fn single(dir: &Path, _name: &str) -> Result<Option<Folder>> {
     let mut found = Vec::new();
     for name in names(dir)? {
-        let found = hob_node::detect(&dir.join(&name), &name, hob_node::Wanted::default())?;
-        if found.is_some_and(|found| found.host != "files") {
+        let seen = hob_node::detect(&dir.join(&name), &name, hob_node::Wanted::default())?;
+        if seen.is_some_and(|seen| seen.host != "files") {
             found.push(name);
         }
     }
