@@ -288,6 +288,8 @@ pub const WASM_RANDOM_BYTES_MAX: u64 = 1 << 20;
 pub const WASM_PIPE_BYTES_MAX: usize = 64 << 10;
 /// How often a running guest is made to yield.
 pub const WASM_EPOCH_TICK: Duration = Duration::from_millis(2);
+/// Ticks without a guest after which nothing ticks until the next one comes.
+pub const WASM_IDLE_TICKS: u32 = 50;
 /// How long a guest's turn on a processor is kept for it after it was told.
 pub const TURN_LAPSE: Duration = Duration::from_millis(20);
 /// After this long without a call of another app, guests of the only app that is called need no turns.
