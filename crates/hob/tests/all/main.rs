@@ -14,6 +14,7 @@ mod desk;
 mod dev;
 mod events;
 mod examples;
+mod files;
 mod guides;
 mod otlp;
 mod restart;
