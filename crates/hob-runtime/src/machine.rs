@@ -41,8 +41,11 @@ fn available_below(root: &Path) -> Option<u64> {
     let left = groups.iter().filter_map(|(group, names)| {
         let (most, used) = (number(&group.join(names.limit))?, number(&group.join(names.used))?);
         let stat = std::fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
-        let files = stat.lines().find_map(|line| line.strip_prefix(names.files)?.trim().parse().ok());
-        Some(most.saturating_sub(used.saturating_sub(files.unwrap_or_default())))
+        let of =
+            |name: &str| stat.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        // Whether they were read once or twice: as in `MemAvailable`, they go before anything is short.
+        let files: u64 = names.files.iter().filter_map(|name| of(name)).sum();
+        Some(most.saturating_sub(used.saturating_sub(files)))
     });
     meminfo(root, "MemAvailable:").into_iter().chain(left).min()
 }
@@ -58,13 +61,17 @@ fn meminfo(root: &Path, name: &str) -> Option<u64> {
 struct Names {
     limit: &'static str,
     used: &'static str,
-    /// The line of `memory.stat` with the files that the kernel can take back.
-    files: &'static str,
+    /// The lines of `memory.stat` with the files that the kernel can take back.
+    files: [&'static str; 2],
 }
 
-const VERSION_1: Names =
-    Names { limit: "memory.limit_in_bytes", used: "memory.usage_in_bytes", files: "total_inactive_file " };
-const VERSION_2: Names = Names { limit: "memory.max", used: "memory.current", files: "inactive_file " };
+const VERSION_1: Names = Names {
+    limit: "memory.limit_in_bytes",
+    used: "memory.usage_in_bytes",
+    files: ["total_inactive_file ", "total_active_file "],
+};
+const VERSION_2: Names =
+    Names { limit: "memory.max", used: "memory.current", files: ["inactive_file ", "active_file "] };
 
 /// The control groups in which this process is, the innermost first. A container may see its own group at the root and
 /// the name that it has outside; what is not there has no files.
@@ -169,6 +176,13 @@ mod tests {
                 "a/memory.max=4 a/memory.current=3 a/memory.stat=inactive_file:2",
                 4,
                 3,
+            ),
+            (
+                "those that were read twice, too",
+                "0::/a\n",
+                "a/memory.max=4 a/memory.current=3 a/memory.stat=active_file:1",
+                4,
+                2,
             ),
             (
                 "version 1",

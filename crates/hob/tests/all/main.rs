@@ -16,6 +16,7 @@ mod events;
 mod examples;
 mod foreign;
 mod frameworks;
+mod files;
 mod guides;
 mod otlp;
 mod restart;
