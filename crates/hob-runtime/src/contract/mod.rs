@@ -18,7 +18,8 @@ use hob_core::port::BoxFuture;
 use hob_core::spec::FunctionSpec;
 
 /// Every contract, in the order in which the documentation shows them.
-pub static CONTRACTS: &[&dyn Contract] = &[&wasi_http::WasiHttp, &http::Http, &stdio::Stdio, &javascript::JavaScript];
+pub static CONTRACTS: &[&dyn Contract] =
+    &[&wasi_http::WasiHttp, &http::Http, &stdio::Stdio, &javascript::JavaScript];
 
 /// How a call reaches code.
 pub trait Contract: Send + Sync {

@@ -46,16 +46,35 @@ enum Open {
 
 /// Words after which a value follows, not an operator (ECMA-262, 12.7.2).
 const BEFORE_VALUE: [&str; 15] = [
-    "return", "typeof", "case", "in", "instanceof", "new", "void", "delete", "throw", "await", "yield", "default",
-    "extends", "of", "export",
+    "return",
+    "typeof",
+    "case",
+    "in",
+    "instanceof",
+    "new",
+    "void",
+    "delete",
+    "throw",
+    "await",
+    "yield",
+    "default",
+    "extends",
+    "of",
+    "export",
 ];
 const BEFORE_BLOCK: [&str; 4] = ["else", "do", "try", "finally"];
 const HEADS: [&str; 4] = ["if", "while", "for", "with"];
 
 /// Every word of a program outside strings, comments, templates and regular expressions.
 pub(super) fn words(text: &str) -> Vec<Word> {
-    let mut lexer =
-        Lexer { text, bytes: text.as_bytes(), at: 0, before: Before::Block, open: Vec::new(), words: Vec::new() };
+    let mut lexer = Lexer {
+        text,
+        bytes: text.as_bytes(),
+        at: 0,
+        before: Before::Block,
+        open: Vec::new(),
+        words: Vec::new(),
+    };
     if text.starts_with("#!") {
         lexer.line();
     }

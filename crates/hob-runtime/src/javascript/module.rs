@@ -43,7 +43,8 @@ const NAMELESS: &str = "$hob_default";
 pub(crate) fn program(text: &str) -> Result<String, Refusal> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let words = words(text);
-    let mut module = Module { text, out: text.as_bytes().to_vec(), extra: 0, tail: String::new(), default: false };
+    let mut module =
+        Module { text, out: text.as_bytes().to_vec(), extra: 0, tail: String::new(), default: false };
     for (index, word) in words.iter().enumerate() {
         match module.word(word) {
             _ if word.member => {}
@@ -151,7 +152,8 @@ impl<'a> Module<'a> {
             return Ok(());
         }
         if rest.starts_with('.') {
-            let end = next + 1 + rest[1..].find(|sign: char| !sign.is_alphanumeric()).unwrap_or(rest.len() - 1);
+            let end =
+                next + 1 + rest[1..].find(|sign: char| !sign.is_alphanumeric()).unwrap_or(rest.len() - 1);
             self.put(word.start, end, "$hob.meta");
             return Ok(());
         }
@@ -171,13 +173,21 @@ impl<'a> Module<'a> {
         let name = name.unwrap_or("another module");
         let node = name.starts_with("node:") || BUILTIN.contains(&name);
         let hint = if name.starts_with("cloudflare:") {
-            "Hob offers no modules of that vendor: what a function needs comes from `env` and over HTTP".to_owned()
+            "Hob offers no modules of that vendor: what a function needs comes from `env` and over HTTP"
+                .to_owned()
         } else if node {
-            format!("`{name}` is a module of Node: run the file with it, `run = [\"node\", \"…\"]` and `host = \"process\"`")
+            format!(
+                "`{name}` is a module of Node: run the file with it, `run = [\"node\", \"…\"]` and `host = \"process\"`"
+            )
         } else {
             "make one file of it: `npx esbuild FILE --bundle --format=esm --outfile=bundle.js`".to_owned()
         };
-        Refusal { line: self.line(at), what: format!("imports `{name}`, and Hob runs single files"), hint, node }
+        Refusal {
+            line: self.line(at),
+            what: format!("imports `{name}`, and Hob runs single files"),
+            hint,
+            node,
+        }
     }
 
     fn export(&mut self, word: &Word, rest: &[Word]) -> Result<(), Refusal> {
@@ -239,7 +249,8 @@ impl<'a> Module<'a> {
         if self.text[after..].starts_with(';') {
             end = after + 1;
         }
-        let names: Vec<&str> = rest.iter().take_while(|word| word.start < end).map(|word| self.word(word)).collect();
+        let names: Vec<&str> =
+            rest.iter().take_while(|word| word.start < end).map(|word| self.word(word)).collect();
         for (index, name) in names.iter().enumerate() {
             if *name == "default" && index >= 2 && names[index - 1] == "as" {
                 self.default = true;
@@ -254,8 +265,21 @@ impl<'a> Module<'a> {
 
 /// Modules of Node that are imported without `node:` as often as with it.
 const BUILTIN: [&str; 15] = [
-    "assert", "buffer", "child_process", "crypto", "events", "fs", "http", "https", "net", "os", "path", "process",
-    "stream", "url", "util",
+    "assert",
+    "buffer",
+    "child_process",
+    "crypto",
+    "events",
+    "fs",
+    "http",
+    "https",
+    "net",
+    "os",
+    "path",
+    "process",
+    "stream",
+    "url",
+    "util",
 ];
 
 #[cfg(test)]
@@ -269,17 +293,35 @@ mod tests {
             ("export default { fetch };", "$hob.default = { fetch };⏎;"),
             ("export  default\nx;", "$hob.default = ⏎x;⏎;"),
             ("export default class A {}", "               class A {}⏎;$hob.default=A;"),
-            ("export default class extends B {}", "               class  $hob_default extends B {}⏎;$hob.default=$hob_default;"),
-            ("export default function () {}", "               function  $hob_default () {}⏎;$hob.default=$hob_default;"),
-            ("export default async function* f() {}", "               async function* f() {}⏎;$hob.default=f;"),
+            (
+                "export default class extends B {}",
+                "               class  $hob_default extends B {}⏎;$hob.default=$hob_default;",
+            ),
+            (
+                "export default function () {}",
+                "               function  $hob_default () {}⏎;$hob.default=$hob_default;",
+            ),
+            (
+                "export default async function* f() {}",
+                "               async function* f() {}⏎;$hob.default=f;",
+            ),
             ("export default async () => 1", "$hob.default = async () => 1⏎;"),
-            ("var a;\nexport {\n  b,\n  a as default\n};\nc", "var a;⏎;                           ⏎⏎⏎⏎c⏎;$hob.default=a;"),
+            (
+                "var a;\nexport {\n  b,\n  a as default\n};\nc",
+                "var a;⏎;                           ⏎⏎⏎⏎c⏎;$hob.default=a;",
+            ),
             ("export const a = 1, b = 2; export default a", "       const a = 1, b = 2; $hob.default = a⏎;"),
-            ("const a = { export: 1, import: 2 }; a.export; export default a", "const a = { export: 1, import: 2 }; a.export; $hob.default = a⏎;"),
+            (
+                "const a = { export: 1, import: 2 }; a.export; export default a",
+                "const a = { export: 1, import: 2 }; a.export; $hob.default = a⏎;",
+            ),
             ("export default () => import('x')", "$hob.default = () => $load ('x')⏎;"),
             ("export default import.meta.url", "$hob.default = $hob.meta  .url⏎;"),
             ("#!/usr/bin/env node\nexport default a", "///usr/bin/env node⏎$hob.default = a⏎;"),
-            ("/* export default */ export default 'export'", "/* export default */ $hob.default = 'export'⏎;"),
+            (
+                "/* export default */ export default 'export'",
+                "/* export default */ $hob.default = 'export'⏎;",
+            ),
         ] {
             let made = program(text).map(|made| {
                 let body = made.strip_prefix(HEAD).unwrap().strip_suffix(TAIL).unwrap();

@@ -210,7 +210,8 @@ impl Source<'_> {
             return Ok(None);
         }
         if file.is_file() {
-            let words = |written: &Option<Written<String>>| written.as_ref().map(|written| written.value.clone());
+            let words =
+                |written: &Option<Written<String>>| written.as_ref().map(|written| written.value.clone());
             let (host, contract) = (words(&self.function.host), words(&self.function.contract));
             let wanted = hob_node::Wanted { host: host.as_deref(), contract: contract.as_deref() };
             let found = hob_node::detect(&file, first, wanted)?;

@@ -40,7 +40,13 @@ fn exchanges() -> Vec<Exchange> {
     let large: Vec<u8> = (0..LARGE_BYTES).map(|at| (at % 251) as u8).collect();
     vec![
         ask("GET /", vec![], 200, "content-type: text/plain", text("hello")),
-        ask("GET /users/7?q=a%20b", vec![], 200, "application/json", text(r#"{"id":"7","q":"a b","lang":"en"}"#)),
+        ask(
+            "GET /users/7?q=a%20b",
+            vec![],
+            200,
+            "application/json",
+            text(r#"{"id":"7","q":"a b","lang":"en"}"#),
+        ),
         ask("POST /json", text(r#"{"a":[1,"ü"]}"#), 201, "", text(r#"{"got":{"a":[1,"ü"]}}"#)),
         ask("POST /json", text("{"), 400, "", text("bad json")),
         ask("GET /cookies", vec![], 200, "set-cookie: b=2; path=/", text("a=1")),
@@ -75,8 +81,9 @@ fn routers_of_workers_run_unchanged() {
         let app = home.path().join(name);
         std::fs::create_dir(&app).unwrap();
         std::fs::rename(home.path().join(&bundle), app.join(&bundle)).unwrap();
-        let manifest =
-            format!("app = \"{name}\"\n[functions.router]\nrun = \"{bundle}\"\nroute = \"/\"\nenv = {{ LANG = \"en\" }}\n");
+        let manifest = format!(
+            "app = \"{name}\"\n[functions.router]\nrun = \"{bundle}\"\nroute = \"/\"\nenv = {{ LANG = \"en\" }}\n"
+        );
         std::fs::write(app.join("hob.toml"), manifest).unwrap();
         let serving = Serving::start(home.path(), &["run", app.to_str().unwrap()]);
         for exchange in exchanges() {
@@ -104,8 +111,15 @@ fn check(name: &str, serving: &Serving, exchange: &Exchange) {
     stream.read_to_end(&mut bytes).unwrap();
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
     let told = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
-    let body = if told.contains("transfer-encoding: chunked") { unchunked(&bytes[end + 4..]) } else { bytes[end + 4..].to_vec() };
-    assert!(told.starts_with(&format!("http/1.1 {status} ")) && told.contains(head), "{name} {request}: {told}");
+    let body = if told.contains("transfer-encoding: chunked") {
+        unchunked(&bytes[end + 4..])
+    } else {
+        bytes[end + 4..].to_vec()
+    };
+    assert!(
+        told.starts_with(&format!("http/1.1 {status} ")) && told.contains(head),
+        "{name} {request}: {told}"
+    );
     assert!(body == *answer, "{name} {request}: {}", String::from_utf8_lossy(&body[..body.len().min(300)]));
 }
 

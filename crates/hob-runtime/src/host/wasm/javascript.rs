@@ -28,8 +28,8 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{
     ComponentType, FutureProducer, FutureReader, Lift, Linker, LinkerInstance, Lower, Resource,
 };
-use wasmtime_wasi_http::p3::{Request, Response};
 use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p3::{Request, Response};
 
 /// The interface that is linked.
 pub(super) const INTERFACE: &str = "hob:javascript/host@1.0.0";

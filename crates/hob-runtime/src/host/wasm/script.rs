@@ -103,7 +103,12 @@ impl Shared {
     }
 
     /// TypeScript without its types, from the folder of compiled code if it was made before.
-    async fn without_types(self: &Arc<Self>, code: &FunctionCode, name: &str, source: Vec<u8>) -> Result<Vec<u8>> {
+    async fn without_types(
+        self: &Arc<Self>,
+        code: &FunctionCode,
+        name: &str,
+        source: Vec<u8>,
+    ) -> Result<Vec<u8>> {
         let made = format!("{}-{:.16}.js", Digest::of(&source).hex(), TYPESCRIPT_DIGEST.hex());
         let path = self.environment.cache_dir.join(CONTRACT).join(made);
         if let Ok(made) = tokio::fs::read(&path).await {
@@ -118,7 +123,9 @@ impl Shared {
             let line = what.rsplit_once('(').and_then(|(_, place)| place.split(':').next());
             let place = line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
             let message = format!("`{name}` is not valid TypeScript: {what}");
-            return Err(Fault::new(Code::ScriptInvalid, message).at(place).hint("`npx tsc --noEmit` says more"));
+            return Err(Fault::new(Code::ScriptInvalid, message)
+                .at(place)
+                .hint("`npx tsc --noEmit` says more"));
         }
         keep(path, answer.to_vec().into()).await?;
         Ok(answer.to_vec())
@@ -223,10 +230,13 @@ pub(super) async fn check(shared: &Arc<Shared>, code: &FunctionCode) -> Result<(
 
 fn judge(name: &str, lines: usize, verdict: &Verdict) -> Result<()> {
     if let Some(error) = &verdict.error {
-        let place = verdict.line.map_or_else(|| name.to_owned(), |line| format!("{name}:{}", line.min(lines)));
+        let place =
+            verdict.line.map_or_else(|| name.to_owned(), |line| format!("{name}:{}", line.min(lines)));
         return Err(Fault::new(Code::ScriptInvalid, format!("`{name}` cannot be evaluated: {error}"))
             .at(place)
-            .hint("Hob runs the module once when it is deployed; `node --check FILE` checks it without Hob"));
+            .hint(
+                "Hob runs the module once when it is deployed; `node --check FILE` checks it without Hob",
+            ));
     }
     if verdict.handlers.is_empty() {
         return Err(Fault::new(
@@ -234,7 +244,9 @@ fn judge(name: &str, lines: usize, verdict: &Verdict) -> Result<()> {
             format!("the default export of `{name}` has no function `fetch`, `scheduled` or `queue`"),
         )
         .at(name)
-        .hint("write `export default { async fetch(request, env, ctx) { return new Response(\"hello\") } }`"));
+        .hint(
+            "write `export default { async fetch(request, env, ctx) { return new Response(\"hello\") } }`",
+        ));
     }
     Ok(())
 }

@@ -51,13 +51,28 @@ async fn a_module_answers_requests() {
 async fn what_is_wrong_is_said_at_the_deploy() {
     let bench = Bench::open();
     for (source, code, at, says) in [
-        ("const a = 1;\nexport default { fetch( { }", "HOB-0340", "worker.js:2", "cannot be evaluated: SyntaxError"),
+        (
+            "const a = 1;\nexport default { fetch( { }",
+            "HOB-0340",
+            "worker.js:2",
+            "cannot be evaluated: SyntaxError",
+        ),
         ("\n\nthrow new RangeError('no');\nexport default {}", "HOB-0340", "worker.js:3", "RangeError: no"),
         ("import a from './a.js';\nexport default a", "HOB-0340", "worker.js:1", "imports `./a.js`"),
         ("export default {}", "HOB-0341", "worker.js", "no function `fetch`, `scheduled` or `queue`"),
         ("module.exports = {}", "HOB-0341", "worker.js", "exports nothing as default"),
-        ("setTimeout(() => {}, 1);\nexport default { fetch() {} }", "HOB-0340", "worker.js:1", "a timer is not possible"),
-        ("await fetch('http://a/');\nexport default { fetch() {} }", "HOB-0340", "worker.js:1", "fetch() is not possible"),
+        (
+            "setTimeout(() => {}, 1);\nexport default { fetch() {} }",
+            "HOB-0340",
+            "worker.js:1",
+            "a timer is not possible",
+        ),
+        (
+            "await fetch('http://a/');\nexport default { fetch() {} }",
+            "HOB-0340",
+            "worker.js:1",
+            "fetch() is not possible",
+        ),
         ("for (;;) {}\nexport default { fetch() {} }", "HOB-0340", "worker.js", "is not evaluated within"),
     ] {
         let fault = worker(&bench, source).await.err().unwrap_or_else(|| panic!("{source} is ready"));
@@ -204,7 +219,12 @@ async fn fetch_goes_through_the_node() {
 }
 
 /// A call with this cause.
-async fn caused(function: &Function, instance: &dyn Instance, cause: CallCause, body: &'static str) -> (u16, String) {
+async fn caused(
+    function: &Function,
+    instance: &dyn Instance,
+    cause: CallCause,
+    body: &'static str,
+) -> (u16, String) {
     let mut invocation = function.invocation(request("POST", "/", full(body)));
     Arc::get_mut(&mut invocation.context).unwrap().origin.cause = cause;
     let headers = invocation.request.headers_mut();
@@ -299,6 +319,10 @@ async fn typescript_loses_its_types() {
     let function = bench.ready(source.as_bytes(), &settings()).await.unwrap();
     let expected = Ok((200, "{\"hello\":\"you\",\"tone\":2}".to_owned()));
     assert_eq!(function.call(get()).await, expected, "{}", bench.logs.text());
-    let fault = bench.ready(b"const a: number = 1;\nexport default {{ fetch() {} }", &settings()).await.err().unwrap();
+    let fault = bench
+        .ready(b"const a: number = 1;\nexport default {{ fetch() {} }", &settings())
+        .await
+        .err()
+        .unwrap();
     assert_eq!((fault.code().text(), fault.place()), ("HOB-0340", Some("worker.ts:2")), "{fault}");
 }
