@@ -67,6 +67,12 @@ function report(error) {
 reportWith(report);
 timers.timersWith(report, () => guard("a timer"));
 
+// What a script in the older form listens to.
+const listeners = new Map();
+Object.defineProperty(globalThis, "addEventListener", {
+  value: (type, listener) => void listeners.set(type, listener), configurable: true, writable: true,
+});
+
 let loading = null;
 let handlers = null;
 let env = null;
@@ -77,15 +83,21 @@ function load() {
     clock.timeOrigin = Date.now();
     const [name, text] = host.program();
     placesAre(name, HEAD_CHARACTERS);
-    const exported = { default: undefined, meta: { url: `file:///${name}` } };
+    const flat = host.environment();
+    env = {};
+    for (let at = 0; at < flat.length; at += 2) env[flat[at]] = flat[at + 1];
+    const exported = {
+      default: undefined,
+      meta: { url: `file:///${name}` },
+      // A script in the older form has its environment among the globals.
+      get classic() { return Object.assign(globalThis, env); },
+    };
     const refuse = async (module) => {
       throw new TypeError(`import(${JSON.stringify(module)}) is not possible: Hob runs single files`);
     };
     await (0, eval)(text)(exported, refuse);
-    const flat = host.environment();
-    env = {};
-    for (let at = 0; at < flat.length; at += 2) env[flat[at]] = flat[at + 1];
-    handlers = typeof exported.default === "function" ? { fetch: exported.default } : exported.default;
+    const found = typeof exported.default === "function" ? { fetch: exported.default } : exported.default;
+    handlers = found ?? queues.listened(listeners);
   })();
   return loading;
 }

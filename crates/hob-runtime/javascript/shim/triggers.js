@@ -95,3 +95,25 @@ export async function queue(handlers, request, env, context) {
   const headers = verdict.delay === undefined ? {} : { "retry-after": String(Math.ceil(Number(verdict.delay))) };
   return new Response("the message is to be delivered again", { status: 503, headers });
 }
+
+// The handlers of a script in the older form, which listens to events.
+export function listened(listeners) {
+  const handlers = {};
+  const fetched = listeners.get("fetch");
+  if (fetched) {
+    handlers.fetch = (request, env, context) => {
+      let answer;
+      fetched({
+        type: "fetch",
+        request,
+        respondWith(response) { answer = response; },
+        waitUntil: (promise) => context.waitUntil(promise),
+        passThroughOnException() {},
+      });
+      return answer;
+    };
+  }
+  const ran = listeners.get("scheduled");
+  if (ran) handlers.scheduled = (event) => ran(event);
+  return handlers;
+}

@@ -32,6 +32,8 @@ pub(crate) struct Refusal {
 
 /// What stands before the file's text, in its first line. `$load` stands for `import()`.
 const HEAD: &str = "(async function($hob,$load){\"use strict\";";
+/// The same before a script that adds listeners, where the environment is global: as long, so that columns agree.
+const HEAD_CLASSIC: &str = "(async function($hob,$load){$hob.classic;";
 const TAIL: &str = "\n})";
 /// The name of a default export that has none.
 const NAMELESS: &str = "$hob_default";
@@ -57,11 +59,13 @@ pub(crate) fn program(text: &str) -> Result<String, Refusal> {
         module.out[0] = b'/';
         module.out[1] = b'/';
     }
-    if !module.default {
-        return Err(nothing_exported(text));
-    }
+    let head = match module.default {
+        true => HEAD,
+        false if adds_listener(text, &words) => HEAD_CLASSIC,
+        false => return Err(nothing_exported(text)),
+    };
     let body = String::from_utf8(module.out).expect("only whole characters were replaced");
-    Ok(format!("{HEAD}{body}\n;{}{TAIL}", module.tail))
+    Ok(format!("{head}{body}\n;{}{TAIL}", module.tail))
 }
 
 /// Whether a file looks like a module with handlers: it exports something as default, and wants nothing of Node.
@@ -80,6 +84,16 @@ fn exports_default(text: &str) -> bool {
         let exports = words[index].depth == 0 && !words[index].member && word(index) == "export";
         let list = || words[index + 1..].iter().take_while(|next| next.depth > 0).count();
         exports && (word(index + 1) == "default" || (1..=list()).any(|next| word(index + next) == "default"))
+    })
+}
+
+/// Whether it is a script in the older form: `addEventListener("fetch", event => event.respondWith(…))`.
+fn adds_listener(text: &str, words: &[Word]) -> bool {
+    words.iter().filter(|word| &text[word.start..word.end] == "addEventListener").any(|word| {
+        let rest = text[word.end..].trim_start().trim_start_matches('(').trim_start();
+        ["fetch", "scheduled"]
+            .iter()
+            .any(|kind| rest.strip_prefix(['"', '\'', '`']).is_some_and(|rest| rest.starts_with(kind)))
     })
 }
 
@@ -284,7 +298,7 @@ const BUILTIN: [&str; 15] = [
 
 #[cfg(test)]
 mod tests {
-    use super::{HEAD, TAIL, is_module, program};
+    use super::{HEAD, HEAD_CLASSIC, TAIL, is_module, program};
 
     /// Goal: the body that a module becomes, `⏎` for a line's end.
     #[test]
@@ -356,5 +370,7 @@ mod tests {
         ] {
             assert_eq!(is_module(text), expected, "{text}");
         }
+        let classic = program("addEventListener('fetch', e => e.respondWith(new Response('a')))").unwrap();
+        assert!(classic.starts_with(HEAD_CLASSIC) && HEAD.len() == HEAD_CLASSIC.len(), "{classic}");
     }
 }

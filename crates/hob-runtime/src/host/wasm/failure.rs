@@ -66,6 +66,10 @@ pub(super) fn answered(code: &FunctionCode, error: &ErrorCode) -> Fault {
     if !super::script::is(code) {
         return bad_response(code, format_args!("answered with the error `{error}`"));
     }
+    // What the engine throws when its memory does not grow.
+    if matches!(error, ErrorCode::InternalError(Some(thrown)) if thrown == "InternalError: out of memory") {
+        return memory(code);
+    }
     let name = &code.name;
     let fault = Fault::new(Code::ScriptThrew, format!("function `{name}` threw an exception"))
         .hint(format!("`hob logs {name}` shows it"));

@@ -46,6 +46,17 @@ async fn a_module_answers_requests() {
     }
 }
 
+/// The older form of Workers: a script with listeners, and its environment among the globals.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_script_that_listens_answers_requests() {
+    let bench = Bench::open();
+    let source = "addEventListener('fetch', (event) => event.respondWith(answer(event.request)));
+        async function answer(request) { return new Response(`${LANG} ${new URL(request.url).search}`); }";
+    let settings = Settings { env: &[("LANG", "en")], ..settings() };
+    let function = bench.ready(source.as_bytes(), &settings).await.unwrap();
+    assert_eq!(function.call(get()).await, Ok((200, "en ?q=1".to_owned())), "{}", bench.logs.text());
+}
+
 /// What cannot run is refused before anything is switched, by file and line.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_wrong_is_said_at_the_deploy() {
