@@ -36,8 +36,12 @@ const PORTS: Range<u16> = 21_001..32_000;
 #[test]
 fn guides_do_what_they_say() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
-    let mut guides: Vec<PathBuf> =
-        fs::read_dir(root.join("docs/guides")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut guides: Vec<PathBuf> = ["docs/guides", "docs/guides/moving-from"]
+        .iter()
+        .flat_map(|folder| fs::read_dir(root.join(folder)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
     guides.sort();
     guides.push(root.join("README.md"));
     let ports = free_ports(guides.len());
