@@ -41,6 +41,10 @@ pub(super) fn start(function: &mut Function, code: &Code, setting: &str, notes: 
         }
     };
     function.contract = Some(Written { value: "lambda".to_owned(), line: runtime.line });
+    set(function, "runtime", runtime.value.clone().into());
+    if !handler.is_empty() {
+        set(function, "handler", handler.into());
+    }
     if words.contains(&"") {
         notes.refuse(runtime.line, setting, "a handler is needed for this runtime");
         return;
@@ -64,6 +68,38 @@ pub(super) fn start(function: &mut Function, code: &Code, setting: &str, notes: 
     }
 }
 
+/// A setting of the contract.
+fn set(function: &mut Function, key: &str, value: serde_json::Value) {
+    let line = function.line;
+    let settings = function.settings.entry("lambda".to_owned());
+    let settings = settings.or_insert_with(|| Written { value: serde_json::Map::new(), line });
+    settings.value.insert(key.to_owned(), value);
+}
+
+/// In which form a trigger's events reach the function.
+pub(super) fn shape(function: &mut Function, on: &On, word: &str) {
+    let Some(name) = &on.name else { return };
+    let settings = function.settings.get("lambda");
+    let mut events =
+        settings.and_then(|all| all.value.get("events")?.as_object().cloned()).unwrap_or_default();
+    events.insert(name.value.to_string(), word.into());
+    set(function, "events", events.into());
+}
+
+/// In which form requests reach the function; it is one for all of its routes.
+pub(super) fn payload(function: &mut Function, version: &str, line: usize, setting: &str, notes: &mut Notes) {
+    let known = function.settings.get("lambda").and_then(|all| all.value.get("payload")?.as_str());
+    match known {
+        None => set(function, "payload", version.into()),
+        Some(known) if known == version => {}
+        Some(known) => {
+            let why =
+                format!("another route of the function has payload format {known}, and a function has one");
+            notes.warn(line, setting, why);
+        }
+    }
+}
+
 /// A note says why.
 struct Refused;
 
@@ -77,7 +113,7 @@ fn place(
     let written = code.path.clone().unwrap_or(Written { value: ".".to_owned(), line: function.line });
     let path = written.value.trim_start_matches("./").trim_end_matches('/');
     let path = if path.is_empty() { "." } else { path };
-    if path.contains("://") || path.starts_with('/') || path.split('/').any(|part| part == "..") {
+    if !is_below(path) {
         let why = format!("`{}` is not below the manifest's folder", written.value);
         notes.refuse(written.line, setting, why);
         return Err(Refused);
@@ -87,6 +123,12 @@ fn place(
     }
     function.dir = Some(Written { value: path.to_owned(), line: written.line });
     Ok(None)
+}
+
+/// Whether a path stays below the manifest's folder.
+pub(super) fn is_below(path: &str) -> bool {
+    let outside = path.contains("://") || path.contains('\\') || path.starts_with('/');
+    !path.is_empty() && !outside && path.split('/').all(|part| part != "..")
 }
 
 pub(super) fn megabytes(number: &Written<u32>) -> Written<u64> {

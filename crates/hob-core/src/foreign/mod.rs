@@ -19,13 +19,16 @@
 mod cloudformation;
 mod event_pattern;
 mod fields;
+mod knative;
 mod lambda;
 mod naming;
 mod note;
 mod sam;
 mod serverless;
+mod spin;
 mod text;
 mod tree;
+mod wrangler;
 mod write;
 mod yaml;
 
@@ -58,7 +61,14 @@ pub struct Dialect {
 }
 
 /// Every dialect. Where several recognise a text, the first one is meant.
-pub static DIALECTS: &[Dialect] = &[sam::DIALECT, serverless::DIALECT];
+pub static DIALECTS: &[Dialect] = &[
+    sam::DIALECT,
+    serverless::DIALECT,
+    knative::CLOUD_RUN,
+    knative::DIALECT,
+    spin::DIALECT,
+    wrangler::DIALECT,
+];
 
 /// What a manifest may ask for that is not in it.
 #[derive(Clone, Debug, Default)]

@@ -38,7 +38,7 @@ const SCHEDULE: &[Reason] = &[
 const QUEUE: &[Reason] = &[
     met("BatchSize"),
     met("MaximumBatchingWindowInSeconds"),
-    warn("FunctionResponseTypes", "events are delivered one by one, so that each fails for itself"),
+    met("FunctionResponseTypes"),
     refuse("FilterCriteria", "filters see an event's attributes, not its body"),
     refuse("FilterPolicy", "filters see an event's attributes, not its body"),
     met("FilterPolicyScope"),
@@ -105,7 +105,16 @@ pub(super) fn translate(
     match (on, enabled) {
         // With a part of it refused it would do something else.
         _ if notes.refused() > refused => {}
-        (Some(on), true) => manifest.triggers.push(on),
+        (Some(on), true) => {
+            match kind.as_str() {
+                "SQS" => lambda::shape(function, &on, "sqs"),
+                "SNS" => lambda::shape(function, &on, "sns"),
+                // Its input takes the place of the event.
+                _ if on.data.is_some() => lambda::shape(function, &on, "data"),
+                _ => {}
+            }
+            manifest.triggers.push(on);
+        }
         (Some(on), false) => notes.warn(on.line, &path, "it is disabled, so it is left out"),
         (None, _) => {}
     }
@@ -131,12 +140,10 @@ impl Event<'_, '_> {
         }
         let (path, method) = (fields.text("Path", notes), fields.text("Method", notes));
         let format = fields.text("PayloadFormatVersion", notes);
-        let old = format.as_ref().map_or(kind == "Api", |format| format.value == "1.0");
-        if old {
-            let line = format.map_or(self.line, |format| format.line);
-            let why = "the function gets events of payload format 2.0; write an `HttpApi`, or see that it reads both";
-            notes.warn(line, &fields.path("PayloadFormatVersion"), why);
-        }
+        let version =
+            format.as_ref().map_or(if kind == "Api" { "1.0" } else { "2.0" }, |format| &format.value);
+        let at = format.as_ref().map_or(self.line, |format| format.line);
+        lambda::payload(function, version, at, &fields.path("PayloadFormatVersion"), notes);
         let line = path.as_ref().map_or(self.line, |path| path.line);
         let path = path.map_or_else(|| "$default".to_owned(), |path| path.value);
         match lambda::route(method.as_ref().map_or("", |method| &method.value), &path) {

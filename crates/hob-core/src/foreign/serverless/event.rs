@@ -36,7 +36,7 @@ const TOPIC: &[Reason] = &[
     met("displayName"),
     met("filterPolicyScope"),
     met("fifo"),
-    warn("functionResponseType", "events are delivered one by one, so that each fails for itself"),
+    met("functionResponseType"),
     warn("kmsMasterKeyId", "events are kept as they are, without a key of AWS"),
     warn("redrivePolicy", "write `retry.dead-letter`"),
     refuse("filterPatterns", "filters see an event's attributes, not its body"),
@@ -94,7 +94,15 @@ pub(super) fn translate(
         match enabled {
             // With a part of it refused it would do something else.
             _ if notes.refused() > refused => {}
-            true => manifest.triggers.push(on),
+            true => {
+                match entry.key.as_str() {
+                    kind @ ("sqs" | "sns") => lambda::shape(function, &on, kind),
+                    // Its input takes the place of the event.
+                    _ if on.data.is_some() => lambda::shape(function, &on, "data"),
+                    _ => {}
+                }
+                manifest.triggers.push(on);
+            }
             false => notes.warn(entry.line, &path, "it is disabled, so it is left out"),
         }
     }
@@ -111,13 +119,9 @@ struct Event<'a> {
 impl Event<'_> {
     fn http(&self, function: &mut Function, notes: &mut Notes) {
         let refused = notes.refused();
-        let old = self.entry.key == "http"
-            || self.shared.payload.as_ref().is_some_and(|payload| payload.value == "1.0");
-        if old {
-            let why =
-                "the function gets events of payload format 2.0; write `httpApi`, or see that it reads both";
-            notes.warn(self.entry.line, self.path, why);
-        }
+        let old = self.shared.payload.as_ref().is_some_and(|payload| payload.value == "1.0");
+        let version = if old || self.entry.key == "http" { "1.0" } else { "2.0" };
+        lambda::payload(function, version, self.entry.line, self.path, notes);
         let (mut method, mut path, mut line) = (String::new(), "*".to_owned(), self.entry.line);
         match self.entry.value.text() {
             Some(text) => match text.trim().split_once(char::is_whitespace) {
