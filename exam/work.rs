@@ -209,7 +209,7 @@ static FAULTS: &[Fault] = &[
             });
             vec![ask(&[&id]), ask(&["--function", "fragile"])]
         },
-        cause: &["calls of `fragile` are refused since", "the licence is not valid any more"],
+        cause: &["calls are refused since", "`fragile`", "the licence is not valid any more"],
         fix: &["hob logs work/fragile"],
     },
     Fault {

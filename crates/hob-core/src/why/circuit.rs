@@ -87,14 +87,12 @@ pub(super) fn of_refusal(call: &Call, refusal: &Failure, around: &Around<'_>) ->
     let since = broken.since_ms.map(|since_ms| format!(" since {}", time(since_ms))).unwrap_or_default();
     let next = match broken.next {
         Next::Unknown => String::new(),
-        Next::Paused(until_ms) => format!("; it is tried again at {}, with one call", time(until_ms)),
-        Next::Probed => "; the next call tries whether it works again".to_owned(),
-        Next::Works(since_ms) => format!("; it works again since {}", time(since_ms)),
+        Next::Paused(until_ms) => format!(" until {}", time(until_ms)),
+        Next::Probed => ", and the next one tries again".to_owned(),
+        Next::Works(since_ms) => format!(", and it works again since {}", time(since_ms)),
     };
-    let reason = format!(
-        "calls of `{function}` are refused{since}, as it failed again and again: {}{next}",
-        deeper.reason
-    );
+    // What broke is a sentence of its own, which begins with the function.
+    let reason = format!("calls are refused{since}{next}: {}", deeper.reason);
     Cause { verdict: Verdict::Bad, reason, fix: deeper.fix.map(then_deploy), ..deeper }.code(&refusal.code)
 }
 
@@ -166,13 +164,13 @@ mod tests {
             (
                 "paused",
                 Broken { next: Next::Paused(7_200_000), ..known.clone() },
-                &["refused since 1970-01-01T01:00:00", "`API_KEY`", "tried again at 1970-01-01T02:00:00"][..],
+                &["refused since 1970-01-01T01:00:00", "`API_KEY`", "until 1970-01-01T02:00:00"][..],
                 "hob deploy",
             ),
             (
                 "probed",
                 Broken { next: Next::Probed, ..known.clone() },
-                &["`API_KEY`", "the next call tries"],
+                &["`API_KEY`", "the next one tries"],
                 "`env`",
             ),
             (
