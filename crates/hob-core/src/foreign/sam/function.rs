@@ -47,7 +47,6 @@ const FUNCTION: &[Reason] = &[
     warn("CodeSigningConfigArn", "packages are known by their SHA-256, not by a signature"),
     warn("LoggingConfig", "what the function prints is kept by Hob; see `hob logs`"),
     warn("RecursiveLoop", "Hob always stops events that cause each other too often"),
-    refuse("Layers", "a layer is at AWS; put its files beside the function"),
     refuse("FileSystemConfigs", "there is no EFS to mount"),
     refuse("InlineCode", "write the code into a file and name its folder with `CodeUri`"),
     refuse("ImageUri", "Hob does not run container images"),
@@ -64,13 +63,14 @@ pub(super) fn translate(
     notes.about(Some(&name));
     let path = format!("{}.Properties", context.path);
     let merged = match context.defaults {
-        Some(defaults) => merge(defaults, &resource.properties, 0),
+        Some(defaults) => merge(defaults, &resource.properties),
         None => resource.properties.clone(),
     };
     let mut fields = Fields::of(&merged, &path, notes);
     let mut function = Function { line: resource.line, ..Function::new(name.clone()) };
     code(&mut fields, &mut function, notes);
     settings(&mut fields, &mut function, notes);
+    layers(&mut fields, context, &mut function, notes);
     asynchronous(&mut fields, context, &mut function.asynchronous, notes);
     // Without a function URL only its routes lead to it.
     function.private = Some(Written { value: true, line: resource.line });
@@ -157,6 +157,23 @@ fn settings(fields: &mut Fields<'_>, function: &mut Function, notes: &mut Notes)
     }
 }
 
+/// Layers of the template lie in its folder; others are at AWS.
+fn layers(fields: &mut Fields<'_>, context: &Context<'_>, function: &mut Function, notes: &mut Notes) {
+    let Some(entry) = fields.take("Layers") else { return };
+    let mut paths = Vec::new();
+    for item in entry.value.list().unwrap_or_default() {
+        let resource = item.unknown().and_then(|unknown| unknown.resource.as_deref());
+        match resource.and_then(|id| context.around.layers.get(id)) {
+            Some(path) => paths.push(path.clone()),
+            None => {
+                let why = "a layer is at AWS; put its files beside the function";
+                notes.refuse(item.line, &fields.path("Layers"), why);
+            }
+        }
+    }
+    lambda::layers(function, paths);
+}
+
 fn address(url: &mut Fields<'_>, function: &mut Function, notes: &mut Notes) {
     match url.text("AuthType", notes) {
         Some(kind) if kind.value == "NONE" => {
@@ -222,14 +239,14 @@ fn target(
 }
 
 /// `Globals` below a resource's own: maps are joined, lists put one after the other (SAM, section Globals).
-fn merge(defaults: &Node, own: &Node, depth: usize) -> Node {
+fn merge(defaults: &Node, own: &Node) -> Node {
     match (&defaults.value, &own.value) {
         (Value::Map(all), Value::Map(entries)) => {
             let mut joined: Vec<Entry> = Vec::new();
             for entry in entries {
                 let default = all.iter().find(|one| one.key == entry.key).map(|one| &one.value);
-                let value = default
-                    .map_or_else(|| entry.value.clone(), |default| merge(default, &entry.value, depth + 1));
+                let value =
+                    default.map_or_else(|| entry.value.clone(), |default| merge(default, &entry.value));
                 joined.push(Entry { value, ..entry.clone() });
             }
             joined
