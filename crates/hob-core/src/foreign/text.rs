@@ -151,7 +151,7 @@ impl Json<'_> {
         if self.sign('{')? {
             let (mut entries, mut keys) = (Vec::<Entry>::new(), HashSet::new());
             while !self.sign('}')? {
-                if !entries.is_empty() && !(self.sign(',')? && !self.rest_closes('}')?) {
+                if !entries.is_empty() && (!self.sign(',')? || self.rest_closes('}')?) {
                     self.closed('}')?;
                     break;
                 }
@@ -170,7 +170,7 @@ impl Json<'_> {
         if self.sign('[')? {
             let mut items: Vec<Node> = Vec::new();
             while !self.sign(']')? {
-                if !items.is_empty() && !(self.sign(',')? && !self.rest_closes(']')?) {
+                if !items.is_empty() && (!self.sign(',')? || self.rest_closes(']')?) {
                     self.closed(']')?;
                     break;
                 }

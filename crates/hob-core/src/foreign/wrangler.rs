@@ -127,7 +127,7 @@ fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Man
     let mut fields = Fields::of(root, "", notes);
     fields.take("env");
     let mut manifest = Manifest::default();
-    let name = fields.text("name", notes).unwrap_or(Written { value: given.name.clone(), line: 1 });
+    let name = fields.text("name", notes).unwrap_or_else(|| Written { value: given.name.clone(), line: 1 });
     manifest.app = Some(Written { value: naming::app(&name.value), line: name.line });
     let name = naming::function(&name.value, name.line, "name", notes);
     let mut function = Function { line: 1, ..Function::new(name) };
