@@ -101,7 +101,14 @@ fn place(function: &mut Function, code: &Code, setting: &str, notes: &mut Notes)
         notes.refuse(written.line, setting, why);
         return false;
     }
-    function.dir = Some(Written { value: path.to_owned(), line: written.line });
+    // A source file stands for its folder.
+    let folder = match path.rsplit_once('.') {
+        Some((_, "js" | "mjs" | "cjs" | "ts" | "py")) => {
+            path.rsplit_once('/').map_or(".", |(folder, _)| folder)
+        }
+        _ => path,
+    };
+    function.dir = Some(Written { value: folder.to_owned(), line: written.line });
     true
 }
 

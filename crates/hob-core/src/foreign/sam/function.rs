@@ -5,9 +5,10 @@ use super::event;
 use crate::foreign::cloudformation::Resource;
 use crate::foreign::fields::{Fields, Reason, met, refuse, texts, warn};
 use crate::foreign::lambda::{self, Code};
+use crate::foreign::naming;
 use crate::foreign::note::Notes;
 use crate::foreign::tree::{Entry, Node, Value};
-use crate::manifest::{Asynchronous, Function, Manifest, Written};
+use crate::manifest::{Function, Manifest, Written};
 use crate::name::TopicName;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -71,7 +72,7 @@ pub(super) fn translate(
     code(&mut fields, &mut function, notes);
     settings(&mut fields, &mut function, notes);
     layers(&mut fields, context, &mut function, notes);
-    asynchronous(&mut fields, context, &mut function.asynchronous, notes);
+    asynchronous(&mut fields, context, &mut function, notes);
     // Without a function URL only its routes lead to it.
     function.private = Some(Written { value: true, line: resource.line });
     if let Some(mut url) = fields.fields("FunctionUrlConfig", notes) {
@@ -187,10 +188,12 @@ fn address(url: &mut Fields<'_>, function: &mut Function, notes: &mut Notes) {
     }
 }
 
-fn asynchronous(fields: &mut Fields<'_>, context: &Context<'_>, into: &mut Asynchronous, notes: &mut Notes) {
+fn asynchronous(fields: &mut Fields<'_>, context: &Context<'_>, function: &mut Function, notes: &mut Notes) {
+    let (name, into) = (&function.name, &mut function.asynchronous);
     if let Some(mut dead) = fields.fields("DeadLetterQueue", notes) {
         dead.take("Type");
-        into.on_failure = target(&mut dead, "TargetArn", context, notes);
+        let path = dead.path("TargetArn");
+        into.on_failure = dead.take("TargetArn").and_then(|entry| target(entry, &path, context, notes));
         dead.end(&[], notes);
     }
     let Some(mut config) = fields.fields("EventInvokeConfig", notes) else { return };
@@ -210,7 +213,12 @@ fn asynchronous(fields: &mut Fields<'_>, context: &Context<'_>, into: &mut Async
                 );
                 continue;
             }
-            let topic = target(&mut own, "Destination", context, notes);
+            // SAM makes a queue or topic where none is named.
+            let made = format!("{name}.{}", if key == "OnSuccess" { "on-success" } else { "on-failure" });
+            let topic = match own.take("Destination") {
+                None => Some(Written { value: naming::topic(&made), line: own.line }),
+                Some(entry) => target(entry, &own.path("Destination"), context, notes),
+            };
             own.end(&[], notes);
             match key {
                 "OnSuccess" => into.on_success = topic,
@@ -222,17 +230,11 @@ fn asynchronous(fields: &mut Fields<'_>, context: &Context<'_>, into: &mut Async
     config.end(&[], notes);
 }
 
-fn target(
-    fields: &mut Fields<'_>,
-    key: &str,
-    context: &Context<'_>,
-    notes: &mut Notes,
-) -> Option<Written<TopicName>> {
-    let entry = fields.take(key)?;
+fn target(entry: &Entry, path: &str, context: &Context<'_>, notes: &mut Notes) -> Option<Written<TopicName>> {
     match context.around.topics.named(&entry.value) {
         Ok(value) => Some(Written { value, line: entry.line }),
         Err(why) => {
-            notes.warn(entry.line, &fields.path(key), why);
+            notes.warn(entry.line, path, why);
             None
         }
     }
