@@ -24,7 +24,9 @@ pub(super) fn start(function: &mut Function, code: &Code, setting: &str, notes: 
         notes.refuse(line, setting, "no runtime is written, so Hob does not know how to start it");
         return;
     };
-    let Ok(archive) = place(function, code, setting, notes) else { return };
+    if !place(function, code, setting, notes) {
+        return;
+    }
     let handler = code.handler.as_ref().map_or("", |handler| handler.value.as_str());
     let at = code.handler.as_ref().map_or(runtime.line, |handler| handler.line);
     let words: Vec<&str> = match runtime.value.as_str() {
@@ -53,19 +55,8 @@ pub(super) fn start(function: &mut Function, code: &Code, setting: &str, notes: 
         // A file of this name says nothing of what it is.
         function.host = Some(Written { value: "process".to_owned(), line: runtime.line });
     }
-    match archive {
-        // The contract unpacks an archive that holds a `bootstrap`.
-        Some(archive) if words == ["bootstrap"] => function.run = Some(archive),
-        Some(archive) => notes.refuse(
-            archive.line,
-            setting,
-            format!("`{}` is an archive; unpack it and name the folder", archive.value.join(" ")),
-        ),
-        None => {
-            let value = words.into_iter().map(str::to_owned).collect();
-            function.run = Some(Written { value, line: at });
-        }
-    }
+    let value = words.into_iter().map(str::to_owned).collect();
+    function.run = Some(Written { value, line: at });
 }
 
 /// A setting of the contract.
@@ -100,29 +91,32 @@ pub(super) fn payload(function: &mut Function, version: &str, line: usize, setti
     }
 }
 
-/// A note says why.
-struct Refused;
-
-/// The function's folder; the archive when it is one.
-fn place(
-    function: &mut Function,
-    code: &Code,
-    setting: &str,
-    notes: &mut Notes,
-) -> Result<Option<Written<Vec<String>>>, Refused> {
-    let written = code.path.clone().unwrap_or(Written { value: ".".to_owned(), line: function.line });
+/// The function's folder, or the archive that stands for it. False when a note refuses it.
+fn place(function: &mut Function, code: &Code, setting: &str, notes: &mut Notes) -> bool {
+    let written = code.path.clone().unwrap_or_else(|| Written { value: ".".to_owned(), line: function.line });
     let path = written.value.trim_start_matches("./").trim_end_matches('/');
     let path = if path.is_empty() { "." } else { path };
     if !is_below(path) {
         let why = format!("`{}` is not below the manifest's folder", written.value);
         notes.refuse(written.line, setting, why);
-        return Err(Refused);
+        return false;
     }
-    if path.ends_with(".zip") {
-        return Ok(Some(Written { value: vec![path.to_owned()], line: written.line }));
+    // A source file stands for its folder.
+    let folder = match path.rsplit_once('.') {
+        Some((_, "js" | "mjs" | "cjs" | "ts" | "py")) => {
+            path.rsplit_once('/').map_or(".", |(folder, _)| folder)
+        }
+        _ => path,
+    };
+    function.dir = Some(Written { value: folder.to_owned(), line: written.line });
+    true
+}
+
+/// Folders or archives that are laid below the function's files.
+pub(super) fn layers(function: &mut Function, paths: Vec<String>) {
+    if !paths.is_empty() {
+        set(function, "layers", paths.into());
     }
-    function.dir = Some(Written { value: path.to_owned(), line: written.line });
-    Ok(None)
 }
 
 /// Whether a path stays below the manifest's folder.

@@ -56,6 +56,8 @@ pub struct Dialect {
     pub summary: &'static str,
     /// A manifest that `hob check` takes, with the files beside it, as (path, text).
     pub example: &'static [(&'static str, &'static str)],
+    /// What a text with such a name says even where it cannot be read; empty where the name says enough.
+    mark: &'static str,
     recognise: fn(&[Node]) -> bool,
     translate: fn(&[Node], &Given, &mut Notes) -> Result<Manifest>,
 }
@@ -94,11 +96,14 @@ pub struct Imported {
 
 /// Which dialect a file is in. `name` is the file's name, which says how it is written.
 ///
-/// A file that cannot be read is of the dialect that has such a name, so that its mistake is told.
+/// A file that cannot be read is of the dialect that has such a name and whose mark stands in it, so that its
+/// mistake is told, and a template of somebody else's `service.yaml` is left alone.
 pub fn recognise(name: &str, text: &str) -> Option<&'static Dialect> {
     match read(name, text) {
         Ok(documents) => DIALECTS.iter().find(|dialect| (dialect.recognise)(&documents)),
-        Err(_) => DIALECTS.iter().find(|dialect| dialect.files.contains(&name)),
+        Err(_) => {
+            DIALECTS.iter().find(|dialect| dialect.files.contains(&name) && text.contains(dialect.mark))
+        }
     }
 }
 

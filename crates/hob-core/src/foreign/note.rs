@@ -8,6 +8,7 @@
 
 use crate::code::Code;
 use crate::fault::Fault;
+use crate::limit::FOREIGN_NOTES_MAX;
 use crate::name::FunctionName;
 use serde::Serialize;
 
@@ -89,7 +90,14 @@ impl Notes {
 
     pub(super) fn add(&mut self, level: Level, line: usize, setting: &str, why: String) {
         let (file, setting, function) = (self.file.clone(), setting.to_owned(), self.function.clone());
-        let note = Note { file, line, setting, why, level, function };
+        let note = match self.all.len() {
+            0..FOREIGN_NOTES_MAX => Note { file, line, setting, why, level, function },
+            FOREIGN_NOTES_MAX => {
+                let why = format!("there is more than the {FOREIGN_NOTES_MAX} things that are listed");
+                Note { file, line, setting, why, level: Level::Refused, function: None }
+            }
+            _ => return,
+        };
         if !self.all.contains(&note) {
             self.all.push(note);
         }

@@ -42,6 +42,7 @@ pub(super) const DIALECT: Dialect = Dialect {
         ),
         ("hello.wat", "(component)\n"),
     ],
+    mark: "",
     recognise: |documents| {
         documents.first().is_some_and(|root| {
             root.get("spin_manifest_version").is_some() || root.get("spin_version").is_some()
@@ -101,7 +102,7 @@ fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Man
     if let Some(mut triggers) = fields.fields("trigger", notes) {
         for (kind, add) in [("http", App::http as Add), ("redis", App::redis), ("cron", App::cron)] {
             let Some(entry) = triggers.take(kind) else { continue };
-            for node in entry.value.list().unwrap_or(std::slice::from_ref(&entry.value)) {
+            for node in entry.value.list().unwrap_or_else(|| std::slice::from_ref(&entry.value)) {
                 add(&mut app, node, &format!("trigger.{kind}"), &mut manifest, notes);
             }
         }
@@ -137,7 +138,8 @@ fn variables(
     for entry in own.others() {
         let mut variable = Fields::of(&entry.value, &own.path(&entry.key), notes);
         let default = variable.take("default").map(|entry| entry.value.json());
-        variable.end(&[&[met("required"), met("secret"), met("description")]], notes);
+        let secret = variable.boolean("secret", notes).is_some_and(|secret| secret.value);
+        variable.end(&[&[met("required"), met("description")]], notes);
         let named = format!("SPIN_VARIABLE_{}", entry.key.to_ascii_uppercase());
         let default = default.and_then(|value| match value {
             serde_json::Value::String(text) => Some(text),
@@ -146,6 +148,10 @@ fn variables(
         });
         let known =
             given.values.get(&entry.key).or_else(|| given.environment.get(&named)).cloned().or(default);
+        if secret && known.is_some() {
+            let why = "Hob keeps no secrets: its value is a setting like any other, and stands in what `hob import` writes";
+            notes.warn(entry.line, &format!("variables.{}", entry.key), why);
+        }
         let value = known.ok_or_else(|| {
             format!(
                 "variable `{0}` has no default; give it with `hob import --set {0}=…` or in `{named}`",

@@ -6,7 +6,7 @@
 
 use super::{DIALECTS, Dialect, Given, Imported, Level, recognise, translate, write};
 use crate::digest::Digest;
-use crate::limit::{FOREIGN_DEPTH_MAX, MANIFEST_BYTES_MAX};
+use crate::limit::{FOREIGN_DEPTH_MAX, FOREIGN_NOTES_MAX, MANIFEST_BYTES_MAX};
 use crate::manifest::{self, Detected, Manifest, Resolved};
 use crate::name::AppName;
 use crate::spec::PackageFile;
@@ -133,6 +133,29 @@ fn every_row_has_an_example_without_a_refusal() {
 }
 
 #[test]
+fn files_of_somebody_else_are_left_alone() {
+    for (name, text) in [
+        ("package.json", r#"{"name": "x", "main": "index.js"}"#),
+        ("service.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: x}\n"),
+        ("service.yaml", "metadata: {name: {{ .Values.name }}}\n"),
+        ("template.yaml", "AWSTemplateFormatVersion: '2010-09-09'\nParameters: {}\n"),
+        ("Cargo.toml", "[package]\nname = \"x\"\n"),
+        ("docker-compose.yml", "services: {web: {image: x}}\n"),
+        ("template.yaml", ""),
+    ] {
+        assert_eq!(recognise(name, text).map(|found| found.name), None, "{name}: {text}");
+    }
+    for (name, text, dialect) in [
+        ("template.yaml", "Transform: AWS::Serverless-2016-10-31\na: [", "aws-sam"),
+        ("serverless.yml", "a: [", "serverless"),
+        ("any.yaml", "apiVersion: serving.knative.dev/v1\nkind: Service\n", "knative"),
+        ("template.json", r#"{"Transform": "AWS::Serverless-2016-10-31", /* so */}"#, "aws-sam"),
+    ] {
+        assert_eq!(recognise(name, text).map(|found| found.name), Some(dialect), "{name}: {text}");
+    }
+}
+
+#[test]
 fn hostile_texts_end_in_an_error_with_their_line() {
     let sam = "Transform: AWS::Serverless-2016-10-31\n";
     let deep =
@@ -192,6 +215,17 @@ fn hostile_texts_end_in_an_error_with_their_line() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_listed_is_bounded() {
+    let many: String = (0..30_000).map(|at| format!("k{at}: 1\n")).collect();
+    let text = format!("{many}service: x\nprovider: aws\n");
+    let imported =
+        translate(recognise("serverless.yml", &text).unwrap(), &text, "serverless.yml", &Given::default());
+    let notes = imported.unwrap().notes;
+    assert_eq!(notes.len(), FOREIGN_NOTES_MAX + 1);
+    assert!(super::refusal(&notes).is_some(), "what is not listed is not ignored");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use super::tree::{Bounds, Entry, Node, Value, unreadable};
 use crate::fault::{Fault, Result};
+use std::collections::HashSet;
 use toml::de::{DeTable, DeValue};
 
 /// Reads TOML.
@@ -148,9 +149,9 @@ impl Json<'_> {
         self.bounds.value(depth)?;
         let line = self.line;
         if self.sign('{')? {
-            let mut entries: Vec<Entry> = Vec::new();
+            let (mut entries, mut keys) = (Vec::<Entry>::new(), HashSet::new());
             while !self.sign('}')? {
-                if !entries.is_empty() && !(self.sign(',')? && !self.rest_closes('}')?) {
+                if !entries.is_empty() && (!self.sign(',')? || self.rest_closes('}')?) {
                     self.closed('}')?;
                     break;
                 }
@@ -159,7 +160,7 @@ impl Json<'_> {
                 if !self.sign(':')? {
                     return Err(format!("`:` is missing after `{key}`"));
                 }
-                if entries.iter().any(|entry| entry.key == key) {
+                if !keys.insert(key.clone()) {
                     return Err(format!("`{key}` is there twice"));
                 }
                 entries.push(Entry { key, line, value: self.value(depth + 1)? });
@@ -169,7 +170,7 @@ impl Json<'_> {
         if self.sign('[')? {
             let mut items: Vec<Node> = Vec::new();
             while !self.sign(']')? {
-                if !items.is_empty() && !(self.sign(',')? && !self.rest_closes(']')?) {
+                if !items.is_empty() && (!self.sign(',')? || self.rest_closes(']')?) {
                     self.closed(']')?;
                     break;
                 }

@@ -39,14 +39,19 @@ pub(super) const DIALECT: Dialect = Dialect {
             "export default {\n  async fetch(request, env) {\n    return new Response(env.GREETING);\n  },\n  async scheduled() {},\n};\n",
         ),
     ],
-    recognise: |documents| {
-        documents.first().is_some_and(|root| {
-            root.get("compatibility_date").is_some()
-                || (root.get("name").is_some() && root.get("main").is_some())
-        })
-    },
+    mark: "",
+    recognise,
     translate,
 };
+
+/// Keys of which a Worker's manifest has one; `package.json` has a name and `main`, too.
+const KNOWN_BY: &[&str] =
+    &["compatibility_date", "compatibility_flags", "account_id", "workers_dev", "routes", "route"];
+
+fn recognise(documents: &[Node]) -> bool {
+    let root = documents.first();
+    root.is_some_and(|root| root.get("name").is_some() && KNOWN_BY.iter().any(|key| root.get(key).is_some()))
+}
 
 /// The contract of Workers.
 const CONTRACT: &str = "javascript";
@@ -122,7 +127,7 @@ fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Man
     let mut fields = Fields::of(root, "", notes);
     fields.take("env");
     let mut manifest = Manifest::default();
-    let name = fields.text("name", notes).unwrap_or(Written { value: given.name.clone(), line: 1 });
+    let name = fields.text("name", notes).unwrap_or_else(|| Written { value: given.name.clone(), line: 1 });
     manifest.app = Some(Written { value: naming::app(&name.value), line: name.line });
     let name = naming::function(&name.value, name.line, "name", notes);
     let mut function = Function { line: 1, ..Function::new(name) };

@@ -228,7 +228,7 @@ fn quoted(text: &str) -> Value {
 fn duration(time: Duration) -> String {
     let ms = time.as_millis();
     for (unit, size) in [("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
-        if ms > 0 && ms % size == 0 {
+        if ms > 0 && ms.is_multiple_of(size) {
             return format!("{}{unit}", ms / size);
         }
     }

@@ -8,7 +8,7 @@ use crate::fault::{Fault, Result};
 use crate::limit::FOREIGN_DEPTH_MAX;
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Reads every document of a text. Empty documents are left out.
 ///
@@ -33,6 +33,8 @@ pub(super) fn read(text: &str, file: &str) -> Result<Vec<Node>> {
 struct Open {
     node: Node,
     anchor: usize,
+    /// The keys so far, to find one that is there twice.
+    keys: HashSet<String>,
     /// The key that waits for its value.
     key: Option<(String, usize)>,
     /// Maps behind `<<`.
@@ -59,8 +61,8 @@ impl Builder<'_> {
             Event::SequenceStart(_, anchor, tag) => self.begin(Value::List(Vec::new()), anchor, tag),
             Event::MappingStart(_, anchor, tag) => self.begin(Value::Map(Vec::new()), anchor, tag),
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open { node, anchor, merged, .. }) => {
-                    let node = self.merge(node, merged)?;
+                Some(Open { node, anchor, keys, merged, .. }) => {
+                    let node = self.merge(node, keys, merged)?;
                     self.done(node, anchor)
                 }
                 None => Ok(None),
@@ -93,7 +95,7 @@ impl Builder<'_> {
             let why = format!("lists and maps are nested more than {FOREIGN_DEPTH_MAX} deep");
             return Err(self.refuse(self.line, &why));
         }
-        self.open.push(Open { node, anchor, key: None, merged: Vec::new() });
+        self.open.push(Open { node, anchor, keys: HashSet::new(), key: None, merged: Vec::new() });
         Ok(None)
     }
 
@@ -112,7 +114,7 @@ impl Builder<'_> {
             },
             (Value::Map(_), Some((key, _))) if key == "<<" => open.merged.push(node),
             (Value::Map(entries), Some((key, line))) => {
-                if entries.iter().any(|entry| entry.key == key) {
+                if !open.keys.insert(key.clone()) {
                     return Err(self.refuse(line, &format!("`{key}` is there twice")));
                 }
                 entries.push(Entry { key, line, value: node });
@@ -122,7 +124,7 @@ impl Builder<'_> {
         Ok(None)
     }
 
-    fn merge(&self, mut node: Node, merged: Vec<Node>) -> Result<Node> {
+    fn merge(&self, mut node: Node, mut keys: HashSet<String>, merged: Vec<Node>) -> Result<Node> {
         let Value::Map(entries) = &mut node.value else { return Ok(node) };
         for source in merged {
             let sources = match source.value {
@@ -133,9 +135,7 @@ impl Builder<'_> {
                 let Value::Map(more) = source.value else {
                     return Err(self.refuse(source.line, "`<<` takes a map or a list of maps"));
                 };
-                let new = |entry: &Entry| !entries.iter().any(|known| known.key == entry.key);
-                let more: Vec<Entry> = more.into_iter().filter(new).collect();
-                entries.extend(more);
+                entries.extend(more.into_iter().filter(|entry| keys.insert(entry.key.clone())));
             }
         }
         Ok(node)

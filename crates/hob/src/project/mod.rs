@@ -26,7 +26,7 @@ use crate::output::Output;
 use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
-use hob_core::foreign::{Note, refusal};
+use hob_core::foreign::{Level, Note, refusal};
 use hob_core::manifest::{self, Function, Manifest, Resolved, Written};
 use hob_core::name::{AppName, suggestion};
 use hob_core::spec::{AppSpec, files_root};
@@ -71,8 +71,7 @@ impl Project {
     /// failed build, and those of the manifest; `HOB-0120` to `HOB-0122` for one of another platform.
     pub(crate) async fn load(path: &Path, options: &Options, output: &Output) -> Result<Self> {
         let place = Place::of(path)?;
-        let (manifest, unmet) = manifest_of(&place)?;
-        unmet.iter().for_each(|note| output.warn(&note.to_string()));
+        let (manifest, unmet) = manifest_of(&place, output)?;
         let manifest = with_args(manifest, &options.args, path)?;
         let alone = manifest.functions.len() == 1;
         let mut loaded = Vec::new();
@@ -96,10 +95,12 @@ impl Project {
     }
 }
 
-fn manifest_of(place: &Place) -> Result<(Manifest, Vec<Note>)> {
+fn manifest_of(place: &Place, output: &Output) -> Result<(Manifest, Vec<Note>)> {
     let name = suggestion(&place.name);
     if let (Some(file), Some(foreign)) = (&place.manifest, place.foreign) {
         let imported = foreign.read(file, &place.name, &BTreeMap::new())?;
+        let warnings = imported.notes.iter().filter(|note| note.level == Level::Warning);
+        warnings.for_each(|note| output.warn(&note.to_string()));
         return match refusal(&imported.notes) {
             Some(fault) => Err(fault),
             None if imported.manifest.functions.is_empty() => {

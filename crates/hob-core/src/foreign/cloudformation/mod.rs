@@ -58,12 +58,15 @@ impl Resource {
     }
 }
 
+/// After how many attempts an event of a queue is given up, and where it goes then.
+type Redrive = (Option<Written<u32>>, Option<Written<TopicName>>);
+
 /// Topics by the resource that they come from.
 #[derive(Default)]
 pub(super) struct Topics {
     names: BTreeMap<String, TopicName>,
     /// By queue: attempts until the dead letter, and its topic.
-    redrive: BTreeMap<String, (Option<Written<u32>>, Option<Written<TopicName>>)>,
+    redrive: BTreeMap<String, Redrive>,
     ordered: Vec<String>,
 }
 

@@ -54,6 +54,7 @@ pub(super) const DIALECT: Dialect = Dialect {
         ),
         ("app.py", SERVER),
     ],
+    mark: "serving.knative.dev",
     recognise: |documents| resource::any(documents, &["serving.knative.dev", "eventing.knative.dev"]),
     translate,
 };
@@ -86,6 +87,7 @@ pub(super) const CLOUD_RUN: Dialect = Dialect {
         ),
         ("app.py", SERVER),
     ],
+    mark: "serving.knative.dev",
     recognise: |documents| {
         resource::any(documents, &["serving.knative.dev"]) && documents.iter().any(service::is_of_cloud_run)
     },

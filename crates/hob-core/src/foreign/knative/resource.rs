@@ -31,7 +31,10 @@ impl<'a> Resource<'a> {
         let mut fields = Fields::of(node, "", notes);
         let version = fields.text("apiVersion", notes)?;
         let kind = fields.text("kind", notes)?;
-        let metadata = fields.take("metadata")?;
+        let Some(metadata) = fields.take("metadata") else {
+            notes.refuse(node.line, "metadata", "it is needed");
+            return None;
+        };
         let mut own = Fields::of(&metadata.value, "metadata", notes);
         let name = own.text("name", notes)?;
         let all = [met("namespace"), met("labels"), met("annotations"), met("generation"), met("uid")];

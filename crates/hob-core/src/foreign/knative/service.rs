@@ -242,7 +242,8 @@ fn of_container(
         Some(run) => {
             let words = run.value.iter().chain(args.iter().flat_map(|args| &args.value)).cloned();
             function.run = Some(Written { value: words.collect(), line: run.line });
-            function.dir = hints.dir.clone().or(Some(Written { value: ".".to_owned(), line: run.line }));
+            function.dir =
+                hints.dir.clone().or_else(|| Some(Written { value: ".".to_owned(), line: run.line }));
             function.build.clone_from(&hints.build);
         }
         None => {

@@ -41,7 +41,7 @@ pub(super) fn translate(one: &Resource<'_>, around: &Around, manifest: &mut Mani
         reference.end(&[&[met("kind"), met("apiVersion"), met("namespace")]], notes);
         name
     });
-    let broker = broker.unwrap_or(Written { value: "default".to_owned(), line: one.line });
+    let broker = broker.unwrap_or_else(|| Written { value: "default".to_owned(), line: one.line });
     let topic = naming::topic(&broker.value);
     let mut on = On { line: one.line, ..On::default() };
     on.name = named(&one.name).map(|value| Written { value, line: one.line });

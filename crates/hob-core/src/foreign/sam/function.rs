@@ -5,9 +5,10 @@ use super::event;
 use crate::foreign::cloudformation::Resource;
 use crate::foreign::fields::{Fields, Reason, met, refuse, texts, warn};
 use crate::foreign::lambda::{self, Code};
+use crate::foreign::naming;
 use crate::foreign::note::Notes;
 use crate::foreign::tree::{Entry, Node, Value};
-use crate::manifest::{Asynchronous, Function, Manifest, Written};
+use crate::manifest::{Function, Manifest, Written};
 use crate::name::TopicName;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -47,7 +48,6 @@ const FUNCTION: &[Reason] = &[
     warn("CodeSigningConfigArn", "packages are known by their SHA-256, not by a signature"),
     warn("LoggingConfig", "what the function prints is kept by Hob; see `hob logs`"),
     warn("RecursiveLoop", "Hob always stops events that cause each other too often"),
-    refuse("Layers", "a layer is at AWS; put its files beside the function"),
     refuse("FileSystemConfigs", "there is no EFS to mount"),
     refuse("InlineCode", "write the code into a file and name its folder with `CodeUri`"),
     refuse("ImageUri", "Hob does not run container images"),
@@ -64,14 +64,15 @@ pub(super) fn translate(
     notes.about(Some(&name));
     let path = format!("{}.Properties", context.path);
     let merged = match context.defaults {
-        Some(defaults) => merge(defaults, &resource.properties, 0),
+        Some(defaults) => merge(defaults, &resource.properties),
         None => resource.properties.clone(),
     };
     let mut fields = Fields::of(&merged, &path, notes);
     let mut function = Function { line: resource.line, ..Function::new(name.clone()) };
     code(&mut fields, &mut function, notes);
     settings(&mut fields, &mut function, notes);
-    asynchronous(&mut fields, context, &mut function.asynchronous, notes);
+    layers(&mut fields, context, &mut function, notes);
+    asynchronous(&mut fields, context, &mut function, notes);
     // Without a function URL only its routes lead to it.
     function.private = Some(Written { value: true, line: resource.line });
     if let Some(mut url) = fields.fields("FunctionUrlConfig", notes) {
@@ -157,6 +158,23 @@ fn settings(fields: &mut Fields<'_>, function: &mut Function, notes: &mut Notes)
     }
 }
 
+/// Layers of the template lie in its folder; others are at AWS.
+fn layers(fields: &mut Fields<'_>, context: &Context<'_>, function: &mut Function, notes: &mut Notes) {
+    let Some(entry) = fields.take("Layers") else { return };
+    let mut paths = Vec::new();
+    for item in entry.value.list().unwrap_or_default() {
+        let resource = item.unknown().and_then(|unknown| unknown.resource.as_deref());
+        match resource.and_then(|id| context.around.layers.get(id)) {
+            Some(path) => paths.push(path.clone()),
+            None => {
+                let why = "a layer is at AWS; put its files beside the function";
+                notes.refuse(item.line, &fields.path("Layers"), why);
+            }
+        }
+    }
+    lambda::layers(function, paths);
+}
+
 fn address(url: &mut Fields<'_>, function: &mut Function, notes: &mut Notes) {
     match url.text("AuthType", notes) {
         Some(kind) if kind.value == "NONE" => {
@@ -170,10 +188,12 @@ fn address(url: &mut Fields<'_>, function: &mut Function, notes: &mut Notes) {
     }
 }
 
-fn asynchronous(fields: &mut Fields<'_>, context: &Context<'_>, into: &mut Asynchronous, notes: &mut Notes) {
+fn asynchronous(fields: &mut Fields<'_>, context: &Context<'_>, function: &mut Function, notes: &mut Notes) {
+    let (name, into) = (&function.name, &mut function.asynchronous);
     if let Some(mut dead) = fields.fields("DeadLetterQueue", notes) {
         dead.take("Type");
-        into.on_failure = target(&mut dead, "TargetArn", context, notes);
+        let path = dead.path("TargetArn");
+        into.on_failure = dead.take("TargetArn").and_then(|entry| target(entry, &path, context, notes));
         dead.end(&[], notes);
     }
     let Some(mut config) = fields.fields("EventInvokeConfig", notes) else { return };
@@ -193,7 +213,12 @@ fn asynchronous(fields: &mut Fields<'_>, context: &Context<'_>, into: &mut Async
                 );
                 continue;
             }
-            let topic = target(&mut own, "Destination", context, notes);
+            // SAM makes a queue or topic where none is named.
+            let made = format!("{name}.{}", if key == "OnSuccess" { "on-success" } else { "on-failure" });
+            let topic = match own.take("Destination") {
+                None => Some(Written { value: naming::topic(&made), line: own.line }),
+                Some(entry) => target(entry, &own.path("Destination"), context, notes),
+            };
             own.end(&[], notes);
             match key {
                 "OnSuccess" => into.on_success = topic,
@@ -205,31 +230,25 @@ fn asynchronous(fields: &mut Fields<'_>, context: &Context<'_>, into: &mut Async
     config.end(&[], notes);
 }
 
-fn target(
-    fields: &mut Fields<'_>,
-    key: &str,
-    context: &Context<'_>,
-    notes: &mut Notes,
-) -> Option<Written<TopicName>> {
-    let entry = fields.take(key)?;
+fn target(entry: &Entry, path: &str, context: &Context<'_>, notes: &mut Notes) -> Option<Written<TopicName>> {
     match context.around.topics.named(&entry.value) {
         Ok(value) => Some(Written { value, line: entry.line }),
         Err(why) => {
-            notes.warn(entry.line, &fields.path(key), why);
+            notes.warn(entry.line, path, why);
             None
         }
     }
 }
 
 /// `Globals` below a resource's own: maps are joined, lists put one after the other (SAM, section Globals).
-fn merge(defaults: &Node, own: &Node, depth: usize) -> Node {
+fn merge(defaults: &Node, own: &Node) -> Node {
     match (&defaults.value, &own.value) {
         (Value::Map(all), Value::Map(entries)) => {
             let mut joined: Vec<Entry> = Vec::new();
             for entry in entries {
                 let default = all.iter().find(|one| one.key == entry.key).map(|one| &one.value);
-                let value = default
-                    .map_or_else(|| entry.value.clone(), |default| merge(default, &entry.value, depth + 1));
+                let value =
+                    default.map_or_else(|| entry.value.clone(), |default| merge(default, &entry.value));
                 joined.push(Entry { value, ..entry.clone() });
             }
             joined

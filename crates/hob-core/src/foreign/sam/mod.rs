@@ -47,6 +47,7 @@ pub(super) const DIALECT: Dialect = Dialect {
             "def handler(event, context):\n    return {\"statusCode\": 200, \"body\": \"hello\"}\n",
         ),
     ],
+    mark: "AWS::Serverless",
     recognise,
     translate,
 };
@@ -81,6 +82,15 @@ const API: &[Reason] = &[
     refuse("DefinitionUri", "routes in an OpenAPI document are not read; write `Events` at the functions"),
 ];
 
+const LAYER: &[Reason] = &[
+    met("LayerName"),
+    met("Description"),
+    met("CompatibleRuntimes"),
+    met("CompatibleArchitectures"),
+    met("LicenseInfo"),
+    met("RetentionPolicy"),
+];
+
 fn recognise(documents: &[Node]) -> bool {
     let [root] = documents else { return false };
     let transforms = |node: &Node| match node.list() {
@@ -96,6 +106,8 @@ fn recognise(documents: &[Node]) -> bool {
 struct Surroundings {
     functions: BTreeMap<String, FunctionName>,
     topics: Topics,
+    /// Folders and archives of layers.
+    layers: BTreeMap<String, String>,
     /// Kinds of API whose callers are checked unless a route says otherwise.
     guarded: BTreeSet<String>,
 }
@@ -109,7 +121,7 @@ fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Man
     let globals = fields.take("Globals").map(|entry| resolver.resolve(&entry.value)).transpose()?;
     let resources = resources(&mut fields, &mut resolver, notes)?;
     if let Some(entry) = fields.take("Transform") {
-        let all = entry.value.list().unwrap_or(std::slice::from_ref(&entry.value));
+        let all = entry.value.list().unwrap_or_else(|| std::slice::from_ref(&entry.value));
         for other in
             all.iter().filter(|one| !one.text().is_some_and(|text| text.starts_with("AWS::Serverless")))
         {
@@ -122,16 +134,17 @@ fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Man
     let mut around = Surroundings {
         functions: functions(&resources, notes),
         topics: Topics::of(&resources, &mut manifest, notes),
+        layers: layers(&resources, notes),
         guarded: BTreeSet::new(),
     };
     let mut shared = globals.as_ref().map(|globals| Fields::of(globals, "Globals", notes));
     let function_defaults =
         shared.as_mut().and_then(|shared| shared.take("Function")).map(|entry| &entry.value);
     for key in ["Api", "HttpApi"] {
-        if let Some(fields) = shared.as_mut().and_then(|shared| shared.fields(key, notes)) {
-            if api(fields, notes) {
-                around.guarded.insert(key.to_owned());
-            }
+        if let Some(fields) = shared.as_mut().and_then(|shared| shared.fields(key, notes))
+            && api(fields, notes)
+        {
+            around.guarded.insert(key.to_owned());
         }
     }
     for resource in resources
@@ -153,7 +166,7 @@ fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Man
                 let context = function::Context { around: &around, defaults: function_defaults, path: &path };
                 function::translate(&context, resource, &mut manifest, notes);
             }
-            "AWS::Serverless::Api" | "AWS::Serverless::HttpApi" => {}
+            "AWS::Serverless::Api" | "AWS::Serverless::HttpApi" | "AWS::Serverless::LayerVersion" => {}
             _ if resource.is_topic() => {}
             "AWS::Lambda::Function" | "AWS::Serverless::Application" => {
                 let why =
@@ -165,6 +178,26 @@ fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Man
         notes.about(None);
     }
     Ok(manifest)
+}
+
+/// Where the layers of the template are.
+fn layers(resources: &[Resource], notes: &mut Notes) -> BTreeMap<String, String> {
+    let mut paths = BTreeMap::new();
+    for resource in resources.iter().filter(|resource| resource.kind == "AWS::Serverless::LayerVersion") {
+        let mut fields =
+            Fields::of(&resource.properties, &format!("Resources.{}.Properties", resource.id), notes);
+        if let Some(path) = fields.text("ContentUri", notes) {
+            let below = path.value.trim_start_matches("./").trim_end_matches('/').to_owned();
+            if super::lambda::is_below(&below) {
+                paths.insert(resource.id.clone(), below);
+            } else {
+                let why = format!("`{}` is not below the template's folder", path.value);
+                notes.refuse(path.line, &fields.path("ContentUri"), why);
+            }
+        }
+        fields.end(&[LAYER], notes);
+    }
+    paths
 }
 
 /// Names of functions, before anything refers to them.

@@ -42,6 +42,7 @@ pub(super) const DIALECT: Dialect = Dialect {
         ),
         ("app.py", "def handler(event, context):\n    return {\"statusCode\": 200, \"body\": \"hello\"}\n"),
     ],
+    mark: "",
     recognise,
     translate,
 };
@@ -222,7 +223,7 @@ fn stack(entry: &Entry, notes: &mut Notes) -> Node {
 /// Every function with its path: a map, or a list of maps.
 fn functions<'n>(fields: &mut Fields<'n>, notes: &mut Notes) -> Vec<(String, &'n Entry)> {
     let Some(entry) = fields.take("functions") else { return Vec::new() };
-    let maps = entry.value.list().unwrap_or(std::slice::from_ref(&entry.value));
+    let maps = entry.value.list().unwrap_or_else(|| std::slice::from_ref(&entry.value));
     let mut all = Vec::new();
     for map in maps {
         let mut own = Fields::of(map, "functions", notes);
