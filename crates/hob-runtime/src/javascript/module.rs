@@ -165,9 +165,8 @@ impl<'a> Module<'a> {
             self.put(word.start, word.end, "$load");
             return Ok(());
         }
-        if rest.starts_with('.') {
-            let end =
-                next + 1 + rest[1..].find(|sign: char| !sign.is_alphanumeric()).unwrap_or(rest.len() - 1);
+        if let Some(name) = rest.strip_prefix('.') {
+            let end = next + 1 + name.find(|sign: char| !sign.is_alphanumeric()).unwrap_or(name.len());
             self.put(word.start, end, "$hob.meta");
             return Ok(());
         }
