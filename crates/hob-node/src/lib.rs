@@ -7,6 +7,7 @@
 
 mod alerts;
 pub mod apps;
+pub mod archive;
 mod bus;
 mod calls;
 mod clock;
