@@ -18,6 +18,7 @@ mod files;
 mod foreign;
 mod frameworks;
 mod guides;
+mod lambda;
 mod otlp;
 mod restart;
 mod support;
