@@ -151,8 +151,6 @@ enum Has {
     /// Nothing: it is not being polled and does not want to be.
     Nothing,
     Waits(Ticket),
-    /// It waits, and lets those go before it who came while it ran.
-    Stays(Ticket),
     Turn,
     /// It is polled without a turn.
     Pass,
@@ -183,11 +181,6 @@ impl<'a> Turn<'a> {
                             return Poll::Pending;
                         }
                     }
-                }
-                Has::Stays(ticket) => {
-                    self.state = Has::Waits(ticket);
-                    behind_others(context);
-                    return Poll::Pending;
                 }
                 Has::Waits(ticket) => match crowd.turns.ask(ticket, crowd.now_ns(), context) {
                     Standing::Wait => return Poll::Pending,
@@ -226,7 +219,7 @@ impl<'a> Turn<'a> {
             function.long.store(self.long, Ordering::Relaxed);
         }
         self.state = match self.state {
-            Has::Turn if yields => Has::Stays(crowd.turns.stay(*who, spent_ns, crowd.now_ns(), context)),
+            Has::Turn if yields => Has::Waits(crowd.turns.stay(*who, spent_ns, crowd.now_ns(), context)),
             Has::Turn if self.long => {
                 let rest = Rest { crowd: Arc::clone(crowd), app: who.app, spent_ns };
                 crowd.spawn.spawn("turn", Box::pin(rest.over()));
@@ -236,7 +229,7 @@ impl<'a> Turn<'a> {
                 crowd.turns.leave(who.app, spent_ns, crowd.now_ns());
                 Has::Nothing
             }
-            Has::Nothing | Has::Waits(_) | Has::Stays(_) | Has::Pass => Has::Nothing,
+            Has::Nothing | Has::Waits(_) | Has::Pass => Has::Nothing,
         };
         if yields {
             after_sockets(context);
@@ -282,19 +275,9 @@ struct Rest {
 }
 
 impl Rest {
-    /// Ends when the runtime has looked after its sockets and timers, and has polled whom they woke.
+    /// Ends when the runtime has looked after its sockets and timers.
     async fn over(self) {
-        let mut polls = 0;
-        poll_fn(|context| {
-            polls += 1;
-            match polls {
-                1 => after_sockets(context),
-                2 => behind_others(context),
-                _ => return Poll::Ready(()),
-            }
-            Poll::Pending
-        })
-        .await;
+        tokio::task::yield_now().await;
     }
 }
 
@@ -308,12 +291,6 @@ impl Drop for Rest {
 fn after_sockets(context: &Context<'_>) {
     // The first poll is what tells the runtime; nobody needs to see it end.
     let _ = pin!(tokio::task::yield_now()).poll(&mut Context::from_waker(context.waker()));
-}
-
-/// Has the task polled again behind all that are to be polled now: who is woken while it is polled joins at the end,
-/// but whom [`after_sockets`] wakes comes before the tasks of the sockets.
-fn behind_others(context: &Context<'_>) {
-    context.waker().wake_by_ref();
 }
 
 /// Says whether a guest was woken while it was polled: that is how it yields, and it wants to go on. Its task is not
@@ -394,7 +371,7 @@ impl Drop for Turn<'_> {
         let Member { crowd, who, .. } = self.member;
         match self.state {
             Has::Nothing | Has::Pass => {}
-            Has::Waits(ticket) | Has::Stays(ticket) => crowd.turns.drop_ticket(ticket, crowd.now_ns()),
+            Has::Waits(ticket) => crowd.turns.drop_ticket(ticket, crowd.now_ns()),
             // The guest's poll has panicked.
             Has::Turn => crowd.turns.leave(who.app, 0, crowd.now_ns()),
         }
