@@ -28,7 +28,7 @@ use hob_core::port::Spawn;
 use hob_core::share::turns::Who;
 use room::Rooms;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use turn::Table;
@@ -52,7 +52,8 @@ pub struct Shares {
 
 impl Shares {
     /// Those of this machine and of the async runtime in which this is called; `memory_bytes` if they are not
-    /// to have the usual share. A guest may be on every worker thread: each looks after sockets between two turns.
+    /// to have the usual share. One worker thread is kept free of guests, so that sockets are looked after
+    /// while all others run them: a runtime should have one more than there are processors.
     pub fn here(memory_bytes: Option<u64>) -> Self {
         let workers = tokio::runtime::Handle::try_current().map_or(1, |it| it.metrics().num_workers());
         let cpus = u32::try_from(machine::cpus()).unwrap_or(u32::MAX);
@@ -63,7 +64,7 @@ impl Shares {
             bytes => bytes / 100 * MEMORY_SHARE_PERCENT,
         };
         Self {
-            guests: workers.clamp(1, cpus),
+            guests: workers.saturating_sub(1).clamp(1, cpus),
             memory_bytes: memory_bytes.unwrap_or_else(usual),
             starts: cpus.saturating_mul(STARTS_PER_CPU),
             loads: cpus.saturating_mul(LOADS_PER_CPU),
@@ -76,7 +77,6 @@ pub struct Crowd {
     began: Instant,
     turns: Table,
     rooms: Rooms,
-    spawn: Arc<dyn Spawn>,
     apps: Mutex<HashMap<AppName, App>>,
     next_app: AtomicU32,
     ticks: AtomicU32,
@@ -101,14 +101,6 @@ struct Function {
     number: u32,
     /// The most memory that an instance of it had, bytes; 0: nobody has seen one.
     largest_bytes: AtomicU64,
-    /// The last turn of a guest of it was a long one.
-    long: AtomicBool,
-}
-
-impl Function {
-    fn new(number: u32) -> Self {
-        Self { number, largest_bytes: AtomicU64::new(0), long: AtomicBool::new(false) }
-    }
 }
 
 /// A function in the crowd.
@@ -154,8 +146,7 @@ impl Crowd {
         Arc::new(Self {
             began: Instant::now(),
             turns: Table::new(shares.guests),
-            rooms: Rooms::new(shares, Arc::clone(&spawn)),
-            spawn,
+            rooms: Rooms::new(shares, spawn),
             apps: Mutex::default(),
             next_app: AtomicU32::new(1),
             ticks: AtomicU32::new(0),
@@ -177,8 +168,10 @@ impl Crowd {
             app.functions.retain(|_, function| Arc::strong_count(function) > 1);
         }
         let number = app.functions.values().map(|function| function.number + 1).max().unwrap_or_default();
-        let function =
-            app.functions.entry(code.name.clone()).or_insert_with(|| Arc::new(Function::new(number)));
+        let function = app
+            .functions
+            .entry(code.name.clone())
+            .or_insert_with(|| Arc::new(Function { number, largest_bytes: AtomicU64::new(0) }));
         let least_bytes =
             if code.spec.host == "process" { MEMORY_ESTIMATE_MIN_PROCESS } else { MEMORY_ESTIMATE_MIN_WASM };
         Arc::new(Member {

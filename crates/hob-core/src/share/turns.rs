@@ -15,8 +15,7 @@
 //!
 //! While one app alone is there it has nobody to be fair to; [`Turns::alone`] tells, so that its guests need not ask.
 //!
-//! **Invariants**, checked in `tests`: no more turns than there are slots; nobody waits while a slot is free, but
-//! for the moment between [`Turns::stay`] and [`Turns::hand_out`].
+//! **Invariants**, checked in `tests`: no more turns than there are slots; nobody waits while a slot is free.
 
 use crate::limit::{TURN_ALONE_AFTER, TURN_LAPSE, WASM_EPOCH_TICK};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -196,17 +195,18 @@ impl Turns {
         self.hand_out(now_ns, told);
     }
 
-    /// The guest gives its turn back and asks for its next one in the same moment: were it to come back a moment
-    /// later, another app would have what is still its own. Nobody is told yet, so that whoever came while it ran
-    /// can stand in line before one is chosen ([`Turns::hand_out`]).
-    pub fn stay(&mut self, who: Who, spent_ns: u64, now_ns: u64) -> Ticket {
+    /// As [`Turns::leave`], but the guest asks for its next turn in the same moment: were it to come back a moment
+    /// later, another app would have what is still its own.
+    pub fn stay(&mut self, who: Who, spent_ns: u64, now_ns: u64, told: &mut Vec<Ticket>) -> Ticket {
         self.give_back(who.app, spent_ns);
         let least_ns = self.now_ns.saturating_sub(QUANTUM_NS);
         let app = self.apps.entry(who.app).or_default();
         if app.place.is_none() {
             app.spent_ns = app.spent_ns.max(least_ns);
         }
-        self.queue(who, now_ns)
+        let ticket = self.queue(who, now_ns);
+        self.hand_out(now_ns, told);
+        ticket
     }
 
     /// Whoever holds the ticket is gone.
@@ -274,8 +274,7 @@ impl Turns {
         }
     }
 
-    /// Gives the free slots to those who are next.
-    pub fn hand_out(&mut self, now_ns: u64, told: &mut Vec<Ticket>) {
+    fn hand_out(&mut self, now_ns: u64, told: &mut Vec<Ticket>) {
         while self.taken < self.slots {
             let Some((_, _, number)) = self.line.first().copied() else { return };
             let Some(ticket) = self.pop(number) else { return };

@@ -9,11 +9,10 @@ use futures_util::task::noop_waker;
 use hob_core::limit::{MEMORY_LOOK_INTERVAL, MEMORY_SETTLED, TURN_LAPSE};
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
 use hob_core::port::{BoxFuture, Spawn};
-use hob_core::share::turns::QUANTUM_NS;
 use hob_core::spec::FunctionSpec;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -112,31 +111,6 @@ async fn a_turn_that_nobody_takes_up_lapses_and_its_guest_asks_again() {
     assert!(slow.poll_begin(&context).is_pending());
     next.end(0, true, &context);
     assert!(slow.poll_begin(&context).is_ready());
-}
-
-#[tokio::test]
-async fn who_comes_while_a_guest_loops_is_served_before_its_next_turn() {
-    let crowd = crowd(1, u64::MAX);
-    let (loud, quiet) = (member(&crowd, "a", MIB), member(&crowd, "b", MIB));
-    let context = Context::from_waker(Waker::noop());
-    let (mut other, mut loops, mut comes) = (quiet.turn(), loud.turn(), quiet.turn());
-    assert!(other.poll_begin(&context).is_ready());
-    other.end(0, true, &context);
-    // It is known to loop after its first turn.
-    assert!(loops.poll_begin(&context).is_ready());
-    loops.end(QUANTUM_NS, false, &context);
-    assert_eq!(crowd.stats().turns, 1, "the sockets come first");
-    while crowd.stats().turns > 0 {
-        tokio::task::yield_now().await;
-    }
-    assert!(loops.poll_begin(&context).is_ready());
-    loops.waker(&context).expect("it has to be told from a guest that waits").wake();
-    loops.end(QUANTUM_NS, false, &context);
-    assert_eq!((crowd.stats().turns, crowd.stats().turns_waiting), (0, 1), "nobody is chosen yet");
-    assert!(comes.poll_begin(&context).is_pending() && loops.poll_begin(&context).is_pending());
-    assert!(comes.poll_begin(&context).is_ready());
-    comes.end(0, true, &context);
-    assert!(loops.poll_begin(&context).is_ready());
 }
 
 /// A pool with idle instances, each with its room and since when it is idle.

@@ -2,21 +2,19 @@
 //!
 //! **How.** Whoever has no turn waits in [`hob_core::share::turns`] and is woken when it comes. A guest that was
 //! made to yield is woken by wasmtime while it is polled ([`Flag`]), and asks for its next turn as it gives this one
-//! back. While one app alone is there ([`Table::alone`]), guests that answer at once ask for nothing.
-//!
-//! After a long turn the next one is given when the runtime has looked after its sockets ([`after_sockets`], [`Rest`]).
-//! A request that came meanwhile stands in line then, and no worker thread need be kept free for it.
+//! back. While
+//! one app alone is there ([`Table::alone`]), guests that answer at once ask for nothing.
 //!
 //! **Invariants.** A guest that is dropped gives up its place or its turn. A turn that comes while nobody polls
 //! the guest lapses at one of the next ticks, and goes to another.
 
-use super::{Crowd, Member};
+use super::Member;
 use crate::cpu::CpuTotal;
 use hob_core::share::turns::{Entry, QUANTUM_NS, Standing, Ticket, Turns, Who};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::{Duration, Instant};
@@ -76,19 +74,16 @@ impl Table {
         entry
     }
 
-    fn ask(&self, ticket: Ticket, now_ns: u64, context: &Context<'_>) -> Standing {
-        let mut standing = Standing::Wait;
-        self.change_with(|turns, wakers, told| {
-            turns.hand_out(now_ns, told);
-            standing = turns.ask(ticket);
-            match standing {
-                Standing::Wait => {
-                    let waker = wakers.entry(ticket).or_insert_with(|| context.waker().clone());
-                    waker.clone_from(context.waker());
-                }
-                Standing::Turn(_) | Standing::Lapsed(_) => drop(wakers.remove(&ticket)),
+    fn ask(&self, ticket: Ticket, context: &Context<'_>) -> Standing {
+        let mut state = self.lock();
+        let standing = state.turns.ask(ticket);
+        match standing {
+            Standing::Wait => {
+                let waker = state.wakers.entry(ticket).or_insert_with(|| context.waker().clone());
+                waker.clone_from(context.waker());
             }
-        });
+            Standing::Turn(_) | Standing::Lapsed(_) => drop(state.wakers.remove(&ticket)),
+        }
         standing
     }
 
@@ -97,9 +92,15 @@ impl Table {
     }
 
     fn stay(&self, who: Who, spent_ns: u64, now_ns: u64, context: &Context<'_>) -> Ticket {
-        let mut state = self.lock();
-        let next = state.turns.stay(who, spent_ns, now_ns);
-        state.wakers.insert(next, context.waker().clone());
+        let mut next = 0;
+        let waker = context.waker();
+        self.change_with(|turns, wakers, told| {
+            next = turns.stay(who, spent_ns, now_ns, told);
+            // It was woken when it was made to yield; its turn may have come already.
+            if !told.contains(&next) {
+                wakers.insert(next, waker.clone());
+            }
+        });
         next
     }
 
@@ -163,14 +164,13 @@ impl<'a> Turn<'a> {
 
     /// Waits for a turn; when it is there the guest is polled once, and the turn ended.
     pub(crate) fn poll_begin(&mut self, context: &Context<'_>) -> Poll<()> {
-        let Member { crowd, who, function, .. } = self.member;
+        let Member { crowd, who, .. } = self.member;
         loop {
             match self.state {
                 Has::Turn | Has::Pass => return Poll::Ready(()),
                 Has::Nothing => {
                     let alone = crowd.turns.alone.load(Ordering::Relaxed);
-                    let quick = !function.long.load(Ordering::Relaxed);
-                    if quick && alone == u64::from(who.app) + 1 {
+                    if !self.long && alone == u64::from(who.app) + 1 {
                         self.state = Has::Pass;
                         return Poll::Ready(());
                     }
@@ -182,7 +182,7 @@ impl<'a> Turn<'a> {
                         }
                     }
                 }
-                Has::Waits(ticket) => match crowd.turns.ask(ticket, crowd.now_ns(), context) {
+                Has::Waits(ticket) => match crowd.turns.ask(ticket, context) {
                     Standing::Wait => return Poll::Pending,
                     Standing::Turn(waited_ns) => {
                         self.state = Has::Turn;
@@ -201,10 +201,10 @@ impl<'a> Turn<'a> {
     pub(crate) fn waker(&mut self, context: &Context<'_>) -> Option<Waker> {
         if self.long && self.flag.is_none() {
             let waker = Mutex::new(context.waker().clone());
-            self.flag = Some(Arc::new(Flag { state: AtomicU8::new(0), waker }));
+            self.flag = Some(Arc::new(Flag { woken: AtomicBool::new(false), waker }));
         }
         self.flag.as_ref().map(|flag| {
-            flag.begin(context);
+            flag.waker().clone_from(context.waker());
             Waker::from(Arc::clone(flag))
         })
     }
@@ -213,27 +213,16 @@ impl<'a> Turn<'a> {
     /// waited for that.
     pub(crate) fn end(&mut self, spent_ns: u64, done: bool, context: &Context<'_>) -> Duration {
         self.long = spent_ns >= LONG_NS;
-        let yields = self.flag.as_ref().is_some_and(|flag| flag.end()) && !done;
-        let Member { crowd, who, waits, function, .. } = self.member;
-        if function.long.load(Ordering::Relaxed) != self.long {
-            function.long.store(self.long, Ordering::Relaxed);
-        }
+        let yields = self.flag.as_ref().is_some_and(|flag| flag.woken.swap(false, Ordering::AcqRel)) && !done;
+        let Member { crowd, who, waits, .. } = self.member;
         self.state = match self.state {
             Has::Turn if yields => Has::Waits(crowd.turns.stay(*who, spent_ns, crowd.now_ns(), context)),
-            Has::Turn if self.long => {
-                let rest = Rest { crowd: Arc::clone(crowd), app: who.app, spent_ns };
-                crowd.spawn.spawn("turn", Box::pin(rest.over()));
-                Has::Nothing
-            }
             Has::Turn => {
                 crowd.turns.leave(who.app, spent_ns, crowd.now_ns());
                 Has::Nothing
             }
             Has::Nothing | Has::Waits(_) | Has::Pass => Has::Nothing,
         };
-        if yields {
-            after_sockets(context);
-        }
         let waited_ns = std::mem::take(&mut self.waited_ns);
         if waited_ns > 0 {
             waits.waited_ns.fetch_add(waited_ns, Ordering::Relaxed);
@@ -267,56 +256,14 @@ pub(crate) async fn metered<F: Future>(
     .await
 }
 
-/// A turn that is over; dropped, it is given back.
-struct Rest {
-    crowd: Arc<Crowd>,
-    app: u32,
-    spent_ns: u64,
-}
-
-impl Rest {
-    /// Ends when the runtime has looked after its sockets and timers.
-    async fn over(self) {
-        tokio::task::yield_now().await;
-    }
-}
-
-impl Drop for Rest {
-    fn drop(&mut self) {
-        self.crowd.turns.leave(self.app, self.spent_ns, self.crowd.now_ns());
-    }
-}
-
-/// Has the task polled again when the runtime has looked after its sockets and timers.
-fn after_sockets(context: &Context<'_>) {
-    // The first poll is what tells the runtime; nobody needs to see it end.
-    let _ = pin!(tokio::task::yield_now()).poll(&mut Context::from_waker(context.waker()));
-}
-
-/// Says whether a guest was woken while it was polled: that is how it yields, and it wants to go on. Its task is not
-/// woken then, since that is for [`Turn::end`] to do.
+/// Says whether a guest was woken while it was polled: that is how it yields, and it wants to go on.
 struct Flag {
-    state: AtomicU8,
+    woken: AtomicBool,
     /// Of its task.
     waker: Mutex<Waker>,
 }
 
-/// [`Flag::state`]: the guest is being polled.
-const POLLED: u8 = 1;
-/// [`Flag::state`]: it was woken meanwhile.
-const WOKEN: u8 = 2;
-
 impl Flag {
-    fn begin(&self, context: &Context<'_>) {
-        self.waker().clone_from(context.waker());
-        self.state.store(POLLED, Ordering::Release);
-    }
-
-    /// Whether it was woken since [`Flag::begin`].
-    fn end(&self) -> bool {
-        self.state.swap(0, Ordering::AcqRel) & WOKEN != 0
-    }
-
     fn waker(&self) -> MutexGuard<'_, Waker> {
         self.waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -328,10 +275,9 @@ impl Wake for Flag {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.state.fetch_or(WOKEN, Ordering::AcqRel) & POLLED == 0 {
-            let waker = self.waker().clone();
-            waker.wake();
-        }
+        self.woken.store(true, Ordering::Release);
+        let waker = self.waker().clone();
+        waker.wake();
     }
 }
 

@@ -32,7 +32,7 @@ fn there(bench: &Bench) -> usize {
     stats.turns as usize + stats.turns_waiting
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_quiet_app_is_answered_while_others_loop() {
     let bench = Bench::open();
     let (loud, quiet) = (function(&bench, "loud", LOOP).await, function(&bench, "quiet", ANSWER).await);

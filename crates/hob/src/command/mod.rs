@@ -184,9 +184,10 @@ fn dispatch(matches: &ArgMatches, output: &Output) -> Result<u8> {
         }
     };
     let running = run(matches, output)?;
-    // A worker thread for each processor, and guests on each of them: none is kept free for sockets, since a worker
-    // looks after these between two turns of guests. One more would be woken for nothing at every other request.
+    // One more than there are processors: guests leave one thread free, which looks after sockets meanwhile.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors + 1)
         .enable_all()
         .build()
         .map_err(|error| Fault::new(Code::MachineLacks, format!("cannot start threads: {error}")))?;

@@ -92,8 +92,7 @@ impl Machine {
                 self.guests.remove(&number);
                 self.turns.leave(app, spent_ns, ends_ns, &mut told);
             } else {
-                guest.ticket = Some(self.turns.stay(who, spent_ns, ends_ns));
-                self.turns.hand_out(ends_ns, &mut told);
+                guest.ticket = Some(self.turns.stay(who, spent_ns, ends_ns, &mut told));
             }
             for ticket in told {
                 assert!(matches!(self.turns.ask(ticket), Standing::Turn(_)));
