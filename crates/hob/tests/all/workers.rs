@@ -76,13 +76,13 @@ fn routers_of_workers_run_unchanged() {
         let mut esbuild = Command::new(modules.join(".bin/esbuild"));
         esbuild.current_dir(home.path()).env("NODE_PATH", &modules);
         let outfile = format!("--outfile={bundle}");
-        let bundled = finish(esbuild.args([source, "--bundle", "--format=esm", outfile.as_str()]));
+        let bundled = finish(esbuild.args([*source, "--bundle", "--format=esm", outfile.as_str()]));
         assert_eq!(bundled.code, 0, "{}", bundled.stderr);
         let app = home.path().join(name);
         std::fs::create_dir(&app).unwrap();
         std::fs::rename(home.path().join(&bundle), app.join(&bundle)).unwrap();
         let manifest = format!(
-            "app = \"{name}\"\n[functions.router]\nrun = \"{bundle}\"\nroute = \"/\"\nenv = {{ LANG = \"en\" }}\n"
+            "app = \"{name}\"\n[functions.router]\nrun = \"{bundle}\"\nroute = \"/*\"\nenv = {{ LANG = \"en\" }}\n"
         );
         std::fs::write(app.join("hob.toml"), manifest).unwrap();
         let serving = Serving::start(home.path(), &["run", app.to_str().unwrap()]);
