@@ -144,7 +144,7 @@ fn settings(
         }
         let path = format!("functions.{}.{name}", function.name);
         let fault = match name.as_str() {
-            "wasi-http" | "http" | "stdio" | "static" => Fault::new(
+            "wasi-http" | "http" | "stdio" | "static" | "spin" => Fault::new(
                 Code::ManifestUnknownKey,
                 format!("`{path}` has settings for contract `{name}`, but the contract is `{contract}`"),
             )
@@ -245,7 +245,7 @@ impl Origins {
         };
         let (concurrency, calls) = match contract {
             "http" => (limit::CONCURRENCY_DEFAULT_HTTP, None),
-            "wasi-http" => (limit::CONCURRENCY_DEFAULT_WASI3, Some(limit::WASI3_CALLS_PER_INSTANCE)),
+            "wasi-http" | "spin" => (limit::CONCURRENCY_DEFAULT_WASI3, Some(limit::WASI3_CALLS_PER_INSTANCE)),
             "static" => (limit::CONCURRENCY_DEFAULT_STATIC, None),
             _ => (1, None),
         };

@@ -6,8 +6,10 @@
 //! To add a contract: one file here and one line in [`CONTRACTS`].
 
 pub mod http;
+mod route;
 mod setting;
 pub mod site;
+pub mod spin;
 pub mod stdio;
 pub mod wasi_http;
 mod way;
@@ -18,7 +20,7 @@ use hob_core::port::BoxFuture;
 use hob_core::spec::FunctionSpec;
 
 /// Every contract, in the order in which the documentation shows them.
-pub static CONTRACTS: &[&dyn Contract] = &[&wasi_http::WasiHttp, &http::Http, &stdio::Stdio, &site::Static];
+pub static CONTRACTS: &[&dyn Contract] = &[&wasi_http::WasiHttp, &http::Http, &stdio::Stdio, &site::Static, &spin::Spin];
 
 /// How a call reaches code.
 pub trait Contract: Send + Sync {

@@ -15,3 +15,4 @@ mod program;
 mod site;
 mod support;
 mod used;
+mod wagi;

@@ -12,4 +12,5 @@ mod hostile;
 #[path = "../shared/ports.rs"]
 mod ports;
 mod serve;
+mod spin;
 mod support;

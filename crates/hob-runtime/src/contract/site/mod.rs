@@ -24,6 +24,7 @@ use crate::body::full;
 use crate::code::FunctionCode;
 use crate::invocation::{Invocation, Reply};
 use crate::unit::{Instance, Start, Unit};
+pub(super) use find::decoded;
 use find::Found;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
