@@ -148,7 +148,9 @@ impl Dispatcher {
             Match::Function { function, path } => (function.clone(), path.to_owned()),
             Match::Method { allowed } => {
                 let what = format!("`{path}` does not take method `{method}`");
-                return Err(Fault::new(Code::MethodNotAllowed, what).hint(format!("use {}", allowed.join(", "))));
+                return Err(
+                    Fault::new(Code::MethodNotAllowed, what).hint(format!("use {}", allowed.join(", ")))
+                );
             }
             Match::Events { topic, .. } => {
                 let what = format!("`{path}` takes events for topic `{topic}`");
@@ -271,8 +273,9 @@ async fn call_within(caller: Caller, target: Target, request: Request<Body>) -> 
     if depth > CALL_DEPTH_MAX {
         let name = &target.pool.code().name;
         let what = format!("function `{name}` was called through {CALL_DEPTH_MAX} other functions");
-        return Err(Fault::new(Code::LoopTooDeep, what)
-            .hint("look for functions that call each other in a circle"));
+        return Err(
+            Fault::new(Code::LoopTooDeep, what).hint("look for functions that call each other in a circle")
+        );
     }
     let why = CallCause::Function {
         app: caller.code.app.clone(),

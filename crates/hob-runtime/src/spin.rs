@@ -39,13 +39,15 @@ impl Variables {
         let mut found = BTreeMap::new();
         if let Some(written) = spec.settings.get(VARIABLES).filter(|_| spec.contract == CONTRACT) {
             let wrong = |what: String| {
-                Fault::new(Code::ManifestValue, what).hint("write names and texts, such as { greeting = \"hi\" }")
+                Fault::new(Code::ManifestValue, what)
+                    .hint("write names and texts, such as { greeting = \"hi\" }")
             };
-            let table = written
-                .as_object()
-                .ok_or_else(|| wrong(format!("`{VARIABLES}` of contract `{CONTRACT}` cannot be `{written}`")))?;
+            let table = written.as_object().ok_or_else(|| {
+                wrong(format!("`{VARIABLES}` of contract `{CONTRACT}` cannot be `{written}`"))
+            })?;
             if table.len() > SPIN_VARIABLES_MAX {
-                let what = format!("a function has {} variables, the limit is {SPIN_VARIABLES_MAX}", table.len());
+                let what =
+                    format!("a function has {} variables, the limit is {SPIN_VARIABLES_MAX}", table.len());
                 return Err(Fault::new(Code::SettingOverLimit, what));
             }
             for (name, value) in table {

@@ -20,7 +20,8 @@ use hob_core::port::BoxFuture;
 use hob_core::spec::FunctionSpec;
 
 /// Every contract, in the order in which the documentation shows them.
-pub static CONTRACTS: &[&dyn Contract] = &[&wasi_http::WasiHttp, &http::Http, &stdio::Stdio, &site::Static, &spin::Spin];
+pub static CONTRACTS: &[&dyn Contract] =
+    &[&wasi_http::WasiHttp, &http::Http, &stdio::Stdio, &site::Static, &spin::Spin];
 
 /// How a call reaches code.
 pub trait Contract: Send + Sync {

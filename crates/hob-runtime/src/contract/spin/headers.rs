@@ -46,7 +46,8 @@ pub(super) fn add<B>(request: &mut http::Request<B>, context: &Context) {
 
 fn strip(headers: &mut HeaderMap) {
     let own = |name: &HeaderName| {
-        name.as_str().starts_with(SEGMENT) || (name.as_str().starts_with(PREFIX) && NAMES.contains(&name.as_str()))
+        name.as_str().starts_with(SEGMENT)
+            || (name.as_str().starts_with(PREFIX) && NAMES.contains(&name.as_str()))
     };
     let sent: Vec<HeaderName> = headers.keys().filter(|name| own(name)).cloned().collect();
     for name in sent {

@@ -64,8 +64,11 @@ impl Contract for Spin {
 }
 
 fn no_handler() -> Fault {
-    Fault::new(Code::ContractMismatch, "contract `spin` needs a component with an export that a trigger calls")
-        .hint("use `contract = \"stdio\"` for a command, as the executor `wagi` runs it")
+    Fault::new(
+        Code::ContractMismatch,
+        "contract `spin` needs a component with an export that a trigger calls",
+    )
+    .hint("use `contract = \"stdio\"` for a command, as the executor `wagi` runs it")
 }
 
 /// An instance of a component.
@@ -79,7 +82,10 @@ impl Component {
     fn reserved(&self, path: &str) -> Option<Reply> {
         let (kind, text) = match path {
             HEALTH => ("text/plain", "OK".to_owned()),
-            INFO => ("application/json", format!("{{\"name\":\"{}\",\"version\":\"{}\"}}", self.code.app, self.code.revision)),
+            INFO => (
+                "application/json",
+                format!("{{\"name\":\"{}\",\"version\":\"{}\"}}", self.code.app, self.code.revision),
+            ),
             _ => return None,
         };
         let mut reply = Reply::new(full(text));

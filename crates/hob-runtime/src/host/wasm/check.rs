@@ -5,7 +5,7 @@
 
 use super::inspect::{Entry, Form, Outside};
 use super::linker::{OFFERED, PACKAGES};
-use super::spin::{self, Trigger};
+use super::spin::{self, Handler02Pre, Trigger};
 use super::store::{ModuleState, State};
 use super::{Machine, Shared};
 use crate::code::FunctionCode;
@@ -16,7 +16,6 @@ use hob_core::unit::show_bytes;
 use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Engine, Module, ResourcesRequired};
 use wasmtime_wasi::{p2, p3};
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 /// Names that one message lists.
@@ -24,7 +23,7 @@ const NAMES_SHOWN: usize = 6;
 
 /// Code with its imports resolved, ready to be instantiated.
 pub(super) enum Runnable {
-    Http02(ProxyPre<State>),
+    Http02(Handler02Pre),
     Http03(ServicePre<State>),
     Run02(p2::bindings::CommandPre<State>),
     Run03(p3::bindings::CommandPre<State>),
@@ -112,7 +111,7 @@ pub(super) fn runnable(
                 },
             };
             match entry {
-                Entry::Http02 => ProxyPre::new(pre).map(Runnable::Http02),
+                Entry::Http02 => Handler02Pre::new(pre).map(Runnable::Http02),
                 Entry::Http03 => ServicePre::new(pre).map(Runnable::Http03),
                 Entry::Run02 => p2::bindings::CommandPre::new(pre).map(Runnable::Run02),
                 Entry::Run03 => p3::bindings::CommandPre::new(pre).map(Runnable::Run03),

@@ -5,7 +5,7 @@
 //!
 //! **Not here:** whether the code is valid; the compiler checks that.
 
-use super::spin::Kind;
+use super::spin::{Kind, is_draft};
 use hob_core::digest::Digest;
 use wasmparser::{Parser, Payload};
 
@@ -74,6 +74,9 @@ impl Entry {
         if let Some(kind) = Kind::of(export) {
             return Some(Self::Spin(kind));
         }
+        if is_draft(export) {
+            return Some(Self::Http02);
+        }
         let (interface, version) = export.split_once('@')?;
         let minor = release(version)?;
         match (interface, minor) {
@@ -86,7 +89,7 @@ impl Entry {
     }
 }
 
-/// `0.2` of `0.2.12`; `None` for drafts such as `0.2.0-rc-2023-11-10`, which have other types.
+/// `0.2` of `0.2.12`; `None` for drafts, which are told apart by their whole name.
 fn release(version: &str) -> Option<&str> {
     let (minor, patch) = version.rsplit_once('.')?;
     patch.bytes().all(|byte| byte.is_ascii_digit()).then_some(minor)
@@ -220,7 +223,8 @@ mod tests {
         check("(module (func (export \"_start\")))", Form::Module, &[Entry::Start]);
         check("(module (func (export \"main\")))", Form::Module, &[]);
         check(&instance("wasi:http/incoming-handler@0.2.3"), Form::Component, &[Entry::Http02]);
-        check(&instance("wasi:http/incoming-handler@0.2.0-rc-2023-11-10"), Form::Component, &[]);
+        check(&instance("wasi:http/incoming-handler@0.2.0-rc-2023-11-10"), Form::Component, &[Entry::Http02]);
+        check(&instance("wasi:http/incoming-handler@0.2.0-rc-2023-12-05"), Form::Component, &[]);
         check(&instance("wasi:http/handler@0.3.0"), Form::Component, &[Entry::Http03]);
         check(&instance("wasi:http/handler@0.3.0-rc-2026-03-15"), Form::Component, &[]);
         check(&instance("fermyon:spin/inbound-redis"), Form::Component, &[Entry::Spin(Kind::Redis2)]);

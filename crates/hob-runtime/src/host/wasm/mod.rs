@@ -51,6 +51,7 @@ use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit;
+use hob_core::log_line::Level;
 use hob_core::port::{BoxFuture, Stream};
 use inspect::Entry;
 use mapped::{Codes, Slot};
@@ -83,7 +84,11 @@ fn detect(candidate: &Candidate<'_>) -> Option<Detected> {
     let entry = outside.as_ref().and_then(|outside| outside.entries().first().copied());
     let spin = outside.as_ref().is_some_and(spin::is_made_for);
     let (contract, what) = match entry {
-        Some(entry) if spin && entry.is_handler() => (crate::spin::CONTRACT, format!("Spin component, {}", entry.what())),
+        Some(entry) if spin && entry.is_handler() => {
+            let absent = outside.as_ref().and_then(spin::absent);
+            let note = absent.map(|absent| format!("; {}", spin::say_absent(&absent))).unwrap_or_default();
+            (crate::spin::CONTRACT, format!("Spin component, {}{note}", entry.what()))
+        }
         Some(entry) => (entry.contract(), entry.what().to_owned()),
         None => ("wasi-http", "WASM file without an export that Hob can call".to_owned()),
     };
@@ -143,7 +148,15 @@ impl Host for Wasm {
         Box::pin(async move {
             let file = File::of(code).await?;
             if let Some(absent) = file.look(code).await? {
-                let step = format!("imports {absent}, which Hob does not have yet: calls of them fail");
+                let step = spin::say_absent(&absent);
+                crate::log::platform(
+                    &*self.shared.environment.logs,
+                    code,
+                    0,
+                    None,
+                    Level::Warn,
+                    step.as_str(),
+                );
                 progress(Progress { step, percent: None });
             }
             let compiled = self.shared.compiler.compile(&file.source(), progress).await?;

@@ -19,5 +19,5 @@
       (i32.const 16)))
   (core instance $core (instantiate $guest))
   (type $handle (func (param "metadata" $metadata) (result (result (error $error)))))
-  (func $lifted (type $handle) (canon lift (core func $core "tick") (memory $core "memory")))
+  (func $lifted (type $handle) (canon lift (core func $core "tick") (memory (core memory $core "memory"))))
   (export "handle-cron-event" (func $lifted)))

@@ -36,7 +36,7 @@
       (global.set $next (i32.add (local.get $at) (local.get $size)))
       (local.get $at)))
   (core instance $memory (instantiate $memory))
-  (core func $send (canon lower (func $http "send-request") (memory $memory "memory") (realloc (func $memory "realloc"))))
+  (core func $send (canon lower (func $http "send-request") (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
 
   (core module $guest
     (import "memory" "memory" (memory 1))
@@ -68,6 +68,6 @@
     (with "memory" (instance $memory)) (with "http" (instance $http-core))))
   (type $handle (func (param "req" $request) (result $response)))
   (func $lifted (type $handle)
-    (canon lift (core func $core "handle") (memory $memory "memory") (realloc (func $memory "realloc"))))
+    (canon lift (core func $core "handle") (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
   (instance $inbound (export "handle-request" (func $lifted)))
   (export "fermyon:spin/inbound-http" (instance $inbound)))

@@ -25,6 +25,9 @@ const CASES: &[&str] = &[
     "access-denied",
 ];
 
+/// Resources that an interface only uses: they are those of `wasi:io`.
+const USED: [&str; 4] = ["input-stream", "output-stream", "pollable", "error"];
+
 /// A resource that no component gets, or one that can do nothing.
 struct Nothing;
 
@@ -35,8 +38,20 @@ pub(super) fn add(
     interface: &ComponentInstance,
     what: &'static str,
 ) -> wasmtime::Result<()> {
-    for (name, item) in interface.exports(engine) {
+    add_some(instance, engine, interface, what, |_| true)
+}
+
+/// Offers what `chosen` says of an interface.
+pub(super) fn add_some(
+    instance: &mut LinkerInstance<'_, State>,
+    engine: &Engine,
+    interface: &ComponentInstance,
+    what: &'static str,
+    chosen: impl Fn(&str) -> bool,
+) -> wasmtime::Result<()> {
+    for (name, item) in interface.exports(engine).filter(|(name, _)| chosen(name)) {
         match item.ty {
+            ComponentItem::Resource(_) if USED.contains(&name) => {}
             ComponentItem::Resource(_) => {
                 instance.resource(name, ResourceType::host::<Nothing>(), |_, _| Ok(()))?;
             }
@@ -66,7 +81,9 @@ fn answer(
     let (Some(kind), [result]) = (function.results().next(), results) else { return Ok(()) };
     let why = format!("Hob does not have {what} yet");
     *result = match &kind {
-        Type::Result(kind) => Val::Result(Err(kind.err().and_then(|error| refusal(&error, &why)).map(Box::new))),
+        Type::Result(kind) => {
+            Val::Result(Err(kind.err().and_then(|error| refusal(&error, &why)).map(Box::new)))
+        }
         Type::Own(_) => Val::Resource(Resource::<Nothing>::new_own(0).try_into_resource_any(store)?),
         other => blank(other).ok_or_else(|| wasmtime::Error::msg(why))?,
     };

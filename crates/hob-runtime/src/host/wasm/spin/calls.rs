@@ -155,14 +155,16 @@ fn send(hooks: &Hooks, request: Request) -> impl Future<Output = Result<Response
     let traced = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("traceparent"));
     let caller = hooks.calls.caller(&code, traced.map(|(_, value)| value.as_str()));
     async move {
-        let mut message = http::Request::builder().method(http::Method::from(request.method)).uri(&request.uri);
+        let mut message =
+            http::Request::builder().method(http::Method::from(request.method)).uri(&request.uri);
         for (name, value) in &request.headers {
             let forbidden = http::HeaderName::try_from(name).is_ok_and(|name| outgoing::is_forbidden(&name));
             if !forbidden {
                 message = message.header(name, value);
             }
         }
-        let mut message = message.body(full(request.body.unwrap_or_default())).map_err(|_| Error::InvalidUrl)?;
+        let mut message =
+            message.body(full(request.body.unwrap_or_default())).map_err(|_| Error::InvalidUrl)?;
         if message.uri().authority().is_none() {
             return Err(Error::InvalidUrl);
         }

@@ -5,17 +5,21 @@
 //!
 //! **How.** The common linker knows nothing of Spin. When it lacks something that a component imports, a copy of it
 //! gets just those interfaces ([`linker`]): variables and plain calls out work ([`variables`], [`calls`]); what Hob
-//! does not have yet answers with the interface's own error ([`absent`]). So components without such imports, and
+//! does not have yet answers with the interface's own error ([`absent`]); drafts of WASI are the release ([`drafts`]). So components without such imports, and
 //! the time in which they start, are as before.
 //!
 //! **Not here:** the headers of requests ([`crate::contract::spin`]).
 
 mod absent;
 mod calls;
+mod drafts;
+mod early;
+mod handler;
 mod trigger;
 mod variables;
 
 pub(super) use calls::readdress;
+pub(super) use handler::{Handler02Pre, is_draft};
 pub(super) use trigger::{Kind, Once, Trigger};
 
 use super::Shared;
@@ -80,14 +84,14 @@ fn offer(import: &str) -> Option<Offer> {
     OFFERS.iter().find(|(name, _)| *name == interface).map(|(_, offer)| *offer)
 }
 
-/// Whether an import is of Spin's platform.
+/// Whether an import is one that only [`linker`] knows.
 pub(super) fn is_import(import: &str) -> bool {
-    offer(import).is_some()
+    offer(import).is_some() || drafts::is_import(import)
 }
 
 /// Whether a component was made for Spin's platform.
 pub(super) fn is_made_for(outside: &Outside) -> bool {
-    outside.imports.iter().any(|import| is_import(import))
+    outside.imports.iter().any(|import| offer(import).is_some())
 }
 
 /// What a component imports and Hob does not have, in words; `None` when there is nothing of that kind.
@@ -101,6 +105,11 @@ pub(super) fn absent(outside: &Outside) -> Option<String> {
         }
     }
     (!all.is_empty()).then(|| all.join(", "))
+}
+
+/// The sentence for people about what is [`absent`].
+pub(super) fn say_absent(absent: &str) -> String {
+    format!("imports {absent}, which Hob does not have yet: calls of them fail")
 }
 
 /// A linker with the interfaces of Spin that a component imports; `None` when it imports none.
@@ -119,13 +128,16 @@ pub(super) fn linker(
     let variables = Arc::new(Variables::read(&code.spec)?);
     let mut linker = shared.components.clone();
     for (name, item) in kind.imports(&shared.engine) {
-        let (Some(offer), ComponentItem::ComponentInstance(interface)) = (offer(name), &item.ty) else { continue };
-        let made = linker.instance(name).and_then(|mut instance| match offer {
-            Offer::Types => Ok(()),
-            Offer::Variables(form) => form.add(&mut instance, &variables),
-            Offer::Call => calls::add(&mut instance),
-            Offer::Absent(what) => absent::add(&mut instance, &shared.engine, interface, what),
-        });
+        let ComponentItem::ComponentInstance(interface) = &item.ty else { continue };
+        let made = match offer(name) {
+            None => drafts::add(&mut linker, &shared.engine, name, interface),
+            Some(offer) => linker.instance(name).and_then(|mut instance| match offer {
+                Offer::Types => Ok(()),
+                Offer::Variables(form) => form.add(&mut instance, &variables),
+                Offer::Call => calls::add(&mut instance),
+                Offer::Absent(what) => absent::add(&mut instance, &shared.engine, interface, what),
+            }),
+        };
         made.map_err(|error| Fault::internal(format!("`{name}`: {error:#}")))?;
     }
     Ok(Some(linker))

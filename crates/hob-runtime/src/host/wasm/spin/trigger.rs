@@ -76,7 +76,8 @@ impl Trigger {
     pub(in super::super) fn new(kind: Kind, pre: InstancePre<State>) -> wasmtime::Result<Self> {
         let component = pre.component();
         let exports = component.component_type();
-        let interface = exports.exports(pre.engine()).map(|(name, _)| name).find(|name| Kind::of(name) == Some(kind));
+        let interface =
+            exports.exports(pre.engine()).map(|(name, _)| name).find(|name| Kind::of(name) == Some(kind));
         let inside = match (kind, interface) {
             (Kind::Cron, _) | (_, None) => None,
             (_, Some(interface)) => component.get_export_index(None, interface),
@@ -192,7 +193,12 @@ impl Once {
         })
     }
 
-    async fn run(&self, store: &mut Store<State>, message: Message, context: &Context) -> wasmtime::Result<Answer> {
+    async fn run(
+        &self,
+        store: &mut Store<State>,
+        message: Message,
+        context: &Context,
+    ) -> wasmtime::Result<Answer> {
         let began = Instant::now();
         let instance = self.trigger.pre.instantiate_async(&mut *store).await?;
         context.timing.started(began.elapsed());
@@ -219,7 +225,8 @@ impl Once {
                 let function = instance.get_func(&mut *store, function);
                 let function = function.ok_or_else(|| format_err!("`handle-cron-event` is no function"))?;
                 // The packages of the trigger differ in the names of types, not in their form.
-                let metadata: Vec<Val> = function.ty(&*store).params().map(|(_, kind)| tick(&kind, seconds)).collect();
+                let metadata: Vec<Val> =
+                    function.ty(&*store).params().map(|(_, kind)| tick(&kind, seconds)).collect();
                 let mut results = vec![Val::Bool(false); function.ty(&*store).results().len()];
                 function.call_async(store, &metadata, &mut results).await?;
                 Ok(match results.pop() {

@@ -103,7 +103,8 @@ impl Form {
                 instance.func_wrap("get", move |_: Context<'_>, (name,): (String,)| {
                     Ok((Ok::<_, StoreError>(variables.get(&name).ok()),))
                 })?;
-                instance.func_wrap("get-all", move |_: Context<'_>, (): ()| Ok((Ok::<_, StoreError>(all.all()),)))
+                instance
+                    .func_wrap("get-all", move |_: Context<'_>, (): ()| Ok((Ok::<_, StoreError>(all.all()),)))
             }
         }
     }
