@@ -175,6 +175,8 @@ pub const STATIC_KEPT_PERCENT: u64 = 50;
 pub const STATIC_HEADERS_MAX: usize = 32;
 /// Path prefixes whose files never change.
 pub const STATIC_IMMUTABLE_MAX: usize = 32;
+/// Variables of one Spin component.
+pub const SPIN_VARIABLES_MAX: usize = 256;
 /// Calls at a time in one WASI 0.3 instance, unless the manifest says otherwise.
 pub const CONCURRENCY_DEFAULT_WASI3: u32 = 16;
 /// What a manifest may raise it to.

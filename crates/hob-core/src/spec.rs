@@ -130,8 +130,8 @@ impl FunctionSpec {
 }
 
 /// The names of all contracts, as a manifest writes them; how each works is in the runtime's table.
-pub const CONTRACT_NAMES: [&str; 7] =
-    ["wasi-http", "http", "functions-framework", "stdio", "lambda", "javascript", "static"];
+pub const CONTRACT_NAMES: [&str; 8] =
+    ["wasi-http", "http", "functions-framework", "stdio", "lambda", "javascript", "spin", "static"];
 
 /// The folder or file that a function of host `files` serves, as a path inside its package; empty: all of it.
 pub fn files_root(run: &str) -> &str {

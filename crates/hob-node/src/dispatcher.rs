@@ -16,7 +16,7 @@ use crate::gateway::forward;
 use crate::gateway::routing::host_name;
 use crate::identity;
 use crate::intake::{Intake, Telling};
-use crate::live::{Live, LiveRevision};
+use crate::live::{Live, LiveRevision, LiveTable};
 use crate::problem::{self, Form};
 use bytes::Bytes;
 use hob_core::code::Code;
@@ -26,6 +26,7 @@ use hob_core::limit::{CALL_DEPTH_MAX, OTLP_BODY_BYTES_MAX};
 use hob_core::name::{AppName, FunctionName, TopicName};
 use hob_core::near::nearest;
 use hob_core::port::{BoxFuture, Durability};
+use hob_core::route::Match;
 use hob_core::trace::SpanId;
 use hob_core::unit::micros;
 use hob_runtime::body::Body;
@@ -61,12 +62,17 @@ pub(crate) struct Dispatcher {
     external: External,
 }
 
+/// The name of the caller's own app among them, by its routes: `http://self.internal/orders/1`.
+const SELF: &str = "self";
+
 /// A function that somebody calls by name.
 pub(crate) struct Target {
     /// Its revision; held until the answer has ended.
     pub(crate) revision: Arc<LiveRevision>,
     /// Its instances.
     pub(crate) pool: Arc<Pool>,
+    /// The route by which it was found, if it was found so.
+    pub(crate) route: Option<String>,
 }
 
 /// What a call takes over from whoever causes it.
@@ -132,11 +138,34 @@ impl Dispatcher {
             })?;
             return target(&app.current, function);
         }
-        let revision = table.revision(&caller.app, caller.revision).ok_or_else(|| {
-            let what = format!("revision {} of app `{app}` is gone", caller.revision);
-            Fault::new(Code::RevisionNotFound, what).hint("call again: the app has moved on")
-        })?;
-        target(&revision, function)
+        target(&own(&table, caller)?, function)
+    }
+
+    /// The function of the caller's own app that a route leads to.
+    fn routed(&self, caller: &FunctionCode, method: &Method, path: &str) -> Result<Target> {
+        let revision = own(&self.live.load(), caller)?;
+        let (function, route) = match revision.routes.find(method.as_str(), "", false, path) {
+            Match::Function { function, path } => (function.clone(), path.to_owned()),
+            Match::Method { allowed } => {
+                let what = format!("`{path}` does not take method `{method}`");
+                return Err(
+                    Fault::new(Code::MethodNotAllowed, what).hint(format!("use {}", allowed.join(", ")))
+                );
+            }
+            Match::Events { topic, .. } => {
+                let what = format!("`{path}` takes events for topic `{topic}`");
+                return Err(Fault::new(Code::RouteNotFound, what)
+                    .hint(format!("publish with `POST http://{BUS}{INTERNAL}/{topic}`")));
+            }
+            Match::Nothing { nearest } => {
+                let fault = Fault::new(Code::RouteNotFound, format!("no route of the app matches `{path}`"));
+                return Err(match nearest {
+                    Some(near) => fault.hint(format!("did you mean `{near}`?")),
+                    None => fault,
+                });
+            }
+        };
+        Ok(Target { route: Some(route), ..target(&revision, function.as_str())? })
     }
 
     /// A tunnel to an address outside.
@@ -172,27 +201,24 @@ impl Dispatcher {
             let told = self.tell(&caller.code, instance, telling, request.into_body()).await;
             return Ok(told.unwrap_or_else(|fault| problem::respond(&fault, None, form)));
         }
+        if name == SELF {
+            let form = Form::of(request.headers());
+            let id = caller.context.as_ref().map(|context| context.id.to_string());
+            let target = self.routed(&caller.code, request.method(), request.uri().path());
+            let answer = match target {
+                Ok(target) => call_within(caller, target, request).await,
+                Err(fault) => Err(fault),
+            };
+            // The app's answer to whoever asks for a path that it does not have.
+            let answer = answer.inspect_err(|fault| refused.note(fault));
+            return Ok(answer.unwrap_or_else(|fault| problem::respond(&fault, id, form)));
+        }
         self.call_by_name(caller, name, request).await.inspect_err(|fault| refused.note(fault))
     }
 
     async fn call_by_name(&self, caller: Caller, name: &str, request: Request<Body>) -> Result<Reply> {
-        let depth = caller.context.as_ref().map_or(0, |context| context.depth) + 1;
         let target = self.named(&caller.code, name)?;
-        if depth > CALL_DEPTH_MAX {
-            let what = format!(
-                "function `{}` was called through {CALL_DEPTH_MAX} other functions",
-                target.pool.code().name
-            );
-            return Err(Fault::new(Code::LoopTooDeep, what)
-                .hint("look for functions that call each other in a circle"));
-        }
-        let why = CallCause::Function {
-            app: caller.code.app.clone(),
-            function: caller.code.name.clone(),
-            invocation: caller.context.as_ref().map(|context| context.id),
-        };
-        let cause = Cause { context: caller.context, hops: caller.hops, headers: HeaderMap::new(), why };
-        Ok(call(target, cause, request).await)
+        call_within(caller, target, request).await
     }
 
     /// Takes what a function tells of itself.
@@ -241,6 +267,33 @@ pub(crate) fn is_inside(authority: &str) -> bool {
     host_name(authority).ends_with(INTERNAL)
 }
 
+/// A function's call of another.
+async fn call_within(caller: Caller, target: Target, request: Request<Body>) -> Result<Reply> {
+    let depth = caller.context.as_ref().map_or(0, |context| context.depth) + 1;
+    if depth > CALL_DEPTH_MAX {
+        let name = &target.pool.code().name;
+        let what = format!("function `{name}` was called through {CALL_DEPTH_MAX} other functions");
+        return Err(
+            Fault::new(Code::LoopTooDeep, what).hint("look for functions that call each other in a circle")
+        );
+    }
+    let why = CallCause::Function {
+        app: caller.code.app.clone(),
+        function: caller.code.name.clone(),
+        invocation: caller.context.as_ref().map(|context| context.id),
+    };
+    let cause = Cause { context: caller.context, hops: caller.hops, headers: HeaderMap::new(), why };
+    Ok(call(target, cause, request).await)
+}
+
+/// The revision of whoever calls.
+fn own(table: &LiveTable, caller: &FunctionCode) -> Result<Arc<LiveRevision>> {
+    table.revision(&caller.app, caller.revision).ok_or_else(|| {
+        let what = format!("revision {} of app `{}` is gone", caller.revision, caller.app);
+        Fault::new(Code::RevisionNotFound, what).hint("call again: the app has moved on")
+    })
+}
+
 fn target(revision: &Arc<LiveRevision>, function: &str) -> Result<Target> {
     let pool = revision.functions.get(function).ok_or_else(|| {
         let app = &revision.app;
@@ -250,7 +303,7 @@ fn target(revision: &Arc<LiveRevision>, function: &str) -> Result<Target> {
             None => fault.hint(format!("hob ls {app}")),
         }
     })?;
-    Ok(Target { revision: Arc::clone(revision), pool: Arc::clone(pool) })
+    Ok(Target { revision: Arc::clone(revision), pool: Arc::clone(pool), route: None })
 }
 
 fn no_app(app: &str) -> Fault {
@@ -259,9 +312,9 @@ fn no_app(app: &str) -> Fault {
 
 /// Calls a function by name. What goes wrong in it is its answer.
 pub(crate) async fn call(target: Target, cause: Cause, request: Request<Body>) -> Reply {
-    let Target { revision, pool } = target;
+    let Target { revision, pool, route } = target;
     let form = Form::of(request.headers());
-    let context = Arc::new(context(pool.code(), &cause, &request));
+    let context = Arc::new(Context { route, ..context(pool.code(), &cause, &request) });
     let (mut parts, body) = request.into_parts();
     hob_runtime::hop::strip(&mut parts.headers);
     forward::strip_own(&mut parts.headers);

@@ -79,7 +79,7 @@ pub static FUNCTION: &[Key<Function>] = keys! {
     "host", "`\"wasm\"` or `\"process\"`", "detected from the file",
         "What runs it.",
         |f, item| { f.host = Some(item.text()?); Ok(()) };
-    "contract", "`\"wasi-http\"`, `\"http\"`, `\"functions-framework\"`, `\"stdio\"`, `\"lambda\"`, `\"javascript\"` or `\"static\"`", "detected from the file; `http` for a command line",
+    "contract", "`\"wasi-http\"`, `\"http\"`, `\"functions-framework\"`, `\"stdio\"`, `\"lambda\"`, `\"javascript\"`, `\"spin\"` or `\"static\"`", "detected from the file; `http` for a command line",
         "How a call reaches it.",
         |f, item| { f.contract = Some(item.text()?); Ok(()) };
     "build", "`\"cargo build --release\"`", "recognised for Cargo, npm, Go and Python folders",
@@ -131,13 +131,13 @@ pub static SCALE: &[Key<Scale>] = keys! {
     "max", "number", "4096 for `wasm`, 8 for `process`",
         "Instances at most.",
         |s, item| { s.max = Some(item.number()?); Ok(()) };
-    "concurrency", "number", "80 for `http`, 16 for `wasi-http` (WASI 0.3) and `javascript`, 1 for `stdio` and `lambda`, 1000 for `static`",
+    "concurrency", "number", "80 for `http`, 16 for `wasi-http` and `spin` (WASI 0.3) and `javascript`, 1 for `stdio` and `lambda`, 1000 for `static`",
         "Calls at a time in one instance.",
         |s, item| { s.concurrency = Some(item.number()?); Ok(()) };
     "idle", "`\"60s\"`", "60s",
         "Time without a call after which an instance above `min` stops.",
         |s, item| { s.idle = Some(item.duration()?); Ok(()) };
-    "calls", "number", "128 for `wasi-http` (WASI 0.3), else any number",
+    "calls", "number", "128 for `wasi-http` and `spin` (WASI 0.3), else any number",
         "Calls that one instance serves before it is replaced.",
         |s, item| { s.calls = Some(item.number()?); Ok(()) };
     "provisioned", "number, or a list of tables", "none",

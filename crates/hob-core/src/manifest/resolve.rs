@@ -245,7 +245,7 @@ impl Origins {
         };
         let (concurrency, calls) = match contract {
             "http" | "functions-framework" => (limit::CONCURRENCY_DEFAULT_HTTP, None),
-            "wasi-http" => (limit::CONCURRENCY_DEFAULT_WASI3, Some(limit::WASI3_CALLS_PER_INSTANCE)),
+            "wasi-http" | "spin" => (limit::CONCURRENCY_DEFAULT_WASI3, Some(limit::WASI3_CALLS_PER_INSTANCE)),
             "static" => (limit::CONCURRENCY_DEFAULT_STATIC, None),
             "javascript" => (limit::CONCURRENCY_DEFAULT_WASI3, None),
             _ => (1, None),

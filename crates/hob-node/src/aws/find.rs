@@ -30,7 +30,7 @@ impl Found {
     /// Its instances.
     pub(super) fn target(&self) -> Answered<Target> {
         let pool = self.revision.pool(&self.function)?;
-        Ok(Target { revision: Arc::clone(&self.revision), pool: Arc::clone(pool) })
+        Ok(Target { revision: Arc::clone(&self.revision), pool: Arc::clone(pool), route: None })
     }
 }
 

@@ -82,7 +82,7 @@ impl Attempt<'_> {
             Ok(pool) => pool,
             Err(fault) => return Attempted::refused(&fault, Outcome::Rejected),
         };
-        let target = Target { revision: Arc::clone(&self.revision), pool: Arc::clone(pool) };
+        let target = Target { revision: Arc::clone(&self.revision), pool: Arc::clone(pool), route: None };
         let reply = dispatcher::call(target, self.cause(), self.request()).await;
         let (head, answer) = match collect(reply).await {
             Ok(parts) => parts,

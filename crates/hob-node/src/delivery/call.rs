@@ -46,7 +46,7 @@ pub(super) async fn make(
     request.headers_mut().extend(trace.map(|trace| (forward::TRACEPARENT, trace)));
     let mut headers = HeaderMap::from_iter([(ATTEMPT, HeaderValue::from(number))]);
     headers.extend(HeaderValue::try_from(id_of(revision, placed)).ok().map(|id| (CALL_ID, id)));
-    let target = Target { revision: Arc::clone(revision), pool: Arc::clone(pool) };
+    let target = Target { revision: Arc::clone(revision), pool: Arc::clone(pool), route: None };
     let why = CallCause::Asynchronous {
         call: id_of(revision, placed),
         sequence: placed.sequence,

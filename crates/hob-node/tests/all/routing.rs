@@ -160,3 +160,41 @@ async fn a_function_sees_who_asks_and_only_what_it_should() {
     assert!(forwarded.body.contains("/x?y=1"), "{forwarded:?}");
     node.node.stop().await;
 }
+
+/// Asks its own app for what follows `/go`.
+const ASKS_SELF: &str = r#"
+import urllib.error, urllib.request
+
+def handle(request):
+    try:
+        answer = urllib.request.urlopen("http://self.internal" + request.path[3:])
+    except urllib.error.HTTPError as error:
+        answer = error
+    return answer.status, [], answer.read()
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_reaches_its_own_app_by_its_routes() {
+    if !has("python3", "a_function_reaches_its_own_app_by_its_routes") {
+        return;
+    }
+    let node = node(|_| ()).await;
+    let app = App::new("own").function("front", "http", "python3", &python(ASKS_SELF), &["/go/*"]).function(
+        "leaf",
+        "stdio",
+        "sh",
+        "echo $X_MATCHED_ROUTE",
+        &["GET /leaf/{name}"],
+    );
+    node.deployed(&app).await;
+    for (path, status, body) in [
+        ("/go/leaf/x", 200, "/leaf/{name}"),
+        ("/go/leaf", 404, "HOB-0401"),
+        ("/go/go/leaf/y", 200, "/leaf/{name}"),
+    ] {
+        let got = node.send("GET", &format!("own.localhost{path}"), &[], "").await;
+        assert_eq!(got.status, status, "{path} {got:?}");
+        assert!(got.body.starts_with(body), "{path} {got:?}");
+    }
+    node.node.stop().await;
+}

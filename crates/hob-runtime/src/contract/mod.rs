@@ -9,9 +9,11 @@ pub mod framework;
 pub mod http;
 pub mod javascript;
 pub mod lambda;
+mod route;
 mod setting;
 pub mod site;
 mod spent;
+pub mod spin;
 pub mod stdio;
 pub mod wasi_http;
 mod way;
@@ -29,6 +31,7 @@ pub static CONTRACTS: &[&dyn Contract] = &[
     &stdio::Stdio,
     &lambda::Lambda,
     &javascript::JavaScript,
+    &spin::Spin,
     &site::Static,
 ];
 

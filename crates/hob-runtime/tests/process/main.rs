@@ -16,3 +16,4 @@ mod program;
 mod site;
 mod support;
 mod used;
+mod wagi;

@@ -13,4 +13,5 @@ mod javascript;
 #[path = "../shared/ports.rs"]
 mod ports;
 mod serve;
+mod spin;
 mod support;

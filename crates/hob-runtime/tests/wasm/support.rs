@@ -193,6 +193,20 @@ impl Bench {
         })
     }
 
+    /// Prepares and loads a function after changing what the manifest says of it.
+    pub(crate) async fn ready_with(
+        &self,
+        wasm: &[u8],
+        settings: &Settings,
+        change: impl FnOnce(&mut FunctionSpec),
+    ) -> Result<Function> {
+        let mut code = self.code(wasm, settings);
+        change(&mut Arc::get_mut(&mut code).unwrap().spec);
+        self.host.prepare(&code, &|_| {}).await?;
+        let unit = self.host.load(Arc::clone(&code)).await?;
+        Ok(Function { unit, code, environment: Arc::clone(&self.environment) })
+    }
+
     /// Waits for a condition.
     pub(crate) async fn eventually(&self, holds: impl Fn() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -204,10 +218,7 @@ impl Bench {
 
     /// Prepares and loads a function.
     pub(crate) async fn ready(&self, wasm: &[u8], settings: &Settings) -> Result<Function> {
-        let code = self.code(wasm, settings);
-        self.host.prepare(&code, &|_| {}).await?;
-        let unit = self.host.load(Arc::clone(&code)).await?;
-        Ok(Function { unit, code, environment: Arc::clone(&self.environment) })
+        self.ready_with(wasm, settings, |_| {}).await
     }
 }
 

@@ -15,7 +15,8 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 /// Folders that run everywhere: they need nothing but Hob and a shell.
-const EVERYWHERE: [&str; 7] = ["c-wasm", "javascript", "javascript-wasm", "rust", "rust-p3", "shell", "site"];
+const EVERYWHERE: [&str; 8] =
+    ["c-wasm", "javascript", "javascript-wasm", "rust", "rust-p3", "shell", "site", "spin"];
 
 /// What a file that was built on some machine must not hold.
 const PLACES: [&str; 6] = [

@@ -106,7 +106,7 @@ fn hidden(path: &str) -> bool {
 }
 
 /// Percent-decoding (RFC 3986, 2.1); `None` where it is broken, not UTF-8, or holds a NUL.
-fn decoded(path: &str) -> Option<String> {
+pub(in crate::contract) fn decoded(path: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.bytes();
     while let Some(byte) = rest.next() {

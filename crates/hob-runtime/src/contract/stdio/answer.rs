@@ -35,6 +35,11 @@ pub(super) fn read(
     Ok(Answer { parts, body: printed })
 }
 
+/// Whether output begins with headers that CGI knows.
+pub(super) fn has_headers(printed: &[u8]) -> bool {
+    split(printed).is_some()
+}
+
 /// Where the headers end and the body begins, if the output begins with headers that CGI knows:
 /// at least one of `Content-Type`, `Location` and `Status` (RFC 3875, 6.3), up to an empty line.
 fn split(printed: &[u8]) -> Option<(usize, usize)> {

@@ -12,6 +12,7 @@
 mod answer;
 mod environment;
 mod feed;
+mod wagi;
 
 use super::way::Way;
 use super::{Contract, Lifetime, setting};
@@ -32,6 +33,7 @@ use hob_core::unit::show_duration;
 use http::header::HeaderValue;
 use http_body::Frame;
 use http_body_util::BodyExt as _;
+use serde_json::Value;
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -77,7 +79,7 @@ fn no_program() -> Fault {
         .hint("use `contract = \"wasi-http\"` for a component that exports a handler")
 }
 
-const KEYS: [&str; 2] = ["content-type", "output"];
+const KEYS: [&str; 4] = ["content-type", "output", "wagi", "argv"];
 
 /// `[functions.<name>.stdio]`.
 struct Settings {
@@ -85,11 +87,13 @@ struct Settings {
     content_type: Option<HeaderValue>,
     /// Whether output may begin with CGI headers.
     cgi: bool,
+    /// The template of the command line, where it runs as WAGI does.
+    wagi: Option<String>,
 }
 
 impl Settings {
     fn read(spec: &FunctionSpec) -> Result<Self> {
-        let mut settings = Self { content_type: None, cgi: true };
+        let mut settings = Self { content_type: None, cgi: true, wagi: None };
         for (key, value) in &spec.settings {
             let wrong = |hint: &str| setting::wrong("stdio", key, value, hint);
             match key.as_str() {
@@ -105,11 +109,31 @@ impl Settings {
                         _ => return Err(wrong("use `cgi` (the default: headers if there are any) or `raw`")),
                     }
                 }
+                "wagi" | "argv" => {}
                 _ => return Err(setting::unknown("stdio", key, &KEYS)),
             }
         }
+        settings.wagi = wagi_template(spec)?;
         Ok(settings)
     }
+}
+
+/// The settings `wagi` and `argv`: the second means nothing without the first.
+fn wagi_template(spec: &FunctionSpec) -> Result<Option<String>> {
+    let wagi = match spec.settings.get("wagi") {
+        None => false,
+        Some(Value::Bool(wagi)) => *wagi,
+        Some(value) => return Err(setting::wrong("stdio", "wagi", value, "write `true` or `false`")),
+    };
+    let template = match spec.settings.get("argv") {
+        None => wagi::ARGV,
+        Some(Value::String(template)) if wagi => template,
+        Some(value) => {
+            let hint = "write a template such as `${SCRIPT_NAME} ${ARGS}`, and `wagi = true`";
+            return Err(setting::wrong("stdio", "argv", value, hint));
+        }
+    };
+    Ok(wagi.then(|| template.to_owned()))
 }
 
 /// One run, which begins with its call.
@@ -140,7 +164,17 @@ impl Run {
         let (head, body) = request.into_parts();
         let mut env = way.variables();
         env.extend(environment::variables(&head, &context));
-        let args = if self.settings.cgi { environment::query_words(&head) } else { Vec::new() };
+        let args = match &self.settings.wagi {
+            Some(template) => {
+                let own = wagi::variables(&head, &context);
+                // A guest that finds a variable twice may take the first.
+                env.retain(|(name, _)| own.iter().all(|(other, _)| other != name));
+                env.extend(own);
+                wagi::arguments(template, &head)
+            }
+            None if self.settings.cgi => environment::query_words(&head),
+            None => Vec::new(),
+        };
         let launch = Launch {
             instance: self.start.instance,
             args,
@@ -166,8 +200,10 @@ impl Run {
         let (held, over) = output.hold_back().await?;
         let echoed = head.headers.get(http::header::CONTENT_TYPE);
         let default = self.settings.content_type.as_ref().or(echoed);
-        let Answer { parts, body } =
-            answer::read(held, self.settings.cgi, default).map_err(|why| self.bad(why))?;
+        let Answer { parts, body } = match self.settings.wagi {
+            Some(_) => wagi::read(held).map_err(|why| self.bad(why).with_status(500))?,
+            None => answer::read(held, self.settings.cgi, default).map_err(|why| self.bad(why))?,
+        };
         let rest = if over { None } else { Some(output) };
         Ok(Reply::from_parts(parts, streamed(body, rest)))
     }

@@ -5,6 +5,7 @@
 
 use super::inspect::{Entry, Form, Outside};
 use super::linker::{OFFERED, PACKAGES};
+use super::spin::{self, Handler02Pre, Trigger};
 use super::store::{ModuleState, State};
 use super::{Machine, Shared, script};
 use crate::code::FunctionCode;
@@ -15,7 +16,6 @@ use hob_core::unit::show_bytes;
 use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Engine, Module, ResourcesRequired};
 use wasmtime_wasi::{p2, p3};
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 /// Names that one message lists.
@@ -23,11 +23,12 @@ const NAMES_SHOWN: usize = 6;
 
 /// Code with its imports resolved, ready to be instantiated.
 pub(super) enum Runnable {
-    Http02(ProxyPre<State>),
+    Http02(Handler02Pre),
     Http03(ServicePre<State>),
     Run02(p2::bindings::CommandPre<State>),
     Run03(p3::bindings::CommandPre<State>),
     Start(wasmtime::InstancePre<ModuleState>),
+    Spin(Trigger),
 }
 
 impl Runnable {
@@ -38,6 +39,7 @@ impl Runnable {
             Self::Run02(_) => Entry::Run02,
             Self::Run03(_) => Entry::Run03,
             Self::Start(_) => Entry::Start,
+            Self::Spin(trigger) => Entry::Spin(trigger.kind),
         }
     }
 }
@@ -50,7 +52,7 @@ pub(super) fn entry(outside: &Outside, code: &FunctionCode, file: &str) -> Resul
     // A script runs in a component that answers requests.
     let contract = if script::is(code) { "wasi-http" } else { code.spec.contract.as_str() };
     let entries = outside.entries();
-    if let Some(entry) = entries.iter().find(|entry| entry.contract() == contract) {
+    if let Some(entry) = entries.iter().find(|entry| entry.is_called_by(contract)) {
         return Ok(*entry);
     }
     let exports = match outside.exports.as_slice() {
@@ -62,6 +64,7 @@ pub(super) fn entry(outside: &Outside, code: &FunctionCode, file: &str) -> Resul
     };
     let fault = match contract {
         "wasi-http" => fault("`wasi:http/incoming-handler@0.2` or `wasi:http/handler@0.3`"),
+        "spin" => fault("what a trigger of Spin calls, such as `wasi:http/incoming-handler@0.2`"),
         "stdio" => fault("`wasi:cli/run@0.2`, `wasi:cli/run@0.3` or `_start`"),
         _ => fault("nothing of a WASM file"),
     };
@@ -101,14 +104,20 @@ pub(super) fn runnable(
     match machine {
         Machine::Component(component) => {
             fits(component.resources_required(), code, file)?;
-            let pre = shared.components.instantiate_pre(component);
-            let pre: InstancePre<State> = pre.map_err(missing)?;
+            let pre: InstancePre<State> = match shared.components.instantiate_pre(component) {
+                Ok(pre) => pre,
+                Err(error) => match spin::linker(shared, component, code)? {
+                    Some(linker) => linker.instantiate_pre(component).map_err(missing)?,
+                    None => return Err(missing(error)),
+                },
+            };
             match entry {
-                Entry::Http02 => ProxyPre::new(pre).map(Runnable::Http02),
+                Entry::Http02 => Handler02Pre::new(pre).map(Runnable::Http02),
                 Entry::Http03 => ServicePre::new(pre).map(Runnable::Http03),
                 Entry::Run02 => p2::bindings::CommandPre::new(pre).map(Runnable::Run02),
                 Entry::Run03 => p3::bindings::CommandPre::new(pre).map(Runnable::Run03),
                 Entry::Start => Err(wasmtime::format_err!("a component has no `_start`")),
+                Entry::Spin(kind) => Trigger::new(kind, pre).map(Runnable::Spin),
             }
             .map_err(bad_world)
         }
@@ -204,6 +213,9 @@ fn missing(outside: &Outside, file: &str, error: &wasmtime::Error) -> Fault {
 fn is_offered(form: Form, import: &str) -> bool {
     if form == Form::Module {
         return import.starts_with("wasi_snapshot_preview1::");
+    }
+    if spin::is_import(import) {
+        return true;
     }
     let Some((interface, version)) = import.split_once('@') else { return false };
     let package = interface.split('/').next().unwrap_or_default();

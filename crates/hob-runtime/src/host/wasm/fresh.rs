@@ -13,7 +13,7 @@
 //! until its store is gone.
 
 use super::calls::Calls;
-use super::store::State;
+use super::spin::Handler02Pre;
 use super::{WasmUnit, failure, outgoing};
 use crate::body::Body;
 use crate::crowd::{also_queued, metered};
@@ -29,19 +29,18 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
 /// An instance yet to be made, for one call.
 pub(super) struct Fresh {
     unit: Arc<WasmUnit>,
-    pre: ProxyPre<State>,
+    pre: Handler02Pre,
     instance: u64,
 }
 
 impl Fresh {
-    pub(super) fn new(unit: Arc<WasmUnit>, pre: ProxyPre<State>, instance: u64) -> Self {
+    pub(super) fn new(unit: Arc<WasmUnit>, pre: Handler02Pre, instance: u64) -> Self {
         Self { unit, pre, instance }
     }
 }
@@ -92,9 +91,9 @@ impl Fresh {
         let guest = async move {
             let done = async {
                 let began = Instant::now();
-                let proxy = pre.instantiate_async(&mut store).await?;
+                let handler = pre.open(&mut store).await?;
                 call.timing.started(began.elapsed());
-                proxy.wasi_http_incoming_handler().call_handle(&mut store, request, out).await
+                handler.handle(&mut store, request, out).await
             }
             .await;
             done.map_err(|error| (error, store.data().refused()))

@@ -5,6 +5,7 @@
 //!
 //! **Not here:** whether the code is valid; the compiler checks that.
 
+use super::spin::{Kind, is_draft};
 use hob_core::digest::Digest;
 use wasmparser::{Parser, Payload};
 
@@ -16,7 +17,7 @@ pub(super) enum Form {
 }
 
 /// An entry that Hob can call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Entry {
     /// `wasi:http/incoming-handler@0.2.x`.
     Http02,
@@ -28,14 +29,27 @@ pub(super) enum Entry {
     Run03,
     /// `_start` of a preview 1 command.
     Start,
+    /// An export that a trigger of Spin calls.
+    Spin(Kind),
 }
 
 impl Entry {
-    /// The contract that calls it.
+    /// Whether it takes requests; else it runs as a program.
+    pub(super) fn is_handler(self) -> bool {
+        matches!(self, Self::Http02 | Self::Http03 | Self::Spin(_))
+    }
+
+    /// Whether a contract calls it.
+    pub(super) fn is_called_by(self, contract: &str) -> bool {
+        self.contract() == contract || (contract == crate::spin::CONTRACT && self.is_handler())
+    }
+
+    /// The contract that calls it, in components for no platform of its own.
     pub(super) fn contract(self) -> &'static str {
         match self {
             Self::Http02 | Self::Http03 => "wasi-http",
             Self::Run02 | Self::Run03 | Self::Start => "stdio",
+            Self::Spin(_) => crate::spin::CONTRACT,
         }
     }
 
@@ -47,12 +61,21 @@ impl Entry {
             Self::Run02 => "WASI 0.2 command component",
             Self::Run03 => "WASI 0.3 command component",
             Self::Start => "WASI preview 1 command module",
+            Self::Spin(Kind::Http) => "HTTP trigger of Spin 1",
+            Self::Spin(Kind::Redis2 | Kind::Redis3) => "Redis trigger of Spin",
+            Self::Spin(Kind::Cron) => "cron trigger of Spin",
         }
     }
 
     fn of(form: Form, export: &str) -> Option<Self> {
         if form == Form::Module {
             return (export == "_start").then_some(Self::Start);
+        }
+        if let Some(kind) = Kind::of(export) {
+            return Some(Self::Spin(kind));
+        }
+        if is_draft(export) {
+            return Some(Self::Http02);
         }
         let (interface, version) = export.split_once('@')?;
         let minor = release(version)?;
@@ -66,7 +89,7 @@ impl Entry {
     }
 }
 
-/// `0.2` of `0.2.12`; `None` for drafts such as `0.2.0-rc-2023-11-10`, which have other types.
+/// `0.2` of `0.2.12`; `None` for drafts, which are told apart by their whole name.
 fn release(version: &str) -> Option<&str> {
     let (minor, patch) = version.rsplit_once('.')?;
     patch.bytes().all(|byte| byte.is_ascii_digit()).then_some(minor)
@@ -85,7 +108,7 @@ impl Outside {
     pub(super) fn entries(&self) -> Vec<Entry> {
         let mut entries: Vec<Entry> =
             self.exports.iter().filter_map(|export| Entry::of(self.form, export)).collect();
-        entries.sort_by_key(|entry| *entry as u8);
+        entries.sort_unstable();
         entries
     }
 }
@@ -174,7 +197,7 @@ pub(super) fn code(bytes: &[u8]) -> Result<Code, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, Form, code, outside};
+    use super::{Entry, Form, Kind, code, outside};
 
     fn check(text: &str, form: Form, entries: &[Entry]) {
         let found = outside(text.as_bytes()).unwrap();
@@ -200,9 +223,12 @@ mod tests {
         check("(module (func (export \"_start\")))", Form::Module, &[Entry::Start]);
         check("(module (func (export \"main\")))", Form::Module, &[]);
         check(&instance("wasi:http/incoming-handler@0.2.3"), Form::Component, &[Entry::Http02]);
-        check(&instance("wasi:http/incoming-handler@0.2.0-rc-2023-11-10"), Form::Component, &[]);
+        check(&instance("wasi:http/incoming-handler@0.2.0-rc-2023-11-10"), Form::Component, &[Entry::Http02]);
+        check(&instance("wasi:http/incoming-handler@0.2.0-rc-2023-12-05"), Form::Component, &[]);
         check(&instance("wasi:http/handler@0.3.0"), Form::Component, &[Entry::Http03]);
         check(&instance("wasi:http/handler@0.3.0-rc-2026-03-15"), Form::Component, &[]);
+        check(&instance("fermyon:spin/inbound-redis"), Form::Component, &[Entry::Spin(Kind::Redis2)]);
+        check(&instance("spin:redis/inbound-redis@3.0.0"), Form::Component, &[Entry::Spin(Kind::Redis3)]);
         check(&instance("wasi:cli/run@0.2.12"), Form::Component, &[Entry::Run02]);
         check(&instance("wasi:cli/run@0.3.1"), Form::Component, &[Entry::Run03]);
         let nested = "(component (component (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i))))";

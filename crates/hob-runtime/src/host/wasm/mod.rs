@@ -30,6 +30,7 @@ mod outgoing;
 mod pipe;
 mod program;
 mod script;
+mod spin;
 mod store;
 
 pub use compile::compile_child;
@@ -54,6 +55,7 @@ use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit;
+use hob_core::log_line::Level;
 use hob_core::port::{BoxFuture, Stream};
 use inspect::Entry;
 use mapped::{Codes, Slot};
@@ -86,12 +88,19 @@ fn detect(candidate: &Candidate<'_>) -> Option<Detected> {
     }
     // What cannot be read or called is taken as well: `prepare` then says what is wrong with it.
     let bytes = std::fs::read(candidate.file).unwrap_or_default();
-    let entry = inspect::outside(&bytes).ok().and_then(|outside| outside.entries().first().copied());
+    let outside = inspect::outside(&bytes).ok();
+    let entry = outside.as_ref().and_then(|outside| outside.entries().first().copied());
+    let spin = outside.as_ref().is_some_and(spin::is_made_for);
     let (contract, what) = match entry {
-        Some(entry) => (entry.contract(), entry.what()),
-        None => ("wasi-http", "WASM file without an export that Hob can call"),
+        Some(entry) if spin && entry.is_handler() => {
+            let absent = outside.as_ref().and_then(spin::absent);
+            let note = absent.map(|absent| format!("; {}", spin::say_absent(&absent))).unwrap_or_default();
+            (crate::spin::CONTRACT, format!("Spin component, {}{note}", entry.what()))
+        }
+        Some(entry) => (entry.contract(), entry.what().to_owned()),
+        None => ("wasi-http", "WASM file without an export that Hob can call".to_owned()),
     };
-    Some(Detected { host: "wasm", contract, run: vec![candidate.name.to_owned()], what: what.to_owned() })
+    Some(Detected { host: "wasm", contract, run: vec![candidate.name.to_owned()], what })
 }
 
 /// The opened host of one node.
@@ -146,7 +155,18 @@ impl Host for Wasm {
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let file = self.shared.file(code).await?;
-            file.look(code).await?;
+            if let Some(absent) = file.look(code).await? {
+                let step = spin::say_absent(&absent);
+                crate::log::platform(
+                    &*self.shared.environment.logs,
+                    code,
+                    0,
+                    None,
+                    Level::Warn,
+                    step.as_str(),
+                );
+                progress(Progress { step, percent: None });
+            }
             let compiled = self.shared.compiler.compile(&file.source(), progress).await?;
             self.shared.current(&file, code).await?;
             if script::is(code) {
@@ -232,8 +252,9 @@ impl File {
         Source { path: &self.path, digest: self.digest, name: &self.name }
     }
 
-    /// Checks what can be checked without compiling, which may take long.
-    async fn look(&self, code: &FunctionCode) -> Result<()> {
+    /// Checks what can be checked without compiling, which may take long. What it imports of Spin's platform and
+    /// Hob does not have is no mistake, but worth saying.
+    async fn look(&self, code: &FunctionCode) -> Result<Option<String>> {
         let bytes = read(&self.path, &self.name).await?;
         let work = tokio::task::spawn_blocking(move || inspect::outside(&bytes));
         let outside = work.await.map_err(Fault::internal)?.map_err(|why| {
@@ -243,7 +264,8 @@ impl File {
             )
             .hint("build it again; `hob check --build` runs the manifest's `build`")
         })?;
-        check::entry(&outside, code, &self.name).map(drop)
+        check::entry(&outside, code, &self.name)?;
+        Ok(spin::absent(&outside))
     }
 }
 
@@ -284,17 +306,17 @@ impl Unit for Loaded {
     }
 
     fn command(&self) -> Option<&dyn Command> {
-        matches!(self.0.entry, Entry::Run02 | Entry::Run03 | Entry::Start).then_some(self as &dyn Command)
+        (!self.0.entry.is_handler()).then_some(self as &dyn Command)
     }
 
     fn handler(&self) -> Option<&dyn Handler> {
-        matches!(self.0.entry, Entry::Http02 | Entry::Http03).then_some(self as &dyn Handler)
+        self.0.entry.is_handler().then_some(self as &dyn Handler)
     }
 }
 
 impl Handler for Loaded {
     fn per_call(&self) -> bool {
-        self.0.entry == Entry::Http02
+        self.0.entry != Entry::Http03
     }
 
     fn open(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Instance>>> {
@@ -304,6 +326,7 @@ impl Handler for Loaded {
             let instance: Box<dyn Instance> = match &current.runnable {
                 Runnable::Http02(pre) => Box::new(fresh::Fresh::new(unit, pre.clone(), start.instance)),
                 Runnable::Http03(pre) => Box::new(kept::Kept::open(unit, pre.clone(), start.instance).await?),
+                Runnable::Spin(trigger) => Box::new(spin::Once::new(unit, trigger.clone(), start.instance)),
                 _ => return Err(Fault::internal("a command was opened as a handler")),
             };
             Ok(instance)

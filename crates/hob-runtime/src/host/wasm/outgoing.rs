@@ -7,6 +7,7 @@
 //! guest, and Wasmtime does not let one store run inside another's.
 
 use super::calls::Calls;
+use super::spin;
 use crate::body::Body;
 use crate::code::FunctionCode;
 use crate::invocation::Reply;
@@ -53,13 +54,14 @@ impl WasiHttpHooks for Hooks {
 
     fn send_request(
         &mut self,
-        request: http::Request<WasiBody>,
+        mut request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         _guest_done: Finished,
     ) -> Box<dyn Future<Output = Answer> + Send> {
         let (outbound, spawn) = (Arc::clone(&self.outbound), Arc::clone(&self.spawn));
         let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
         let caller = self.calls.caller(&self.code, traceparent);
+        spin::readdress(&self.code, &mut request);
         Box::new(async move {
             let options = options.unwrap_or_default();
             let patience =
@@ -87,7 +89,7 @@ impl WasiHttpHooks for Hooks {
 
 /// Whether a guest neither sees nor sets a header: those of [`wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS`].
 /// Every header of every call is asked for, and that list makes an allocation for each.
-fn is_forbidden(name: &HeaderName) -> bool {
+pub(super) fn is_forbidden(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "connection"
@@ -103,7 +105,7 @@ fn is_forbidden(name: &HeaderName) -> bool {
 }
 
 /// Sends a request in a task of its own, which ends when nobody waits for the answer or its body.
-async fn apart(
+pub(super) async fn apart(
     spawn: &Arc<dyn Spawn>,
     outbound: Arc<dyn Outbound>,
     caller: Caller,

@@ -56,6 +56,11 @@ impl WasiHttpView for State {
 }
 
 impl State {
+    /// How its requests leave.
+    pub(super) fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
     /// Whether the instance asked for more memory than it may have.
     pub(super) fn refused(&self) -> bool {
         self.limits.refused
