@@ -206,7 +206,7 @@ fn components_of_spin_are_recognised_and_others_are_as_before() {
         ("built/hello-rust-p2-unknown.wasm", "wasi-http", "WASI 0.2 HTTP component"),
         ("built/cgi-c-p1.wasm", "stdio", "WASI preview 1 command module"),
     ] {
-        let found = host::detect(&guest_path(file), file).unwrap().unwrap();
+        let found = host::detect(&guest_path(file), file, host::Wanted::default()).unwrap().unwrap();
         let (what_found, absent) = found.what.split_once("; ").unwrap_or((&found.what, ""));
         assert_eq!((found.contract, what_found), (contract, what), "{file}");
         assert_eq!(absent.contains("key-value stores"), HTTP.contains(&file), "{file}: {absent}");
