@@ -51,7 +51,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     translate,
 };
 
-/// The contract of components that need more than WASI.
+/// The contract of components that Spin's triggers call.
 const CONTRACT: &str = "spin";
 /// Spin's own domain, by which components call each other.
 const INTERNAL: &str = ".spin.internal";
@@ -356,13 +356,16 @@ impl App {
             if let Some(executor) = wagi {
                 // WAGI is CGI with a module.
                 function.contract = Some(Written { value: "stdio".to_owned(), line: executor.line });
-                if let Some(argv) = executor.value.get("argv") {
-                    notes.warn(
-                        argv.line,
-                        &fields_path(path, "executor.argv"),
-                        "arguments stand in `run`, after the file",
-                    );
+                let mut settings = serde_json::Map::from_iter([("wagi".to_owned(), true.into())]);
+                if let Some(argv) = executor.value.get("argv").and_then(Node::text) {
+                    settings.insert("argv".to_owned(), argv.into());
                 }
+                function
+                    .settings
+                    .insert("stdio".to_owned(), Written { value: settings, line: executor.line });
+            } else if function.contract.is_none() {
+                // Its requests have Spin's headers.
+                function.contract = Some(Written { value: CONTRACT.to_owned(), line: node.line });
             }
             match route.value.text().map(of_route) {
                 Some(Ok(route_text)) => lambda::add_route(function, route_text, route.line),
