@@ -8,9 +8,26 @@ const PART_BYTES = 1 << 20;
 // The bridge to the node's streams; nobody else has it.
 export const { Stream, Future } = globalThis.wit;
 
+// What a future of the node brings; its handle is given back.
+export async function arrival(future) {
+  try {
+    return await future.read();
+  } finally {
+    future.drop();
+  }
+}
+
 // What the node is told in the end about a body that it sends.
 export function fine(type) {
   return Future.from({ tag: "ok", val: null }, type).readable;
+}
+
+// Bodies that nobody has read yet. Each is a thing of the node, of which an instance may hold a thousand: when there
+// are too many, the oldest are let go, and all of them when no call is left.
+const UNREAD_MAX = 256;
+const unread = new Set();
+export function releaseAll() {
+  for (const body of unread) body.release();
 }
 
 // A body that comes from the node. `open` gives its stream, and a future with what was wrong with it.
@@ -18,13 +35,16 @@ export class Incoming {
   constructor(open, resource) {
     this._open = open;
     this._resource = resource;
+    unread.add(this);
+    if (unread.size > UNREAD_MAX) unread.values().next().value.release();
   }
 
   // Both ends are somebody else's from now on.
   take() {
     const open = this._open;
-    if (!open) throw new TypeError("the body is gone: its call is over");
+    if (!open) throw new TypeError("the body is gone: nobody read it in time");
     this._open = null;
+    unread.delete(this);
     return open();
   }
 
@@ -32,6 +52,7 @@ export class Incoming {
   release() {
     if (!this._open) return;
     this._open = null;
+    unread.delete(this);
     this._resource[Symbol.dispose]();
   }
 
@@ -40,16 +61,20 @@ export class Incoming {
     for (;;) {
       const chunk = await stream.read(CHUNK_BYTES);
       if (chunk.length === 0) break;
-      await give(chunk);
+      if ((await give(chunk)) === false) {
+        stream.drop();
+        trailers.drop();
+        return;
+      }
     }
     stream.drop();
-    const end = await trailers.read();
+    const end = await arrival(trailers);
     if (end?.tag === "err") throw new TypeError(`the body broke off: ${end.val?.tag ?? "unknown error"}`);
   }
 
   async bytes() {
     const chunks = [];
-    await this.chunks((chunk) => chunks.push(chunk));
+    await this.chunks((chunk) => { chunks.push(chunk); });
     return chunks.length === 0 ? new Uint8Array(0) : concat(chunks);
   }
 
@@ -61,11 +86,13 @@ export class Incoming {
       start: (controller) => {
         const work = async () => {
           await room.promise;
+          if (gone) return this.release();
           await this.chunks(async (chunk) => {
-            if (gone) return;
+            if (gone) return false;
             room = Promise.withResolvers();
             controller.enqueue(chunk);
             await room.promise;
+            return !gone;
           });
           if (!gone) controller.close();
         };

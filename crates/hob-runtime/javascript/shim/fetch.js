@@ -2,7 +2,7 @@
 
 import host from "hob:javascript/host@1.0.0";
 import { Fields, Request as WasiRequest, Response as WasiResponse } from "wasi:http/types@0.3.0";
-import { chunkOf, fine, Future, Incoming, Stream, streamOf } from "./body.js";
+import { arrival, chunkOf, fine, Future, Incoming, Stream, streamOf } from "./body.js";
 import { Headers } from "./headers.js";
 import { Request, Response } from "./messages.js";
 import { toBytes } from "./text.js";
@@ -59,6 +59,7 @@ function outgoing(stream) {
     }
     writable.drop();
     await end.writable.write(result);
+    end.writable.drop();
   };
   return { readable, trailers: end.readable, pumped: pump() };
 }
@@ -81,8 +82,10 @@ export function answerOf(response) {
     pumped = sent.pumped;
     made = WasiResponse.new(fields(list), sent.readable, sent.trailers);
   }
-  made[0].setStatusCode(response.status);
-  return [made[0], pumped];
+  const [answer, sent] = made;
+  sent.drop();
+  answer.setStatusCode(response.status);
+  return [answer, pumped];
 }
 
 function requestOf(request, url, method, body) {
@@ -92,7 +95,8 @@ function requestOf(request, url, method, body) {
   if (body instanceof ReadableStream || body instanceof Incoming) {
     const sent = body instanceof Incoming ? body.take() : outgoing(body);
     const [readable, trailers] = Array.isArray(sent) ? sent : [sent.readable, sent.trailers];
-    const [made] = WasiRequest.new(fields(list), readable, trailers, null);
+    const [made, done] = WasiRequest.new(fields(list), readable, trailers, null);
+    done.drop();
     const [, protocol, , , authority, , , path, search] = host.parseUrl(url, null, "", "");
     made.setMethod(METHODS[method] ?? { tag: "other", val: method });
     made.setScheme({ tag: protocol === "https:" ? "HTTPS" : "HTTP" });
@@ -113,7 +117,7 @@ async function once(request, url, method, body) {
   } catch (error) {
     throw new TypeError(`fetch failed: ${error?.payload?.tag ?? error?.payload ?? error?.message ?? error}`);
   }
-  const answer = await host.send(sent).read();
+  const answer = await arrival(host.send(sent));
   if (answer.tag === "err") throw new TypeError(`fetch failed: ${answer.val}`, { cause: new Error(String(answer.val)) });
   return answer.val;
 }

@@ -1,6 +1,7 @@
 // The entry: evaluates the function's module once, and hands each call to its handler.
 
 import host from "hob:javascript/host@1.0.0";
+import { releaseAll } from "./body.js";
 import { Blob, File, FormData } from "./form.js";
 import { structuredClone } from "./clone.js";
 import { console, placesAre, stack } from "./console.js";
@@ -146,7 +147,9 @@ async function finish(context, pumped) {
 function left(context) {
   context._body?.release();
   calls -= 1;
-  if (calls === 0) timers.clearAll();
+  if (calls > 0) return;
+  timers.clearAll();
+  releaseAll();
 }
 
 async function dispatch(kind, request, context) {

@@ -1,6 +1,7 @@
 // Timers (HTML, 8.6). A wait is a future of the node; it belongs to the call in which it began.
 
 import host from "hob:javascript/host@1.0.0";
+import { arrival } from "./body.js";
 
 const LONGEST = 2147483647;
 
@@ -18,7 +19,7 @@ export function timersWith(reporter, guard) {
 // Waits; what it returns is true when the time is over, false when it was woken.
 export function wait(milliseconds) {
   const id = next++;
-  return { id, over: host.sleep(id, milliseconds).read() };
+  return { id, over: arrival(host.sleep(id, milliseconds)) };
 }
 
 export function wake(id) {

@@ -148,7 +148,7 @@ async fn a_handler_without_end_is_ended() {
     for (path, expected) in [
         ("/deep", Err("HOB-0502")),
         ("/large", Err("HOB-0505")),
-        ("/loop", Err("HOB-0503")),
+        ("/loop", Err("HOB-0501")),
         ("/fine", Ok((200, "fine"))),
     ] {
         let answer = function.call(request("GET", path, empty())).await;
