@@ -174,8 +174,10 @@ fn functions_with_the_official_crates_run_as_they_are() {
     assert_eq!(String::from_utf8_lossy(&answer), "\"b\"");
     let (head, _) = ask(&node, "web", "GET", "/panic", "", &[]);
     assert!(head.starts_with("http/1.1 502"), "{head}");
-    // The extension heard of calls, and was told of them.
-    for told in ["watcher: invoke ", "watcher: start ", "watcher: report "] {
+    ask(&node, "web", "GET", "/say", "", &[]);
+    // The extension heard of calls, and was told of them and of what the function printed.
+    for told in ["watcher: invoke ", "watcher: start ", "watcher: report ", "watcher: function said said by"]
+    {
         eventually(told, || node.ok(&["logs", "web/guest"]).contains(told).then_some(()));
     }
     node.ok(&["rm", "web", "--yes"]);
