@@ -246,6 +246,8 @@ pub const STDIO_HELD_BYTES_MAX: usize = 64 << 10;
 /// Time in which an AWS Lambda runtime has to ask for its first event, besides the function's `timeout`: Lambda gives
 /// that much, and then begins anew within the time of the call.
 pub const LAMBDA_INIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What `body` may say for a Lambda function: an event is held in memory before the runtime gets it.
+pub const LAMBDA_BODY_BYTES_CEILING: u64 = 32 << 20;
 /// Answer of a Lambda function that is not streamed: 6 MiB, and what Lambda's own host adds.
 pub const LAMBDA_RESPONSE_BYTES_MAX: u64 = (6 << 20) + 100;
 /// Answer of a Lambda function that is streamed.

@@ -65,10 +65,15 @@ pub fn is_archive(file: &Path) -> bool {
 /// `HOB-0108` when it cannot be read, `HOB-0332` when it is damaged or holds what must not be, `HOB-0201` above
 /// the limits of a package.
 pub fn unpack(archive: &Path, folder: &Path) -> Result<()> {
+    unpack_within(archive, folder, PACKAGE_BYTES_MAX)
+}
+
+/// The same, with `bytes_max` for all files together.
+fn unpack_within(archive: &Path, folder: &Path, bytes_max: u64) -> Result<()> {
     let shown = archive.display().to_string();
     let file = File::open(archive)
         .map_err(|error| Fault::new(Code::FileMissing, format!("cannot read `{shown}`: {error}")))?;
-    let unpacked = Archive { file: BufReader::new(file), folder, bytes: 0 }.unpack();
+    let unpacked = Archive { file: BufReader::new(file), folder, bytes: 0, bytes_max }.unpack();
     unpacked.map_err(|why| match why {
         Why::Fault(fault) => fault.at(shown),
         Why::Damaged(why) => Fault::new(Code::ArchiveInvalid, format!("`{shown}` is damaged: {why}")),
@@ -103,6 +108,7 @@ struct Archive<'a> {
     folder: &'a Path,
     /// Unpacked so far.
     bytes: u64,
+    bytes_max: u64,
 }
 
 impl Archive<'_> {
@@ -244,9 +250,9 @@ impl Archive<'_> {
             }
             size += read as u64;
             self.bytes += read as u64;
-            let whole = self.bytes > PACKAGE_BYTES_MAX;
+            let whole = self.bytes > self.bytes_max;
             if size > most || whole {
-                let limit = if whole { PACKAGE_BYTES_MAX } else { most };
+                let limit = if whole { self.bytes_max } else { most };
                 let what = format!("unpacked, `{}` needs more than {}", entry.name, show_bytes(limit));
                 return Err(Why::Fault(Fault::new(Code::ArtifactTooLarge, what)));
             }

@@ -10,7 +10,7 @@ use crate::invocation::{Context, Invocation, Reply};
 use crate::outbound::Running;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_core::port::BoxFuture;
+use hob_core::port::{BoxFuture, LogSink};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +82,8 @@ pub struct Launch {
     pub stdin: bool,
     /// Whether standard output is a pipe (else its lines become log records).
     pub stdout: bool,
+    /// Where the lines that it prints go instead of the node's log; for who passes them on to there.
+    pub lines: Option<Arc<dyn LogSink>>,
     /// The call it serves, when it serves just one: named in log records, ended at its deadline.
     pub context: Option<Arc<Context>>,
 }

@@ -189,7 +189,15 @@ async fn programs_have_streams_arguments_and_an_exit_code() {
     for (wasm, expected) in cases {
         let function = bench.ready(&wasm, &settings).await.unwrap();
         let context = Some(function.invocation(get()).context);
-        let launch = Launch { instance: 1, args: vec![], env: vec![], stdin: false, stdout: false, context };
+        let launch = Launch {
+            instance: 1,
+            args: vec![],
+            env: vec![],
+            stdin: false,
+            stdout: false,
+            lines: None,
+            context,
+        };
         let program = function.unit.command().unwrap().start(launch).await.unwrap();
         assert_eq!(program.exit().await, expected, "{}", String::from_utf8_lossy(&wasm));
     }
@@ -251,8 +259,15 @@ async fn run(bench: &Bench, wasm: &[u8], input: &[u8]) -> String {
     let settings = Settings { contract: "stdio", ..Settings::default() };
     let function = bench.ready(wasm, &settings).await.unwrap();
     let env = vec![("REQUEST_METHOD".to_owned(), "POST".to_owned())];
-    let launch =
-        Launch { instance: 1, args: vec!["x".into()], env, stdin: true, stdout: true, context: None };
+    let launch = Launch {
+        instance: 1,
+        args: vec!["x".into()],
+        env,
+        stdin: true,
+        stdout: true,
+        lines: None,
+        context: None,
+    };
     let mut program = function.unit.command().unwrap().start(launch).await.unwrap();
     let (mut stdin, mut stdout) = (program.take_stdin().unwrap(), program.take_stdout().unwrap());
     let mut text = String::new();

@@ -211,6 +211,7 @@ async fn launch(
         env,
         stdin: false,
         stdout: false,
+        lines: None,
         context: None,
     };
     let program = start.unit.command().ok_or_else(no_program)?.start(launch).await?;

@@ -28,8 +28,11 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 
+/// How long nothing is accepted after that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// The answer to every post that went well.
 const TAKEN: &str = "{\"status\":\"OK\"}\n";
 /// The header with the type of an error.
@@ -56,7 +59,11 @@ pub(super) async fn serve(listener: TcpListener, api: Arc<Api>) {
         tokio::select! {
             Some(()) = connections.next() => {}
             accepted = listener.accept(), if connections.len() < most => {
-                let Ok((stream, _)) = accepted else { continue };
+                let Ok((stream, _)) = accepted else {
+                    // Out of files: it is tried again when some may be free.
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                };
                 // A connection without it is slower, and no worse.
                 let _ = stream.set_nodelay(true);
                 let api = Arc::clone(&api);

@@ -411,12 +411,13 @@ impl Starting<'_> {
             now_ms,
             unlikely(self.start.instance),
         ));
-        let launch = |env| Launch {
+        let launch = |env, kind| Launch {
             instance: self.start.instance,
             args: Vec::new(),
             env,
             stdin: false,
             stdout: false,
+            lines: Some(self.telemetry.lines(kind, &self.start.environment.logs)),
             context: None,
         };
         let unit = command(self.start.unit.as_ref())?;
@@ -424,10 +425,10 @@ impl Starting<'_> {
         for (file, name) in extensions_of(code) {
             let own = |name: &str| !name.starts_with('_') && !name.starts_with("AWS_XRAY");
             let env = env.iter().filter(|(name, _)| own(name)).cloned().collect();
-            let program = unit.start_file(&file, launch(env)).await?;
+            let program = unit.start_file(&file, launch(env, Kind::Extension)).await?;
             extensions.push((name, program));
         }
-        Ok((unit.start(launch(env)).await?, extensions))
+        Ok((unit.start(launch(env, Kind::Function)).await?, extensions))
     }
 
     /// Waits for the runtime's first question, and those of its extensions.

@@ -41,8 +41,10 @@ use super::{Contract, Lifetime};
 use crate::unit::{Command, Instance, Start, Unit};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
+use hob_core::limit::LAMBDA_BODY_BYTES_CEILING;
 use hob_core::port::BoxFuture;
 use hob_core::spec::FunctionSpec;
+use hob_core::unit::show_bytes;
 use settings::Settings;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -67,6 +69,12 @@ impl Contract for Lambda {
     }
 
     fn check(&self, spec: &FunctionSpec) -> Result<()> {
+        if spec.body_bytes_max > LAMBDA_BODY_BYTES_CEILING {
+            let (body, most) = (show_bytes(spec.body_bytes_max), show_bytes(LAMBDA_BODY_BYTES_CEILING));
+            let message = format!("`body` is `{body}`, the limit for contract `lambda` is `{most}`");
+            return Err(Fault::new(Code::SettingOverLimit, message)
+                .hint("an event is held in memory; pass the address of what is larger"));
+        }
         Settings::read(spec).map(drop)
     }
 

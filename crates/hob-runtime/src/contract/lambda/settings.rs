@@ -125,3 +125,38 @@ fn time(key: &str, value: &Value) -> Result<Duration> {
 fn wrong(key: &str, value: &Value, hint: &str) -> Fault {
     setting::wrong("lambda", key, value, hint)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Payload, Settings};
+    use crate::contract::Contract as _;
+    use crate::contract::lambda::Lambda;
+    use crate::contract::lambda::event::Shape;
+    use crate::contract::lambda::tests::code;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn settings_are_read_and_mistakes_named() {
+        let all = json!({
+            "payload": "1.0", "event": "sqs", "events": { "nightly": "data" }, "handler": "a.b", "runtime": "python3.12",
+            "layers": ["a.zip"], "log-format": "json", "init-timeout": "3s",
+        });
+        let read = |value: &Value| code(|spec| spec.settings = value.as_object().unwrap().clone());
+        let settings = Settings::read(&read(&all).spec).unwrap();
+        assert_eq!((settings.payload, settings.event), (Payload::V1, Shape::Sqs));
+        assert_eq!((settings.events["nightly"], settings.init_timeout.as_secs()), (Shape::Data, 3));
+        for (value, code) in [
+            (json!({ "payload": 2 }), "HOB-0103"),
+            (json!({ "event": "kinesis" }), "HOB-0103"),
+            (json!({ "events": { "x": "y" } }), "HOB-0103"),
+            (json!({ "layers": "a.zip" }), "HOB-0103"),
+            (json!({ "handler": "" }), "HOB-0103"),
+            (json!({ "init-timeout": "1d" }), "HOB-0109"),
+            (json!({ "evnet": "sqs" }), "HOB-0102"),
+        ] {
+            assert_eq!(Lambda.check(&read(&value).spec).unwrap_err().code().text(), code, "{value}");
+        }
+        let large = code(|spec| spec.body_bytes_max = 33 << 20);
+        assert_eq!(Lambda.check(&large.spec).unwrap_err().code().text(), "HOB-0109");
+    }
+}

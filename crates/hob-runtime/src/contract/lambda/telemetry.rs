@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use hob_core::event::timestamp;
 use hob_core::limit::{LAMBDA_TELEMETRY_QUEUED_MAX, LAMBDA_TELEMETRY_TIMEOUT};
-use hob_core::port::Spawn;
+use hob_core::port::{LogRecord, LogSink, Spawn};
 use hob_core::unit::unix_ms;
 use http::Request;
 use http_body_util::Full;
@@ -149,9 +149,29 @@ impl Telemetry {
         }
     }
 
+    /// A sink for the lines of a program: they go to the log, and to whoever subscribed to their kind.
+    pub(super) fn lines(self: &Arc<Self>, kind: Kind, log: &Arc<dyn LogSink>) -> Arc<dyn LogSink> {
+        Arc::new(Lines { telemetry: Arc::clone(self), kind, log: Arc::clone(log) })
+    }
+
     /// Ends all subscriptions; what is in their queues is still sent.
     pub(super) fn end(&self) {
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+struct Lines {
+    telemetry: Arc<Telemetry>,
+    kind: Kind,
+    log: Arc<dyn LogSink>,
+}
+
+impl LogSink for Lines {
+    fn record(&self, record: LogRecord) {
+        if self.telemetry.any() {
+            self.telemetry.tell(self.kind, self.kind.word(), record.text.as_str());
+        }
+        self.log.record(record);
     }
 }
 

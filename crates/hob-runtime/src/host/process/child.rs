@@ -113,7 +113,7 @@ pub(super) fn watch(
     };
     let tail = Tail::default();
     let lines = |stream| {
-        let sink = Arc::clone(&environment.logs);
+        let sink = Arc::clone(launch.lines.as_ref().unwrap_or(&environment.logs));
         Lines::new(sink, Arc::clone(code), launch.instance, stream).with_tail(tail.clone())
     };
     let mut logged = vec![(Pipe::Stderr(stderr), lines(Stream::Stderr))];

@@ -53,6 +53,10 @@ async fn web(request: Request) -> Result<Response<Body>, Error> {
             let response = Response::builder().header("set-cookie", "a=1; Path=/").header("set-cookie", "b=2");
             Ok(response.body(sent.into())?)
         }
+        "/say" => {
+            println!("said by the function");
+            text("said".to_owned())
+        }
         "/fail" => Err("no such thing".into()),
         "/panic" => panic!("what now"),
         "/sleep" => {
@@ -134,6 +138,7 @@ async fn watch() -> Result<(), Error> {
         for record in records {
             match record.record {
                 LambdaTelemetryRecord::PlatformStart { request_id, .. } => println!("watcher: start {request_id}"),
+                LambdaTelemetryRecord::Function(line) => println!("watcher: function said {line}"),
                 LambdaTelemetryRecord::PlatformReport { request_id, .. } => println!("watcher: report {request_id}"),
                 _ => {}
             }
@@ -144,7 +149,7 @@ async fn watch() -> Result<(), Error> {
     Extension::new()
         .with_events_processor(events)
         .with_telemetry_processor(SharedService::new(telemetry))
-        .with_telemetry_types(&["platform"])
+        .with_telemetry_types(&["platform", "function"])
         .with_telemetry_port_number(port)
         .run()
         .await
