@@ -13,8 +13,11 @@ use std::fmt;
 pub struct InvocationId(pub u128);
 
 impl InvocationId {
-    /// Reads 32 hexadecimal digits; `None` for anything else.
+    /// Reads 32 hexadecimal digits, or a UUID (RFC 9562, section 4), as clients of AWS have it; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
+        if text.len() == 36 && [8, 13, 18, 23].iter().all(|at| text.as_bytes()[*at] == b'-') {
+            return Self::parse(&text.replace('-', ""));
+        }
         (text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit()))
             .then(|| u128::from_str_radix(text, 16).ok().map(Self))
             .flatten()
