@@ -40,8 +40,6 @@ pub const EGRESS_ENTRIES_MAX: usize = 256;
 /// One environment variable's name and value.
 pub const ENV_VAR_BYTES_MAX: usize = 32 << 10;
 
-/// Everything in an archive together, unpacked (Lambda quotas, "Deployment package size").
-pub const ARCHIVE_BYTES_MAX: u64 = 250 << 20;
 /// One uploaded artifact.
 pub const ARTIFACT_BYTES_MAX: u64 = 512 << 20;
 /// Files of one function's package.

@@ -70,7 +70,7 @@ fn sorted(value: Value) -> Value {
 pub struct FunctionSpec {
     /// Name of the row of `HOSTS` that runs it: `wasm` or `process`.
     pub host: String,
-    /// Name of the row of `CONTRACTS` that calls it: `wasi-http`, `http` or `stdio`.
+    /// Name of the row of `CONTRACTS` that calls it: `wasi-http`, `http`, `stdio` or `lambda`.
     pub contract: String,
     /// What to run: for `wasm` one path inside the package, then arguments; for `process` a command
     /// line whose first word is a path inside the package or a program on the node's `PATH`.

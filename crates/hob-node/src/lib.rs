@@ -7,6 +7,7 @@
 
 mod alerts;
 pub mod apps;
+pub mod archive;
 mod aws;
 mod bus;
 mod calls;

@@ -110,7 +110,12 @@ fn named<'a>(text: &str, calls: &'a [Arc<Context>]) -> Option<&'a Context> {
         return None;
     }
     let words = text.split(|c: char| !c.is_ascii_hexdigit()).filter(|word| word.len() == DIGITS);
-    let ids: Vec<u128> = words.filter_map(|word| u128::from_str_radix(word, 16).ok()).collect();
+    let ids = words.filter_map(|word| u128::from_str_radix(word, 16).ok());
+    // Lambda's runtimes know an invocation as a UUID (RFC 9562, section 4).
+    let parts =
+        text.split(|c: char| !c.is_ascii_hexdigit() && c != '-').filter(|part| part.len() == DIGITS + 4);
+    let uuids = parts.filter_map(|part| u128::from_str_radix(&part.replace('-', ""), 16).ok());
+    let ids: Vec<u128> = ids.chain(uuids).collect();
     if let Some(call) = calls.iter().find(|call| ids.contains(&call.id.0)) {
         return Some(call);
     }

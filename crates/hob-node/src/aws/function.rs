@@ -10,7 +10,6 @@ use super::records::Stored;
 use super::{Ask, Handled, Lambda, Operation, operation};
 use crate::clock::now_ms;
 use crate::live::{LiveApp, LiveRevision};
-use hob_core::archive::Archive;
 use hob_core::aws::asynchronous;
 use hob_core::aws::error::Exception;
 use hob_core::aws::function::{self, Create, Settings, Shown, UpdateCode};
@@ -22,7 +21,7 @@ use hob_core::event::base64;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{AWS_ARCHIVE_BYTES_MAX, AWS_MEMORY_MIB, AWS_TIMEOUT_S};
 use hob_core::manifest::{self, Written};
-use hob_core::name::{AppName, FunctionName};
+use hob_core::name::FunctionName;
 use hob_core::spec::{AppSpec, FunctionSpec, PackageFile};
 use hob_core::trigger::Triggers;
 use hob_core::watch::Watch;
@@ -178,23 +177,6 @@ impl Lambda {
         let table = self.control.live.load();
         table.app(app.as_str()).cloned().ok_or_else(|| Fault::internal("a deployed app is not live").into())
     }
-
-    /// Stores the files of an archive as artifacts.
-    async fn unpack(&self, archive: &[u8]) -> Answered<BTreeMap<String, PackageFile>> {
-        let opened = Archive::read(archive)?;
-        let mut package = BTreeMap::new();
-        for (path, _) in opened.files() {
-            let (content, executable) = opened.unpack(path)?;
-            let digest = Digest::of(&content);
-            if !self.control.apps.missing(&[digest]).await?.is_empty() {
-                let mut upload = self.control.apps.upload().await?;
-                upload.write(&content).await?;
-                self.control.apps.publish(upload, digest).await?;
-            }
-            package.insert(path.to_owned(), PackageFile { digest, size: content.len() as u64, executable });
-        }
-        Ok(package)
-    }
 }
 
 /// The settings of a function as they would be in a manifest, with every default of one.
@@ -282,7 +264,7 @@ fn create(lambda: Arc<Lambda>, ask: Ask) -> Handled {
         let function = FunctionName::new(app.as_str())?;
         // Whether it can be run is said before anything is stored.
         function::command(&about.runtime, &about.handler)?;
-        let package = lambda.unpack(&archive).await?;
+        let package = lambda.unpack(archive).await?;
         let spec = resolved(&function, &about, numbers, env, package)?;
         let spec = AppSpec {
             app: app.clone(),
@@ -324,7 +306,7 @@ fn update(lambda: Arc<Lambda>, ask: Ask) -> Handled {
             modified_ms: now_ms(),
             ..about
         };
-        let package = lambda.unpack(&archive).await?;
+        let package = lambda.unpack(archive).await?;
         if asked.dry_run {
             return json(StatusCode::OK, &known.latest(&ask.region, None)?);
         }

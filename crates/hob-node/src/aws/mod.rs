@@ -20,6 +20,7 @@ mod serve;
 mod setting;
 mod stream;
 mod tail;
+mod unpack;
 mod version;
 
 pub(crate) use serve::serve;

@@ -4,9 +4,10 @@
 //! path. Three rungs lead there: a file, a folder without a manifest, a folder with `hob.toml`.
 //!
 //! **How.** [`place`] says what the path is, [`recognise`] knows folders by the files in them,
-//! [`build`] runs what has to be run, [`package`] collects the files; `hob_core::manifest` fills in
-//! the rest. Nothing here talks to a node.
+//! [`archive`] unpacks, [`build`] runs what has to be run, [`package`] collects the files;
+//! `hob_core::manifest` fills in the rest. Nothing here talks to a node.
 
+mod archive;
 mod build;
 mod diff;
 mod glob;
@@ -30,6 +31,7 @@ use package::Package;
 use place::Place;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// What to do besides reading.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +57,8 @@ pub(crate) struct Project {
     pub(crate) functions: Vec<Resolved>,
     /// What each function was recognised as, for people, in the same order.
     pub(crate) notes: Vec<String>,
+    /// Where archives were unpacked; `files` are there.
+    _unpacked: Vec<TempDir>,
 }
 
 impl Project {
@@ -78,13 +82,15 @@ impl Project {
             (None, None) => AppName::new(&suggestion(&place.name))?,
         };
         let (mut files, mut functions, mut notes) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut unpacked = Vec::new();
         for function in loaded {
+            unpacked.extend(function.unpacked);
             files.extend(function.files);
             functions.push(function.resolved);
             notes.push(function.note);
         }
         let spec = manifest::assemble(&manifest, app, functions.clone())?;
-        Ok(Self { file: manifest.file, spec, files, functions, notes })
+        Ok(Self { file: manifest.file, spec, files, functions, notes, _unpacked: unpacked })
     }
 }
 
@@ -133,6 +139,7 @@ fn shown(path: &Path) -> String {
 }
 
 /// One function on disk.
+#[derive(Clone, Copy)]
 struct Source<'a> {
     place: &'a Place,
     file: &'a str,
@@ -144,27 +151,50 @@ struct Loaded {
     resolved: Resolved,
     files: BTreeMap<Digest, PathBuf>,
     note: String,
+    unpacked: Vec<TempDir>,
 }
 
 impl Source<'_> {
     async fn load(&self, build: bool, output: &Output) -> Result<Loaded> {
-        let dir = self.dir()?;
-        let run = self.built(&dir, build, output).await?;
+        let Some(archive) = archive::named(self.function, &self.place.dir) else {
+            return self.load_from(&self.dir()?, false, build, output).await;
+        };
+        let archive = self.place.dir.join(archive);
+        let (folder, function) = (archive::open(&archive)?, archive::inside(self.function));
+        let inside = Source { function: &function, ..*self };
+        let loaded = inside.load_from(folder.path(), true, build, output).await;
+        let mut loaded = loaded.map_err(|fault| match fault.code() {
+            Code::NothingToRun => fault.at(shown(&archive)),
+            _ => fault,
+        })?;
+        loaded.unpacked.push(folder);
+        Ok(loaded)
+    }
+
+    /// Loads what lies in its folder; `whole`: all of that is deployed, since it is an archive's content.
+    async fn load_from(&self, dir: &Path, whole: bool, build: bool, output: &Output) -> Result<Loaded> {
+        let run = self.built(dir, build, output).await?;
         let mut function = self.function.clone();
         if function.run.is_none() {
             function.run = Some(Written { value: run.clone(), line: 0 });
         }
-        let found = self.detect(&dir, &run)?;
+        let found = self.detect(dir, &run)?;
         let detected = found.as_ref().map(|found| manifest::Detected {
             host: found.host.to_owned(),
             contract: found.contract.to_owned(),
             run: found.run.clone(),
         });
         let lone = self.place.file.is_some() || found.as_ref().is_some_and(|found| found.host == "wasm");
-        let package = Package::collect(&dir, &self.choice(lone, &run))?;
+        let mut package = Package::collect(dir, &self.choice(lone, whole, &run))?;
+        let mut unpacked = Vec::new();
+        for layer in archive::layers(self.function, &self.place.dir)? {
+            let folder = if layer.is_file() { Some(archive::open(&layer)?) } else { None };
+            package.lay(archive::LAYERS, folder.as_ref().map_or(&layer, |folder| folder.path()))?;
+            unpacked.extend(folder);
+        }
         let resolved = manifest::resolve(self.file, &function, detected.as_ref(), package.entries)?;
         let note = found.map_or_else(|| run.join(" "), |found| found.what);
-        Ok(Loaded { resolved, files: package.files, note })
+        Ok(Loaded { resolved, files: package.files, note, unpacked })
     }
 
     fn dir(&self) -> Result<PathBuf> {
@@ -229,14 +259,14 @@ impl Source<'_> {
     }
 
     /// Which files are deployed.
-    fn choice(&self, lone: bool, run: &[String]) -> package::Choice {
-        let all = self.function.dir.is_some() || (self.alone && !lone);
+    fn choice(&self, lone: bool, whole: bool, run: &[String]) -> package::Choice {
+        let all = whole || self.function.dir.is_some() || (self.alone && !lone);
         let globs = match &self.function.files {
             Some(globs) => globs.value.clone(),
             None if all => vec!["**".to_owned()],
             None => Vec::new(),
         };
-        package::Choice { globs, run: run.to_vec() }
+        package::Choice { globs, run: run.to_vec(), whole }
     }
 
     fn at(&self, line: usize) -> String {

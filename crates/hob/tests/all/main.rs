@@ -15,6 +15,7 @@ mod dev;
 mod events;
 mod examples;
 mod guides;
+mod lambda;
 mod lambda_api;
 mod otlp;
 mod restart;

@@ -7,7 +7,7 @@ use crate::{read, root};
 use std::process::Command;
 
 /// Packages in the lock file. A new dependency is argued for in its commit, and this number with it.
-const PACKAGES_MAX: usize = 323;
+const PACKAGES_MAX: usize = 324;
 
 #[test]
 fn code_is_formatted() {

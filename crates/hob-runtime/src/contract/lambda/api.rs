@@ -101,7 +101,7 @@ impl Api {
             (Some(rest), _) => (&head.method, rest.strip_prefix("runtime/").unwrap_or(rest)),
             (None, Some(rest)) => return self.extension(head, rest, body).await,
             (None, None) if matches!(path, "/2022-07-01/telemetry" | "/2020-08-15/logs") => {
-                return self.subscribe(head, path, body).await;
+                return self.subscribe(head, body).await;
             }
             (None, None) => return Err(Refusal::NotFound),
         };
@@ -238,7 +238,6 @@ impl Api {
     async fn subscribe(
         &self,
         head: &http::request::Parts,
-        path: &str,
         body: &mut Option<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Refusal> {
         if head.method != Method::PUT {
@@ -247,7 +246,7 @@ impl Api {
         let id = header(&head.headers, IDENTIFIER);
         self.session.extensions(|all| all.check(id))?;
         let (body, _) = whole(body, LAMBDA_RESPONSE_BYTES_MAX).await?;
-        let subscription = Subscription::read(&body, path.ends_with("logs"));
+        let subscription = Subscription::read(&body);
         let subscription = subscription.map_err(|why| Refusal::Extension("ValidationError", why))?;
         self.telemetry.subscribe(subscription, header(&head.headers, "lambda-extension-name"));
         Ok(text("\"OK\""))

@@ -10,6 +10,8 @@ use hob_core::event::timestamp;
 
 /// The account that stands in names; Hob has none.
 pub(super) const ACCOUNT: &str = "000000000000";
+/// The folder of a package in which layers are, as `/opt` is Lambda's.
+pub(super) const LAYERS: &str = "opt/";
 /// The region, unless `AWS_REGION` of the function says otherwise.
 const REGION: &str = "us-east-1";
 
@@ -67,14 +69,23 @@ pub(super) fn variables(
         ("LAMBDA_TASK_ROOT", root.clone()),
         ("LAMBDA_RUNTIME_DIR", root.clone()),
     ];
+    let opt = format!("{root}/{LAYERS}");
+    let layers = code.spec.package.keys().any(|path| path.starts_with(LAYERS)).then(|| {
+        [
+            ("PYTHONPATH", format!("{opt}python")),
+            ("NODE_PATH", format!("{opt}nodejs/node_modules")),
+            ("LAMBDA_LAYERS_ROOT", opt.trim_end_matches('/').to_owned()),
+        ]
+    });
     let free = [
         ("TZ", ":UTC".to_owned()),
-        ("LD_LIBRARY_PATH", format!("{root}:{root}/lib")),
+        ("LD_LIBRARY_PATH", format!("{root}:{root}/lib:{opt}lib")),
         ("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR".to_owned()),
     ];
     let concurrency = code.spec.scale.concurrency;
     let several = (concurrency > 1).then(|| ("AWS_LAMBDA_MAX_CONCURRENCY", concurrency.to_string()));
-    let free = free.into_iter().filter(|(name, _)| !code.spec.env.contains_key(*name));
+    let free = free.into_iter().chain(layers.into_iter().flatten());
+    let free = free.filter(|(name, _)| !code.spec.env.contains_key(*name));
     let all = reserved.into_iter().chain(several).chain(free);
     all.map(|(name, value)| (name.to_owned(), value)).collect()
 }
@@ -84,6 +95,8 @@ mod tests {
     use super::{Names, variables};
     use crate::contract::lambda::settings::Settings;
     use crate::contract::lambda::tests::code;
+    use hob_core::digest::Digest;
+    use hob_core::spec::PackageFile;
 
     #[test]
     fn what_is_reserved_wins_and_what_is_free_does_not() {
@@ -91,6 +104,8 @@ mod tests {
         let code = code(|spec| {
             spec.env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
             spec.scale.concurrency = 8;
+            let file = PackageFile { digest: Digest::of(b""), size: 0, executable: false };
+            spec.package.insert("opt/python/a.py".to_owned(), file);
         });
         let settings = Settings::read(&code.spec).unwrap();
         let found = variables(&code, &settings, &Names::of(&code), "127.0.0.1:9001", 1_764_145_777_000, 42);
@@ -104,6 +119,7 @@ mod tests {
             ("AWS_REGION", Some("eu-central-1")),
             ("AWS_EXECUTION_ENV", Some("AWS_Lambda_provided.al2023")),
             ("TZ", None),
+            ("PYTHONPATH", Some("/package/opt/python")),
         ] {
             assert_eq!(of(name), expected, "{name}");
         }

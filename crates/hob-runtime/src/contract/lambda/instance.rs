@@ -3,7 +3,7 @@
 use super::super::spent;
 use super::super::way::{OnTheWay, Way};
 use super::api::{Api, serve};
-use super::environment::{ACCOUNT, Names, variables};
+use super::environment::{ACCOUNT, LAYERS, Names, variables};
 use super::event::{Called, Delivery, Shape, event, v1, v2};
 use super::raw::{RawCall, RawReply};
 use super::session::{Answer, Call, Event, Failure, GivenUp, Session, show_id};
@@ -37,7 +37,7 @@ use tokio::time::{sleep, timeout};
 
 /// How long a call that got no answer waits for the news that its program has ended.
 const EXIT_NEWS_TIMEOUT: Duration = Duration::from_millis(200);
-/// The folder of extensions in a package.
+/// The folder of extensions in a package, and in its layers.
 const EXTENSIONS: &str = "extensions/";
 /// Of the time that extensions have to end, the percentage that the runtime may take.
 const RUNTIME_SHUTDOWN_PERCENT: u32 = 30;
@@ -86,7 +86,8 @@ impl Function {
         let settings = Settings::read(&start.code.spec)?;
         let names = Names::of(&start.code);
         let way = Way::open(&start);
-        let session = Session::new(start.code.spec.scale.concurrency, extensions_of(&start.code));
+        let extensions = extensions_of(&start.code).into_iter().map(|(_, name)| name).collect();
+        let session = Session::new(start.code.spec.scale.concurrency, extensions);
         let telemetry = Telemetry::new(Arc::clone(&start.environment.spawn));
         let starting = Starting {
             start: &start,
@@ -429,10 +430,10 @@ impl Starting<'_> {
         };
         let unit = command(self.start.unit.as_ref())?;
         let mut extensions = Vec::new();
-        for name in extensions_of(code) {
+        for (file, name) in extensions_of(code) {
             let own = |name: &str| !name.starts_with('_') && !name.starts_with("AWS_XRAY");
             let env = env.iter().filter(|(name, _)| own(name)).cloned().collect();
-            let program = unit.start_file(&format!("{EXTENSIONS}{name}"), launch(env)).await?;
+            let program = unit.start_file(&file, launch(env)).await?;
             extensions.push((name, program));
         }
         Ok((unit.start(launch(env)).await?, extensions))
@@ -473,12 +474,14 @@ impl Starting<'_> {
     }
 }
 
-/// The names of the extensions in a package: executable files right in its folder of them.
-fn extensions_of(code: &FunctionCode) -> Vec<String> {
+/// The extensions in a package: executable files right in a folder of them, by path and name.
+fn extensions_of(code: &FunctionCode) -> Vec<(String, String)> {
     let files = code.spec.package.iter().filter(|(_, file)| file.executable);
-    let names =
-        files.filter_map(|(path, _)| path.strip_prefix(EXTENSIONS)).filter(|name| !name.contains('/'));
-    names.take(LAMBDA_EXTENSIONS_MAX).map(str::to_owned).collect()
+    let found = files.filter_map(|(path, _)| {
+        let name = path.strip_prefix(LAYERS).unwrap_or(path).strip_prefix(EXTENSIONS)?;
+        (!name.contains('/')).then(|| (path.clone(), name.to_owned()))
+    });
+    found.take(LAMBDA_EXTENSIONS_MAX).collect()
 }
 
 /// The name of the first extension that ends.

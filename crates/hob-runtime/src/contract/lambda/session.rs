@@ -14,6 +14,7 @@ use super::extension::{Extensions, Registered};
 use super::refusal::Refusal;
 use super::stream::Streamed;
 use bytes::Bytes;
+use hob_core::id::InvocationId;
 use http::HeaderMap;
 use http::header::HeaderValue;
 use http_body_util::Full;
@@ -159,7 +160,7 @@ impl Session {
         if matches!(state.phase, Phase::Starting) {
             return Err(Refusal::State("a runtime answers before it has asked for an event"));
         }
-        let id = parse_id(id).ok_or(Refusal::Id)?;
+        let InvocationId(id) = InvocationId::parse(id).ok_or(Refusal::Id)?;
         let running = state.running.get_mut(&id).ok_or(Refusal::Id)?;
         Ok((id, running.answer.take().ok_or(Refusal::Id)?))
     }
@@ -346,20 +347,9 @@ impl Drop for GivenUp {
     }
 }
 
-/// The id of a path: a UUID, with or without its dashes (RFC 9562, section 4).
-fn parse_id(text: &str) -> Option<u128> {
-    let mut digits = [0; 32];
-    let mut bytes = text.bytes().filter(|byte| *byte != b'-');
-    for digit in &mut digits {
-        *digit = bytes.next()?;
-    }
-    let text = std::str::from_utf8(&digits).ok().filter(|_| bytes.next().is_none())?;
-    hob_core::id::InvocationId::parse(text).map(|id| id.0)
-}
-
 /// An id as runtimes have it: a UUID (RFC 9562, section 4).
 pub(super) fn show_id(id: u128) -> String {
-    let digits = hob_core::id::InvocationId(id).digits();
+    let digits = InvocationId(id).digits();
     let mut text = String::with_capacity(36);
     for (at, digit) in digits.iter().enumerate() {
         if matches!(at, 8 | 12 | 16 | 20) {

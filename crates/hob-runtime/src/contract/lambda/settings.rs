@@ -11,7 +11,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-const KEYS: [&str; 7] = ["payload", "event", "events", "handler", "runtime", "log-format", "init-timeout"];
+const KEYS: [&str; 8] =
+    ["payload", "event", "events", "handler", "runtime", "layers", "log-format", "init-timeout"];
 
 /// What an HTTP request becomes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +81,9 @@ impl Settings {
                         _ => return Err(wrong(key, value, "use `text` (the default) or `json`")),
                     }
                 }
+                // They are in the package already.
+                "layers" if value.as_array().is_some_and(|all| all.iter().all(Value::is_string)) => {}
+                "layers" => return Err(wrong(key, value, "write a list of folders and zip archives")),
                 "init-timeout" => settings.init_timeout = time(key, value)?,
                 _ => return Err(setting::unknown("lambda", key, &KEYS)),
             }

@@ -92,7 +92,7 @@ impl Subscription {
     ///
     /// # Errors
     /// In words, when it cannot be honoured.
-    pub(super) fn read(body: &[u8], _logs: bool) -> Result<Self, &'static str> {
+    pub(super) fn read(body: &[u8]) -> Result<Self, &'static str> {
         let wanted: Wanted = serde_json::from_slice(body).map_err(|_| "the subscription cannot be read")?;
         if !wanted.destination.protocol.eq_ignore_ascii_case("http") {
             return Err("the destination's protocol is not HTTP");

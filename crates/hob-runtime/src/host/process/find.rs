@@ -17,15 +17,16 @@ const ENDINGS: &[(&str, &str, &str)] = &[
     (".sh", "sh", "stdio"),
 ];
 const SHELLS: &[&str] = &["sh", "bash", "dash", "ash", "ksh", "zsh"];
-/// The name of an AWS Lambda custom runtime, which is called in another way than any contract here.
+/// The name of an AWS Lambda custom runtime, whatever kind of program it is.
 const LAMBDA: &str = "bootstrap";
 
 /// Recognises native programs, scripts that name their interpreter, and scripts by their ending.
 pub(super) fn detect(candidate: &Candidate<'_>) -> Option<Detected> {
-    if candidate.name.rsplit('/').next() == Some(LAMBDA) {
-        return None;
-    }
     let name = candidate.name.to_owned();
+    if name.rsplit('/').next() == Some(LAMBDA) {
+        let what = "AWS Lambda custom runtime".to_owned();
+        return Some(Detected { host: "process", contract: "lambda", run: vec![name], what });
+    }
     if let Some(Binary::Elf { machine, .. }) = binary(candidate.head) {
         let what = format!("native program (ELF, {})", machine_name(machine));
         return Some(Detected { host: "process", contract: "http", run: vec![name], what });
@@ -227,7 +228,7 @@ mod tests {
         let x86 = elf(62);
         for (name, head, expected) in [
             ("server", &x86[..], Some(("http", "server"))),
-            ("bin/bootstrap", &x86, None),
+            ("bin/bootstrap", &x86, Some(("lambda", "bin/bootstrap"))),
             ("app.py", b"import http.server\n", Some(("http", "python3 app.py"))),
             ("app.mjs", b"", Some(("http", "node app.mjs"))),
             ("notes.sh", b"echo hi\n", Some(("stdio", "sh notes.sh"))),

@@ -111,7 +111,7 @@ def invoke():
     big = {"text": "x" * (5 << 20)}
     assert call(payload=big)[1]["event"] == big
     refused("InvalidRequestContentException", client.invoke, FunctionName="Greeter", Payload=b"{no")
-    refused("RequestTooLargeException", client.invoke, FunctionName="Greeter", Payload=b'"' + b"x" * (7 << 20) + b'"')
+    refused("RequestTooLargeException", client.invoke, FunctionName="Greeter", Payload=b'"' + b"x" * ((6 << 20) + 200) + b'"')
     refused("RequestTooLargeException", client.invoke, FunctionName="Greeter", InvocationType="Event",
             Payload=b'"' + b"x" * (2 << 20) + b'"')
     refused("ResourceNotFoundException", client.invoke, FunctionName="nobody")
