@@ -71,11 +71,12 @@ impl EventInvoke {
     /// `HOB-0622` for a value that Lambda does not take.
     pub fn retry(&self, before: &RetrySpec) -> Result<RetrySpec> {
         let refuse = |what: String| Err(Fault::new(Code::AwsRequest, what));
-        let retries = self.maximum_retry_attempts.unwrap_or(before.attempts.saturating_sub(1));
+        let retries = self.maximum_retry_attempts.unwrap_or_else(|| before.attempts.saturating_sub(1));
         if retries > RETRIES {
             return refuse(format!("`MaximumRetryAttempts` is {retries}: use 0 to {RETRIES}"));
         }
-        let age_s = self.maximum_event_age_in_seconds.unwrap_or(before.age_ms.unwrap_or(AGE_S * 1000) / 1000);
+        let age_s =
+            self.maximum_event_age_in_seconds.unwrap_or_else(|| before.age_ms.map_or(AGE_S, |ms| ms / 1000));
         if !(60..=AGE_S).contains(&age_s) {
             return refuse(format!("`MaximumEventAgeInSeconds` is {age_s}: use 60 to {AGE_S}"));
         }
