@@ -10,7 +10,6 @@
 //! **Not here:** anything that waits. Waiting is `hob-node`'s and `hob-runtime`'s work.
 
 pub mod alert;
-pub mod archive;
 pub mod aws;
 pub mod bill;
 pub mod budget;

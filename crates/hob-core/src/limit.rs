@@ -48,8 +48,6 @@ pub const EGRESS_ENTRIES_MAX: usize = 256;
 /// One environment variable's name and value.
 pub const ENV_VAR_BYTES_MAX: usize = 32 << 10;
 
-/// Everything in an archive together, unpacked (Lambda quotas, "Deployment package size").
-pub const ARCHIVE_BYTES_MAX: u64 = 250 << 20;
 /// One uploaded artifact.
 pub const ARTIFACT_BYTES_MAX: u64 = 512 << 20;
 /// Files of one function's package.
@@ -64,6 +62,12 @@ pub const AWS_INVOKE_BYTES_MAX: usize = (6 << 20) + 100;
 pub const AWS_ASYNC_BYTES_MAX: usize = ASYNC_BODY_BYTES_MAX;
 /// Answer to a call by the Lambda API that is not streamed.
 pub const AWS_RESPONSE_BYTES_MAX: usize = (6 << 20) + 100;
+/// Request that brings an archive to the Lambda API: 50 MiB (Lambda quotas, "Deployment package size"), in base64.
+pub const AWS_ARCHIVE_BYTES_MAX: usize = (50 << 20) / 3 * 4 + (64 << 10);
+/// Memory of a function of the Lambda API, in MiB.
+pub const AWS_MEMORY_MIB: std::ops::RangeInclusive<u64> = 128..=32_768;
+/// Time-out of a function of the Lambda API, in seconds.
+pub const AWS_TIMEOUT_S: std::ops::RangeInclusive<u64> = 1..=900;
 /// Client context of a call by the Lambda API, in base64.
 pub const AWS_CLIENT_CONTEXT_BYTES_MAX: usize = 3583;
 /// Time in which the body of a request to the Lambda API has to arrive.

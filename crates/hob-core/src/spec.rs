@@ -152,11 +152,33 @@ pub struct AsyncSpec {
     /// Where a record of each call that is given up goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<TopicName>,
+    /// The function that is called with a record of each success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_on_success: Option<FunctionAddress>,
+    /// The function that is called with a record of each call that is given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_on_failure: Option<FunctionAddress>,
+}
+
+/// A function of some app, in whatever revision is current.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionAddress {
+    /// The app.
+    pub app: AppName,
+    /// The function.
+    pub function: FunctionName,
 }
 
 impl Default for AsyncSpec {
     fn default() -> Self {
-        Self { retry: RetrySpec::of(CALL_ATTEMPTS_DEFAULT), on_success: None, on_failure: None }
+        Self {
+            retry: RetrySpec::of(CALL_ATTEMPTS_DEFAULT),
+            on_success: None,
+            on_failure: None,
+            call_on_success: None,
+            call_on_failure: None,
+        }
     }
 }
 

@@ -102,6 +102,7 @@ impl Keys {
         let text = serde_json::to_vec_pretty(pairs).map_err(Fault::internal)?;
         let fresh = self.file.with_extension("new");
         let write = || {
+            self.file.parent().map_or(Ok(()), fs::create_dir_all)?;
             match fs::remove_file(&fresh) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 _ => {}

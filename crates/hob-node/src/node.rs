@@ -17,7 +17,6 @@ use crate::delivery::Delivery;
 use crate::export::Export;
 use crate::gateway::routing::Rules;
 use crate::gateway::{self, Gateway};
-use crate::keys::Keys;
 use crate::listener::Open;
 use crate::live::{Live, LiveTable};
 use crate::proxy;
@@ -32,6 +31,7 @@ use ground::Ground;
 use hob_bus::{Engine, EngineSettings};
 use hob_core::fault::Result;
 use hob_core::limit::{DRAIN_TIMEOUT, GRACE_DEFAULT};
+use hob_core::port::State;
 use hob_core::wire::NodeInfo;
 use services::Services;
 use sockets::{Board, Bound, Desk, Sockets};
@@ -77,9 +77,9 @@ impl Node {
     pub async fn start_on(engine: Engine, settings: Settings) -> Result<Self> {
         let Engine { state, blobs, log, facts } = engine;
         let sockets = Sockets::bind(&settings)?;
+        let records = Arc::clone(&state);
         let (ground, told) = Ground::lay((Arc::clone(&state), log, facts), &settings, &sockets)?;
         let Sockets { tls, http, inner, control, board, lambda, addresses, url, .. } = sockets;
-        let lambda = lambda.map(|desk| Keys::open(&settings.data).map(|keys| (keys, desk))).transpose()?;
         let inner = || {
             proxy::serve(inner, Arc::clone(&ground.dispatcher), Arc::clone(&ground.entrances), &ground.tasks)
         };
@@ -99,10 +99,7 @@ impl Node {
         let node = info(&url, &settings.domain);
         let scrape =
             Scrape::new(&ground.live, &ground.bus, &services.delivery, &ground.telemetry, node.clone());
-        measure(&scrape, gateway.open(), &ground);
-        if let Some(export) = &ground.export {
-            export.measure(&scrape, node.started_ms, &ground.tasks);
-        }
+        measure(&scrape, gateway.open(), node.started_ms, &ground);
         let sign_in = board.as_ref().map(|board| Arc::new(SignIn::new(board.url.clone())));
         let why = services.why(&ground, rules);
         let operations = Arc::new(Control {
@@ -123,11 +120,11 @@ impl Node {
             node,
             data: settings.data.clone(),
             dashboard: sign_in.clone(),
-            lambda: lambda.as_ref().map(|(keys, desk)| (Arc::clone(keys), desk.url.clone())),
+            lambda: lambda.as_ref().map(Desk::access),
         });
         let control_closing = CancellationToken::new();
         let control = serve_control(&operations, control, &control_closing);
-        let lambda = lambda.map(|(keys, desk)| serve_lambda(desk, keys, &operations, &tls, &control_closing));
+        let lambda = lambda.map(|desk| serve_lambda(desk, records, &operations, &tls, &control_closing));
         if let Some((board, sign_in)) = board.zip(sign_in.clone()) {
             serve_dashboard(board, sign_in, operations, tls, &settings, &control_closing);
         }
@@ -203,10 +200,13 @@ impl Node {
 }
 
 /// Adds what the parts tell that [`Scrape`] does not know.
-fn measure(scrape: &Scrape, open: Open, ground: &Ground) {
+fn measure(scrape: &Arc<Scrape>, open: Open, started_ms: u64, ground: &Ground) {
     scrape.extra(connections(open));
     scrape.extra(crowd::metrics(Arc::clone(&ground.crowd)));
     scrape.extra(ground.dropped_lines());
+    if let Some(export) = &ground.export {
+        export.measure(scrape, started_ms, &ground.tasks);
+    }
 }
 
 /// What tells how many connections the gateway has.
@@ -268,14 +268,15 @@ fn serve_dashboard(
 /// Begins to serve the Lambda API; returns where.
 fn serve_lambda(
     desk: Desk,
-    keys: Arc<Keys>,
+    state: Arc<dyn State>,
     control: &Arc<Control>,
     tls: &Option<TlsAcceptor>,
     closing: &CancellationToken,
 ) -> String {
-    let Desk { listener, loopback, secure, url } = desk;
+    let Desk { listener, keys, loopback, secure, url } = desk;
     let tls = tls.clone().filter(|_| secure);
-    aws::serve(aws::Parts { control: Arc::clone(control), keys, tls, loopback }, listener, closing.clone());
+    let parts = aws::Parts { control: Arc::clone(control), state, keys, tls, loopback };
+    aws::serve(parts, listener, closing.clone());
     url
 }
 

@@ -2,7 +2,7 @@
 //!
 //! **How.** Every fault of Hob has one of these names ([`Exception::of`]), unless the operation knows a better one.
 //!
-//! **Not here:** failures of a function, which are answers ([`function_error`]).
+//! **Not here:** failures of a function, which are answers ([`is_of_the_function`]).
 
 use crate::code::Code;
 
@@ -25,8 +25,6 @@ macro_rules! exceptions {
 exceptions! {
     InvalidParameterValue = "InvalidParameterValueException", 400;
     InvalidRequestContent = "InvalidRequestContentException", 400;
-    CodeStorageExceeded = "CodeStorageExceededException", 400;
-    AccessDenied = "AccessDeniedException", 403;
     IncompleteSignature = "IncompleteSignatureException", 403;
     InvalidSignature = "InvalidSignatureException", 403;
     MissingAuthenticationToken = "MissingAuthenticationTokenException", 403;
@@ -72,29 +70,29 @@ impl Exception {
     }
 }
 
-/// Whether a fault is the function's own, so that a client is told of it as the function's error.
-fn is_of_the_function(code: Code) -> bool {
-    function_error(code).is_some()
-}
-
-/// The type of the error that stands in the answer of a function which Hob answered for; `None` where it is not the
-/// function that failed (AWS Lambda Runtime API, "errorType").
-pub fn function_error(code: Code) -> Option<&'static str> {
-    Some(match code {
-        Code::CallTimeout | Code::StartTimeout => "Sandbox.Timedout",
-        Code::Crashed | Code::ExitFailure | Code::StartExit => "Runtime.ExitError",
-        Code::MemoryLimit => "Runtime.OutOfMemory",
-        Code::ProgramMissing | Code::ForeignBinary => "Runtime.InvalidEntrypoint",
-        Code::BadResponse => "Function.ResponseInvalid",
-        Code::LoopTooDeep => "Function.RecursiveInvocation",
-        Code::DependencyFailed => "Function.DependencyFailed",
-        _ => return None,
-    })
+/// Whether a fault is the function's own, so that a client is told of it as the function's error, with status 200.
+pub fn is_of_the_function(code: Code) -> bool {
+    matches!(
+        code,
+        Code::CallTimeout
+            | Code::StartTimeout
+            | Code::Crashed
+            | Code::ExitFailure
+            | Code::StartExit
+            | Code::MemoryLimit
+            | Code::ProgramMissing
+            | Code::ForeignBinary
+            | Code::BadResponse
+            | Code::LoopTooDeep
+            | Code::DependencyFailed
+            | Code::InitFailed
+            | Code::FunctionError
+    )
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Exception, function_error};
+    use super::Exception;
     use crate::code::Code;
 
     #[test]
@@ -108,6 +106,7 @@ mod tests {
             (Code::Stopping, "ServiceException"),
             (Code::ManifestValue, "InvalidParameterValueException"),
             (Code::StartExit, "InvalidParameterValueException"),
+            (Code::InitFailed, "InvalidParameterValueException"),
             (Code::AwsSignature, "InvalidSignatureException"),
         ] {
             assert_eq!(Exception::of(code).name(), name, "{code}");
@@ -119,7 +118,6 @@ mod tests {
                 code.status() >= 500 || exception.status() < 500 || *code == Code::AwsUnsupported,
                 "{code}"
             );
-            assert!(function_error(*code).is_none_or(|kind| kind.contains('.')), "{code}");
         }
     }
 }

@@ -7,6 +7,7 @@
 //! **Not here:** sockets, keys on disk, deploys and calls (`hob-node`'s `aws`).
 
 pub mod alias;
+pub mod asynchronous;
 pub mod error;
 pub mod frame;
 pub mod function;

@@ -211,7 +211,7 @@ fn at_ms(text: &str) -> Option<u64> {
 fn canonical(content: Content<'_>, headers: &HeaderMap, signed: &[String], hash: &str) -> String {
     let mut text = format!("{}\n{}\n{}\n", content.method, path(content.path), query(content.query));
     for name in signed {
-        let values = headers.get_all(name).iter().map(|value| trimmed(value));
+        let values = headers.get_all(name).iter().map(trimmed);
         let _ = writeln!(text, "{name}:{}", values.collect::<Vec<_>>().join(","));
     }
     let _ = write!(text, "\n{}\n{hash}", signed.join(";"));

@@ -180,6 +180,7 @@ impl Origins {
             retry: trigger::retry_spec(&written.retry, default.retry.attempts),
             on_success: written.on_success.as_ref().map(|topic| topic.value.clone()),
             on_failure: written.on_failure.as_ref().map(|topic| topic.value.clone()),
+            ..default
         }
     }
 

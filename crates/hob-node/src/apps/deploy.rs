@@ -93,6 +93,10 @@ pub(super) async fn remove(apps: &Arc<Apps>, app: &AppName) -> Result<()> {
     let mut writes = vec![record::write_record(app, stored.expect(), None)?];
     writes.extend(numbers.iter().map(|number| record::drop_revision(app, *number)));
     let _switch = apps.switch.lock().await;
+    let beside = record::beside(app);
+    if apps.state.get(&beside).await?.is_some() {
+        writes.push(Write { key: beside, expect: Expect::Any, value: None });
+    }
     writes.extend(triggers::remove(apps, app).await?);
     apps.state.commit(writes).await?;
     (apps.observe)(Step::Committed);

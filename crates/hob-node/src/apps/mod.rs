@@ -34,6 +34,7 @@ mod shelf;
 mod triggers;
 
 pub use address::Addresses;
+pub(crate) use record::{BESIDE, beside};
 
 use crate::bus::Bus;
 use crate::identity;

@@ -7,6 +7,7 @@ use hob_core::code::Code;
 use hob_core::fault::Fault;
 use hob_core::id::InvocationId;
 use hob_runtime::body::{self, Body};
+use hob_runtime::contract::lambda::request_id;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde::Serialize;
@@ -87,6 +88,6 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Body> {
 
 /// Sets the id of the request, unless the operation has.
 pub(super) fn identify(response: &mut Response<Body>, id: InvocationId) {
-    let text = HeaderValue::try_from(id.to_string());
-    response.headers_mut().entry(REQUEST_ID).or_insert_with(|| text.expect("an id is hexadecimal digits"));
+    let text = HeaderValue::try_from(request_id(id));
+    response.headers_mut().entry(REQUEST_ID).or_insert_with(|| text.expect("an id is digits and hyphens"));
 }

@@ -3,9 +3,10 @@
 use super::Lambda;
 use super::answer::{Answered, Refusal};
 use crate::dispatcher::Target;
+use crate::identity;
 use crate::live::{LiveApp, LiveRevision};
 use hob_core::aws::error::Exception;
-use hob_core::aws::name::{LATEST, Reference, arn};
+use hob_core::aws::name::{LATEST, Reference, version};
 use hob_core::code::Code;
 use hob_core::fault::Fault;
 use hob_core::name::FunctionName;
@@ -22,11 +23,6 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Its ARN, as it was called.
-    pub(super) fn arn(&self, region: &str) -> String {
-        arn(region, &self.reference.name, self.reference.qualifier.as_deref())
-    }
-
     /// Its instances.
     pub(super) fn target(&self) -> Answered<Target> {
         let pool = self.revision.pool(&self.function)?;
@@ -48,14 +44,30 @@ impl Lambda {
     pub(super) async fn find(&self, name: &str, qualifier: Option<&str>) -> Answered<Found> {
         let reference = Reference::read(name, qualifier)?;
         let (app, function) = self.app(&reference)?;
-        match reference.qualifier.as_deref() {
-            None | Some(LATEST) => {
-                let (revision, version) = (Arc::clone(&app.current), LATEST.to_owned());
-                Ok(Found { reference, function, revision, version })
+        let latest = (Arc::clone(&app.current), LATEST.to_owned());
+        let (revision, version) = match reference.qualifier.as_deref() {
+            None | Some(LATEST) => latest,
+            Some(text) => {
+                let record =
+                    self.records.load(&app.name).await?.record.ok_or_else(|| not_found(&reference))?;
+                let chosen = record.aliases.get(text).map_or(text, |alias| alias.choose(random()));
+                let found = version(chosen).and_then(|number| record.versions.get(&number));
+                match found.and_then(|version| app.kept.get(&version.revision)) {
+                    Some(revision) => (Arc::clone(revision), chosen.to_owned()),
+                    None if chosen == LATEST => latest,
+                    None => return Err(not_found(&reference)),
+                }
             }
-            Some(_) => Err(not_found(&reference)),
-        }
+        };
+        Ok(Found { reference, function, revision, version })
     }
+}
+
+/// Bits that are as good as drawn: those of an id that no other call has, without the two that say what it is.
+fn random() -> u64 {
+    let bytes = identity::invocation().0.to_be_bytes();
+    let low = bytes.last_chunk().map_or(0, |low| u64::from_be_bytes(*low));
+    low << 2
 }
 
 /// The function of an app that a name means: the one it says, or the one that has the app's name, or the only one.

@@ -12,9 +12,9 @@ use crate::calls::Acceptance;
 use crate::dispatcher::{self, Cause};
 use crate::gateway::forward::{self, INVOCATION_ID};
 use crate::identity;
-use crate::problem::HOB_ERROR;
 use bytes::Bytes;
-use hob_core::aws::error::{Exception, function_error};
+use hob_core::aws::error::{Exception, is_of_the_function};
+use hob_core::aws::name::arn;
 use hob_core::code::Code;
 use hob_core::event::base64;
 use hob_core::fact::CallCause;
@@ -23,7 +23,8 @@ use hob_core::id::InvocationId;
 use hob_core::limit::{AWS_ASYNC_BYTES_MAX, AWS_CLIENT_CONTEXT_BYTES_MAX, AWS_RESPONSE_BYTES_MAX};
 use hob_core::unit::show_bytes;
 use hob_runtime::body::{self, Body};
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hob_runtime::contract::lambda::{RawCall, RawReply, error_payload, request_id};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -35,7 +36,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     operation("InvokeAsync", "POST", "/2014-11-13/functions/{}/invoke-async", invoke_async),
 ];
 
-const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
+pub(super) const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
 const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
 const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
 
@@ -78,7 +79,7 @@ impl Lambda {
         let Outcome { call, payload, failed } = outcome(reply, &found).await?;
         let mut response = with_body(StatusCode::OK, payload);
         let headers = response.headers_mut();
-        headers.insert(REQUEST_ID, text(call.to_string()));
+        headers.insert(REQUEST_ID, text(request_id(call)));
         headers.insert(EXECUTED_VERSION, text(found.version.clone()));
         if failed {
             headers.insert(FUNCTION_ERROR, HeaderValue::from_static("Unhandled"));
@@ -114,7 +115,7 @@ pub(super) fn cause() -> Cause {
 }
 
 /// The request of a call, once its payload is known to be JSON.
-pub(super) fn request(ask: &Ask, _found: &Found) -> Answered<Request<Body>> {
+pub(super) fn request(ask: &Ask, found: &Found) -> Answered<Request<Body>> {
     let payload = match admit::is_blank(&ask.body) {
         true => Bytes::from_static(b"{}"),
         false => ask.body.clone(),
@@ -123,8 +124,14 @@ pub(super) fn request(ask: &Ask, _found: &Found) -> Answered<Request<Body>> {
         let fault = Fault::new(Code::AwsRequest, format!("Could not parse request body into json: {error}"));
         return Err(Refusal::new(Exception::InvalidRequestContent, fault));
     }
-    client_context(ask)?;
+    let raw = RawCall {
+        arn: Some(arn(&ask.region, &found.reference.name, Some(&found.version))),
+        client_context: client_context(ask)?,
+        tenant: ask.header("x-amz-tenant-id").map(str::to_owned),
+        ..RawCall::default()
+    };
     let mut request = Request::new(body::full(payload));
+    request.extensions_mut().insert(raw);
     *request.method_mut() = Method::POST;
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(trace) = ask.head.headers.get(forward::TRACEPARENT) {
@@ -165,64 +172,49 @@ pub(super) fn wants_tail(ask: &Ask) -> Answered<bool> {
     }
 }
 
+/// The call of an answer.
+pub(super) fn call_of(headers: &HeaderMap) -> Answered<InvocationId> {
+    let id = headers.get(INVOCATION_ID).and_then(|id| id.to_str().ok()).and_then(InvocationId::parse);
+    id.ok_or_else(|| Fault::internal("an answer has no invocation").into())
+}
+
+/// Whether an answer says that the function failed, or that there is none of it.
+pub(super) fn has_failed(reply: &Response<Body>) -> bool {
+    reply.extensions().get::<RawReply>().map_or(reply.status().as_u16() >= 400, |raw| raw.failed)
+}
+
 /// Reads an answer as a result.
-pub(super) async fn outcome(reply: Response<Body>, found: &Found) -> Answered<Outcome> {
-    let (head, body) = reply.into_parts();
-    let id = head.headers.get(INVOCATION_ID).and_then(|id| id.to_str().ok()).and_then(InvocationId::parse);
-    let call = id.ok_or_else(|| Fault::internal("an answer has no invocation"))?;
-    let collected = whole(body, AWS_RESPONSE_BYTES_MAX).await;
-    let payload = match collected {
-        Ok(payload) => payload,
-        Err(fault) => {
-            let payload = failed_answer(&fault, call)?;
-            return Ok(Outcome { call, payload, failed: true });
+pub(super) async fn outcome(mut reply: Response<Body>, found: &Found) -> Answered<Outcome> {
+    let (call, failed) = (call_of(reply.headers())?, has_failed(&reply));
+    if let Some(fault) = reply.extensions_mut().remove::<Fault>() {
+        if !is_of_the_function(fault.code()) {
+            return Err(fault.known_as(call.to_string()).into());
         }
-    };
-    let code = head.headers.get(HOB_ERROR).and_then(|code| Code::parse(code.to_str().ok()?));
-    if let Some(code) = code {
-        // Hob answered. Its first line is for everybody, the others are hints.
-        let text = String::from_utf8_lossy(&payload);
-        let line = text.lines().next().unwrap_or_default();
-        let message = line.split_once(": ").map_or(line, |(_, message)| message);
-        let Some(kind) = function_error(code) else {
-            let fault =
-                Fault::new(code, message).known_as(call.to_string()).with_status(head.status.as_u16());
-            return Err(fault.into());
-        };
-        let payload = error_payload(kind, message, code, found, call);
-        return Ok(Outcome { call, payload, failed: true });
+        return Ok(Outcome { call, payload: failed_answer(&fault, found, call), failed: true });
     }
-    let failed = head.status.as_u16() >= 400;
-    let payload = if failed { as_error(payload, head.status) } else { payload };
+    let is_raw = reply.extensions().get::<RawReply>().is_some();
+    let status = reply.status();
+    let payload = match whole(reply.into_body(), AWS_RESPONSE_BYTES_MAX).await {
+        Ok(payload) => payload,
+        Err(fault) => return Ok(Outcome { call, payload: failed_answer(&fault, found, call), failed: true }),
+    };
+    let payload = if failed && !is_raw { as_error(payload, status) } else { payload };
     Ok(Outcome { call, payload, failed })
 }
 
-/// What stands for an answer that ended in the middle, or is too long.
-fn failed_answer(fault: &Fault, call: InvocationId) -> Answered<Bytes> {
-    let (kind, message) = match fault.code() {
-        Code::EventTooLarge => (
-            "Function.ResponseSizeTooLarge",
-            format!(
+/// What Lambda says in a function's place.
+pub(super) fn failed_answer(fault: &Fault, found: &Found, call: InvocationId) -> Bytes {
+    let timeout = found.revision.spec.functions.get(&found.function).map(|spec| spec.timeout());
+    let said = match fault.code() {
+        Code::EventTooLarge => json!({
+            "errorType": "Function.ResponseSizeTooLarge",
+            "errorMessage": format!(
                 "Response payload size exceeded maximum allowed payload size ({AWS_RESPONSE_BYTES_MAX} bytes)."
             ),
-        ),
-        code => (function_error(code).unwrap_or("Runtime.Unknown"), fault.message().to_owned()),
+        }),
+        _ => error_payload(fault, call, timeout.unwrap_or_default()),
     };
-    let text = json!({ "errorType": kind, "errorMessage": format!("RequestId: {call} Error: {message}") });
-    Ok(text.to_string().into())
-}
-
-/// The error of a function for which Hob answered.
-fn error_payload(kind: &str, message: &str, code: Code, found: &Found, call: InvocationId) -> Bytes {
-    let timeout_ms = found.revision.spec.functions.get(&found.function).map_or(0, |spec| spec.timeout_ms);
-    let message = match code {
-        #[expect(clippy::cast_precision_loss, reason = "a time-out is short")]
-        Code::CallTimeout => format!("Task timed out after {:.2} seconds", timeout_ms as f64 / 1000.0),
-        _ => message.to_owned(),
-    };
-    json!({ "errorType": kind, "errorMessage": format!("RequestId: {call} Error: {message}") })
-        .to_string()
-        .into()
+    said.to_string().into()
 }
 
 /// An answer with a status that says failure, as Lambda shows errors: what has the form already stays as it is.

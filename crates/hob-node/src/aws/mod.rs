@@ -11,33 +11,53 @@
 mod admit;
 mod answer;
 mod find;
+mod function;
 mod invoke;
+mod mapping;
+mod page;
+mod records;
 mod serve;
+mod setting;
+mod stream;
 mod tail;
+mod unpack;
+mod version;
 
 pub(crate) use serve::serve;
 
 use crate::control::Control;
 use crate::keys::Keys;
 use crate::telemetry::Budget;
-use answer::Answered;
+use answer::{Answered, Refusal};
 use bytes::Bytes;
+use hob_core::aws::error::Exception;
 use hob_core::aws::name;
 use hob_core::code::Code;
 use hob_core::fault::Fault;
 use hob_core::id::InvocationId;
 use hob_core::limit::AWS_INVOKE_BYTES_MAX;
-use hob_core::port::BoxFuture;
+use hob_core::port::{BoxFuture, State};
+use records::Records;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 
 /// Every operation, by group.
-static OPERATIONS: &[&[Operation]] = &[invoke::OPERATIONS];
+static OPERATIONS: &[&[Operation]] = &[
+    invoke::OPERATIONS,
+    stream::OPERATIONS,
+    function::OPERATIONS,
+    version::OPERATIONS,
+    setting::OPERATIONS,
+    mapping::OPERATIONS,
+];
 
 /// What the API is made of.
 pub(crate) struct Parts {
     /// The parts of the node that do what is asked.
     pub(crate) control: Arc<Control>,
+    /// Where records are stored.
+    pub(crate) state: Arc<dyn State>,
     /// With which requests are signed.
     pub(crate) keys: Arc<Keys>,
     /// The certificate; `None`: plain HTTP.
@@ -50,6 +70,7 @@ pub(crate) struct Parts {
 pub(crate) struct Lambda {
     control: Arc<Control>,
     keys: Arc<Keys>,
+    records: Arc<Records>,
     /// Whether nobody but client and node can change what is sent.
     private: bool,
     /// For facts of requests that were not granted.
@@ -101,6 +122,24 @@ impl Ask {
     /// A value of the query.
     fn query(&self, name: &str) -> Option<String> {
         name::parameter(self.head.uri.query().unwrap_or_default(), name)
+    }
+
+    /// The body as JSON.
+    fn json<T: DeserializeOwned>(&self) -> Answered<T> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let what = format!("Could not parse request body into json: {error}");
+            let exception = if error.is_data() {
+                Exception::InvalidParameterValue
+            } else {
+                Exception::InvalidRequestContent
+            };
+            Refusal::new(exception, Fault::new(Code::AwsRequest, what))
+        })
+    }
+
+    /// The body as JSON, or what stands for none.
+    fn json_or_default<T: DeserializeOwned + Default>(&self) -> Answered<T> {
+        if admit::is_blank(&self.body) { Ok(T::default()) } else { self.json() }
     }
 
     /// A header, if it is text.

@@ -1,6 +1,7 @@
 //! The API's listener and the way of one request.
 
 use super::answer::{Answered, Refusal, identify, refuse};
+use super::records::Records;
 use super::{Lambda, Parts, find_operation};
 use crate::clock::now_ms;
 use crate::identity;
@@ -28,10 +29,11 @@ use tokio_util::sync::CancellationToken;
 
 /// Begins to serve one listener until `closing`.
 pub(crate) fn serve(parts: Parts, listener: Listener, closing: CancellationToken) {
-    let Parts { control, keys, tls, loopback } = parts;
+    let Parts { control, state, keys, tls, loopback } = parts;
     let tasks = Arc::clone(&control.tasks);
     let private = loopback || tls.is_some();
-    let lambda = Arc::new(Lambda { control, keys, private, refused: Budget::new(FACTS_REFUSED_PER_SECOND) });
+    let (records, refused) = (Records::new(state), Budget::new(FACTS_REFUSED_PER_SECOND));
+    let lambda = Arc::new(Lambda { control, keys, records, private, refused });
     let each = move |connection, place| {
         let (lambda, tls) = (Arc::clone(&lambda), tls.clone());
         async move {

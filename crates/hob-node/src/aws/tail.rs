@@ -10,6 +10,7 @@ use hob_core::id::InvocationId;
 use hob_core::limit::{AWS_LOG_QUIET, AWS_LOG_TAIL_BYTES, AWS_LOG_WAIT_MAX};
 use hob_core::port::LogRecord;
 use hob_core::wire::LogQuery;
+use hob_runtime::contract::lambda::request_id;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -32,17 +33,11 @@ pub(super) async fn tail(logs: &Logs, found: &Found, call: InvocationId, took: D
         }
     }
     let memory = found.revision.spec.functions.get(&found.function).map_or(0, |spec| spec.memory_bytes >> 20);
-    base64::encode(cut(&text(&records, call, &found.version, memory, took)).as_bytes())
+    base64::encode(cut(&text(&records, &request_id(call), &found.version, memory, took)).as_bytes())
 }
 
 /// The log as Lambda writes it (Lambda developer guide, "Log format").
-fn text(
-    records: &[Arc<LogRecord>],
-    call: InvocationId,
-    version: &str,
-    memory_mib: u64,
-    took: Duration,
-) -> String {
+fn text(records: &[Arc<LogRecord>], call: &str, version: &str, memory_mib: u64, took: Duration) -> String {
     let mut text = format!("START RequestId: {call} Version: {version}\n");
     for record in records {
         text.push_str(&record.text);

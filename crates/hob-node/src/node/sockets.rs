@@ -2,6 +2,7 @@
 
 use crate::apps::Addresses;
 use crate::control::Guard;
+use crate::keys::Keys;
 use crate::listener::Listener;
 use crate::settings::{Address, Dashboard, Settings};
 use crate::tls;
@@ -10,6 +11,7 @@ use hob_core::fault::{Fault, Result};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 
 /// Every socket, and how the gateway's address is written.
@@ -31,7 +33,7 @@ impl Sockets {
     ///
     /// # Errors
     /// `HOB-0902` when an address is taken, `HOB-0705` and `HOB-0706` for one that would be open to others,
-    /// `HOB-0103` and `HOB-0108` for a certificate that cannot be used.
+    /// `HOB-0103` and `HOB-0108` for a certificate and `HOB-0627` for keys that cannot be used.
     pub(super) fn bind(settings: &Settings) -> Result<Self> {
         let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
         let http = Listener::bind(settings.http)?;
@@ -106,9 +108,17 @@ fn bind_dashboard(settings: &Settings) -> Result<Option<Board>> {
 /// The address of the Lambda API, bound.
 pub(super) struct Desk {
     pub(super) listener: Listener,
+    pub(super) keys: Arc<Keys>,
     pub(super) loopback: bool,
     pub(super) secure: bool,
     pub(super) url: String,
+}
+
+impl Desk {
+    /// What its clients need.
+    pub(super) fn access(&self) -> (Arc<Keys>, String) {
+        (Arc::clone(&self.keys), self.url.clone())
+    }
 }
 
 /// Binds the Lambda API: plain on this machine, with the gateway's certificate beyond it where there is one. Without
@@ -122,7 +132,7 @@ fn bind_lambda(asked: SocketAddr, settings: &Settings) -> Result<Desk> {
         true => format!("https://{}:{}", settings.domain, address.port()),
         false => format!("http://{address}"),
     };
-    Ok(Desk { listener, loopback, secure, url })
+    Ok(Desk { listener, keys: Keys::open(&settings.data)?, loopback, secure, url })
 }
 
 /// The user this process runs as: the owner of a socket that it has just made.

@@ -19,6 +19,7 @@ mod foreign;
 mod frameworks;
 mod guides;
 mod lambda;
+mod lambda_api;
 mod otlp;
 mod restart;
 mod support;

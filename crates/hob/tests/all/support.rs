@@ -185,8 +185,19 @@ pub(crate) struct Node {
 impl Node {
     /// Starts one.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with more flags.
+    pub(crate) fn start_with(flags: &[&str]) -> Self {
         let home = tempfile::tempdir().unwrap();
-        Self { serving: Serving::start(home.path(), &["serve", "--data", "data"]), home }
+        let serve = [&["serve", "--data", "data"], flags].concat();
+        Self { serving: Serving::start(home.path(), &serve), home }
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("stderr.log")).unwrap_or_default()
     }
 
     /// Runs the program against it, in its folder.

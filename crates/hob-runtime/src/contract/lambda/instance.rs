@@ -20,6 +20,7 @@ use hob_core::code::Code;
 use hob_core::event::http as binding;
 use hob_core::fact::CallCause;
 use hob_core::fault::{Fault, Result};
+use hob_core::id::InvocationId;
 use hob_core::limit::{LAMBDA_EXTENSIONS_MAX, LAMBDA_SHUTDOWN_EXTERNAL, LAMBDA_SHUTDOWN_INTERNAL};
 use hob_core::port::BoxFuture;
 use hob_core::unit::{millis, show_duration, unix_ms};
@@ -127,11 +128,12 @@ impl Function {
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         let form = self.form(&head, &context);
+        let id = form.id().unwrap_or(context.id);
         let request = Request {
             head: &head,
             body,
             context: &context,
-            id: show_id(context.id.0),
+            id: show_id(id.0),
             now_ms: unix_ms(SystemTime::now()),
         };
         let event = self.event(&form, &request)?;
@@ -140,7 +142,7 @@ impl Function {
             self.tell_start(&request);
         }
         let (answer, answered) = oneshot::channel();
-        let call = Call { id: context.id.0, deadline: context.deadline, event, answer };
+        let call = Call { id: id.0, deadline: context.deadline, event, answer };
         let given_up = self.session.offer(call);
         let answer = answered.await;
         let Ok(answer) = answer else {
@@ -352,6 +354,13 @@ enum Form {
     Raw(RawCall),
     Http(Payload),
     Delivered(Shape),
+}
+
+impl Form {
+    /// The id that the handler is to see, where that is not the call's own.
+    fn id(&self) -> Option<InvocationId> {
+        if let Self::Raw(raw) = self { raw.id } else { None }
+    }
 }
 
 /// A call with its body.

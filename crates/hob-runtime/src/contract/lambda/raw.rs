@@ -18,6 +18,8 @@ use std::time::Duration;
 /// In the extensions of a request: its body is the event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RawCall {
+    /// The id that the handler sees, which is the same for every attempt of one call; `None`: this call's own.
+    pub id: Option<InvocationId>,
     /// The function as it was called, with alias or version; `None`: this revision of it.
     pub arn: Option<String>,
     /// JSON text, from the caller's `X-Amz-Client-Context` (which is base64).
