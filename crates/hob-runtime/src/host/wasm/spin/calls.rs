@@ -122,9 +122,9 @@ enum Error {
     #[component(name = "invalid-url")]
     InvalidUrl,
     #[component(name = "request-error")]
-    RequestError,
+    Failed,
     #[component(name = "runtime-error")]
-    RuntimeError,
+    Broken,
     #[component(name = "too-many-requests")]
     TooManyRequests,
 }
@@ -134,8 +134,8 @@ impl From<Fault> for Error {
         match fault.code() {
             Code::EgressDenied => Self::DestinationNotAllowed,
             Code::QueueFull | Code::QueueTimeout => Self::TooManyRequests,
-            Code::Internal => Self::RuntimeError,
-            _ => Self::RequestError,
+            Code::Internal => Self::Broken,
+            _ => Self::Failed,
         }
     }
 }
@@ -171,7 +171,7 @@ fn send(hooks: &Hooks, request: Request) -> impl Future<Output = Result<Response
         readdress(&code, &mut message);
         let (parts, body) = outgoing::apart(&spawn, outbound, caller, message).await?.into_parts();
         let most = usize::try_from(code.spec.body_bytes_max).unwrap_or(usize::MAX);
-        let body = Limited::new(body, most).collect().await.map_err(|_| Error::RequestError)?.to_bytes();
+        let body = Limited::new(body, most).collect().await.map_err(|_| Error::Failed)?.to_bytes();
         let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
             Some((name.to_string(), value.to_str().ok()?.to_owned()))
         };
