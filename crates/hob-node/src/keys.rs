@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(keys.remove(&first.id).unwrap_err().code().text(), "HOB-0626");
 
         let again = Keys::open(folder.path()).unwrap();
-        assert_eq!(again.list(), [second.clone()]);
+        assert_eq!(again.list(), std::slice::from_ref(&second));
         assert_eq!(again.get(&second.id).unwrap().secret, second.secret);
 
         let file = folder.path().join(FILE);

@@ -180,7 +180,7 @@ pub(super) fn call_of(headers: &HeaderMap) -> Answered<InvocationId> {
 
 /// Whether an answer says that the function failed, or that there is none of it.
 pub(super) fn has_failed(reply: &Response<Body>) -> bool {
-    reply.extensions().get::<RawReply>().map_or(reply.status().as_u16() >= 400, |raw| raw.failed)
+    reply.extensions().get::<RawReply>().map_or_else(|| reply.status().as_u16() >= 400, |raw| raw.failed)
 }
 
 /// Reads an answer as a result.

@@ -23,7 +23,6 @@ fn said<'a>(printed: &'a str, word: &str) -> Vec<&'a str> {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "a skipped test says so, as tests themselves may")]
 fn boto3_deploys_and_calls_functions_unchanged() {
     let packages = match packages_of(&PYTHON, BOTO3) {
         Ok(packages) => packages,
