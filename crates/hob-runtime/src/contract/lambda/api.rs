@@ -9,7 +9,7 @@
 
 use super::extension::IDENTIFIER;
 use super::refusal::{Refusal, json_response};
-use super::session::{Answer, Event, Failure, Session};
+use super::session::{Answer, Begun, Event, Failure, Session};
 use super::stream::Streamed;
 use super::telemetry::{Subscription, Telemetry};
 use bytes::{Bytes, BytesMut};
@@ -148,8 +148,8 @@ impl Api {
             Some(mode) if mode.eq_ignore_ascii_case(b"streaming") => true,
             Some(_) => return Err(Refusal::Mode),
         };
-        let (id, answer) = self.session.answers(id)?;
-        let _done = Done { session: &self.session, id };
+        let (begun, answer) = self.session.answers(id)?;
+        let _done = Done { session: &self.session, begun };
         if streamed {
             let (body, rest) = Streamed::new(body.take().ok_or(Refusal::Truncated)?);
             // Whoever has gone drops the body, and the rest comes back.
@@ -177,8 +177,8 @@ impl Api {
         id: &str,
         body: &mut Option<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Refusal> {
-        let (id, answer) = self.session.answers(id)?;
-        let _done = Done { session: &self.session, id };
+        let (begun, answer) = self.session.answers(id)?;
+        let _done = Done { session: &self.session, begun };
         match failure(headers, body).await {
             Ok(failure) => {
                 drop(answer.send(Answer::Failed(failure)));
@@ -267,12 +267,12 @@ static IDENTIFIER_NAME: http::HeaderName = http::HeaderName::from_static(IDENTIF
 /// Ends an answer, also one whose connection broke off.
 struct Done<'a> {
     session: &'a Session,
-    id: u128,
+    begun: Begun,
 }
 
 impl Drop for Done<'_> {
     fn drop(&mut self) {
-        self.session.done(self.id);
+        self.session.done(self.begun);
     }
 }
 

@@ -77,6 +77,8 @@ struct State {
     waiting: VecDeque<Call>,
     /// Calls that a runtime has.
     running: HashMap<u128, Running>,
+    /// Calls that a runtime has got so far.
+    serial: u64,
     extensions: Extensions,
 }
 
@@ -93,7 +95,16 @@ pub(super) enum Phase {
     Over,
 }
 
+/// An answer that has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Begun {
+    id: u128,
+    /// Tells this answer from that of a later call with the same id.
+    serial: u64,
+}
+
 struct Running {
+    serial: u64,
     /// Taken when the answer begins.
     answer: Option<oneshot::Sender<Answer>>,
     deadline: Instant,
@@ -108,6 +119,7 @@ impl Session {
             polls: VecDeque::new(),
             waiting: VecDeque::new(),
             running: HashMap::new(),
+            serial: 0,
             extensions: Extensions::expecting(extensions),
         };
         let concurrency = usize::try_from(concurrency).unwrap_or(1).max(1);
@@ -155,19 +167,23 @@ impl Session {
     ///
     /// # Errors
     /// When no call with this id is under way, or is answered already.
-    pub(super) fn answers(&self, id: &str) -> Result<(u128, oneshot::Sender<Answer>), Refusal> {
+    pub(super) fn answers(&self, id: &str) -> Result<(Begun, oneshot::Sender<Answer>), Refusal> {
         let mut state = self.lock();
         if matches!(state.phase, Phase::Starting) {
             return Err(Refusal::State("a runtime answers before it has asked for an event"));
         }
         let InvocationId(id) = InvocationId::parse(id).ok_or(Refusal::Id)?;
         let running = state.running.get_mut(&id).ok_or(Refusal::Id)?;
-        Ok((id, running.answer.take().ok_or(Refusal::Id)?))
+        let begun = Begun { id, serial: running.serial };
+        Ok((begun, running.answer.take().ok_or(Refusal::Id)?))
     }
 
     /// An answer has come to its end.
-    pub(super) fn done(&self, id: u128) {
-        self.lock().running.remove(&id);
+    pub(super) fn done(&self, begun: Begun) {
+        let mut state = self.lock();
+        if state.running.get(&begun.id).is_some_and(|running| running.serial == begun.serial) {
+            state.running.remove(&begun.id);
+        }
     }
 
     /// The runtime could not be initialised.
@@ -305,7 +321,9 @@ impl State {
             if let (1, Some(headers)) = (concurrency, headers) {
                 self.extensions.invoke(&headers);
             }
-            self.running.insert(id, Running { answer: Some(answer), deadline, given_up: false });
+            self.serial += 1;
+            let serial = self.serial;
+            self.running.insert(id, Running { serial, answer: Some(answer), deadline, given_up: false });
         }
     }
 
