@@ -201,6 +201,18 @@ static FAULTS: &[Fault] = &[
         fix: &["hob logs work/fragile"],
     },
     Fault {
+        name: "calls are refused, since every start fails",
+        inject: |stage| {
+            let id = eventually("the circuit opens", || {
+                let answer = stage.request("GET /fragile", "work.localhost", &[], "");
+                answer.body.contains("HOB-0515").then_some(answer.id)
+            });
+            vec![ask(&[&id]), ask(&["--function", "fragile"])]
+        },
+        cause: &["calls are refused since", "`fragile`", "the licence is not valid any more"],
+        fix: &["hob logs work/fragile"],
+    },
+    Fault {
         name: "a budget is spent",
         inject: |stage| {
             stage.seen("work", "GET /thrifty", 200);

@@ -163,6 +163,9 @@ impl Segments {
             let name = format!("{:08}.db", self.next);
             let path = self.folder.as_ref().map(|folder| folder.join(name));
             self.all.push_back(Segment::create(path)?);
+            if let [.., full, _] = self.all.make_contiguous() {
+                full.rest();
+            }
             self.next += 1;
         }
         self.all.back_mut().map_or(Ok(()), |newest| newest.append(facts))

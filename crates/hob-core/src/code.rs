@@ -81,6 +81,10 @@ codes! {
     SettingOverLimit    = "HOB-0109", 400, Caller, USAGE, "a setting is above the limit that Hob sets";
     ContractMismatch    = "HOB-0110", 400, Caller, USAGE, "the host cannot carry that contract";
     Usage               = "HOB-0111", 400, Caller, USAGE, "the command line cannot be understood";
+    ForeignSyntax       = "HOB-0120", 400, Caller, USAGE, "a manifest of another platform cannot be read";
+    ForeignUnmet        = "HOB-0121", 400, Caller, USAGE, "a manifest of another platform asks for what Hob cannot honour";
+    ForeignAmbiguous    = "HOB-0122", 400, Caller, USAGE, "it is not clear which manifest of another platform is meant";
+    ImportExists        = "HOB-0123", 409, Caller, CONFLICT, "there is a `hob.toml` already";
     // Artifacts and builds.
     ArtifactTooLarge    = "HOB-0201", 413, Caller, USAGE, "an artifact is larger than the limit";
     DigestMismatch      = "HOB-0202", 400, Caller, USAGE, "an artifact's bytes do not have the digest it was sent under";
@@ -98,6 +102,12 @@ codes! {
     StartTimeout        = "HOB-0307", 504, Code, FUNCTION, "the program did not become ready in time";
     StartExit           = "HOB-0308", 502, Code, FUNCTION, "the program ended before it was ready";
     ResourcesTooLarge   = "HOB-0309", 400, Limit, FUNCTION, "the component needs more than an instance may have";
+    InitFailed          = "HOB-0330", 502, Code, FUNCTION, "the function could not be initialised";
+    FunctionError       = "HOB-0331", 502, Code, FUNCTION, "the function answered with an error";
+    ArchiveInvalid      = "HOB-0332", 400, Caller, USAGE, "an archive cannot be unpacked";
+    ScriptInvalid       = "HOB-0340", 400, Code, FUNCTION, "the JavaScript file is no module that Hob can run";
+    ScriptHandler       = "HOB-0341", 400, Code, FUNCTION, "the JavaScript module has no handler for what calls it";
+    ScriptThrew         = "HOB-0342", 502, Code, FUNCTION, "the JavaScript handler threw an exception";
     // Apps and revisions.
     AppNotFound         = "HOB-0351", 404, Caller, NOT_FOUND, "there is no such app";
     RevisionNotFound    = "HOB-0352", 404, Caller, NOT_FOUND, "the app has no such revision";
@@ -133,6 +143,15 @@ codes! {
     StoreConflict       = "HOB-0603", 409, Caller, CONFLICT, "stored data was changed by somebody else";
     StoreFull           = "HOB-0604", 507, Platform, PLATFORM, "the disk is full";
     DataLocked          = "HOB-0605", 409, Caller, CONFLICT, "another node uses the same data folder";
+    // The AWS Lambda API.
+    AwsSignature        = "HOB-0620", 403, Caller, REFUSED, "a request to the Lambda API is not signed as it should be";
+    AwsUnsupported      = "HOB-0621", 501, Caller, USAGE, "the Lambda API of Hob has no such operation";
+    AwsRequest          = "HOB-0622", 400, Caller, USAGE, "a request to the Lambda API cannot be understood or honoured";
+    LambdaNotFound      = "HOB-0623", 404, Caller, NOT_FOUND, "the function has no such version, alias or setting";
+    LambdaConflict      = "HOB-0624", 409, Caller, CONFLICT, "something of that name is there already, or has changed meanwhile";
+    AwsOff              = "HOB-0625", 404, Caller, NOT_FOUND, "the node has no Lambda API";
+    KeyNotFound         = "HOB-0626", 404, Caller, NOT_FOUND, "there is no such access key";
+    KeysUnusable        = "HOB-0627", 500, Caller, PLATFORM, "the file of access keys cannot be used";
     // Control.
     Unauthorized        = "HOB-0701", 401, Caller, REFUSED, "the control API needs a valid token";
     Forbidden           = "HOB-0702", 403, Caller, REFUSED, "the request to the control API is not allowed";

@@ -13,8 +13,13 @@ use std::fmt;
 pub struct InvocationId(pub u128);
 
 impl InvocationId {
-    /// Reads 32 hexadecimal digits; `None` for anything else.
+    /// Reads 32 hexadecimal digits, or the same as a UUID (RFC 9562, section 4), as AWS Lambda's runtimes have it;
+    /// `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
+        const DASHES: [usize; 4] = [8, 13, 18, 23];
+        if text.len() == 36 && DASHES.iter().all(|at| text.as_bytes()[*at] == b'-') {
+            return Self::parse(&text.replace('-', ""));
+        }
         (text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit()))
             .then(|| u128::from_str_radix(text, 16).ok().map(Self))
             .flatten()
@@ -81,6 +86,11 @@ mod tests {
     fn an_id_is_written_as_it_is_read() {
         for text in ["00000000000000000000000000000000", "0123456789abcdef0fedcba987654321"] {
             assert_eq!(InvocationId::parse(text).map(|id| id.to_string()).as_deref(), Some(text));
+        }
+        let uuid = InvocationId::parse("01234567-89ab-cdef-0fed-cba987654321");
+        assert_eq!(uuid, InvocationId::parse("0123456789abcdef0fedcba987654321"));
+        for text in ["", "012345678-9ab-cdef-0fed-cba987654321", "+123456789abcdef0fedcba987654321"] {
+            assert_eq!(InvocationId::parse(text), None, "{text}");
         }
     }
 }

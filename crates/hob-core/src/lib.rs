@@ -10,6 +10,7 @@
 //! **Not here:** anything that waits. Waiting is `hob-node`'s and `hob-runtime`'s work.
 
 pub mod alert;
+pub mod aws;
 pub mod bill;
 pub mod budget;
 pub mod certificate;
@@ -23,6 +24,7 @@ pub mod fact;
 pub mod fault;
 pub mod filter;
 pub mod forecast;
+pub mod foreign;
 pub mod histogram;
 pub mod id;
 pub mod limit;

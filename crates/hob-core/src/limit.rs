@@ -33,6 +33,14 @@ pub const STATE_REQUESTS_QUEUED_MAX: usize = 1024;
 pub const STATE_COMMITS_GROUPED_MAX: usize = 256;
 /// Size of a manifest.
 pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
+/// How deep lists and maps of a foreign manifest may be nested.
+pub const FOREIGN_DEPTH_MAX: usize = 64;
+/// Values of a foreign manifest, with every use of a YAML anchor counted anew.
+pub const FOREIGN_VALUES_MAX: usize = 100_000;
+/// Text that variables and functions of a foreign manifest may stand for, all together.
+pub const FOREIGN_TEXT_BYTES_MAX: usize = 4 << 20;
+/// What is listed of that which cannot be honoured in a foreign manifest.
+pub const FOREIGN_NOTES_MAX: usize = 1000;
 /// Environment variables of one function.
 pub const ENV_VARS_MAX: usize = 256;
 /// Addresses in one function's egress list.
@@ -48,6 +56,34 @@ pub const PACKAGE_FILES_MAX: usize = 20_000;
 pub const PACKAGE_BYTES_MAX: u64 = 1 << 30;
 /// Path of one file inside a package.
 pub const PATH_BYTES_MAX: usize = 1024;
+/// Payload of a call by the Lambda API (Lambda quotas, "Invocation payload").
+pub const AWS_INVOKE_BYTES_MAX: usize = (6 << 20) + 100;
+/// Payload of an asynchronous call by the Lambda API.
+pub const AWS_ASYNC_BYTES_MAX: usize = ASYNC_BODY_BYTES_MAX;
+/// Answer to a call by the Lambda API that is not streamed.
+pub const AWS_RESPONSE_BYTES_MAX: usize = (6 << 20) + 100;
+/// Request that brings an archive to the Lambda API: 50 MiB (Lambda quotas, "Deployment package size"), in base64.
+pub const AWS_ARCHIVE_BYTES_MAX: usize = (50 << 20) / 3 * 4 + (64 << 10);
+/// Memory of a function of the Lambda API, in MiB.
+pub const AWS_MEMORY_MIB: std::ops::RangeInclusive<u64> = 128..=32_768;
+/// Time-out of a function of the Lambda API, in seconds.
+pub const AWS_TIMEOUT_S: std::ops::RangeInclusive<u64> = 1..=900;
+/// Client context of a call by the Lambda API, in base64.
+pub const AWS_CLIENT_CONTEXT_BYTES_MAX: usize = 3583;
+/// Time in which the body of a request to the Lambda API has to arrive.
+pub const AWS_BODY_TIMEOUT: Duration = Duration::from_secs(120);
+/// What a caller of the Lambda API gets of a call's log: its end.
+pub const AWS_LOG_TAIL_BYTES: usize = 4 << 10;
+/// How long nothing more has to come until a call's log counts as whole.
+pub const AWS_LOG_QUIET: Duration = Duration::from_millis(20);
+/// How long a caller waits for a log at most, besides the call.
+pub const AWS_LOG_WAIT_MAX: Duration = Duration::from_millis(200);
+/// Published versions of one function of the Lambda API: each keeps a revision.
+pub const AWS_VERSIONS_MAX: usize = 100;
+/// Aliases of one function of the Lambda API.
+pub const AWS_ALIASES_MAX: usize = 100;
+/// Access keys of the Lambda API.
+pub const ACCESS_KEYS_MAX: usize = 100;
 /// Body of a control API request other than an artifact.
 pub const CONTROL_BODY_BYTES_MAX: usize = 16 << 20;
 
@@ -71,6 +107,8 @@ pub const LINGER: Duration = Duration::from_secs(1);
 pub const DRAINED_BYTES_MAX: usize = 64 << 10;
 /// Connections at one listener.
 pub const CONNECTIONS_MAX: usize = 16_384;
+/// Percent of the files that the node may open which the connections of one listener may take.
+pub const CONNECTIONS_FILES_PERCENT: u64 = 60;
 /// Connections of one client address at one listener, so that one client cannot take all; of IPv6 the first 64
 /// bits count as the address.
 pub const CONNECTIONS_PER_CLIENT_MAX: usize = 4096;
@@ -198,6 +236,8 @@ pub const RETRY_AFTER_MAX_S: u32 = 60;
 pub const PROVISIONED_MAX: usize = 16;
 /// Longest sleep until the next change of provisioned instances, so that a clock that is set is noticed.
 pub const PROVISION_SLEEP_MAX: Duration = Duration::from_secs(3600);
+/// Changes of provisioned instances that a forecast walks through; of more it takes a part of the month for the whole.
+pub const FORECAST_CHANGES_MAX: usize = 10_000;
 /// Depth of functions that call each other.
 pub const CALL_DEPTH_MAX: u32 = 16;
 
@@ -207,6 +247,33 @@ pub const PROCESS_FILES_MAX: u64 = 8192;
 pub const PROCESS_TASKS_MAX: u64 = 4096;
 /// Output of a `stdio` program that is held back until its exit code is known.
 pub const STDIO_HELD_BYTES_MAX: usize = 64 << 10;
+/// Time in which an AWS Lambda runtime has to ask for its first event, besides the function's `timeout`: Lambda gives
+/// that much, and then begins anew within the time of the call.
+pub const LAMBDA_INIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What `body` may say for a Lambda function: an event is held in memory before the runtime gets it.
+pub const LAMBDA_BODY_BYTES_CEILING: u64 = 32 << 20;
+/// Answer of a Lambda function that is not streamed: 6 MiB, and what Lambda's own host adds.
+pub const LAMBDA_RESPONSE_BYTES_MAX: u64 = (6 << 20) + 100;
+/// Answer of a Lambda function that is streamed.
+pub const LAMBDA_STREAM_BYTES_MAX: u64 = 200 << 20;
+/// Request line and headers of a Lambda runtime: a traceback comes as one header of up to 1 MiB.
+pub const LAMBDA_HEADER_BYTES_MAX: usize = (1 << 20) + HEADER_BYTES_MAX;
+/// Status, headers and cookies before the body of a streamed answer.
+pub const LAMBDA_PRELUDE_BYTES_MAX: usize = 64 << 10;
+/// Error of a streamed answer that is looked for at its end.
+pub const LAMBDA_ERROR_BYTES_MAX: usize = 256 << 10;
+/// Extensions of one Lambda instance (Lambda quotas).
+pub const LAMBDA_EXTENSIONS_MAX: usize = 10;
+/// Time that external extensions of a Lambda instance have to end, of which the runtime may take 30 percent.
+pub const LAMBDA_SHUTDOWN_EXTERNAL: Duration = Duration::from_secs(2);
+/// Time that a Lambda runtime has to end when it holds an extension.
+pub const LAMBDA_SHUTDOWN_INTERNAL: Duration = Duration::from_millis(500);
+/// Telemetry records of one subscription that wait to be sent; more are dropped and counted.
+pub const LAMBDA_TELEMETRY_QUEUED_MAX: usize = 10_000;
+/// Time in which an extension has to take telemetry.
+pub const LAMBDA_TELEMETRY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections from the processes of one Lambda instance, besides one for each call at a time.
+pub const LAMBDA_CONNECTIONS_SPARE: usize = 32;
 
 /// Tables, elements and handles of one WASM instance.
 pub const WASM_TABLE_ELEMENTS_MAX: usize = 100_000;
@@ -220,12 +287,19 @@ pub const WASM_HANDLES_MAX: usize = 1024;
 pub const WASM_HOSTCALL_BYTES_MAX: usize = 16 << 20;
 /// One set of header fields that a guest builds, as it lies in memory.
 pub const WASM_FIELDS_BYTES_MAX: usize = 64 << 10;
+/// Stack of a WASM guest, bytes; the rest of its 2 MiB is for what the node does when it calls. An interpreter takes
+/// half a KiB of it for each call in its program.
+pub const WASM_STACK_BYTES_MAX: usize = 1536 << 10;
+/// Evaluating a JavaScript module at its deploy.
+pub const JAVASCRIPT_EVALUATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Random bytes that a guest may ask for in one call.
 pub const WASM_RANDOM_BYTES_MAX: u64 = 1 << 20;
 /// Bytes that wait between a guest and whoever reads its output or writes its input.
 pub const WASM_PIPE_BYTES_MAX: usize = 64 << 10;
 /// How often a running guest is made to yield.
 pub const WASM_EPOCH_TICK: Duration = Duration::from_millis(2);
+/// Ticks without a guest after which nothing ticks until the next one comes.
+pub const WASM_IDLE_TICKS: u32 = 50;
 /// How long a guest's turn on a processor is kept for it after it was told.
 pub const TURN_LAPSE: Duration = Duration::from_millis(20);
 /// After this long without a call of another app, guests of the only app that is called need no turns.
@@ -244,7 +318,11 @@ pub const MEMORY_ESTIMATE_MIN_WASM: u64 = 1 << 20;
 pub const MEMORY_ESTIMATE_MIN_PROCESS: u64 = 8 << 20;
 /// How often is looked what memory the machine has available, while instances start.
 pub const MEMORY_LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// Kept instances that start at a time, for each processor; half as many while guests wait for a processor.
+/// An instance that is there for so long is taken to need what it has, be that less than others of its function had.
+pub const MEMORY_SETTLED: Duration = Duration::from_secs(10);
+/// How long a program that serves one call counts as starting, at most: nobody tells when its start is over.
+pub const CALL_START_MAX: Duration = Duration::from_millis(50);
+/// Programs that start at a time, for each processor; half as many while guests wait for a processor.
 pub const STARTS_PER_CPU: u32 = 2;
 /// Functions whose code is loaded at a time, for each processor.
 pub const LOADS_PER_CPU: u32 = 2;

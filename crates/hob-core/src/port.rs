@@ -366,7 +366,7 @@ impl LogRecord {
             let span = named(&["span_id", "spanId", "span.id"]).and_then(|id| SpanId::parse(id));
             (self.trace, self.span) = (trace, span.or(self.span));
         }
-        self.level = line.level;
+        self.level = line.level.or(self.level);
         self.text = line.text;
         self.fields = line.fields;
         self

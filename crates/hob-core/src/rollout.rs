@@ -19,7 +19,7 @@
 //! **Invariants**, exercised in `tests`:
 //! 1. A number is never used twice as long as the app exists.
 //! 2. The current revision and the one that a rollback goes to are always kept.
-//! 3. At most [`REVISIONS_KEPT_MAX`] revisions are kept.
+//! 3. At most [`REVISIONS_KEPT_MAX`] revisions are kept, and besides those that somebody has pinned.
 //!
 //! **Not here:** routes, artifacts and instances, which can all refuse a deploy before its plan is
 //! carried out.
@@ -30,7 +30,7 @@ use crate::fault::{Fault, Result};
 use crate::limit::REVISIONS_KEPT_MAX;
 use crate::name::{AppName, RevisionNumber};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is stored about an app besides its revisions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,9 @@ pub struct Record {
     pub next_number: RevisionNumber,
     /// The kept revisions that led to the current one, the nearest last.
     pub path: Vec<RevisionNumber>,
+    /// Revisions that are kept whatever else is, because something names them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub pinned: BTreeSet<RevisionNumber>,
 }
 
 /// What somebody wants.
@@ -100,21 +103,31 @@ pub fn plan(
 
 fn deploy(record: Option<&Record>, kept: &BTreeMap<RevisionNumber, Digest>, digest: Digest) -> Plan {
     let Some(record) = record else {
-        let record = Record { current: RevisionNumber(1), next_number: RevisionNumber(2), path: Vec::new() };
+        let record = Record {
+            current: RevisionNumber(1),
+            next_number: RevisionNumber(2),
+            path: Vec::new(),
+            pinned: BTreeSet::new(),
+        };
         return Plan::Switch { record, previous: None, new: true, drop: Vec::new() };
     };
     if kept.get(&record.current) == Some(&digest) {
         return Plan::Unchanged(record.current);
     }
     // The oldest go first. The current one stays: it is where the next rollback leads.
-    let surplus = (kept.len() + 1).saturating_sub(REVISIONS_KEPT_MAX);
-    let drop: Vec<RevisionNumber> =
-        kept.keys().copied().filter(|number| *number != record.current).take(surplus).collect();
+    let free = kept.keys().copied().filter(|number| !record.pinned.contains(number));
+    let surplus = (free.clone().count() + 1).saturating_sub(REVISIONS_KEPT_MAX);
+    let drop: Vec<RevisionNumber> = free.filter(|number| *number != record.current).take(surplus).collect();
     let mut path = record.path.clone();
     path.push(record.current);
     path.retain(|number| !drop.contains(number));
     let number = record.next_number;
-    let next = Record { current: number, next_number: RevisionNumber(number.0 + 1), path };
+    let next = Record {
+        current: number,
+        next_number: RevisionNumber(number.0 + 1),
+        path,
+        pinned: record.pinned.clone(),
+    };
     Plan::Switch { record: next, previous: Some(record.current), new: true, drop }
 }
 
@@ -143,7 +156,7 @@ fn rollback(
         Some(place) => path.truncate(place),
         None => path.push(record.current),
     }
-    let next = Record { current: target, next_number: record.next_number, path };
+    let next = Record { current: target, path, ..record.clone() };
     Ok(Plan::Switch { record: next, previous: Some(record.current), new: false, drop: Vec::new() })
 }
 
@@ -266,21 +279,25 @@ mod tests {
         let full = u32::try_from(REVISIONS_KEPT_MAX).unwrap();
         let kept: BTreeMap<_, _> =
             (1..=full).map(|n| (RevisionNumber(n), Digest::of(&n.to_be_bytes()))).collect();
-        for (current, path, dropped, next_path) in [
-            (full, vec![1, 2, full - 1], 1, vec![2, full - 1, full]),
+        for (current, path, pinned, dropped, next_path) in [
+            (full, vec![1, 2, full - 1], vec![], vec![1], vec![2, full - 1, full]),
             // After a rollback to the oldest revision, that one is the way back of the next deploy.
-            (1, vec![], 2, vec![1]),
+            (1, vec![], vec![], vec![2], vec![1]),
+            // What is pinned stays, and takes nobody's place.
+            (full, vec![1, 2], vec![1, 3], vec![], vec![1, 2, full]),
         ] {
             let numbers = |list: Vec<u32>| list.into_iter().map(RevisionNumber).collect::<Vec<_>>();
             let record = Record {
                 current: RevisionNumber(current),
                 next_number: RevisionNumber(full + 1),
                 path: numbers(path),
+                pinned: numbers(pinned.clone()).into_iter().collect(),
             };
             let next = Record {
                 current: RevisionNumber(full + 1),
                 next_number: RevisionNumber(full + 2),
                 path: numbers(next_path),
+                pinned: record.pinned.clone(),
             };
             assert_eq!(
                 plan(&app, Some(&record), &kept, Request::Deploy(Digest::of(b"new"))).unwrap(),
@@ -288,7 +305,7 @@ mod tests {
                     record: next,
                     previous: Some(RevisionNumber(current)),
                     new: true,
-                    drop: numbers(vec![dropped]),
+                    drop: numbers(dropped),
                 }
             );
         }

@@ -144,6 +144,8 @@ pub struct Outlook {
     pub wait_ms: u64,
     /// Whether calls are let in.
     pub circuit: Circuit,
+    /// While they are not: until one is, to try again, milliseconds.
+    pub pause_ms: u64,
 }
 
 /// The state of one pool. All times are milliseconds of one clock that never goes back.
@@ -251,6 +253,7 @@ impl Scale {
             waited_ms: self.line.first().map_or(0, |first| now_ms.saturating_sub(first.since_ms)),
             wait_ms: if waits { self.wait_us().unwrap_or_default() / 1000 } else { 0 },
             circuit: self.breaker.circuit(),
+            pause_ms: self.breaker.pause_ms(now_ms),
         }
     }
 

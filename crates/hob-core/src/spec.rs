@@ -7,9 +7,13 @@
 //! the revision's content digest: equal specs are one revision.
 
 use crate::digest::Digest;
-use crate::limit::CALL_ATTEMPTS_DEFAULT;
+use crate::limit::{
+    BODY_BYTES_DEFAULT, CALL_ATTEMPTS_DEFAULT, CALL_TIMEOUT_DEFAULT, IDLE_TIMEOUT_DEFAULT,
+    MEMORY_BYTES_DEFAULT,
+};
 use crate::name::{AppName, FunctionName, TopicName};
 use crate::trigger::{RetrySpec, Triggers};
+use crate::unit::millis;
 use crate::watch::Watch;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -70,7 +74,7 @@ fn sorted(value: Value) -> Value {
 pub struct FunctionSpec {
     /// Name of the row of `HOSTS` that runs it: `wasm`, `process` or `files`.
     pub host: String,
-    /// Name of the row of `CONTRACTS` that calls it: `wasi-http`, `http`, `stdio`, `static` or `spin`.
+    /// Name of the row of `CONTRACTS` that calls it, one of [`CONTRACT_NAMES`].
     pub contract: String,
     /// What to run: for `wasm` one path inside the package, then arguments; for `process` a command
     /// line whose first word is a path inside the package or a program on the node's `PATH`; for `files` one
@@ -100,11 +104,34 @@ pub struct FunctionSpec {
 }
 
 impl FunctionSpec {
+    /// A function of which only this is said: no files, the usual limits, one call at a time in one instance.
+    pub fn new<Word: Into<String>>(host: &str, contract: &str, run: impl IntoIterator<Item = Word>) -> Self {
+        Self {
+            host: host.to_owned(),
+            contract: contract.to_owned(),
+            run: run.into_iter().map(Into::into).collect(),
+            package: BTreeMap::new(),
+            env: BTreeMap::new(),
+            timeout_ms: millis(CALL_TIMEOUT_DEFAULT),
+            memory_bytes: MEMORY_BYTES_DEFAULT,
+            body_bytes_max: BODY_BYTES_DEFAULT,
+            scale: ScaleSpec::up_to(1, 1),
+            egress: None,
+            private: false,
+            asynchronous: AsyncSpec::default(),
+            settings: serde_json::Map::new(),
+        }
+    }
+
     /// Time for one call.
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
     }
 }
+
+/// The names of all contracts, as a manifest writes them; how each works is in the runtime's table.
+pub const CONTRACT_NAMES: [&str; 8] =
+    ["wasi-http", "http", "functions-framework", "stdio", "lambda", "javascript", "spin", "static"];
 
 /// The folder or file that a function of host `files` serves, as a path inside its package; empty: all of it.
 pub fn files_root(run: &str) -> &str {
@@ -125,11 +152,33 @@ pub struct AsyncSpec {
     /// Where a record of each call that is given up goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<TopicName>,
+    /// The function that is called with a record of each success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_on_success: Option<FunctionAddress>,
+    /// The function that is called with a record of each call that is given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_on_failure: Option<FunctionAddress>,
+}
+
+/// A function of some app, in whatever revision is current.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionAddress {
+    /// The app.
+    pub app: AppName,
+    /// The function.
+    pub function: FunctionName,
 }
 
 impl Default for AsyncSpec {
     fn default() -> Self {
-        Self { retry: RetrySpec::of(CALL_ATTEMPTS_DEFAULT), on_success: None, on_failure: None }
+        Self {
+            retry: RetrySpec::of(CALL_ATTEMPTS_DEFAULT),
+            on_success: None,
+            on_failure: None,
+            call_on_success: None,
+            call_on_failure: None,
+        }
     }
 }
 
@@ -171,6 +220,18 @@ pub struct ScaleSpec {
 }
 
 impl ScaleSpec {
+    /// So many instances with so many calls at a time each, none of them when nobody calls.
+    pub fn up_to(max: u32, concurrency: u32) -> Self {
+        Self {
+            min: 0,
+            max,
+            concurrency,
+            idle_ms: millis(IDLE_TIMEOUT_DEFAULT),
+            calls_per_instance: None,
+            provisioned: Vec::new(),
+        }
+    }
+
     /// Whether instances run before a call needs them, at least at times.
     pub fn keeps_some(&self) -> bool {
         self.min > 0 || !self.provisioned.is_empty()

@@ -127,6 +127,19 @@ impl Calls {
     /// # Errors
     /// `HOB-0405` for a body above the limit, and those of [`Bus::publish`].
     pub(crate) async fn accept(&self, by: Acceptance<'_>, request: Request<Body>) -> Result<Response<Body>> {
+        self.accept_after(by, 0, request).await
+    }
+
+    /// The same for a call that events have caused, so many of each other.
+    ///
+    /// # Errors
+    /// Those of [`Calls::accept`].
+    pub(crate) async fn accept_after(
+        &self,
+        by: Acceptance<'_>,
+        hops: u32,
+        request: Request<Body>,
+    ) -> Result<Response<Body>> {
         let (head, body) = request.into_parts();
         let most =
             ASYNC_BODY_BYTES_MAX.min(usize::try_from(by.code.spec.body_bytes_max).unwrap_or(usize::MAX));
@@ -143,7 +156,7 @@ impl Calls {
         event.datacontenttype = Some(MEDIA_TYPE.to_owned());
         event.data = Some(message.encode()?);
         let cause = Cause { app: app.clone(), revision: by.code.revision, invocation: Some(by.id) };
-        let stored = Stored { event, hops: 0, cause: Some(cause), only: None, trace: Some(by.trace) };
+        let stored = Stored { event, hops, cause: Some(cause), only: None, trace: Some(by.trace) };
         let topic = calls_topic(app);
         let published = self.bus.publish(&topic, vec![stored], Durability::Disk).await?;
         let sequence = published.first().map_or(0, |published| published.sequence);

@@ -331,7 +331,12 @@ pub(crate) async fn call(target: Target, cause: Cause, request: Request<Body>) -
             forward::outward(reply.headers_mut());
             reply
         }
-        Err(fault) => problem::respond(&fault, Some(context.id.to_string()), form),
+        Err(fault) => {
+            let mut reply = problem::respond(&fault, Some(context.id.to_string()), form);
+            // For callers inside of the node, who have to say it in other words.
+            reply.extensions_mut().insert(fault);
+            reply
+        }
     };
     reply.headers_mut().insert(forward::INVOCATION_ID, forward::id_value(context.id));
     reply.map(|body| Held { body, _revision: revision }.boxed_unsync())

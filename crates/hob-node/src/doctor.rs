@@ -69,8 +69,9 @@ static PROBES: &[Probe] = &[
     Probe {
         name: "cgroup v2",
         look: || readable("/sys/fs/cgroup/cgroup.controllers"),
-        with: "not used in this version: native functions are watched through /proc",
-        without: "nothing is lost: native functions are watched through /proc",
+        with: "not used in this version: native functions are watched through /proc, and get the processors that the node \
+               leaves by their niceness, not by app",
+        without: "nothing is lost: native functions are watched through /proc, and get processors by their niceness",
     },
     Probe {
         name: "user namespaces",

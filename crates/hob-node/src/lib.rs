@@ -7,6 +7,8 @@
 
 mod alerts;
 pub mod apps;
+pub mod archive;
+mod aws;
 mod bus;
 mod calls;
 mod clock;
@@ -20,6 +22,7 @@ mod export;
 mod gateway;
 mod identity;
 mod intake;
+mod keys;
 mod listener;
 pub mod live;
 pub mod logs;
@@ -41,7 +44,7 @@ mod usage;
 mod why;
 
 pub use control::openapi;
-pub use hob_runtime::host::{Detected, detect};
+pub use hob_runtime::host::{Detected, Wanted, detect};
 pub use node::Node;
 pub use settings::{Address, Clients, Dashboard, Otlp, Settings, Tls};
 

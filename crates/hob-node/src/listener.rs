@@ -9,8 +9,9 @@ use crate::sync::lock;
 use crate::task::Tasks;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::{CONNECTIONS_MAX, LISTEN_BACKLOG};
+use hob_core::limit::{CONNECTIONS_FILES_PERCENT, CONNECTIONS_MAX, LISTEN_BACKLOG};
 use hob_core::share::door::{Client, Door};
+use hob_runtime::machine;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -162,9 +163,12 @@ impl Open {
         Self::with(CONNECTIONS_MAX, usize::MAX)
     }
 
-    /// At most so many, and so many of one client.
+    /// At most so many, and so many of one client. Where the node may open few files, it keeps a part of them for what its
+    /// calls need: children, topics, whoever looks what is wrong.
     pub(crate) fn with(most: usize, per_client_max: usize) -> Self {
-        let most = most.clamp(1, Semaphore::MAX_PERMITS);
+        let files =
+            usize::try_from(machine::files_max() / 100 * CONNECTIONS_FILES_PERCENT).unwrap_or(usize::MAX);
+        let most = most.min(files).clamp(1, Semaphore::MAX_PERMITS);
         Self(Arc::new(Counted {
             most,
             places: Arc::new(Semaphore::new(most)),
@@ -263,6 +267,7 @@ pub(crate) async fn accept<F>(
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
+    let mut lacking = false;
     loop {
         let place = tokio::select! {
             biased;
@@ -276,15 +281,24 @@ pub(crate) async fn accept<F>(
             () = closing.cancelled() => return,
         };
         match accepted {
-            Ok(connection) => match open.enter(&connection, place) {
-                Some(place) => tasks.start("connection", serve(connection, place)),
-                // Closing it says so without a thread, a buffer or a handshake.
-                None => drop(connection),
-            },
+            Ok(connection) => {
+                if std::mem::take(&mut lacking) {
+                    tracing::info!("connections are accepted again");
+                }
+                match open.enter(&connection, place) {
+                    Some(place) => tasks.start("connection", serve(connection, place)),
+                    // Closing it says so without a thread, a buffer or a handshake.
+                    None => drop(connection),
+                }
+            }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 open.0.failed.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(%error, "cannot accept connections");
+                // Said once, since it may last.
+                if !std::mem::replace(&mut lacking, true) {
+                    let files_max = machine::files_max();
+                    tracing::warn!(%error, files_max, "cannot accept connections: they wait until others have ended");
+                }
                 tokio::time::sleep(BACK_OFF).await;
             }
         }

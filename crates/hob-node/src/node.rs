@@ -9,6 +9,7 @@ mod services;
 mod sockets;
 
 use crate::apps::Apps;
+use crate::aws;
 use crate::clock;
 use crate::control::{self, Control};
 use crate::dashboard;
@@ -30,9 +31,10 @@ use ground::Ground;
 use hob_bus::{Engine, EngineSettings};
 use hob_core::fault::Result;
 use hob_core::limit::{DRAIN_TIMEOUT, GRACE_DEFAULT};
+use hob_core::port::State;
 use hob_core::wire::NodeInfo;
 use services::Services;
-use sockets::{Board, Bound, Sockets};
+use sockets::{Board, Bound, Desk, Sockets};
 use std::sync::Arc;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -43,6 +45,7 @@ pub struct Node {
     url: String,
     control: Vec<Address>,
     dashboard: Option<Arc<SignIn>>,
+    lambda: Option<String>,
     gateway: gateway::Server,
     control_closing: CancellationToken,
     delivery: Arc<Delivery>,
@@ -74,8 +77,9 @@ impl Node {
     pub async fn start_on(engine: Engine, settings: Settings) -> Result<Self> {
         let Engine { state, blobs, log, facts } = engine;
         let sockets = Sockets::bind(&settings)?;
+        let records = Arc::clone(&state);
         let (ground, told) = Ground::lay((Arc::clone(&state), log, facts), &settings, &sockets)?;
-        let Sockets { tls, http, inner, control, board, addresses, url, .. } = sockets;
+        let Sockets { tls, http, inner, control, board, lambda, addresses, url, .. } = sockets;
         let inner = || {
             proxy::serve(inner, Arc::clone(&ground.dispatcher), Arc::clone(&ground.entrances), &ground.tasks)
         };
@@ -95,10 +99,7 @@ impl Node {
         let node = info(&url, &settings.domain);
         let scrape =
             Scrape::new(&ground.live, &ground.bus, &services.delivery, &ground.telemetry, node.clone());
-        measure(&scrape, gateway.open(), &ground);
-        if let Some(export) = &ground.export {
-            export.measure(&scrape, node.started_ms, &ground.tasks);
-        }
+        measure(&scrape, gateway.open(), node.started_ms, &ground);
         let sign_in = board.as_ref().map(|board| Arc::new(SignIn::new(board.url.clone())));
         let why = services.why(&ground, rules);
         let operations = Arc::new(Control {
@@ -119,9 +120,11 @@ impl Node {
             node,
             data: settings.data.clone(),
             dashboard: sign_in.clone(),
+            lambda: lambda.as_ref().map(Desk::access),
         });
         let control_closing = CancellationToken::new();
         let control = serve_control(&operations, control, &control_closing);
+        let lambda = lambda.map(|desk| serve_lambda(desk, records, &operations, &tls, &control_closing));
         if let Some((board, sign_in)) = board.zip(sign_in.clone()) {
             serve_dashboard(board, sign_in, operations, tls, &settings, &control_closing);
         }
@@ -129,6 +132,7 @@ impl Node {
             url,
             control,
             dashboard: sign_in,
+            lambda,
             gateway,
             control_closing,
             delivery: services.delivery,
@@ -155,6 +159,12 @@ impl Node {
     /// is none.
     pub fn dashboard(&self) -> Option<&str> {
         self.dashboard.as_deref().map(SignIn::url)
+    }
+
+    /// Where the AWS Lambda API answers, such as `http://127.0.0.1:9001`, with the real port; `None` when there is
+    /// none.
+    pub fn lambda(&self) -> Option<&str> {
+        self.lambda.as_deref()
     }
 
     /// A link that signs in to the dashboard as often as somebody likes, while the node runs: for the
@@ -190,10 +200,13 @@ impl Node {
 }
 
 /// Adds what the parts tell that [`Scrape`] does not know.
-fn measure(scrape: &Scrape, open: Open, ground: &Ground) {
+fn measure(scrape: &Arc<Scrape>, open: Open, started_ms: u64, ground: &Ground) {
     scrape.extra(connections(open));
     scrape.extra(crowd::metrics(Arc::clone(&ground.crowd)));
     scrape.extra(ground.dropped_lines());
+    if let Some(export) = &ground.export {
+        export.measure(scrape, started_ms, &ground.tasks);
+    }
 }
 
 /// What tells how many connections the gateway has.
@@ -250,6 +263,21 @@ fn serve_dashboard(
     let (tokens, tls) = (tokens(&settings.control), tls.filter(|_| secure));
     let parts = dashboard::Parts { control, sign_in, tokens, address, tls };
     dashboard::serve(parts, listener, closing.clone());
+}
+
+/// Begins to serve the Lambda API; returns where.
+fn serve_lambda(
+    desk: Desk,
+    state: Arc<dyn State>,
+    control: &Arc<Control>,
+    tls: &Option<TlsAcceptor>,
+    closing: &CancellationToken,
+) -> String {
+    let Desk { listener, keys, loopback, secure, url } = desk;
+    let tls = tls.clone().filter(|_| secure);
+    let parts = aws::Parts { control: Arc::clone(control), state, keys, tls, loopback };
+    aws::serve(parts, listener, closing.clone());
+    url
 }
 
 /// The tokens of a control API on TCP.

@@ -201,6 +201,7 @@ impl Schedules {
         let mut event = Event::new(id, source, FIRED);
         event.subject = Some(key.name.to_string());
         event.time = Some(timestamp(due_ms.unwrap_or_else(now_ms)));
+        event.set_extension("schedule", spec.expression.clone());
         if let Some(data) = &spec.data {
             event.datacontenttype = Some("application/json".to_owned());
             event.data = Some(data.to_string().into());

@@ -25,6 +25,8 @@ pub struct Settings {
     pub control: Vec<Address>,
     /// Where the dashboard listens.
     pub dashboard: Dashboard,
+    /// Where the AWS Lambda API answers; port 0 picks a free one. `None`: there is none.
+    pub lambda: Option<SocketAddr>,
     /// Domain below which apps get addresses; `localhost` by default.
     pub domain: String,
     /// The app that answers for hosts which name none; `None`: the only one, if there is just one.

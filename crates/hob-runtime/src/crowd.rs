@@ -12,7 +12,7 @@ mod room;
 mod turn;
 
 pub use room::Permit;
-pub(crate) use room::{Idle, Kind};
+pub(crate) use room::{Idle, Kind, Starting};
 pub(crate) use turn::{Stamp, Turn, metered};
 
 use crate::code::FunctionCode;
@@ -20,8 +20,8 @@ use crate::invocation::Timing;
 use crate::machine;
 use hob_core::limit::{
     CROWD_APPS_MAX, FUNCTIONS_PER_APP_MAX, LOADS_PER_CPU, MEMORY_ESTIMATE_MIN_PROCESS,
-    MEMORY_ESTIMATE_MIN_WASM, MEMORY_ESTIMATE_PERCENT, MEMORY_LOOK_INTERVAL, MEMORY_SHARE_PERCENT,
-    STARTS_PER_CPU, WASM_EPOCH_TICK,
+    MEMORY_ESTIMATE_MIN_WASM, MEMORY_ESTIMATE_PERCENT, MEMORY_LOOK_INTERVAL, MEMORY_SETTLED,
+    MEMORY_SHARE_PERCENT, STARTS_PER_CPU, WASM_EPOCH_TICK,
 };
 use hob_core::name::{AppName, FunctionName};
 use hob_core::port::Spawn;
@@ -111,6 +111,8 @@ pub struct Member {
     function: Arc<Function>,
     limit_bytes: u64,
     least_bytes: u64,
+    /// What its instances in this process have now, bytes.
+    held_bytes: AtomicU64,
 }
 
 /// Where a crowd stands now, and what has happened in it since the node started.
@@ -179,6 +181,7 @@ impl Crowd {
             function: Arc::clone(function),
             limit_bytes: code.spec.memory_bytes,
             least_bytes,
+            held_bytes: AtomicU64::new(0),
         })
     }
 
@@ -224,6 +227,31 @@ impl Member {
         // Looked at first: it hardly ever grows, and a look keeps the line shared between processors.
         if bytes > self.function.largest_bytes.load(Ordering::Relaxed) {
             self.function.largest_bytes.fetch_max(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// An instance in this process has so much more memory than before.
+    pub(crate) fn took_memory(&self, bytes: u64) {
+        self.held_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// An instance in this process has ended, with so much memory.
+    pub(crate) fn gave_memory_back(&self, bytes: u64) {
+        self.held_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.saw_memory(bytes);
+    }
+
+    /// Memory that its instances in this process have now, bytes.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.held_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Lets a permit follow what its instance has: at once to more, and to less when the instance has been there for
+    /// so long that it is not to be expected to grow to what others had.
+    pub(crate) fn follow(&self, permit: &mut Permit, bytes: u64, age: Duration) {
+        let bytes = bytes.max(self.least_bytes).min(self.limit_bytes);
+        if bytes > permit.bytes() || age >= MEMORY_SETTLED {
+            permit.resize(bytes);
         }
     }
 

@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Environment {
     /// Compiled code, kept between starts; private to the node's user.
     pub cache_dir: PathBuf,
+    /// Whether other nodes keep theirs in the same folder: then nothing is removed for not being needed here.
+    pub cache_shared: bool,
     /// Working folders of instances; emptied at start.
     pub work_dir: PathBuf,
     /// The command that compiles a component in a child process (program, then leading arguments);

@@ -8,7 +8,7 @@
 //! `hyper::upgrade::OnUpgrade` in the extensions of request and response.
 
 use crate::body::Body;
-use hob_core::fact::{CallCause, Outside};
+use hob_core::fact::{CallCause, Outside, Times};
 use hob_core::id::InvocationId;
 use hob_core::limit::{FACTS_OUTSIDE_MAX, FACTS_SAID_BYTES_MAX};
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
@@ -196,20 +196,21 @@ impl Timing {
     }
     /// The phases of a call until now, `total_us` after its arrival.
     pub fn phases(&self, total_us: u64) -> Phases {
-        let mut rest = total_us;
-        // What was measured by different clocks may be a microsecond more than the whole.
-        let mut take = |phase: u64| {
-            let taken = phase.min(rest);
-            rest -= taken;
-            taken
-        };
-        let (whole, load, connect) =
-            (self.start_us(), self.load_us(), self.connect_us.load(Ordering::Relaxed));
-        let (route_us, queue_us, load_us) =
-            (take(self.route_us.load(Ordering::Relaxed)), take(self.queue_us()), take(load));
-        let start_us = take(whole.saturating_sub(load).saturating_sub(connect));
-        let connect_us = take(connect);
-        Phases { route_us, queue_us, load_us, start_us, connect_us, run_us: rest }
+        let [route_us, queue_us, load_us, start_us, connect_us, run_us] = self.times(total_us).phases();
+        Phases { route_us, queue_us, load_us, start_us, connect_us, run_us }
+    }
+    /// The times of a call whose answer's head was there `answer_us` after its arrival.
+    pub fn times(&self, answer_us: u64) -> Times {
+        let read = |time: &AtomicU64| time.load(Ordering::Relaxed);
+        Times {
+            route_us: read(&self.route_us),
+            queue_us: self.queue_us(),
+            start_us: self.start_us(),
+            load_us: self.load_us(),
+            connect_us: read(&self.connect_us),
+            answer_us,
+            total_us: answer_us,
+        }
     }
     /// The call waited this long for an instance.
     pub fn queued(&self, time: Duration) {

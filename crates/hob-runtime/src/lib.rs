@@ -23,6 +23,7 @@ pub mod gate;
 pub mod hop;
 pub mod host;
 pub mod invocation;
+mod javascript;
 pub mod log;
 pub mod machine;
 pub mod outbound;

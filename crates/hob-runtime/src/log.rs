@@ -110,7 +110,12 @@ fn named<'a>(text: &str, calls: &'a [Arc<Context>]) -> Option<&'a Context> {
         return None;
     }
     let words = text.split(|c: char| !c.is_ascii_hexdigit()).filter(|word| word.len() == DIGITS);
-    let ids: Vec<u128> = words.filter_map(|word| u128::from_str_radix(word, 16).ok()).collect();
+    let ids = words.filter_map(|word| u128::from_str_radix(word, 16).ok());
+    // Lambda's runtimes know an invocation as a UUID (RFC 9562, section 4).
+    let parts =
+        text.split(|c: char| !c.is_ascii_hexdigit() && c != '-').filter(|part| part.len() == DIGITS + 4);
+    let uuids = parts.filter_map(|part| u128::from_str_radix(&part.replace('-', ""), 16).ok());
+    let ids: Vec<u128> = ids.chain(uuids).collect();
     if let Some(call) = calls.iter().find(|call| ids.contains(&call.id.0)) {
         return Some(call);
     }
@@ -118,6 +123,35 @@ fn named<'a>(text: &str, calls: &'a [Arc<Context>]) -> Option<&'a Context> {
     match (of_trace.next(), of_trace.next()) {
         (Some(call), None) => Some(call),
         _ => None,
+    }
+}
+
+/// What a function printed through an interface that knows more of it than bytes.
+pub(crate) struct Printed<'a> {
+    /// Where it would have gone.
+    pub(crate) stream: Stream,
+    /// How severe it is.
+    pub(crate) level: Level,
+    /// The calls that may have printed it.
+    pub(crate) calls: &'a [Arc<Context>],
+}
+
+/// Each line of a text as a record.
+pub(crate) fn printed(
+    sink: &dyn LogSink,
+    code: &FunctionCode,
+    instance: u64,
+    printed: &Printed<'_>,
+    text: &str,
+) {
+    let call = match printed.calls {
+        [only] => Some(&**only),
+        several => named(text, several),
+    };
+    for line in text.lines() {
+        let cut = line.floor_char_boundary(LOG_LINE_BYTES_MAX);
+        let line = harmless(&line.as_bytes()[..cut]);
+        sink.record(record(code, instance, call, printed.stream, Some(printed.level), line));
     }
 }
 

@@ -1,7 +1,11 @@
-//! What the machine has: processors, memory, room on a disk.
+//! What the machine has: processors, memory, file descriptors, room on a disk.
 //!
 //! **Not here:** whether that is enough for anything (the node's doctor), and what a function may have of it.
 
+use hob_core::code::Code;
+use hob_core::fault::Fault;
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use std::path::{Path, PathBuf};
 
 /// Processors that this process may use; at least 1.
@@ -11,43 +15,100 @@ pub fn cpus() -> u64 {
 
 /// Memory of the machine, bytes; 0 where the system does not say.
 pub fn memory_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kib.unwrap_or_default() << 10
+    meminfo(Path::new("/"), "MemTotal:").unwrap_or_default()
 }
 
 /// Memory that this process and its children may use, bytes: that of the machine, or less where its control group
-/// (cgroup v2, `memory.max`) has less; 0 where the system does not say.
+/// has less (cgroup v2 `memory.max`, v1 `memory.limit_in_bytes`); 0 where the system does not say.
 pub fn memory_limit_bytes() -> u64 {
-    let machine = Some(memory_bytes()).filter(|bytes| *bytes > 0);
-    let groups = groups().filter_map(|group| number(&group.join("memory.max")));
-    machine.into_iter().chain(groups).min().unwrap_or_default()
+    limit_below(Path::new("/"))
+}
+
+fn limit_below(root: &Path) -> u64 {
+    let groups = groups(root);
+    let limits = groups.iter().filter_map(|(group, files)| number(&group.join(files.limit)));
+    meminfo(root, "MemTotal:").filter(|bytes| *bytes > 0).into_iter().chain(limits).min().unwrap_or_default()
 }
 
 /// Memory that is left of it, bytes, what the kernel can take back at once included; `None` where the system does
 /// not say. Reads a few small files.
 pub fn memory_available_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    let groups = groups().filter_map(|group| {
-        let (most, used) = (number(&group.join("memory.max"))?, number(&group.join("memory.current"))?);
-        let stat = std::fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
-        let files = stat.lines().find_map(|line| line.strip_prefix("inactive_file ")?.parse().ok());
-        Some(most.saturating_sub(used.saturating_sub(files.unwrap_or_default())))
-    });
-    kib.map(|kib| kib << 10).into_iter().chain(groups).min()
+    available_below(Path::new("/"))
 }
 
-/// The control groups in which this process is, the innermost first.
-fn groups() -> impl Iterator<Item = PathBuf> {
-    let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    // Version 2 has one line, `0::<path>`.
-    let own = text.lines().find_map(|line| line.strip_prefix("0::/")).map(str::to_owned);
-    let own = own.map(|own| Path::new("/sys/fs/cgroup").join(own));
-    std::iter::successors(own, |group| group.parent().map(Path::to_owned))
-        .take_while(|group| group.starts_with("/sys/fs/cgroup"))
+fn available_below(root: &Path) -> Option<u64> {
+    let groups = groups(root);
+    let left = groups.iter().filter_map(|(group, names)| {
+        let (most, used) = (number(&group.join(names.limit))?, number(&group.join(names.used))?);
+        let stat = std::fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+        let of =
+            |name: &str| stat.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        // Whether they were read once or twice: as in `MemAvailable`, they go before anything is short.
+        let files: u64 = names.files.iter().filter_map(|name| of(name)).sum();
+        Some(most.saturating_sub(used.saturating_sub(files)))
+    });
+    meminfo(root, "MemAvailable:").into_iter().chain(left).min()
+}
+
+/// A line of `/proc/meminfo`, bytes.
+fn meminfo(root: &Path, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(root.join("proc/meminfo")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+/// How the files of a control group are called in a version of them.
+struct Names {
+    limit: &'static str,
+    used: &'static str,
+    /// The lines of `memory.stat` with the files that the kernel can take back.
+    files: [&'static str; 2],
+}
+
+const VERSION_1: Names = Names {
+    limit: "memory.limit_in_bytes",
+    used: "memory.usage_in_bytes",
+    files: ["total_inactive_file ", "total_active_file "],
+};
+const VERSION_2: Names =
+    Names { limit: "memory.max", used: "memory.current", files: ["inactive_file ", "active_file "] };
+
+/// The control groups in which this process is, the innermost first. A container may see its own group at the root and
+/// the name that it has outside; what is not there has no files.
+fn groups(root: &Path) -> Vec<(PathBuf, Names)> {
+    let text = std::fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
+    // `<number>:<controllers>:<path>`, a line for each hierarchy; version 2 has number 0 and no controllers.
+    let own = text.lines().find_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        controllers.split(',').any(|one| one == "memory").then_some(("sys/fs/cgroup/memory", path, VERSION_1))
+    });
+    let own = own.or_else(|| {
+        text.lines().find_map(|line| Some(("sys/fs/cgroup", line.strip_prefix("0::")?, VERSION_2)))
+    });
+    let Some((mounted, path, names)) = own else { return Vec::new() };
+    let mounted = root.join(mounted);
+    let innermost = mounted.join(path.trim_start_matches('/'));
+    let all = innermost.ancestors().take_while(|group| group.starts_with(&mounted)).map(Path::to_owned);
+    all.map(|group| (group, Names { ..names })).collect()
+}
+
+/// How many files this process may have open, connections included.
+pub fn files_max() -> u64 {
+    // Raised to the hard limit when the runtime opens.
+    getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
+}
+
+/// Why something was not opened, if it is because this process or the machine has no file descriptor left.
+pub fn out_of_files(error: &std::io::Error) -> Option<Fault> {
+    let errno = Errno::from_io_error(error)?;
+    matches!(errno, Errno::MFILE | Errno::NFILE).then(|| {
+        let most = files_max();
+        Fault::new(Code::MachineLacks, format!("the node has no file descriptor left; it may have {most}"))
+            .hint("raise the limit with `ulimit -n 65536`, or `LimitNOFILE=65536` in its systemd unit")
+            .detail(error)
+            .with_status(503)
+            .retry_after(1)
+    })
 }
 
 /// The number that a file holds, if it is one.
@@ -65,7 +126,10 @@ pub fn disk(path: &Path) -> Option<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{cpus, disk, memory_available_bytes, memory_bytes, memory_limit_bytes};
+    use super::{
+        available_below, cpus, disk, limit_below, memory_available_bytes, memory_bytes, memory_limit_bytes,
+        out_of_files,
+    };
     use std::path::Path;
 
     #[test]
@@ -75,5 +139,80 @@ mod tests {
         assert!(memory_limit_bytes() <= memory_bytes());
         assert!(memory_available_bytes().is_some_and(|left| left <= memory_limit_bytes()));
         assert_eq!(disk(Path::new("/no/such/folder")), None);
+    }
+
+    /// A machine of 8 GiB, of which 6 are free, with these lines in `/proc/self/cgroup`, and these files (`path=GiB` or
+    /// `path=text`).
+    fn machine(groups: &str, files: &str) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("proc/meminfo", &format!("MemTotal: {} kB\nMemAvailable: {} kB\n", 8 << 20, 6 << 20));
+        write("proc/self/cgroup", groups);
+        for (path, value) in files.split_whitespace().map(|file| file.split_once('=').unwrap()) {
+            let value = match value.split_once(':') {
+                Some((line, gib)) => format!("rss 1\n{line} {}\n", gib.parse::<u64>().unwrap() << 30),
+                None => value.parse::<u64>().map_or_else(|_| value.to_owned(), |gib| (gib << 30).to_string()),
+            };
+            write(&format!("sys/fs/cgroup/{path}"), &value);
+        }
+        root
+    }
+
+    #[test]
+    fn the_least_of_all_control_groups_counts_in_both_versions() {
+        let v1 = "9:name=systemd:/\n4:cpu,memory:/outer/inner\n0::/\n";
+        // What is found, in GiB: the limit, and what is left.
+        for (what, groups, files, limit, left) in [
+            ("no groups", "", "", 8, 6),
+            ("version 2", "0::/a/b\n", "a/b/memory.max=4 a/b/memory.current=3", 4, 1),
+            ("an outer one", "0::/a/b\n", "a/b/memory.max=max a/memory.max=2 a/memory.current=1", 2, 1),
+            (
+                "files can be taken back",
+                "0::/a\n",
+                "a/memory.max=4 a/memory.current=3 a/memory.stat=inactive_file:2",
+                4,
+                3,
+            ),
+            (
+                "those that were read twice, too",
+                "0::/a\n",
+                "a/memory.max=4 a/memory.current=3 a/memory.stat=active_file:1",
+                4,
+                2,
+            ),
+            (
+                "version 1",
+                v1,
+                "memory/outer/inner/memory.limit_in_bytes=8589934591 memory/outer/inner/memory.usage_in_bytes=1
+                 memory/outer/memory.limit_in_bytes=3 memory/outer/memory.usage_in_bytes=2
+                 memory/outer/memory.stat=total_inactive_file:1",
+                3,
+                2,
+            ),
+            (
+                "a container sees its group at the root",
+                v1,
+                "memory/memory.limit_in_bytes=1 memory/memory.usage_in_bytes=1",
+                1,
+                0,
+            ),
+            ("no limit", v1, "memory/outer/inner/memory.limit_in_bytes=8589934591", 8, 6),
+        ] {
+            let root = machine(groups, files);
+            let found = (limit_below(root.path()), available_below(root.path()));
+            assert_eq!(found, (limit << 30, Some(left << 30)), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_lack_of_descriptors_is_told_apart() {
+        for (number, lacks) in [(24, true), (23, true), (2, false)] {
+            let fault = out_of_files(&std::io::Error::from_raw_os_error(number));
+            assert_eq!(fault.map(|fault| fault.status()), lacks.then_some(503), "{number}");
+        }
     }
 }

@@ -13,13 +13,14 @@ mod body;
 mod place;
 mod provision;
 mod refusal;
+mod start;
 mod watch;
 
 pub use place::Place;
 
 use crate::code::FunctionCode;
 use crate::contract::{Contract, Lifetime};
-use crate::crowd::{Idle, Kind, Member, Permit, also_queued};
+use crate::crowd::{Idle, Kind, Member, Permit, Starting, also_queued};
 use crate::environment::Environment;
 use crate::gate::Gate;
 use crate::host::Host;
@@ -160,10 +161,13 @@ impl Pool {
         stats
     }
 
-    /// Resident memory of its instances now, bytes; `None` where it cannot be told from the node's, or nothing
-    /// runs. Reads files of `/proc`: for who looks, not for calls.
+    /// Memory of its instances now, bytes: what is resident of programs, the linear memory of guests; `None` where
+    /// nothing runs that is kept. Reads files of `/proc`: for who looks, not for calls.
     pub fn memory_bytes(&self) -> Option<u64> {
         let live = self.shared.live.get()?;
+        if let Some(bytes) = live.unit.memory_bytes() {
+            return Some(bytes);
+        }
         let running: Vec<_> =
             live.lock().instances.values().map(|running| Arc::clone(&running.instance)).collect();
         running.iter().filter_map(|instance| instance.memory_bytes()).reduce(|sum, bytes| sum + bytes)
@@ -235,6 +239,8 @@ struct Running {
     instance: Arc<dyn Instance>,
     /// How long it took to start, for the calls that waited for it.
     started_in: Duration,
+    /// Since when it runs.
+    since: Instant,
     /// Not to be dropped under the state's lock: others may start then, for which an instance of this pool stops.
     room: Permit,
     /// Its end tells the watching task that nobody is interested any more.
@@ -303,8 +309,9 @@ impl Shared {
         }
 
         let answer = async {
-            let instance = self.instance_of(&place, Some(timing)).await.map_err(for_callers)?;
-            instance.call(Invocation { context: Arc::clone(&context), request }).await
+            let (instance, starting) = self.instance_of(&place, Some(timing)).await.map_err(for_callers)?;
+            start::within(starting, instance.call(Invocation { context: Arc::clone(&context), request }))
+                .await
         };
         match timeout_at(deadline, answer).await {
             Ok(Ok(reply)) => Ok((reply, place)),
@@ -565,7 +572,8 @@ impl Shared {
             return instance.stop(Duration::ZERO).await;
         }
         let started_in = began.elapsed();
-        let running = Running { instance: Arc::clone(&instance), started_in, room, _watched: watched };
+        let (instance_of, since) = (Arc::clone(&instance), Instant::now());
+        let running = Running { instance: instance_of, started_in, since, room, _watched: watched };
         self.step(|state, _| {
             state.instances.insert(id, running);
             Event::Ready(id, micros(started_in))
@@ -591,25 +599,27 @@ impl Shared {
         Ok(started)
     }
 
-    /// The instance that a place stands for, started now where each call has its own.
+    /// The instance that a place stands for, started now where each call has its own; and the right to start, where
+    /// the start goes on in its call.
     async fn instance_of<'a>(
         &self,
         place: &'a Place,
         timing: Option<&Timing>,
-    ) -> Result<&'a Arc<dyn Instance>> {
+    ) -> Result<(&'a Arc<dyn Instance>, Option<Starting>)> {
         if let Some(instance) = place.instance() {
-            return Ok(instance);
+            return Ok((instance, None));
         }
         let live =
             self.live.get().ok_or_else(|| Fault::internal("a place exists before the code is loaded"))?;
         debug_assert_eq!(live.lifetime, Lifetime::PerCall);
         let asked = Instant::now();
-        let room = live.member.admit(Kind::Call).await;
+        let mut room = live.member.admit(if live.unit.inside() { Kind::Call } else { Kind::Start }).await;
         let began = Instant::now();
         timing.inspect(|timing| also_queued(timing, began.duration_since(asked)));
         let started = self.start(live, self.environment.next_instance()).await?;
         timing.inspect(|timing| timing.started(began.elapsed()));
-        Ok(place.set(Arc::from(started), room))
+        let starting = room.starting();
+        Ok((place.set(Arc::from(started), room), starting))
     }
 
     fn place(self: &Arc<Self>, state: &State, instance: InstanceId, now_us: u64, waited: bool) -> Place {
@@ -643,7 +653,7 @@ impl Shared {
                 state.last_fault.clone_from(&fault);
             }
             // A trap is one call's affair, and another instance in this process costs next to nothing.
-            let inside = self.live.get().is_some_and(|live| live.unit.handler().is_some());
+            let inside = self.live.get().is_some_and(|live| live.unit.inside());
             Event::Ended(id, if fault.is_some() && !inside { End::Crash } else { End::Quiet })
         });
         let known = gone.is_some();
@@ -719,6 +729,20 @@ impl Idle for Shared {
     fn idle_since(&self) -> Option<Instant> {
         let since_ms = self.live.get()?.lock().scale.idle_since_ms()?;
         Some(self.epoch + Duration::from_millis(since_ms))
+    }
+
+    fn follow(&self) {
+        let Some(live) = self.live.get() else { return };
+        let all_bytes = live.unit.memory_bytes();
+        let mut state = live.lock();
+        let count = state.instances.len() as u64;
+        for running in state.instances.values_mut() {
+            // Of guests only the sum is counted.
+            let seen = all_bytes.map(|bytes| bytes / count.max(1)).or_else(|| running.instance.seen_bytes());
+            if let Some(bytes) = seen {
+                live.member.follow(&mut running.room, bytes, running.since.elapsed());
+            }
+        }
     }
 
     fn give_up(self: Arc<Self>) {

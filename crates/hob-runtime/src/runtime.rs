@@ -6,10 +6,11 @@ use crate::environment::Environment;
 use crate::host::{HOSTS, Host, Progress, Stage};
 use crate::pool::Pool;
 use hob_core::code::Code;
+use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
 use hob_core::spec::FunctionSpec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// Lets this process open as many files as it may: connections, topics and pipes all need them, and the
@@ -80,6 +81,18 @@ impl Runtime {
     ) -> Result<()> {
         self.check(code)?;
         self.host(&code.spec)?.prepare(code, progress).await
+    }
+
+    /// Removes what was made ready of files that are not among these; says how many files that were. What runs keeps its own,
+    /// but whoever still has to be started needs his among them.
+    pub async fn retain(&self, needed: HashSet<Digest>) -> u64 {
+        if self.environment.cache_shared {
+            return 0;
+        }
+        let hosts: Vec<Arc<dyn Host>> = self.hosts.values().cloned().collect();
+        let work = move || hosts.iter().map(|host| host.retain(&needed)).sum();
+        // Nobody is kept waiting, and the next time it goes again.
+        tokio::task::spawn_blocking(work).await.unwrap_or_default()
     }
 
     /// How good a prepared function's code is; `None` where nothing is compiled.

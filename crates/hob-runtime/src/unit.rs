@@ -8,8 +8,9 @@ use crate::code::FunctionCode;
 use crate::environment::Environment;
 use crate::invocation::{Context, Invocation, Reply};
 use crate::outbound::Running;
+use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_core::port::BoxFuture;
+use hob_core::port::{BoxFuture, LogSink};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub trait Unit: Send + Sync {
     /// The ability to run as a program with arguments, environment and standard streams.
     fn command(&self) -> Option<&dyn Command> {
+        None
+    }
+    /// Whether its instances live in the node's own process, where a start costs little.
+    fn inside(&self) -> bool {
+        false
+    }
+    /// Memory that its instances have now, bytes, where all of it is counted as they take it; `None` where each of them has to be
+    /// asked.
+    fn memory_bytes(&self) -> Option<u64> {
         None
     }
     /// The ability to take requests through an exported handler.
@@ -46,6 +56,16 @@ pub trait Command: Send + Sync {
     /// # Errors
     /// `HOB-0306` when the program is missing, `HOB-0305` when it is for another machine.
     fn start(&self, launch: Launch) -> BoxFuture<'_, Result<Box<dyn Program>>>;
+    /// Starts another file of the package beside it, such as an extension of a Lambda function; `run` says nothing
+    /// of it.
+    ///
+    /// # Errors
+    /// As [`Command::start`]; `HOB-0110` where there is one program only.
+    fn start_file(&self, file: &str, _launch: Launch) -> BoxFuture<'_, Result<Box<dyn Program>>> {
+        let fault =
+            Fault::new(Code::ContractMismatch, format!("the host cannot start `{file}` beside the function"));
+        Box::pin(async { Err(fault) })
+    }
     /// Whether its programs open connections themselves, so that they have to be told of the node's proxy.
     fn connects(&self) -> bool;
 }
@@ -62,6 +82,8 @@ pub struct Launch {
     pub stdin: bool,
     /// Whether standard output is a pipe (else its lines become log records).
     pub stdout: bool,
+    /// Where the lines that it prints go instead of the node's log; for who passes them on to there.
+    pub lines: Option<Arc<dyn LogSink>>,
     /// The call it serves, when it serves just one: named in log records, ended at its deadline.
     pub context: Option<Arc<Context>>,
 }
@@ -93,6 +115,10 @@ pub trait Program: Send + Sync {
     }
     /// Resident memory of its processes now, bytes; `None` where it cannot be told from the node's.
     fn memory_bytes(&self) -> Option<u64> {
+        None
+    }
+    /// The same when somebody last looked, which he does all the time; costs nothing. `None`: nobody has.
+    fn seen_bytes(&self) -> Option<u64> {
         None
     }
     /// The last lines that it printed, oldest first, where they are kept; for messages.
@@ -136,12 +162,21 @@ pub trait Instance: Send + Sync {
     fn call(&self, invocation: Invocation) -> BoxFuture<'_, Result<Reply>>;
     /// Resolves when the instance can serve no more calls, with the reason if it is a fault.
     fn ended(&self) -> BoxFuture<'_, Option<Fault>>;
+    /// Whether it is known to serve no more calls, though [`Instance::ended`] may not have told yet. Asked when a
+    /// call has ended, before its place goes to another.
+    fn is_over(&self) -> bool {
+        false
+    }
     /// How much of its start was waiting until it took connections, where that is a part of it.
     fn connected_in(&self) -> Duration {
         Duration::ZERO
     }
     /// Ends it, letting it finish for `grace`.
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()>;
+    /// As [`Program::seen_bytes`].
+    fn seen_bytes(&self) -> Option<u64> {
+        None
+    }
     /// As [`Program::memory_bytes`]. Reads a few files of `/proc`: for who looks, not for calls.
     fn memory_bytes(&self) -> Option<u64> {
         None

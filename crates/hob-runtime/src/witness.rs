@@ -27,6 +27,8 @@ pub trait Witness: Send + Sync {
     fn ended(&self, ended: &Ended<'_>);
     /// An instance that is kept for several calls has started, or ended.
     fn instance(&self, changed: &Changed<'_>);
+    /// Optimised code took the place of the quick code with which the function began; making it took so long.
+    fn optimised(&self, took: Duration);
 }
 
 /// What was asked for.
@@ -96,4 +98,5 @@ impl Witnesses for Nobody {
 impl Witness for Nobody {
     fn ended(&self, _: &Ended<'_>) {}
     fn instance(&self, _: &Changed<'_>) {}
+    fn optimised(&self, _: Duration) {}
 }

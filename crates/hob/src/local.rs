@@ -47,6 +47,7 @@ impl Temporary {
             tls: None,
             control: vec![Address::Unix(socket.clone())],
             dashboard,
+            lambda: None,
             domain: domain.to_owned(),
             default_app: None,
             compiler: compiler(),

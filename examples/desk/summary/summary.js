@@ -1,4 +1,4 @@
-// Summary: says in one sentence what an event of GitHub tells. JavaScript in a WASI 0.3 component.
+// Summary: says in one sentence what an event of GitHub tells. A JavaScript module, as Workers have it.
 //
 // It answers an event with an event, `desk.summarised`, which the platform publishes. The id is the
 // one of the event that it is about, so trying again makes no second one.
@@ -6,8 +6,6 @@
 // How. `SENTENCES` has a line for each kind of event; what a payload lacks is left out of its
 // sentence. A kind without a line gets the general sentence, so a kind that GitHub adds tomorrow
 // is no failure.
-
-import { Fields, Request, Response } from "wasi:http/types@0.3.0";
 
 const LENGTH_MAX = 200;
 
@@ -106,69 +104,24 @@ const commit = (sha) => (sha ? `commit ${String(sha).slice(0, 7)}` : "a commit")
 const branch = (ref) => String(ref ?? "").replace(/^refs\/(heads|tags)\//, "");
 const outcome = (thing) => (thing?.conclusion ? ` with ${thing.conclusion}` : "");
 
-export const handler = {
-  async handle(request) {
-    const header = (name) => text(request.getHeaders().get(name)[0] ?? []);
-    const [type, id, source] = ["ce-type", "ce-id", "ce-source"].map(header);
+export default {
+  async fetch(request) {
+    const header = (name) => request.headers.get(name) ?? "";
     let payload;
     try {
-      payload = JSON.parse(text(await read(request)));
+      payload = await request.json();
     } catch (error) {
-      return answer(400, {}, { error: error.message });
+      return Response.json({ error: error.message }, { status: 400 });
     }
     const summarised = {
       "ce-specversion": "1.0",
-      "ce-id": id,
+      "ce-id": header("ce-id"),
       "ce-source": "/desk/summary",
       "ce-type": "desk.summarised",
-      "ce-partitionkey": source,
+      "ce-partitionkey": header("ce-source"),
     };
     // `com.github.issues.opened`: the third word is the kind.
-    const event = type.split(".")[2] ?? "";
-    return answer(200, summarised, { summary: summarize(event, payload ?? {}) });
+    const event = header("ce-type").split(".")[2] ?? "";
+    return Response.json({ summary: summarize(event, payload ?? {}) }, { headers: summarised });
   },
 };
-
-async function read(request) {
-  const done = wit.Future.from({ tag: "ok", val: null }, wit.Future.RESULT_VOID_ERROR_CODE).readable;
-  const [stream] = Request.consumeBody(request, done);
-  const chunks = [];
-  for await (const chunk of stream) chunks.push(chunk);
-  const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
-}
-
-// The engine is bare: it knows JavaScript, but no `TextDecoder`. Bytes that are no UTF-8 make the
-// text no JSON at worst.
-function text(bytes) {
-  let decoded = "";
-  for (let at = 0; at < bytes.length; ) {
-    const byte = bytes[at];
-    const more = byte < 0x80 ? 0 : byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
-    let point = more === 0 ? byte : byte & (0x3f >> more);
-    for (let next = 1; next <= more; next += 1) point = (point << 6) | (bytes[at + next] & 0x3f);
-    decoded += point > 0x10ffff ? "\ufffd" : String.fromCodePoint(point);
-    at += more + 1;
-  }
-  return decoded;
-}
-
-// Escaped, JSON is plain ASCII: one byte a character.
-function answer(status, event, value) {
-  const escape = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  const json = `${JSON.stringify(value).replace(/[^\x20-\x7e]/g, escape)}\n`;
-  const body = Uint8Array.from(json, (unit) => unit.charCodeAt(0));
-  const fields = Object.entries({ "content-type": "application/json", ...event });
-  const headers = Fields.fromList(fields.map(([name, value]) => [name, ascii(value)]));
-  const trailers = wit.Future.from({ tag: "ok", val: null }, wit.Future.RESULT_OPTION_OTHER_ERROR_CODE).readable;
-  const [response] = Response.new(headers, [body], trailers);
-  response.setStatusCode(status);
-  return response;
-}
-
-const ascii = (word) => Uint8Array.from(word, (unit) => unit.charCodeAt(0));

@@ -125,6 +125,8 @@ const WORDS: &[&str] = &[
     "OPTIONS",
     "/",
     "said",
+    "route_us",
+    "connect_us",
 ];
 
 const NULL: u8 = 0;

@@ -21,9 +21,17 @@ const CREATE: &str = "
     PRAGMA user_version = 1;
 ";
 
+/// Pages that the segment keeps in memory while facts are written, bytes: names are hashes, so that each goes to
+/// another page.
+const WRITTEN_BYTES: u64 = 16 << 20;
+/// The same of a segment that is only read. A node has some thirty of them.
+const READ_BYTES: u64 = 256 << 10;
+
 /// One segment.
 pub(super) struct Segment {
     connection: Connection,
+    /// Whether it keeps many pages.
+    written: bool,
     /// `None`: in memory.
     path: Option<PathBuf>,
     facts: u64,
@@ -44,7 +52,7 @@ impl Segment {
         let connection = opened.map_err(|error| fault(path.as_deref(), error))?;
         prepare(&connection).map_err(|error| fault(path.as_deref(), error))?;
         connection.execute_batch(CREATE).map_err(|error| fault(path.as_deref(), error))?;
-        Ok(Self { connection, path, facts: 0, first_ms: None, last_ms: 0 })
+        Ok(Self { connection, written: false, path, facts: 0, first_ms: None, last_ms: 0 })
     }
 
     /// The one at `path`; `None` when it is damaged or of another version, and was set aside.
@@ -53,9 +61,14 @@ impl Segment {
     /// `HOB-0601` when it can neither be read nor be set aside.
     pub(super) fn open(path: &Path) -> Result<Option<Self>> {
         match read(path) {
-            Ok((connection, (facts, first_ms, last_ms))) => {
-                Ok(Some(Self { connection, path: Some(path.to_owned()), facts, first_ms, last_ms }))
-            }
+            Ok((connection, (facts, first_ms, last_ms))) => Ok(Some(Self {
+                connection,
+                written: false,
+                path: Some(path.to_owned()),
+                facts,
+                first_ms,
+                last_ms,
+            })),
             Err(_) => {
                 std::fs::rename(path, path.with_extension("damaged"))
                     .map_err(|error| storage::fault("set aside", path, &error))?;
@@ -96,12 +109,29 @@ impl Segment {
     /// # Errors
     /// `HOB-0601` and `HOB-0604` when they cannot be written.
     pub(super) fn append(&mut self, facts: &[Fact]) -> Result<()> {
+        if !self.written {
+            self.keep(WRITTEN_BYTES);
+            self.written = true;
+        }
         let written = write(&mut self.connection, self.facts, facts);
         written.map_err(|error| fault(self.path.as_deref(), error))?;
         self.facts += facts.len() as u64;
         self.first_ms = self.first_ms.or_else(|| facts.first().map(|fact| fact.time_ms));
         self.last_ms = facts.iter().map(|fact| fact.time_ms).fold(self.last_ms, u64::max);
         Ok(())
+    }
+
+    /// Nothing more is written: gives the memory back.
+    pub(super) fn rest(&mut self) {
+        self.written = false;
+        self.keep(READ_BYTES);
+    }
+
+    /// Keeps pages of so many bytes in memory at most. A database that has no file is all in memory anyway.
+    fn keep(&self, bytes: u64) {
+        let change = format!("PRAGMA cache_size = -{}; PRAGMA shrink_memory;", bytes >> 10);
+        // Without it only the memory would be another.
+        let _ = self.connection.execute_batch(&change);
     }
 
     /// Adds the newest `limit` facts that `query` wants to `found`, newest first.
@@ -214,9 +244,10 @@ impl Hasher for Fnv {
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;",
-    )
+    let kept = READ_BYTES >> 10;
+    connection.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -{kept}; PRAGMA temp_store = MEMORY;",
+    ))
 }
 
 type Extent = (u64, Option<u64>, u64);
@@ -268,4 +299,57 @@ fn fault(path: Option<&Path>, error: rusqlite::Error) -> Fault {
         _ => Fault::new(Code::StoreIo, what).hint("see whether the data folder exists and is not read-only"),
     }
     .detail(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{READ_BYTES, Segment};
+    use hob_core::fact::{Fact, Failure, Refused, What};
+    use hob_core::id::InvocationId;
+
+    fn fact(number: u64) -> Fact {
+        let failure = Failure {
+            code: "HOB-0401".to_owned(),
+            message: String::new(),
+            hint: None,
+            detail: None,
+            owner: hob_core::code::Owner::Caller,
+        };
+        let refused = Refused {
+            id: InvocationId(u128::from(number)),
+            control: false,
+            app: None,
+            method: "GET".to_owned(),
+            path: "/x".to_owned(),
+            host: "h".to_owned(),
+            failure,
+        };
+        Fact { time_ms: number, trace: None, what: What::Refused(Box::new(refused)) }
+    }
+
+    /// Bytes of pages that the segment's database keeps in memory.
+    fn kept_bytes(segment: &Segment) -> u64 {
+        let (mut now, mut most) = (0, 0);
+        // SAFETY: the handle is used while its connection lives, and the pointers are to values of the right type.
+        let status = unsafe {
+            let handle = segment.connection.handle();
+            let what = rusqlite::ffi::SQLITE_DBSTATUS_CACHE_USED;
+            rusqlite::ffi::sqlite3_db_status(handle, what, &raw mut now, &raw mut most, 0)
+        };
+        assert_eq!(status, rusqlite::ffi::SQLITE_OK);
+        u64::try_from(now).unwrap()
+    }
+
+    #[test]
+    fn a_segment_that_rests_keeps_hardly_any_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut segment = Segment::create(Some(folder.path().join("1.db"))).unwrap();
+        for batch in 0..20 {
+            let facts: Vec<Fact> = (0..500).map(|at| fact(batch * 500 + at)).collect();
+            segment.append(&facts).unwrap();
+        }
+        assert!(kept_bytes(&segment) > 2 * READ_BYTES, "{}", kept_bytes(&segment));
+        segment.rest();
+        assert!(kept_bytes(&segment) <= READ_BYTES, "{}", kept_bytes(&segment));
+    }
 }

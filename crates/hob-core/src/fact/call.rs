@@ -188,6 +188,9 @@ impl From<&Fault> for Failure {
 /// Where the time of a call went, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Times {
+    /// From its arrival until its function was found and asked.
+    #[serde(default)]
+    pub route_us: u64,
     /// Waiting for an instance.
     pub queue_us: u64,
     /// Starting one; 0 when one was there.
@@ -195,10 +198,34 @@ pub struct Times {
     /// Of the start: making the code ready to run.
     #[serde(default)]
     pub load_us: u64,
+    /// Of the start, at its end: waiting until a started process took connections.
+    #[serde(default)]
+    pub connect_us: u64,
     /// From its arrival to the head of the answer.
     pub answer_us: u64,
     /// From its arrival to the end of the answer.
     pub total_us: u64,
+}
+
+/// The phases of a call until the head of its answer, in their order; also the names in `Server-Timing`.
+pub const PHASES: [&str; 6] = ["route", "queue", "load", "start", "connect", "run"];
+
+impl Times {
+    /// How long each of [`PHASES`] took, microseconds. One begins when the one before is over, so that their sum is
+    /// `answer_us`.
+    pub fn phases(&self) -> [u64; PHASES.len()] {
+        let mut rest = self.answer_us;
+        // What was measured by different clocks may be a microsecond more than the whole.
+        let mut take = |phase: u64| {
+            let taken = phase.min(rest);
+            rest -= taken;
+            taken
+        };
+        let start_us = self.start_us.saturating_sub(self.load_us).saturating_sub(self.connect_us);
+        let before = [self.route_us, self.queue_us, self.load_us, start_us, self.connect_us].map(&mut take);
+        let [route_us, queue_us, load_us, start_us, connect_us] = before;
+        [route_us, queue_us, load_us, start_us, connect_us, rest]
+    }
 }
 
 /// What a call used.

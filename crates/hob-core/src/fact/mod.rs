@@ -14,7 +14,7 @@ mod call;
 mod event;
 mod query;
 
-pub use call::{Call, CallCause, Failure, Outside, Times, Used};
+pub use call::{Call, CallCause, Failure, Outside, PHASES, Times, Used};
 pub use event::{Delivered, Ending, Publication, Refused, Run, RunDecision, SkipReason, Skipped};
 pub use query::{About, FactQuery};
 
@@ -121,6 +121,15 @@ pub enum Change {
     Rollback,
     /// Gone.
     Remove,
+    /// A function's quick machine code was exchanged for optimised code, behind what runs; the revision is the same.
+    Optimise,
+}
+
+impl Change {
+    /// Whether another revision may answer because of it.
+    pub const fn switches(self) -> bool {
+        !matches!(self, Self::Optimise)
+    }
 }
 
 /// An app was deployed, rolled back or removed, or was not.
@@ -131,6 +140,9 @@ pub struct Changed {
     pub id: Option<InvocationId>,
     /// The app.
     pub app: AppName,
+    /// The function, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<FunctionName>,
     /// What was done.
     pub change: Change,
     /// The revision that took requests before.

@@ -90,7 +90,7 @@ impl About {
                 found.push(Self::Trigger(run.app.clone(), run.schedule.clone()));
             }
             What::Changed(changed) => {
-                found.extend(of_function(&changed.app, None));
+                found.extend(of_function(&changed.app, changed.function.as_ref()));
                 found.extend(changed.id.map(Self::Invocation));
                 found.extend(of_failure(changed.failure.as_ref()));
             }

@@ -79,14 +79,14 @@ pub static FUNCTION: &[Key<Function>] = keys! {
     "host", "`\"wasm\"` or `\"process\"`", "detected from the file",
         "What runs it.",
         |f, item| { f.host = Some(item.text()?); Ok(()) };
-    "contract", "`\"wasi-http\"`, `\"http\"`, `\"stdio\"`, `\"static\"` or `\"spin\"`", "detected from the file; `http` for a command line",
+    "contract", "`\"wasi-http\"`, `\"http\"`, `\"functions-framework\"`, `\"stdio\"`, `\"lambda\"`, `\"javascript\"`, `\"spin\"` or `\"static\"`", "detected from the file; `http` for a command line",
         "How a call reaches it.",
         |f, item| { f.contract = Some(item.text()?); Ok(()) };
     "build", "`\"cargo build --release\"`", "recognised for Cargo, npm, Go and Python folders",
         "A shell command that builds it, run in `dir` before each deploy.",
         |f, item| { f.build = Some(item.text()?); Ok(()) };
     "dir", "`\"letter\"`", "the manifest's folder",
-        "The function's folder; `run` and `files` are relative to it.",
+        "The function's folder or zip archive; `run` and `files` are relative to it.",
         |f, item| { f.dir = Some(item.path()?); Ok(()) };
     "files", "`[\"*.py\", \"data/**\"]`", "all of `dir` when it is given or the app has one function; else what `run` names",
         "Which files of `dir` are deployed.",
@@ -131,7 +131,7 @@ pub static SCALE: &[Key<Scale>] = keys! {
     "max", "number", "4096 for `wasm`, 8 for `process`",
         "Instances at most.",
         |s, item| { s.max = Some(item.number()?); Ok(()) };
-    "concurrency", "number", "80 for `http`, 16 for `wasi-http` and `spin` (WASI 0.3), 1 for `stdio`",
+    "concurrency", "number", "80 for `http`, 16 for `wasi-http` and `spin` (WASI 0.3) and `javascript`, 1 for `stdio` and `lambda`, 1000 for `static`",
         "Calls at a time in one instance.",
         |s, item| { s.concurrency = Some(item.number()?); Ok(()) };
     "idle", "`\"60s\"`", "60s",

@@ -29,6 +29,7 @@ pub use check::check;
 pub use resolve::{Detected, Origin, Resolved, assemble, resolve};
 pub use trigger::{Asynchronous, On, Retry, Topic};
 pub use watch::{Alert, Budget};
+pub(crate) use words::split as split_words;
 
 use crate::code::Code;
 use crate::fault::{Fault, Result};

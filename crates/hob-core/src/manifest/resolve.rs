@@ -8,7 +8,7 @@ use crate::fault::{Fault, Result};
 use crate::limit;
 use crate::name::{AppName, FunctionName};
 use crate::route::Table;
-use crate::spec::{AppSpec, AsyncSpec, FunctionSpec, PackageFile, RouteSpec, ScaleSpec};
+use crate::spec::{AppSpec, AsyncSpec, CONTRACT_NAMES, FunctionSpec, PackageFile, RouteSpec, ScaleSpec};
 use crate::unit::millis;
 use std::collections::BTreeMap;
 
@@ -144,7 +144,7 @@ fn settings(
         }
         let path = format!("functions.{}.{name}", function.name);
         let fault = match name.as_str() {
-            "wasi-http" | "http" | "stdio" | "static" | "spin" => Fault::new(
+            known if CONTRACT_NAMES.contains(&known) => Fault::new(
                 Code::ManifestUnknownKey,
                 format!("`{path}` has settings for contract `{name}`, but the contract is `{contract}`"),
             )
@@ -180,6 +180,7 @@ impl Origins {
             retry: trigger::retry_spec(&written.retry, default.retry.attempts),
             on_success: written.on_success.as_ref().map(|topic| topic.value.clone()),
             on_failure: written.on_failure.as_ref().map(|topic| topic.value.clone()),
+            ..default
         }
     }
 
@@ -244,9 +245,10 @@ impl Origins {
             limit::INSTANCES_DEFAULT_WASM
         };
         let (concurrency, calls) = match contract {
-            "http" => (limit::CONCURRENCY_DEFAULT_HTTP, None),
+            "http" | "functions-framework" => (limit::CONCURRENCY_DEFAULT_HTTP, None),
             "wasi-http" | "spin" => (limit::CONCURRENCY_DEFAULT_WASI3, Some(limit::WASI3_CALLS_PER_INSTANCE)),
             "static" => (limit::CONCURRENCY_DEFAULT_STATIC, None),
+            "javascript" => (limit::CONCURRENCY_DEFAULT_WASI3, None),
             _ => (1, None),
         };
         let provisioned = scale.provisioned.as_ref().map_or(&[][..], |written| &written.value);

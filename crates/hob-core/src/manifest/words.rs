@@ -5,7 +5,7 @@
 
 /// Splits text into words: spaces separate, `'…'` is literal, `"…"` knows `\"` and `\\`, and a
 /// backslash outside quotes takes the next character as it is.
-pub(super) fn split(text: &str) -> Result<Vec<String>, String> {
+pub(crate) fn split(text: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut chars = text.chars().peekable();
     loop {

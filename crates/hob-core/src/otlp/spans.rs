@@ -346,8 +346,14 @@ fn phases(own: &Span, call: &Call) -> Vec<Span> {
         let load = (times.load_us > 0).then(|| {
             part(start.span, "load the code", "load", times.queue_us, times.load_us.min(times.start_us))
         });
+        let connect = (times.connect_us > 0).then(|| {
+            let took_us = times.connect_us.min(times.start_us);
+            let after_us = times.queue_us + (times.start_us - took_us);
+            part(start.span, "wait until it takes connections", "connect", after_us, took_us)
+        });
         all.push(start);
         all.extend(load);
+        all.extend(connect);
     }
     all
 }

@@ -52,7 +52,11 @@ pub fn story(fact: &Fact, call: &Call, evidence: &CallEvidence<'_>) -> Story {
         story.path.push(step(fact));
     }
     // What was done to the app just before belongs to what happened.
-    let before = evidence.changes.iter().rev().find(|change| change.time_ms <= fact.time_ms);
+    let switched = |change: &&Fact| match &change.what {
+        What::Changed(changed) => changed.change.switches() && change.time_ms <= fact.time_ms,
+        _ => false,
+    };
+    let before = evidence.changes.iter().rev().find(switched);
     let shown = before.filter(|_| surprise(evidence.changes, call.revision, fact.time_ms).is_some());
     story.path.splice(0..0, shown.map(step));
     story.trace = fact.trace.map(|trace| trace.to_string());
@@ -148,6 +152,7 @@ fn noun(change: Change) -> &'static str {
         Change::Deploy => "deploy",
         Change::Rollback => "rollback",
         Change::Remove => "removal",
+        Change::Optimise => "exchange of code",
     }
 }
 

@@ -7,7 +7,7 @@
 use super::own::Heard;
 use super::pattern::Traits;
 use super::text::{line, took};
-use super::{Cause, own, time};
+use super::{Cause, circuit, own, time};
 use crate::code::Owner;
 use crate::fact::{Call, Failure};
 use crate::spec::FunctionSpec;
@@ -32,6 +32,8 @@ pub struct Around<'a> {
     pub answer: Option<&'a str>,
     /// Why instances of the function could not start, the newest first.
     pub start_failures: &'a [Failure],
+    /// What broke, where calls are refused because the function fails again and again.
+    pub broken: Option<&'a circuit::Broken>,
     /// Attributes of events or requests that failed in the same way, this one too.
     pub failed: &'a [Traits],
     /// The same of those that passed.
@@ -95,6 +97,7 @@ fn of_failure(call: &Call, failure: &Failure, around: &Around<'_>) -> Cause {
             let fix = format!("raise {budget} in `hob.toml`, then `hob deploy`{anew}");
             blame(format!("{}, and it stops then", failure.message), fix, failure.owner)
         }
+        "HOB-0515" => circuit::of_refusal(call, failure, around),
         "HOB-0405" => {
             let fix = format!("send less, or raise `body` of `{function}` in `hob.toml`");
             blame(format!("{}, which `{function}` sets", failure.message), fix, failure.owner)

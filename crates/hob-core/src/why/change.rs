@@ -67,10 +67,11 @@ pub fn absent(app: &AppName, changes: &[Fact]) -> Option<Cause> {
     })
 }
 
+/// The newest change before a time after which another revision may answer.
 fn newest(changes: &[Fact], before_ms: u64) -> Option<(u64, &Changed)> {
     let mut told = changes.iter().rev().filter(|fact| fact.time_ms <= before_ms);
     told.find_map(|fact| match &fact.what {
-        What::Changed(changed) => Some((fact.time_ms, &**changed)),
+        What::Changed(changed) if changed.change.switches() => Some((fact.time_ms, &**changed)),
         _ => None,
     })
 }
@@ -84,7 +85,7 @@ pub(super) fn of_failure(app: &AppName, failure: &Failure) -> Cause {
     }
 }
 
-fn then_deploy(fix: String) -> String {
+pub(super) fn then_deploy(fix: String) -> String {
     if fix.contains("hob deploy") { fix } else { format!("{fix}; then `hob deploy`") }
 }
 

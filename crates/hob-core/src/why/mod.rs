@@ -8,7 +8,7 @@
 //! their subscriptions, [`trigger`] for schedules and subscriptions, [`change`] for apps and their revisions,
 //! [`route`], [`topic`] and
 //! [`question`] for what somebody expected. [`cause`] finds out whom to blame for one
-//! call. [`tree`] puts what caused what below each other.
+//! call, with [`circuit`] where it was not let in. [`tree`] puts what caused what below each other.
 //!
 //! **Not here:** finding facts, and how a story looks (the command line and the dashboard).
 
@@ -16,6 +16,7 @@ pub mod asynchronous;
 pub mod call;
 pub mod cause;
 pub mod change;
+pub mod circuit;
 pub mod event;
 mod own;
 mod pattern;

@@ -86,13 +86,12 @@ pub(super) fn lines(text: &str) -> Vec<String> {
 
 /// A function with one place, two seconds and 64 MiB.
 pub(super) fn spec() -> FunctionSpec {
-    let scale = json!({ "min": 0, "max": 1, "concurrency": 1, "idle_ms": 1000, "calls_per_instance": null });
-    serde_json::from_value(json!({
-        "host": "process", "contract": "stdio", "run": ["f"], "package": {}, "env": { "SET": "1" },
-        "timeout_ms": 2000, "memory_bytes": 64 << 20, "body_bytes_max": 1024, "scale": scale,
-        "egress": null, "private": false, "settings": {},
-    }))
-    .unwrap()
+    FunctionSpec {
+        env: [("SET".to_owned(), "1".to_owned())].into(),
+        timeout_ms: 2000,
+        memory_bytes: 64 << 20,
+        ..FunctionSpec::new("process", "stdio", ["f"])
+    }
 }
 
 fn delivery() -> serde_json::Value {

@@ -4,10 +4,10 @@
 //! the call that published it; what became of an attempt, and who left an event out, is below the event. What has no
 //! known cause stands at the top.
 
-use super::text::{line, took_ms};
+use super::text::{line, took, took_ms};
 use crate::fact::{
     Call, CallCause, Change, Changed, Delivered, Ending, Fact, InstanceChanged, InstanceStep, Outside,
-    Publication, Refused, RunDecision, SkipReason, What,
+    PHASES, Publication, Refused, RunDecision, SkipReason, What,
 };
 use crate::id::InvocationId;
 use crate::name::TopicName;
@@ -233,8 +233,11 @@ fn of_call(call: &Call, time_ms: u64) -> Step {
     if times.queue_us >= NOTABLE_US {
         step.steps.push(part(0, Some(times.queue_us), "waited for an instance".to_owned(), Verdict::Good));
     }
-    if times.start_us >= NOTABLE_US {
-        let text = "an instance was started for it".to_owned();
+    // Where each call has an instance of its own, a start is nothing to tell of, unless it took long.
+    if times.start_us >= NOTABLE_US || times.load_us > 0 {
+        let phases = PHASES.iter().zip(times.phases()).map(|(phase, us)| format!("{phase} {}", took(us)));
+        let phases: Vec<String> = phases.collect();
+        let text = format!("an instance was started for it: {}", phases.join(", "));
         step.steps.push(part(times.queue_us, Some(times.start_us), text, Verdict::Good));
     }
     step.steps.extend(call.outside.iter().map(|outside| {
@@ -391,6 +394,7 @@ pub fn change(changed: &Changed) -> (String, Verdict) {
             Change::Deploy => "deploy",
             Change::Rollback => "rollback",
             Change::Remove => "removal",
+            Change::Optimise => "exchange of code",
         };
         let stays = changed.to.map(|to| format!("; revision {to} goes on")).unwrap_or_default();
         return (format!("a {what} of {app} failed: {}{stays}", failure.message), Verdict::Bad);
@@ -400,6 +404,11 @@ pub fn change(changed: &Changed) -> (String, Verdict) {
         Change::Deploy => format!("{app} was deployed as {to}{from}"),
         Change::Rollback => format!("{app} was rolled back to {to}{from}"),
         Change::Remove => format!("{app} was removed"),
+        Change::Optimise => {
+            let function =
+                changed.function.as_ref().map(|function| format!("/{function}")).unwrap_or_default();
+            format!("optimised code of {app}{function} took the place of quick code, in {to}")
+        }
     };
     (text, Verdict::Good)
 }

@@ -7,6 +7,7 @@
 mod cost;
 mod dashboard;
 mod event;
+mod key;
 mod log;
 mod top;
 mod usage;
@@ -15,6 +16,7 @@ mod why;
 pub use cost::*;
 pub use dashboard::*;
 pub use event::*;
+pub use key::*;
 pub use log::LogQuery;
 pub use top::*;
 pub use usage::*;

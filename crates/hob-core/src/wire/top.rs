@@ -129,8 +129,8 @@ pub struct TopLoad {
     pub waiting: u32,
     /// Processors that it keeps busy: 0.5 is half of one.
     pub cpu: f64,
-    /// Resident memory of its programs, bytes; absent for guests of WebAssembly, which live in the node's, and for
-    /// programs that live for one call.
+    /// Memory of its instances, bytes: what is resident of programs, the linear memory of guests of WebAssembly; absent
+    /// for programs that live for one call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
     /// What an hour of this costs at the machine's own price; absent: that is not known.

@@ -10,12 +10,12 @@ use hob_core::fault::{Fault, Result};
 use hob_core::limit::GRACE_DEFAULT;
 use hob_core::manifest;
 use hob_core::name::{AppName, RevisionNumber};
-use hob_core::port::Write;
+use hob_core::port::{Expect, Write};
 use hob_core::rollout::{self, Plan, Record, Request};
 use hob_core::spec::AppSpec;
 use hob_core::unit::millis;
 use hob_core::wire::Deployed;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -66,6 +66,23 @@ pub(super) async fn rollback(
     turn.end(done, began).await
 }
 
+/// See [`Apps::pin`].
+pub(super) async fn pin(apps: &Arc<Apps>, app: &AppName, numbers: BTreeSet<RevisionNumber>) -> Result<()> {
+    let _turn = apps.turn(app)?;
+    let stored = record::load(&*apps.state, app).await?;
+    let (record, version) = stored.record.as_ref().ok_or_else(|| rollout::app_not_found(app))?;
+    let kept = &stored.revisions;
+    if let Some(gone) = numbers.iter().find(|number| !kept.contains_key(number)) {
+        return Err(rollout::revision_not_found(app, *gone, kept.keys().copied()));
+    }
+    if record.pinned == numbers {
+        return Ok(());
+    }
+    let record = Record { pinned: numbers, ..record.clone() };
+    let expect = Expect::Version(*version);
+    apps.state.commit(vec![record::write_record(app, expect, Some(&record))?]).await
+}
+
 /// See [`Apps::remove`].
 pub(super) async fn remove(apps: &Arc<Apps>, app: &AppName) -> Result<()> {
     let turn = apps.turn(app)?;
@@ -76,6 +93,10 @@ pub(super) async fn remove(apps: &Arc<Apps>, app: &AppName) -> Result<()> {
     let mut writes = vec![record::write_record(app, stored.expect(), None)?];
     writes.extend(numbers.iter().map(|number| record::drop_revision(app, *number)));
     let _switch = apps.switch.lock().await;
+    let beside = record::beside(app);
+    if apps.state.get(&beside).await?.is_some() {
+        writes.push(Write { key: beside, expect: Expect::Any, value: None });
+    }
     writes.extend(triggers::remove(apps, app).await?);
     apps.state.commit(writes).await?;
     (apps.observe)(Step::Committed);

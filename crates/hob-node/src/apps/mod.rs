@@ -34,6 +34,7 @@ mod shelf;
 mod triggers;
 
 pub use address::Addresses;
+pub(crate) use record::{BESIDE, beside};
 
 use crate::bus::Bus;
 use crate::identity;
@@ -53,7 +54,7 @@ use hob_core::wire::{AppInfo, DeployEvent, Deployed, FunctionInfo, Revision, Rev
 use hob_runtime::runtime::Runtime;
 use retire::Retired;
 use shelf::Shelf;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -200,6 +201,19 @@ impl Apps {
         .await
     }
 
+    /// Keeps these revisions from now on, and no others that were kept this way.
+    ///
+    /// # Errors
+    /// `HOB-0351`, `HOB-0352` for one that is not there, `HOB-0354` while the app is being changed.
+    pub(crate) async fn pin(
+        self: &Arc<Self>,
+        app: &AppName,
+        numbers: BTreeSet<RevisionNumber>,
+    ) -> Result<()> {
+        let (this, app) = (Arc::clone(self), app.clone());
+        self.to_the_end("pin", async move { deploy::pin(&this, &app, numbers).await }).await
+    }
+
     /// Removes an app with all its revisions. Running calls finish.
     ///
     /// # Errors
@@ -212,7 +226,7 @@ impl Apps {
             let done = deploy::remove(&this, &app).await;
             let failure = done.as_ref().err().map(Failure::from);
             let (change, took_ms) = (Change::Remove, millis(began.elapsed()));
-            let changed = Changed { id: None, app, change, from, to: None, failure, took_ms };
+            let changed = Changed { id: None, app, function: None, change, from, to: None, failure, took_ms };
             this.bus.telemetry().now(None, What::Changed(Box::new(changed)));
             done
         })
@@ -230,8 +244,16 @@ impl Apps {
                 (current, current, Some(Failure::from(fault)))
             }
         };
-        let changed =
-            Changed { id: Some(id), app, change, from, to, failure, took_ms: millis(began.elapsed()) };
+        let changed = Changed {
+            id: Some(id),
+            app,
+            function: None,
+            change,
+            from,
+            to,
+            failure,
+            took_ms: millis(began.elapsed()),
+        };
         self.bus.telemetry().now(None, What::Changed(Box::new(changed)));
         done.map_err(|fault| fault.known_as(id.to_string()))
     }

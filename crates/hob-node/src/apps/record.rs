@@ -3,6 +3,7 @@
 //! ```text
 //! apps/<app>                              its rollout::Record
 //! apps/<app>/revisions/<ten digits>       a wire::Revision
+//! beside/<app>                            what the Lambda API keeps of its function
 //! ```
 
 use crate::live::LiveRevision;
@@ -143,6 +144,14 @@ pub(super) fn stored_form(revision: &LiveRevision) -> Revision {
         created_ms: revision.created_ms,
         spec: revision.spec.as_ref().clone(),
     }
+}
+
+/// What the keys of [`beside`] begin with.
+pub(crate) const BESIDE: &str = "beside/";
+
+/// The key of what is kept beside an app by whoever offers it under other words; it goes with the app.
+pub(crate) fn beside(app: &AppName) -> String {
+    format!("{BESIDE}{app}")
 }
 
 fn app_key(app: &AppName) -> String {

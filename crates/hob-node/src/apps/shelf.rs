@@ -63,7 +63,7 @@ impl Held<'_> {
     }
 }
 
-/// Removes every artifact and package that no revision needs, if there may be any and nobody is
+/// Removes every artifact, package and compiled file that no revision needs, if there may be any and nobody is
 /// making new ones. A failure is logged; the next sweep tries again.
 pub(super) async fn sweep(apps: &Apps) {
     // Who finds somebody else at it leaves; so whoever has swept looks once more.
@@ -74,9 +74,9 @@ pub(super) async fn sweep(apps: &Apps) {
         drop(alone);
         (apps.observe)(Step::Swept);
         match swept {
-            Ok((0, 0)) => {}
-            Ok((artifacts, packages)) => {
-                tracing::info!(artifacts, packages, "removed what no revision needs");
+            Ok([0, 0, 0]) => {}
+            Ok([artifacts, packages, compiled]) => {
+                tracing::info!(artifacts, packages, compiled, "removed what no revision needs");
             }
             Err(fault) => {
                 apps.shelf.soil();
@@ -87,7 +87,7 @@ pub(super) async fn sweep(apps: &Apps) {
 }
 
 /// What is stored counts, not what is shown: they differ after a commit whose outcome is unknown.
-async fn remove_unneeded(apps: &Apps) -> Result<(u64, u64)> {
+async fn remove_unneeded(apps: &Apps) -> Result<[u64; 3]> {
     let mut needed = Needed::default();
     record::needs(&*apps.state, |revision| {
         revision.packages().for_each(|package| needed.add(package));
@@ -108,7 +108,8 @@ async fn remove_unneeded(apps: &Apps) -> Result<(u64, u64)> {
     for spec in apps.retired.specs() {
         spec.functions.values().for_each(|function| needed.add(&function.package));
     }
-    Ok((gone, apps.packages.retain(&needed.packages).await?))
+    let packages = apps.packages.retain(&needed.packages).await?;
+    Ok([gone, packages, apps.runtime.retain(needed.artifacts).await])
 }
 
 /// What is kept.

@@ -71,6 +71,7 @@ impl Desk {
         let environment = Environment {
             crowd: Crowd::new(Shares::here(None), Arc::clone(&tasks) as _),
             cache_dir: data.join("cache"),
+            cache_shared: false,
             work_dir: data.join("work"),
             compiler: Vec::new(),
             pooling: Some(false),
@@ -198,26 +199,11 @@ impl App {
         let package =
             PackageFile { digest: Digest::of(text.as_bytes()), size: text.len() as u64, executable: false };
         let spec = FunctionSpec {
-            host: "wasm".into(),
-            contract: "wasi-http".into(),
-            run: vec!["main.wat".into()],
             package: BTreeMap::from([("main.wat".to_owned(), package)]),
-            env: BTreeMap::new(),
-            timeout_ms: 30_000,
             memory_bytes: 32 << 20,
-            body_bytes_max: 1 << 20,
-            scale: ScaleSpec {
-                min: 0,
-                max: 8,
-                concurrency: 1,
-                idle_ms: 60_000,
-                calls_per_instance: None,
-                provisioned: Vec::new(),
-            },
+            scale: ScaleSpec::up_to(8, 1),
             egress: Some(Vec::new()),
-            private: false,
-            asynchronous: Default::default(),
-            settings: serde_json::Map::new(),
+            ..FunctionSpec::new("wasm", "wasi-http", ["main.wat"])
         };
         self.spec.functions.insert(FunctionName::new(name).unwrap(), spec);
         self.files.insert(text.to_owned());
@@ -253,7 +239,7 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Artifacts and packages on disk, without what is half made.
+/// Artifacts and packages on disk, without what is half made. What is compiled is of artifacts that are there.
 fn on_disk(data: &Path) -> (usize, usize) {
     let list = |path: &Path| -> Vec<_> {
         let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
@@ -262,6 +248,9 @@ fn on_disk(data: &Path) -> (usize, usize) {
     let files = |path: &Path| fs::read_dir(path).unwrap().count();
     assert_eq!(files(&data.join("packages/incoming")), 0, "a half package");
     let artifacts = list(&data.join("artifacts")).iter().map(|folder| files(folder)).sum();
+    let compiled = fs::read_dir(data.join("cache/wasm")).unwrap().map(|entry| entry.unwrap().path());
+    let compiled = compiled.filter(|path| path.extension().is_some_and(|found| found == "cwasm")).count();
+    assert!(compiled <= artifacts, "{compiled} compiled files of {artifacts} artifacts");
     (artifacts, list(&data.join("packages")).len() - 1)
 }
 

@@ -11,6 +11,7 @@ use hob_core::limit::ASYNC_RESULT_BYTES_MAX;
 use hob_core::name::FunctionName;
 use hob_core::wire::{CallInfo, CallState};
 use hob_runtime::body::{self, Body};
+use hob_runtime::contract::lambda::RawCall;
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,9 @@ struct Head {
     /// Where the result is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     callback: Option<String>,
+    /// Of a request: its body is the event of a function of contract `lambda`, byte for byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    raw: Option<Raw>,
     /// Of an answer: the id of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     call: Option<String>,
@@ -47,6 +51,17 @@ struct Head {
     /// Of an answer: how the call ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ended: Option<Ended>,
+}
+
+/// A [`RawCall`] as it is stored.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Raw {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    arn: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client_context: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
 }
 
 /// How a call ended.
@@ -72,6 +87,11 @@ impl Message {
             target: head.uri.path_and_query().map(ToString::to_string),
             headers: stored(&head.headers),
             callback,
+            raw: head.extensions.get::<RawCall>().map(|raw| Raw {
+                arn: raw.arn.clone(),
+                client_context: raw.client_context.clone(),
+                tenant: raw.tenant.clone(),
+            }),
             ..Head::default()
         };
         Self { head, body }
@@ -107,6 +127,17 @@ impl Message {
         self.head.function.as_ref()
     }
 
+    /// How it came by the Lambda API, if it did.
+    pub(crate) fn raw(&self) -> Option<RawCall> {
+        let Raw { arn, client_context, tenant } = self.head.raw.clone()?;
+        Some(RawCall { arn, client_context, tenant, ..RawCall::default() })
+    }
+
+    /// The body.
+    pub(crate) fn body(&self) -> &Bytes {
+        &self.body
+    }
+
     pub(crate) fn callback(&self) -> Option<&str> {
         self.head.callback.as_deref()
     }
@@ -127,6 +158,7 @@ impl Message {
         *request.uri_mut() =
             self.head.target.as_deref().and_then(|target| target.parse().ok()).unwrap_or_default();
         *request.headers_mut() = self.headers();
+        request.extensions_mut().extend(self.raw().map(with_raw).unwrap_or_default());
         request
     }
 
@@ -208,6 +240,12 @@ impl Message {
     }
 }
 
+fn with_raw(raw: RawCall) -> http::Extensions {
+    let mut extensions = http::Extensions::new();
+    extensions.insert(raw);
+    extensions
+}
+
 /// The headers that are kept: not those that say how the body is sent.
 fn stored(headers: &HeaderMap) -> Vec<(String, String)> {
     let kept = headers.iter().filter(|(name, _)| **name != CONTENT_LENGTH && **name != TRANSFER_ENCODING);
@@ -220,6 +258,7 @@ fn stored(headers: &HeaderMap) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::{Ended, Message};
+    use hob_runtime::contract::lambda::RawCall;
     use http::{HeaderMap, Request, StatusCode};
 
     #[test]
@@ -232,6 +271,8 @@ mod tests {
             .body(())
             .unwrap();
         let (mut head, ()) = request.into_parts();
+        let raw = RawCall { arn: Some("a:1".into()), ..RawCall::default() };
+        head.extensions.insert(raw.clone());
         head.headers.insert("z", http::HeaderValue::from_bytes(b"\xe9\x80").unwrap());
         let message = Message::request(&head, "x\n\0y".into(), Some("http://a/".into()));
         let back = Message::decode(&message.encode().unwrap()).unwrap();
@@ -239,6 +280,7 @@ mod tests {
         assert_eq!((request.method().as_str(), request.uri().to_string().as_str()), ("PUT", "/a?b=c"));
         assert_eq!(request.headers().get_all("x-y").iter().count(), 2);
         assert_eq!(request.headers()["z"].as_bytes(), b"\xe9\x80");
+        assert_eq!(request.extensions().get::<RawCall>(), Some(&raw));
         assert_eq!((back.callback(), &back.body[..]), (Some("http://a/"), &b"x\n\0y"[..]));
 
         let ended = Ended { failed: true, attempts: 3, code: Some("HOB-0502".into()), cut: false };

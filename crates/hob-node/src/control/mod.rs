@@ -15,6 +15,7 @@ mod call;
 mod cost;
 mod dashboard;
 mod fact;
+mod key;
 mod letter;
 mod log;
 mod metric;
@@ -39,6 +40,7 @@ use crate::calls::Calls;
 use crate::delivery::Delivery;
 use crate::dispatcher::Dispatcher;
 use crate::identity;
+use crate::keys::Keys;
 use crate::live::Live;
 use crate::logs::Logs;
 use crate::schedules::Schedules;
@@ -80,6 +82,7 @@ static OPERATIONS: &[&[Operation]] = &[
     top::OPERATIONS,
     cost::OPERATIONS,
     dashboard::OPERATIONS,
+    key::OPERATIONS,
 ];
 
 /// What operations work with.
@@ -103,6 +106,8 @@ pub(crate) struct Control {
     pub(crate) data: PathBuf,
     /// Who may use the dashboard; `None` when there is none.
     pub(crate) dashboard: Option<Arc<SignIn>>,
+    /// Access keys of the Lambda API and where that answers; `None` when there is none.
+    pub(crate) lambda: Option<(Arc<Keys>, String)>,
 }
 
 impl Control {

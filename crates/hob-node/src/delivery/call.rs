@@ -5,8 +5,8 @@
 //! that has an end, the last answer is the result, and the call has failed.
 
 use super::Parts;
-use super::attempt::{ATTEMPT, Attempted, collect, record_of};
-use super::outcome;
+use super::attempt::{ATTEMPT, Attempted, collect};
+use super::{destination, outcome};
 use crate::bus::Placed;
 use crate::bus::dead::{Failure, Letter};
 use crate::bus::position::Key;
@@ -15,16 +15,19 @@ use crate::dispatcher::{self, Cause, Target};
 use crate::gateway::forward;
 use crate::live::LiveRevision;
 use bytes::Bytes;
+use hob_core::aws::asynchronous::pause_ms;
 use hob_core::code::Code;
-use hob_core::event::record::Stored;
 use hob_core::fact::CallCause;
 use hob_core::fault::{Fault, Result};
-use hob_core::name::{FunctionName, TopicName};
-use hob_core::port::Durability;
+use hob_core::id::InvocationId;
+use hob_core::name::FunctionName;
 use hob_core::subscription::Outcome;
-use http::StatusCode;
+use hob_runtime::body::Body;
+use hob_runtime::contract::lambda::{RawCall, RawReply, error_payload};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Response, StatusCode};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Makes the call; when it has ended, its result is kept.
 pub(super) async fn make(
@@ -42,6 +45,9 @@ pub(super) async fn make(
         Err(fault) => return Attempted::refused(&fault, Outcome::Rejected),
     };
     let mut request = message.to_request();
+    if let Some(raw) = request.extensions_mut().get_mut::<RawCall>() {
+        raw.id = placed.stored.cause.as_ref().and_then(|cause| cause.invocation);
+    }
     let trace = placed.stored.trace.and_then(|trace| HeaderValue::try_from(trace.to_string()).ok());
     request.headers_mut().extend(trace.map(|trace| (forward::TRACEPARENT, trace)));
     let mut headers = HeaderMap::from_iter([(ATTEMPT, HeaderValue::from(number))]);
@@ -55,18 +61,24 @@ pub(super) async fn make(
     };
     let cause = Cause { hops: placed.stored.hops, headers, ..Cause::of(why) };
     let destination = format!("http://{function}.{}.internal{}", revision.app, request.uri());
+    let (timeout, raw) = (pool.code().spec.timeout(), message.raw().is_some());
     let reply = dispatcher::call(target, cause, request).await;
+    let raw = raw.then(|| Lambda::of(&reply, timeout));
     let (head, answer) = match collect(reply).await {
         Ok(parts) => parts,
         Err(fault) => return Attempted::refused(&fault, Outcome::Retry { after_ms: None }),
     };
     let code = outcome::code_of(&head.headers);
     let judged = match outcome::judge(head.status, code, outcome::retry_after_ms(&head.headers)) {
+        judged if raw.is_some() => raw.as_ref().map_or(judged, |raw| raw.judge(judged, code, number)),
         Outcome::Rejected if code.is_none() => Outcome::Done,
         Outcome::Retry { .. } if code.is_none() && is_an_answer(head.status) => Outcome::Done,
         judged => judged,
     };
-    let failure = outcome::failure(head.status, &head.headers, &answer, destination);
+    let mut failure = outcome::failure(head.status, &head.headers, &answer, destination);
+    if let Some(said) = raw.and_then(|raw| raw.said) {
+        failure.answer = Some(said);
+    }
     if judged != Outcome::Done {
         return Attempted { outcome: judged, failure };
     }
@@ -74,8 +86,10 @@ pub(super) async fn make(
     let kept = async {
         let result = Message::answer(head.status, &head.headers, answer.clone(), ended);
         keep(parts, revision, function, placed, result, message.callback()).await?;
-        let topic = destination_of(revision, function, true);
-        record(parts, revision, function, placed, topic, (number, "Success"), &failure).await
+        let (condition, answer, failure) = ("Success", Some(&*answer), &failure);
+        destination::Ended { revision, function, placed, attempts: number, condition, answer, failure }
+            .tell(parts)
+            .await
     };
     match kept.await {
         Ok(()) => Attempted { outcome: Outcome::Done, failure },
@@ -113,8 +127,14 @@ pub(super) async fn give_up(
     let result = Message::answer(status.unwrap_or(StatusCode::GATEWAY_TIMEOUT), &headers, answer, ended);
     let message = Message::of(placed);
     keep(parts, revision, function, placed, result, message.as_ref().and_then(Message::callback)).await?;
-    let topic = destination_of(revision, function, false);
-    record(parts, revision, function, placed, topic, (letter.attempts, "RetriesExhausted"), failure).await
+    let condition = match letter.reason {
+        "age" | "expired" => "EventAgeExceeded",
+        _ => "RetriesExhausted",
+    };
+    let attempts = letter.attempts;
+    destination::Ended { revision, function, placed, attempts, condition, answer: None, failure }
+        .tell(parts)
+        .await
 }
 
 async fn keep(
@@ -131,25 +151,31 @@ async fn keep(
     parts.calls.end(&revision.app, placed, &result).await
 }
 
-fn destination_of(revision: &LiveRevision, function: &FunctionName, success: bool) -> Option<TopicName> {
-    let spec = &revision.spec.functions.get(function)?.asynchronous;
-    if success { spec.on_success.clone() } else { spec.on_failure.clone() }
+/// How a call ended that came by the Lambda API: what its function says of a failure counts, not a status.
+struct Lambda {
+    failed: bool,
+    /// What Lambda would say in the function's place.
+    said: Option<String>,
 }
 
-async fn record(
-    parts: &Parts,
-    revision: &LiveRevision,
-    function: &FunctionName,
-    placed: &Placed,
-    topic: Option<TopicName>,
-    (attempts, condition): (u32, &str),
-    failure: &Failure,
-) -> Result<()> {
-    let Some(topic) = topic else { return Ok(()) };
-    let (key, _) = super::Role::calls(&revision.app, function)?;
-    let event = record_of(&key, function, placed, attempts, condition, failure);
-    let stored = Stored { hops: placed.stored.hops + 1, ..Stored::new(event) };
-    parts.bus.publish(&topic, vec![stored], Durability::Disk).await.map(drop)
+impl Lambda {
+    fn of(reply: &Response<Body>, timeout: Duration) -> Self {
+        let status = reply.status().as_u16();
+        let failed = reply.extensions().get::<RawReply>().map_or(status >= 400, |raw| raw.failed);
+        let id =
+            reply.headers().get(forward::INVOCATION_ID).and_then(|id| InvocationId::parse(id.to_str().ok()?));
+        let fault = reply.extensions().get::<Fault>().zip(id);
+        Self { failed, said: fault.map(|(fault, id)| error_payload(fault, id, timeout).to_string()) }
+    }
+
+    fn judge(&self, judged: Outcome, code: Option<Code>, attempt: u32) -> Outcome {
+        match judged {
+            Outcome::Overloaded { .. } => judged,
+            Outcome::Rejected if code.is_some() => judged,
+            _ if self.failed => Outcome::Retry { after_ms: Some(pause_ms(attempt)) },
+            _ => Outcome::Done,
+        }
+    }
 }
 
 /// Sends a result to the address that the caller named, as far as the function may reach it.

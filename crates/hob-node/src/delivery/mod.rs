@@ -14,6 +14,7 @@
 
 mod attempt;
 mod call;
+mod destination;
 mod outcome;
 mod replay;
 mod role;

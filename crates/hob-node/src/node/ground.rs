@@ -92,6 +92,7 @@ impl Ground {
     /// What hosts and contracts are given.
     pub(super) fn environment(&self, settings: &Settings) -> Environment {
         Environment {
+            cache_shared: settings.cache.is_some(),
             cache_dir: settings.cache.clone().unwrap_or_else(|| settings.data.join("cache")),
             work_dir: settings.data.join("work"),
             compiler: settings.compiler.clone(),

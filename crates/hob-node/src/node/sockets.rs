@@ -2,6 +2,7 @@
 
 use crate::apps::Addresses;
 use crate::control::Guard;
+use crate::keys::Keys;
 use crate::listener::Listener;
 use crate::settings::{Address, Dashboard, Settings};
 use crate::tls;
@@ -10,6 +11,7 @@ use hob_core::fault::{Fault, Result};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 
 /// Every socket, and how the gateway's address is written.
@@ -21,6 +23,7 @@ pub(super) struct Sockets {
     pub(super) inner_port: u16,
     pub(super) control: Vec<Bound>,
     pub(super) board: Option<Board>,
+    pub(super) lambda: Option<Desk>,
     pub(super) addresses: Addresses,
     pub(super) url: String,
 }
@@ -30,17 +33,18 @@ impl Sockets {
     ///
     /// # Errors
     /// `HOB-0902` when an address is taken, `HOB-0705` and `HOB-0706` for one that would be open to others,
-    /// `HOB-0103` and `HOB-0108` for a certificate that cannot be used.
+    /// `HOB-0103` and `HOB-0108` for a certificate and `HOB-0627` for keys that cannot be used.
     pub(super) fn bind(settings: &Settings) -> Result<Self> {
         let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
         let http = Listener::bind(settings.http)?;
         let inner = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         let control = settings.control.iter().map(bind_control).collect::<Result<Vec<_>>>()?;
         let board = bind_dashboard(settings)?;
+        let lambda = settings.lambda.map(|at| bind_lambda(at, settings)).transpose()?;
         let addresses =
             Addresses { secure: tls.is_some(), domain: settings.domain.clone(), port: port(&http)? };
         let (url, inner_port) = (url(&addresses, settings.http, &http), port(&inner)?);
-        Ok(Self { tls, http, inner, inner_port, control, board, addresses, url })
+        Ok(Self { tls, http, inner, inner_port, control, board, lambda, addresses, url })
     }
 }
 
@@ -99,6 +103,36 @@ fn bind_dashboard(settings: &Settings) -> Result<Option<Board>> {
         format!("http://{address}")
     };
     Ok(Some(Board { listener, address, secure, url }))
+}
+
+/// The address of the Lambda API, bound.
+pub(super) struct Desk {
+    pub(super) listener: Listener,
+    pub(super) keys: Arc<Keys>,
+    pub(super) loopback: bool,
+    pub(super) secure: bool,
+    pub(super) url: String,
+}
+
+impl Desk {
+    /// What its clients need.
+    pub(super) fn access(&self) -> (Arc<Keys>, String) {
+        (Arc::clone(&self.keys), self.url.clone())
+    }
+}
+
+/// Binds the Lambda API: plain on this machine, with the gateway's certificate beyond it where there is one. Without
+/// one its requests are signed all the same, so that nobody can change them, only read them.
+fn bind_lambda(asked: SocketAddr, settings: &Settings) -> Result<Desk> {
+    let listener = Listener::bind(asked)?;
+    let address = listener.local().unwrap_or(asked);
+    let loopback = address.ip().is_loopback();
+    let secure = !loopback && settings.tls.is_some();
+    let url = match secure {
+        true => format!("https://{}:{}", settings.domain, address.port()),
+        false => format!("http://{address}"),
+    };
+    Ok(Desk { listener, keys: Keys::open(&settings.data)?, loopback, secure, url })
 }
 
 /// The user this process runs as: the owner of a socket that it has just made.

@@ -18,15 +18,9 @@ fn spec(files: &[(&str, &str, bool)]) -> FunctionSpec {
         size: content.len() as u64,
         executable,
     };
-    serde_json::from_value(serde_json::json!({
-        "host": "process", "contract": "stdio", "run": ["a"], "env": {}, "timeout_ms": 1, "memory_bytes": 1,
-        "body_bytes_max": 1, "egress": null, "private": false, "settings": {},
-        "scale": {"min": 0, "max": 1, "concurrency": 1, "idle_ms": 1, "calls_per_instance": null},
-        "package": files.iter().map(|(path, content, executable)| {
-            (path.to_string(), serde_json::to_value(file(content, *executable)).unwrap())
-        }).collect::<serde_json::Map<_, _>>(),
-    }))
-    .unwrap()
+    let package =
+        files.iter().map(|(path, content, executable)| (path.to_string(), file(content, *executable)));
+    FunctionSpec { package: package.collect(), ..FunctionSpec::new("process", "stdio", ["a"]) }
 }
 
 async fn store(blobs: &dyn Blobs, contents: &[&str]) {

@@ -4,17 +4,16 @@ use super::meter::{self, Meter};
 use super::{Budget, Telemetry};
 use crate::clock::now_ms;
 use hob_core::code::Code;
-use hob_core::fact::{Call, Fact, Failure, InstanceChanged, InstanceStep, Times, Used, What};
+use hob_core::fact::{self, Call, Change, Fact, Failure, InstanceChanged, InstanceStep, Times, Used, What};
 use hob_core::fault::Fault;
 use hob_core::limit::{FACTS_CALLS_PER_SECOND, FACTS_SLOW_CALL};
 use hob_core::port::FactSink;
 use hob_core::trace::TraceId;
 use hob_core::unit::{micros, millis};
-use hob_core::wire::ColdPhases;
 use hob_runtime::code::FunctionCode;
-use hob_runtime::invocation::Phases;
 use hob_runtime::witness::{Changed, Ended, Nobody, Witness, Witnesses};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Watches every function of the node.
 pub(crate) struct Watches(pub(crate) Arc<Telemetry>);
@@ -71,6 +70,22 @@ impl Witness for FunctionWatch {
             })),
         );
     }
+
+    fn optimised(&self, took: Duration) {
+        let code = &self.code;
+        let (change, revision) = (Change::Optimise, Some(code.revision));
+        let changed = fact::Changed {
+            id: None,
+            app: code.app.clone(),
+            function: Some(code.name.clone()),
+            change,
+            from: revision,
+            to: revision,
+            failure: None,
+            took_ms: millis(took),
+        };
+        self.telemetry.now(None, What::Changed(Box::new(changed)));
+    }
 }
 
 impl FunctionWatch {
@@ -78,9 +93,6 @@ impl FunctionWatch {
         let meter = self.meter.get_or_init(|| self.telemetry.meters().of(&self.code));
         if let Some(fault) = ended.fault.filter(|_| refused(ended)) {
             return meter.refused(&ended.context.origin.cause, fault);
-        }
-        if ended.context.timing.cold() {
-            meter.cold(cold_phases(ended));
         }
         meter.ended(&meter::Ended {
             cause: &ended.context.origin.cause,
@@ -124,22 +136,8 @@ fn refused(ended: &Ended<'_>) -> bool {
 }
 
 fn times(ended: &Ended<'_>) -> Times {
-    let timing = &ended.context.timing;
-    Times {
-        queue_us: timing.queue_us(),
-        start_us: timing.start_us(),
-        load_us: timing.load_us(),
-        answer_us: micros(ended.answer),
-        total_us: micros(ended.total),
-    }
-}
-
-/// Until the head of the answer: what comes after is not the start's.
-fn cold_phases(ended: &Ended<'_>) -> ColdPhases {
-    let total_us = micros(ended.answer);
-    let Phases { route_us, queue_us, load_us, start_us, connect_us, run_us } =
-        ended.context.timing.phases(total_us);
-    ColdPhases { route_us, queue_us, load_us, start_us, connect_us, run_us, total_us }
+    let times = ended.context.timing.times(micros(ended.answer));
+    Times { total_us: micros(ended.total), ..times }
 }
 
 fn used(ended: &Ended<'_>, code: &FunctionCode) -> Used {

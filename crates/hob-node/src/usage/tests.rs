@@ -13,7 +13,7 @@ use hob_core::fault::{Fault, Result};
 use hob_core::limit::{USAGE_DAYS_KEPT, USAGE_HOURS_KEPT};
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
 use hob_core::port::{BoxFuture, Entry, Expect, State, Write};
-use hob_core::spec::{FunctionSpec, ScaleSpec};
+use hob_core::spec::FunctionSpec;
 use hob_core::unit::millis;
 use hob_core::usage::{Period, Usage};
 use hob_core::wire::UsageQuery;
@@ -97,28 +97,7 @@ fn code() -> FunctionCode {
         app: AppName::new("a").unwrap(),
         revision: RevisionNumber(1),
         name: FunctionName::new("f").unwrap(),
-        spec: FunctionSpec {
-            host: "wasm".to_owned(),
-            contract: "wasi-http".to_owned(),
-            run: Vec::new(),
-            package: Default::default(),
-            env: Default::default(),
-            timeout_ms: 1000,
-            memory_bytes: 1 << 20,
-            body_bytes_max: 1 << 20,
-            scale: ScaleSpec {
-                min: 0,
-                max: 1,
-                concurrency: 1,
-                idle_ms: 0,
-                calls_per_instance: None,
-                provisioned: Vec::new(),
-            },
-            egress: None,
-            private: false,
-            asynchronous: Default::default(),
-            settings: serde_json::Map::new(),
-        },
+        spec: FunctionSpec { memory_bytes: 1 << 20, ..FunctionSpec::new("wasm", "wasi-http", ["f.wasm"]) },
         dir: PathBuf::new(),
         cpu: Default::default(),
     }

@@ -2,15 +2,19 @@
 
 use super::{FACTS, RECENT, Why, traits};
 use crate::bus::Placed;
+use crate::clock::now_ms;
+use hob_core::code::Code;
 use hob_core::fact::{About, Call, CallCause, Fact, FactQuery, Failure, Refused, What};
 use hob_core::fault::Result;
 use hob_core::name::TopicName;
 use hob_core::port::{BoxFuture, LogRecord, Stream};
+use hob_core::scale::Circuit;
 use hob_core::spec::FunctionSpec;
 use hob_core::trace::TraceId;
 use hob_core::unit::millis;
 use hob_core::why::call::{self, CallEvidence};
 use hob_core::why::cause::{self, Around, Child, NOTABLE_US};
+use hob_core::why::circuit::{self, Broken, Next};
 use hob_core::why::route::refusal;
 use hob_core::why::{Cause, event};
 use hob_core::wire::{LogQuery, Story};
@@ -21,6 +25,8 @@ use std::time::Duration;
 const EVENTS: usize = 20;
 /// Failures and successes that are compared.
 const COMPARED: usize = 12;
+/// Facts of a function's instances in which the failure is looked for that opened its circuit.
+const INSTANCES: usize = 2000;
 /// Printed lines that are looked at.
 const LINES: usize = 50;
 
@@ -33,6 +39,7 @@ pub(super) struct Known {
     shared: bool,
     answer: Option<String>,
     start_failures: Vec<Failure>,
+    broken: Option<Broken>,
     failed: Vec<BTreeMap<String, String>>,
     passed: Vec<BTreeMap<String, String>>,
 }
@@ -51,6 +58,7 @@ impl Known {
             shared: self.shared,
             answer: self.answer.as_deref(),
             start_failures: &self.start_failures,
+            broken: self.broken.as_ref(),
             failed: &self.failed,
             passed: &self.passed,
         }
@@ -145,6 +153,9 @@ impl Why {
         if call.failure.as_ref().is_some_and(|failure| failure.code.starts_with("HOB-03")) {
             known.start_failures = self.start_failures(call).await?;
         }
+        if call.failure.as_ref().is_some_and(|failure| failure.code == Code::CircuitOpen.text()) {
+            known.broken = Some(self.broken(fact, call).await?);
+        }
         if bad {
             (known.failed, known.passed) = self.compare(call).await?;
         }
@@ -225,6 +236,36 @@ impl Why {
             _ => None,
         });
         Ok(failures.filter(|failure| failure.code.starts_with("HOB-03")).collect())
+    }
+
+    /// Why a function's calls were refused when this one was, and when it is tried again.
+    async fn broken(&self, fact: &Fact, call: &Call) -> Result<Broken> {
+        let about = About::Function(call.app.clone(), call.function.clone());
+        let facts = self.find_kinds(about, &["instance"], INSTANCES).await?;
+        let mut broken = circuit::broken(&facts, call.revision, fact.time_ms);
+        let query = LogQuery {
+            app: Some(call.app.clone()),
+            function: Some(call.function.clone()),
+            ..LogQuery::default()
+        };
+        let (records, _) = self.logs.read(query);
+        let own = |record: &LogRecord| {
+            record.stream != Stream::Platform && broken.instance == Some(record.instance)
+        };
+        let mut lines: Vec<String> =
+            records.iter().filter(|record| own(record)).map(|record| record.text.clone()).collect();
+        broken.printed = lines.split_off(lines.len().saturating_sub(LINES));
+        let revision = self.live.load().revision(&call.app, call.revision);
+        let pool = revision.as_ref().and_then(|revision| revision.functions.made_of(call.function.as_str()));
+        if let (Some(pool), Next::Unknown) = (pool, broken.next) {
+            let outlook = pool.stats().outlook;
+            broken.next = match (outlook.circuit, outlook.pause_ms) {
+                (Circuit::Closed, _) => Next::Unknown,
+                (_, 0) => Next::Probed,
+                (_, pause_ms) => Next::Paused(now_ms().saturating_add(pause_ms)),
+            };
+        }
+        Ok(broken)
     }
 
     /// What calls that failed like this one are like, and those that passed.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hob_core::digest::Digest;
 use hob_core::name::{AppName, FunctionName};
-use hob_core::spec::{AppSpec, AsyncSpec, FunctionSpec, PackageFile, RouteSpec, ScaleSpec};
+use hob_core::spec::{AppSpec, FunctionSpec, PackageFile, RouteSpec, ScaleSpec};
 use hob_core::trigger::Triggers;
 use hob_core::watch::Watch;
 use hob_node::task::Tasks;
@@ -68,6 +68,7 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         tls: None,
         control: vec![Address::Unix(data.path().join("control/hob.sock"))],
         dashboard: hob_node::Dashboard::Off,
+        lambda: None,
         domain: "localhost".into(),
         default_app: None,
         compiler: Vec::new(),
@@ -251,26 +252,11 @@ impl App {
         let package =
             PackageFile { digest: Digest::of(text.as_bytes()), size: text.len() as u64, executable: false };
         let spec = FunctionSpec {
-            host: "process".into(),
-            contract: contract.into(),
-            run: vec![program.into(), file.clone()],
             package: BTreeMap::from([(file.clone(), package)]),
-            env: BTreeMap::new(),
-            timeout_ms: 30_000,
             memory_bytes: 512 << 20,
-            body_bytes_max: 1 << 20,
-            scale: ScaleSpec {
-                min: 0,
-                max: 8,
-                concurrency: 16,
-                idle_ms: 60_000,
-                calls_per_instance: None,
-                provisioned: Vec::new(),
-            },
+            scale: ScaleSpec::up_to(8, 16),
             egress: Some(Vec::new()),
-            private: false,
-            asynchronous: AsyncSpec::default(),
-            settings: serde_json::Map::new(),
+            ..FunctionSpec::new("process", contract, [program, file.as_str()])
         };
         let name = FunctionName::new(name).unwrap();
         let of_route = |route: &&str| RouteSpec { route: (*route).into(), function: name.clone() };

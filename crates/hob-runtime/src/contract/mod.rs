@@ -5,10 +5,14 @@
 //!
 //! To add a contract: one file here and one line in [`CONTRACTS`].
 
+pub mod framework;
 pub mod http;
+pub mod javascript;
+pub mod lambda;
 mod route;
 mod setting;
 pub mod site;
+mod spent;
 pub mod spin;
 pub mod stdio;
 pub mod wasi_http;
@@ -20,8 +24,16 @@ use hob_core::port::BoxFuture;
 use hob_core::spec::FunctionSpec;
 
 /// Every contract, in the order in which the documentation shows them.
-pub static CONTRACTS: &[&dyn Contract] =
-    &[&wasi_http::WasiHttp, &http::Http, &stdio::Stdio, &site::Static, &spin::Spin];
+pub static CONTRACTS: &[&dyn Contract] = &[
+    &wasi_http::WasiHttp,
+    &http::Http,
+    &framework::FunctionsFramework,
+    &stdio::Stdio,
+    &lambda::Lambda,
+    &javascript::JavaScript,
+    &spin::Spin,
+    &site::Static,
+];
 
 /// How a call reaches code.
 pub trait Contract: Send + Sync {
@@ -57,4 +69,16 @@ pub enum Lifetime {
 /// The contract with that name.
 pub fn find(name: &str) -> Option<&'static dyn Contract> {
     CONTRACTS.iter().copied().find(|contract| contract.name() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CONTRACTS;
+    use hob_core::spec::CONTRACT_NAMES;
+
+    #[test]
+    fn manifests_know_every_contract() {
+        let names: Vec<&str> = CONTRACTS.iter().map(|contract| contract.name()).collect();
+        assert_eq!(names, CONTRACT_NAMES);
+    }
 }

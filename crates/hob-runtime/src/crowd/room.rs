@@ -19,9 +19,9 @@ use tokio::sync::oneshot;
 /// What room is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// An instance for one call.
+    /// An instance for one call, in this process.
     Call,
-    /// An instance that is kept: its start is slow.
+    /// An instance that is kept, or a program: its start is slow.
     Start,
     /// The function's code is loaded.
     Load,
@@ -31,6 +31,8 @@ pub(crate) enum Kind {
 pub(crate) trait Idle: Send + Sync {
     /// Since when the instance has been idle that could be given up first.
     fn idle_since(&self) -> Option<Instant>;
+    /// Lets the permits of its instances follow what they have ([`Member::follow`]).
+    fn follow(&self);
     /// Stops it, and keeps what [`Crowd::leaves`] gives until it is gone.
     fn give_up(self: Arc<Self>);
 }
@@ -62,17 +64,47 @@ struct Line {
 pub struct Permit {
     crowd: Arc<Crowd>,
     bytes: u64,
-    /// Whose start is over when it is told.
-    slow: Option<Kind>,
+    starting: Option<Starting>,
+}
+
+/// The right to start, one of a few. Dropped when the start is over, one way or the other.
+pub(crate) struct Starting {
+    crowd: Arc<Crowd>,
+    kind: Kind,
 }
 
 impl Permit {
     /// The start is over, one way or the other.
     pub(crate) fn started(&mut self) {
-        if let Some(kind) = self.slow.take() {
-            lock(self.crowd.rooms.line(kind)).room.started();
-            self.crowd.pump(kind);
+        drop(self.starting());
+    }
+
+    /// The right to start, for whoever knows when that is over; `None` where it costs so little that nobody counts it.
+    pub(crate) fn starting(&mut self) -> Option<Starting> {
+        self.starting.take()
+    }
+
+    /// Memory that is reckoned for the instance, bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Reckons with another size from here on. Whoever waits for room is looked at with the next look.
+    pub(super) fn resize(&mut self, bytes: u64) {
+        let taken = &self.crowd.rooms.taken_bytes;
+        if bytes > self.bytes {
+            taken.fetch_add(bytes - self.bytes, Ordering::AcqRel);
+        } else {
+            taken.fetch_sub(self.bytes - bytes, Ordering::AcqRel);
         }
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        lock(self.crowd.rooms.line(self.kind)).room.started();
+        self.crowd.pump(self.kind);
     }
 }
 
@@ -161,7 +193,8 @@ impl Rooms {
         }
     }
 
-    /// Looks how much memory the machine has left, unless somebody has just done so.
+    /// Looks how much memory the machine has left and what instances have of it, unless somebody has just done so.
+    /// Not to be called under the lock of a pool.
     pub(super) fn look(&self, now_ns: u64) {
         let looked_ns = self.looked_ns.load(Ordering::Relaxed);
         let due = u128::from(now_ns.saturating_sub(looked_ns)) >= MEMORY_LOOK_INTERVAL.as_nanos();
@@ -169,6 +202,9 @@ impl Rooms {
             return;
         }
         self.looked_ns.store(now_ns.max(1), Ordering::Relaxed);
+        // Asked without the list's lock, and dropped without it.
+        let pools: Vec<Arc<dyn Idle>> = self.pools().iter().filter_map(Weak::upgrade).collect();
+        pools.iter().for_each(|pool| pool.follow());
         let (all, left) = (machine::memory_limit_bytes(), machine::memory_available_bytes());
         let tight = left.is_some_and(|left| left < all / 100 * MEMORY_LEFT_PERCENT);
         if self.tight.swap(tight, Ordering::Relaxed) != tight && tight {
@@ -206,7 +242,7 @@ impl Rooms {
     pub(super) async fn admit(&self, crowd: &Arc<Crowd>, member: &Member, kind: Kind) -> Permit {
         let bytes = if kind == Kind::Load { 0 } else { member.estimate_bytes() };
         if kind == Kind::Call && self.take_at_once(bytes) {
-            return Permit { crowd: Arc::clone(crowd), bytes, slow: None };
+            return Permit { crowd: Arc::clone(crowd), bytes, starting: None };
         }
         if kind != Kind::Load {
             self.look(crowd.now_ns());
@@ -229,7 +265,7 @@ impl Rooms {
         let permit = granted.await;
         drop(asking);
         // Whoever waits has its grant in the line until it is given.
-        permit.unwrap_or_else(|_| Permit { crowd: Arc::clone(crowd), bytes: 0, slow: None })
+        permit.unwrap_or_else(|_| Permit { crowd: Arc::clone(crowd), bytes: 0, starting: None })
     }
 
     /// Lets a task look at the memory for as long as somebody waits.
@@ -289,8 +325,8 @@ impl Crowd {
                 let verdict = line.room.next(taken);
                 let admitted = if let Verdict::Admit(ticket, ask) = verdict {
                     rooms.taken_bytes.fetch_add(ask.bytes, Ordering::AcqRel);
-                    let permit =
-                        Permit { crowd: Arc::clone(self), bytes: ask.bytes, slow: ask.slow.then_some(kind) };
+                    let starting = ask.slow.then(|| Starting { crowd: Arc::clone(self), kind });
+                    let permit = Permit { crowd: Arc::clone(self), bytes: ask.bytes, starting };
                     Some((line.grants.remove(&ticket), permit))
                 } else {
                     None

@@ -6,10 +6,11 @@ use crate::code::FunctionCode;
 use crate::cpu::CpuTotal;
 use futures_util::FutureExt as _;
 use futures_util::task::noop_waker;
-use hob_core::limit::TURN_LAPSE;
+use hob_core::limit::{MEMORY_LOOK_INTERVAL, MEMORY_SETTLED, TURN_LAPSE};
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
 use hob_core::port::{BoxFuture, Spawn};
 use hob_core::spec::FunctionSpec;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -32,17 +33,12 @@ fn crowd(guests: u32, memory_bytes: u64) -> Arc<Crowd> {
 
 /// A function `f` of an app, whose instances may have so much memory.
 fn member(crowd: &Arc<Crowd>, app: &str, memory_bytes: u64) -> Arc<Member> {
-    let spec = serde_json::json!({
-        "host": "wasm", "contract": "wasi-http", "run": ["f.wasm"], "package": {}, "env": {},
-        "timeout_ms": 1000, "memory_bytes": memory_bytes, "body_bytes_max": 1,
-        "scale": { "min": 0, "max": 9, "concurrency": 1, "idle_ms": 1000, "calls_per_instance": null },
-        "egress": null, "private": false, "settings": {},
-    });
+    let spec = FunctionSpec { memory_bytes, ..FunctionSpec::new("wasm", "wasi-http", ["f.wasm"]) };
     crowd.member(&FunctionCode {
         app: AppName::new(app).unwrap(),
         revision: RevisionNumber(1),
         name: FunctionName::new("f").unwrap(),
-        spec: serde_json::from_value::<FunctionSpec>(spec).unwrap(),
+        spec,
         dir: "/".into(),
         cpu: CpuTotal::default(),
     })
@@ -123,11 +119,20 @@ struct Pool {
     idle: Mutex<Vec<(Instant, Permit)>>,
     stopping: Mutex<Vec<(Permit, Leaving)>>,
     crowd: Option<Arc<Crowd>>,
+    /// A function whose instances all have so much memory, bytes.
+    member: Option<(Arc<Member>, AtomicU64)>,
 }
 
 impl Idle for Pool {
     fn idle_since(&self) -> Option<Instant> {
         self.idle.lock().unwrap().first().map(|(since, _)| *since)
+    }
+
+    fn follow(&self) {
+        let Some((member, bytes)) = &self.member else { return };
+        for (since, permit) in self.idle.lock().unwrap().iter_mut() {
+            member.follow(permit, bytes.load(Ordering::SeqCst), since.elapsed());
+        }
     }
 
     fn give_up(self: Arc<Self>) {
@@ -206,4 +211,34 @@ async fn few_start_at_a_time_and_loads_are_another_line() {
     assert!(next_load.as_mut().now_or_never().is_some());
     one.started();
     assert!(three.as_mut().now_or_never().is_some());
+}
+
+#[tokio::test]
+async fn what_is_reckoned_follows_what_instances_have() {
+    let crowd = crowd(1, 100 * MIB);
+    let member = member(&crowd, "a", 80 * MIB);
+    let pool = Arc::new(Pool { member: Some((Arc::clone(&member), AtomicU64::new(0))), ..Pool::default() });
+    crowd.keeps(Arc::downgrade(&(Arc::clone(&pool) as Arc<dyn Idle>)));
+    let (young, settled) = (Instant::now(), Instant::now().checked_sub(MEMORY_SETTLED).unwrap());
+    let permit = member.admit(Kind::Start).await;
+    pool.idle.lock().unwrap().push((young, permit));
+    let mut now_ns = crowd.now_ns();
+    // What it has, MiB; since when it is there; what is reckoned then, MiB.
+    for (has, since, reckoned) in [
+        // As at its start: a quarter of its limit.
+        (5, young, 20),
+        (30, young, 30),
+        (10, young, 30),
+        (10, settled, 10),
+        (0, settled, 1),
+        (500, settled, 80),
+    ] {
+        pool.member.as_ref().unwrap().1.store(has * MIB, Ordering::SeqCst);
+        pool.idle.lock().unwrap()[0].0 = since;
+        now_ns += u64::try_from(MEMORY_LOOK_INTERVAL.as_nanos()).unwrap();
+        crowd.rooms.look(now_ns);
+        assert_eq!(crowd.stats().memory_reserved_bytes, reckoned * MIB, "{has}");
+    }
+    pool.idle.lock().unwrap().clear();
+    assert_eq!(crowd.stats().memory_reserved_bytes, 0);
 }

@@ -14,8 +14,10 @@ use crate::code::FunctionCode;
 use crate::environment::Environment;
 use crate::unit::Unit;
 use hob_core::code::Code;
+use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
 use hob_core::port::BoxFuture;
+use std::collections::HashSet;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -104,17 +106,39 @@ pub trait Host: Send + Sync {
     /// Loads prepared code. Fast: on the way of the first call after a restart.
     fn load(&self, code: Arc<FunctionCode>) -> BoxFuture<'_, Result<Arc<dyn Unit>>>;
 
+    /// Removes what [`Host::prepare`] made of files that are not among these. Says how many files that were. Reads a folder.
+    fn retain(&self, _needed: &HashSet<Digest>) -> u64 {
+        0
+    }
+
     /// How good a prepared function's code is; `None` where nothing is compiled. Looks at a file at most.
     fn stage(&self, _code: &FunctionCode) -> Option<Stage> {
         None
     }
 }
 
-/// Looks at one file or folder; `None` when no host knows it. `name` is its path inside the package.
+/// What the manifest says of a file already.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// The host.
+    pub host: Option<&'a str>,
+    /// The contract.
+    pub contract: Option<&'a str>,
+}
+
+impl Wanted<'_> {
+    fn fits(&self, found: &Detected) -> bool {
+        self.host.is_none_or(|host| host == found.host)
+            && self.contract.is_none_or(|contract| contract == found.contract)
+    }
+}
+
+/// Looks at one file or folder; `None` when no host knows it. `name` is its path inside the package. Of several hosts that
+/// know it, the first counts that fits to what is wanted.
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn detect(file: &Path, name: &str) -> Result<Option<Detected>> {
+pub fn detect(file: &Path, name: &str, wanted: Wanted<'_>) -> Result<Option<Detected>> {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut head = Vec::new();
         if file.is_dir() {
@@ -126,5 +150,11 @@ pub fn detect(file: &Path, name: &str) -> Result<Option<Detected>> {
     let head = read().map_err(|error| {
         Fault::new(Code::FileMissing, format!("cannot read `{}`", file.display())).detail(error)
     })?;
-    Ok(HOSTS.iter().find_map(|row| (row.detect)(&Candidate { file, name, head: &head })))
+    if let Some(found) = wasm::detect_script(name, wanted.contract) {
+        return Ok(Some(found));
+    }
+    let candidate = Candidate { file, name, head: &head };
+    let found: Vec<Detected> = HOSTS.iter().filter_map(|row| (row.detect)(&candidate)).collect();
+    let fits = found.iter().position(|found| wanted.fits(found)).unwrap_or(0);
+    Ok(found.into_iter().nth(fits))
 }

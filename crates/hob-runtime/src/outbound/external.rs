@@ -15,6 +15,7 @@ use crate::code::FunctionCode;
 use crate::executor::Executor;
 use crate::hop;
 use crate::invocation::Reply;
+use crate::machine;
 use hob_core::code::Code;
 use hob_core::egress::{Policy, Reach, Refusal};
 use hob_core::fault::{Fault, Result};
@@ -219,7 +220,7 @@ async fn connect(host: &str, port: u16, reach: Reach) -> Result<TcpStream> {
                     let _ = stream.set_nodelay(true);
                     return Ok(stream);
                 }
-                Err(error) => last = unreachable(&error),
+                Err(error) => last = machine::out_of_files(&error).unwrap_or_else(|| unreachable(&error)),
             }
         }
         Err(last)

@@ -4,6 +4,7 @@ use super::Shared;
 use super::watch::Watch;
 use crate::crowd::Permit;
 use crate::unit::Instance;
+use futures_util::FutureExt as _;
 use hob_core::fault::Fault;
 use hob_core::scale::{Event, Finished, InstanceId};
 use hob_core::unit::micros;
@@ -104,7 +105,11 @@ impl Place {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        drop((self.instance.take(), self.room.take()));
+        let instance = self.instance.take();
+        if let Some(instance) = instance.as_ref().filter(|instance| self.kept && instance.is_over()) {
+            self.shared.ended(self.id, instance.ended().now_or_never().flatten());
+        }
+        drop((instance, self.room.take()));
         let answered_us = Some(self.answered_us.load(Ordering::Relaxed)).filter(|at_us| *at_us > 0);
         self.shared.step(|_, now_us| {
             Event::Finished(Finished {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 const SERVER: &str = include_str!("guest/server.py");
 const SCRIPT: &str = include_str!("guest/script.sh");
+const RUNTIME: &str = include_str!("guest/runtime.py");
 
 /// A guest that can do everything the suite asks for: a host, a contract, a command line, its file.
 struct Guest {
@@ -21,6 +22,7 @@ struct Guest {
     run: &'static [&'static str],
     file: (&'static str, &'static str),
     needs_python: bool,
+    concurrency: u32,
 }
 
 const GUESTS: &[Guest] = &[
@@ -30,6 +32,15 @@ const GUESTS: &[Guest] = &[
         run: &["python3", "server.py"],
         file: ("server.py", SERVER),
         needs_python: true,
+        concurrency: 4,
+    },
+    Guest {
+        host: "process",
+        contract: "functions-framework",
+        run: &["python3", "server.py"],
+        file: ("server.py", SERVER),
+        needs_python: true,
+        concurrency: 4,
     },
     Guest {
         host: "process",
@@ -37,12 +48,34 @@ const GUESTS: &[Guest] = &[
         run: &["sh", "script.sh"],
         file: ("script.sh", SCRIPT),
         needs_python: false,
+        concurrency: 4,
+    },
+    Guest {
+        host: "process",
+        contract: "lambda",
+        run: &["python3", "runtime.py"],
+        file: ("runtime.py", RUNTIME),
+        needs_python: true,
+        concurrency: 1,
+    },
+    Guest {
+        host: "process",
+        contract: "lambda",
+        run: &["python3", "runtime.py"],
+        file: ("runtime.py", RUNTIME),
+        needs_python: true,
+        concurrency: 4,
     },
 ];
 
 /// Rows of the tables whose promises are proved by the suite of WASM guests (`tests/wasm`) or of files (`site.rs`).
-const PROVED_ELSEWHERE: &[(&str, &str)] =
-    &[("wasm", "wasi-http"), ("wasm", "stdio"), ("files", "static"), ("wasm", "spin")];
+const PROVED_ELSEWHERE: &[(&str, &str)] = &[
+    ("wasm", "wasi-http"),
+    ("wasm", "stdio"),
+    ("files", "static"),
+    ("wasm", "javascript"),
+    ("wasm", "spin"),
+];
 
 #[test]
 fn every_host_and_contract_is_covered() {
@@ -76,6 +109,7 @@ async fn every_contract_keeps_its_promises() {
         let code = bench.code(guest.contract, guest.run, &[(name, text.as_bytes())], |spec| {
             guest.host.clone_into(&mut spec.host);
             spec.timeout_ms = 4000;
+            spec.scale.concurrency = guest.concurrency;
         });
         let pool = bench.pool(code).await.unwrap();
         answers(&pool).await;

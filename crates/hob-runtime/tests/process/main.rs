@@ -7,6 +7,7 @@
 
 mod contract;
 mod fake;
+mod lambda;
 mod logs;
 mod pool;
 #[path = "../shared/ports.rs"]

@@ -1,9 +1,14 @@
 //! Pools of real processes: waiting, scaling to zero, limits, and sharing an instance.
 
-use crate::support::{Bench, eventually, get, post, python, runs, send, shown};
+use crate::support::{Bench, eventually, get, invocation, post, python, runs, send, shown};
 use bytes::Bytes;
 use hob_core::fault::Fault;
+use hob_core::limit::CALL_START_MAX;
+use hob_runtime::body::empty;
 use http_body_util::BodyExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 const SERVER: &str = include_str!("guest/server.py");
 
@@ -76,4 +81,49 @@ async fn a_crash_loop_fails_fast_with_its_reason() {
     assert!(outcomes.iter().all(|outcome| shown(outcome) == "HOB-0308"), "{outcomes:?}");
     let stats = pool.stats();
     assert_eq!((stats.failures, stats.starts, stats.instances, stats.waiting), (50, 0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_programs_starts_one_after_another_and_the_wait_is_the_queues() {
+    const CALLS: usize = 10;
+    let bench = Bench::starting(1);
+    // Longer than it counts as starting.
+    let pool = bench.script("sleep 0.06; echo ok", |spec| spec.scale.max = 100).await;
+    pool.first_instance().await.unwrap();
+    let calls = (0..CALLS).map(|_| {
+        let request = http::Request::get("/").header("host", "localhost").body(empty()).unwrap();
+        let invocation = invocation(&pool, request);
+        let context = Arc::clone(&invocation.context);
+        let call = pool.call(invocation);
+        async move {
+            assert_eq!(call.await.map(|reply| reply.status().as_u16()), Ok(200));
+            (context.timing.queue_us(), context.timing.start_us())
+        }
+    });
+    let over = AtomicBool::new(false);
+    let calls = async {
+        let times = futures_util::future::join_all(calls).await;
+        over.store(true, Ordering::SeqCst);
+        times
+    };
+    let watch = async {
+        let (mut starting, mut waiting) = (0, 0);
+        while !over.load(Ordering::SeqCst) {
+            let stats = bench.crowd.stats();
+            (starting, waiting) = (stats.starting.max(starting), stats.starts_waiting.max(waiting));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        (starting, waiting)
+    };
+    let (times, (starting, waiting)) = tokio::join!(calls, watch);
+    assert!(starting == 1 && waiting > 0, "{starting} {waiting}");
+    // The last one waited for all others, each of which counts for its whole time.
+    let longest = times.iter().map(|(queue_us, _)| *queue_us).max().unwrap();
+    let each = u64::try_from(CALL_START_MAX.as_micros()).unwrap();
+    assert!(longest >= each * (CALLS as u64 - 2), "{times:?}");
+    assert!(
+        times.iter().all(|(_, start_us)| *start_us < longest),
+        "a wait is no part of the start: {times:?}"
+    );
+    assert_eq!((bench.crowd.stats().starting, bench.crowd.stats().memory_reserved_bytes), (0, 0));
 }

@@ -43,6 +43,7 @@ pub(crate) struct Bench {
     pub(crate) runtime: Runtime,
     pub(crate) logs: Arc<Logs>,
     pub(crate) limited: Arc<Limited>,
+    pub(crate) crowd: Arc<Crowd>,
     pub(crate) folder: tempfile::TempDir,
     next: AtomicU64,
 }
@@ -55,14 +56,25 @@ impl Bench {
         Self::in_folder(tempfile::tempdir().unwrap())
     }
 
+    /// Where so many programs may start at a time.
+    pub(crate) fn starting(starts: u32) -> Self {
+        Self::with(tempfile::tempdir().unwrap(), Shares { starts, ..Shares::here(None) })
+    }
+
     /// With a folder in which something may be left of an earlier node.
     pub(crate) fn in_folder(folder: tempfile::TempDir) -> Self {
+        Self::with(folder, Shares::here(None))
+    }
+
+    fn with(folder: tempfile::TempDir, shares: Shares) -> Self {
         let logs = Arc::new(Logs::default());
         let spawn: Arc<dyn Spawn> = Arc::new(Spawner(tokio::runtime::Handle::current()));
         let limited = Limited::new(Arc::clone(&logs) as Arc<dyn LogSink>, Arc::clone(&spawn));
+        let crowd = Crowd::new(shares, Arc::clone(&spawn));
         let environment = Environment {
-            crowd: Crowd::new(Shares::here(None), Arc::clone(&spawn)),
+            crowd: Arc::clone(&crowd),
             cache_dir: folder.path().join("cache"),
+            cache_shared: false,
             work_dir: folder.path().join("work"),
             compiler: Vec::new(),
             pooling: Some(false),
@@ -73,7 +85,8 @@ impl Bench {
             gates: Arc::new(Open),
             instances: AtomicU64::new(1),
         };
-        Self { runtime: Runtime::open(environment).unwrap(), logs, limited, folder, next: AtomicU64::new(1) }
+        let runtime = Runtime::open(environment).unwrap();
+        Self { runtime, logs, limited, crowd, folder, next: AtomicU64::new(1) }
     }
 
     /// A function that runs `run`, with settings changed by `change`; neither checked nor prepared.
@@ -87,26 +100,11 @@ impl Bench {
         let dir = self.folder.path().join(format!("package-{}", self.next.fetch_add(1, Ordering::Relaxed)));
         std::fs::create_dir_all(&dir).unwrap();
         let mut spec = FunctionSpec {
-            host: "process".to_owned(),
-            contract: contract.to_owned(),
-            run: run.iter().map(|word| (*word).to_owned()).collect(),
-            package: [].into(),
-            env: [].into(),
             timeout_ms: 20_000,
             memory_bytes: 256 << 20,
             body_bytes_max: 16 << 20,
-            scale: ScaleSpec {
-                min: 0,
-                max: 4,
-                concurrency: 4,
-                idle_ms: 60_000,
-                calls_per_instance: None,
-                provisioned: Vec::new(),
-            },
-            egress: None,
-            private: false,
-            asynchronous: Default::default(),
-            settings: serde_json::Map::new(),
+            scale: ScaleSpec::up_to(4, 4),
+            ..FunctionSpec::new("process", contract, run.iter().copied())
         };
         for (name, bytes) in files {
             std::fs::create_dir_all(dir.join(name).parent().unwrap()).unwrap();

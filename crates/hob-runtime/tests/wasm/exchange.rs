@@ -67,6 +67,7 @@ async fn optimised_code_takes_over_behind_a_running_function() {
         );
         let cache = bench.folder.path().join("cache/wasm");
         until(|| files(&cache, "cwasm").len() == 1).await;
+        until(|| bench.told.exchanges() == 1).await;
     }
 }
 
@@ -122,6 +123,7 @@ async fn what_was_compiled_once_is_found_by_others_and_broken_packs_do_no_harm()
                 Some(Stage::Optimised(None)),
                 "no quick code was needed"
             );
+            assert_eq!(bench.told.exchanges(), 1, "that of the first one");
         }
         assert_eq!(function.call(get()).await.map(|(status, _)| status), Ok(200), "{data}");
         until(|| is_optimised(bench.host.stage(&function.code))).await;

@@ -9,6 +9,7 @@ mod compile;
 mod crowd;
 mod exchange;
 mod hostile;
+mod javascript;
 #[path = "../shared/ports.rs"]
 mod ports;
 mod serve;

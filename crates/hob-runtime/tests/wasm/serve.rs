@@ -133,7 +133,10 @@ async fn an_instance_of_wasi_0_3_serves_many_calls_at_once() {
     let bench = Bench::open();
     for file in ["built/hello-rust-p3-unknown.wasm", "built/hello-rust-spin-sdk7.wasm"] {
         let function = bench.ready(&read(file), &Settings { max: 1, ..Settings::default() }).await.unwrap();
+        assert_eq!(function.unit.memory_bytes(), Some(0), "{file}");
         let instance = function.instance().await.unwrap();
+        let held = function.unit.memory_bytes().unwrap();
+        assert!((64 << 10..32 << 20).contains(&held), "what it has, not what it may have: {held}");
         let calls = (0..40).map(|_| function.call_in(&*instance, get()));
         let ends = futures_util::future::join_all(calls).await;
         assert!(
@@ -143,6 +146,8 @@ async fn an_instance_of_wasi_0_3_serves_many_calls_at_once() {
         instance.stop(Duration::from_secs(5)).await;
         assert_eq!(instance.ended().await, None, "{file}: stopped, not failed");
         assert_eq!(function.call_in(&*instance, get()).await, Err("HOB-0503".to_owned()));
+        drop(instance);
+        bench.eventually(|| function.unit.memory_bytes() == Some(0)).await;
         // The only place that the function has is free again.
         let next = function.instance().await.unwrap();
         assert!(function.call_in(&*next, get()).await.is_ok(), "{file}");
@@ -184,7 +189,15 @@ async fn programs_have_streams_arguments_and_an_exit_code() {
     for (wasm, expected) in cases {
         let function = bench.ready(&wasm, &settings).await.unwrap();
         let context = Some(function.invocation(get()).context);
-        let launch = Launch { instance: 1, args: vec![], env: vec![], stdin: false, stdout: false, context };
+        let launch = Launch {
+            instance: 1,
+            args: vec![],
+            env: vec![],
+            stdin: false,
+            stdout: false,
+            lines: None,
+            context,
+        };
         let program = function.unit.command().unwrap().start(launch).await.unwrap();
         assert_eq!(program.exit().await, expected, "{}", String::from_utf8_lossy(&wasm));
     }
@@ -246,8 +259,15 @@ async fn run(bench: &Bench, wasm: &[u8], input: &[u8]) -> String {
     let settings = Settings { contract: "stdio", ..Settings::default() };
     let function = bench.ready(wasm, &settings).await.unwrap();
     let env = vec![("REQUEST_METHOD".to_owned(), "POST".to_owned())];
-    let launch =
-        Launch { instance: 1, args: vec!["x".into()], env, stdin: true, stdout: true, context: None };
+    let launch = Launch {
+        instance: 1,
+        args: vec!["x".into()],
+        env,
+        stdin: true,
+        stdout: true,
+        lines: None,
+        context: None,
+    };
     let mut program = function.unit.command().unwrap().start(launch).await.unwrap();
     let (mut stdin, mut stdout) = (program.take_stdin().unwrap(), program.take_stdout().unwrap());
     let mut text = String::new();

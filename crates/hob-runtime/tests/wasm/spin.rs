@@ -206,7 +206,7 @@ fn components_of_spin_are_recognised_and_others_are_as_before() {
         ("built/hello-rust-p2-unknown.wasm", "wasi-http", "WASI 0.2 HTTP component"),
         ("built/cgi-c-p1.wasm", "stdio", "WASI preview 1 command module"),
     ] {
-        let found = host::detect(&guest_path(file), file).unwrap().unwrap();
+        let found = host::detect(&guest_path(file), file, host::Wanted::default()).unwrap().unwrap();
         assert_eq!((found.contract, found.what.as_str()), (contract, what), "{file}");
     }
 }

@@ -20,7 +20,7 @@ use hob_runtime::host::{HOSTS, Host};
 use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
 use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
 use hob_runtime::unit::{Instance, Start, Unit};
-use hob_runtime::witness::Nobody;
+use hob_runtime::witness::{Changed, Ended, Witness, Witnesses};
 use http_body_util::BodyExt;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -80,14 +80,40 @@ pub(crate) struct Bench {
     pub(crate) environment: Arc<Environment>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) world: Arc<World>,
+    pub(crate) told: Arc<Told>,
     pub(crate) folder: tempfile::TempDir,
     next: AtomicU64,
+}
+
+/// Counts how often optimised code took the place of quick code.
+#[derive(Default)]
+pub(crate) struct Told(Arc<AtomicU64>);
+
+impl Told {
+    pub(crate) fn exchanges(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Witnesses for Told {
+    fn of(&self, _: &Arc<FunctionCode>) -> Arc<dyn Witness> {
+        Arc::new(Self(Arc::clone(&self.0)))
+    }
+}
+
+impl Witness for Told {
+    fn ended(&self, _: &Ended<'_>) {}
+    fn instance(&self, _: &Changed<'_>) {}
+    fn optimised(&self, _: Duration) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 /// What a test may set on a function.
 pub(crate) struct Settings {
     pub(crate) app: &'static str,
     pub(crate) contract: &'static str,
+    pub(crate) file: &'static str,
     pub(crate) timeout: Duration,
     pub(crate) memory_bytes: u64,
     pub(crate) env: &'static [(&'static str, &'static str)],
@@ -99,6 +125,7 @@ impl Default for Settings {
         Self {
             app: "test",
             contract: "wasi-http",
+            file: "guest.wasm",
             timeout: Duration::from_secs(10),
             memory_bytes: 32 << 20,
             env: &[],
@@ -115,9 +142,11 @@ impl Bench {
 
     pub(crate) fn with(pooling: Option<bool>, compiler: Vec<std::ffi::OsString>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (logs, world) = (Arc::new(Logs::default()), Arc::new(World::default()));
+        let (logs, world, told) =
+            (Arc::new(Logs::default()), Arc::new(World::default()), Arc::new(Told::default()));
         let environment = Arc::new(Environment {
             cache_dir: folder.path().join("cache"),
+            cache_shared: false,
             work_dir: folder.path().join("work"),
             compiler,
             pooling,
@@ -125,13 +154,13 @@ impl Bench {
             logs: Arc::clone(&logs) as Arc<dyn LogSink>,
             crowd: Crowd::new(Shares::here(None), Arc::new(Spawner(tokio::runtime::Handle::current()))),
             outbound: Arc::clone(&world) as Arc<dyn Outbound>,
-            witnesses: Arc::new(Nobody),
+            witnesses: Arc::clone(&told) as Arc<dyn Witnesses>,
             gates: Arc::new(Open),
             instances: AtomicU64::new(1),
         });
         let row = HOSTS.iter().find(|row| row.name == "wasm").unwrap();
         let host = (row.open)(&environment).unwrap();
-        Self { host, environment, logs, world, folder, next: AtomicU64::new(1) }
+        Self { host, environment, logs, world, told, folder, next: AtomicU64::new(1) }
     }
 
     /// The same as after a start of the node: nothing is mapped, nothing waits to be optimised.
@@ -145,33 +174,19 @@ impl Bench {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let dir = self.folder.path().join(format!("package-{number}"));
         std::fs::create_dir_all(&dir).unwrap();
-        std::fs::write(dir.join("guest.wasm"), wasm).unwrap();
+        std::fs::write(dir.join(settings.file), wasm).unwrap();
         let file = PackageFile { digest: Digest::of(wasm), size: wasm.len() as u64, executable: false };
         Arc::new(FunctionCode {
             app: AppName::new(settings.app).unwrap(),
             revision: RevisionNumber(1),
             name: FunctionName::new("guest").unwrap(),
             spec: FunctionSpec {
-                host: "wasm".to_owned(),
-                contract: settings.contract.to_owned(),
-                run: vec!["guest.wasm".to_owned()],
-                package: BTreeMap::from([("guest.wasm".to_owned(), file)]),
+                package: BTreeMap::from([(settings.file.to_owned(), file)]),
                 env: settings.env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
                 timeout_ms: u64::try_from(settings.timeout.as_millis()).unwrap(),
                 memory_bytes: settings.memory_bytes,
-                body_bytes_max: 6 << 20,
-                scale: ScaleSpec {
-                    min: 0,
-                    max: settings.max,
-                    concurrency: 16,
-                    idle_ms: 60_000,
-                    calls_per_instance: None,
-                    provisioned: Vec::new(),
-                },
-                egress: None,
-                private: false,
-                asynchronous: Default::default(),
-                settings: serde_json::Map::new(),
+                scale: ScaleSpec::up_to(settings.max, 16),
+                ..FunctionSpec::new("wasm", settings.contract, [settings.file])
             },
             dir,
             cpu: Default::default(),

@@ -7,6 +7,7 @@
 
 mod connection;
 mod event;
+mod key;
 mod lines;
 mod top;
 mod watch;

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// Nothing is started; what a component imports is checked at deploy.
 #[derive(clap::Args)]
 pub(super) struct Check {
-    /// A file, a folder, or a `hob.toml`
+    /// A file, a folder, a `hob.toml`, or a manifest of another platform
     #[arg(default_value = ".")]
     path: PathBuf,
     /// Run the builds, too
@@ -33,6 +33,7 @@ impl Command for Check {
             "subscriptions": triggers.subscriptions.len(),
             "schedules": triggers.schedules.len(),
             "event_routes": triggers.event_routes.len(),
+            "unmet": project.unmet,
         });
         output.result(&value, &[app.to_string()], |_| {
             let lines = project.functions.iter().zip(&project.notes).map(|(function, note)| {

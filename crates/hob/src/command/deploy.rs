@@ -18,7 +18,7 @@ use std::time::Duration;
 /// app at once. When a step fails, what was running goes on.
 #[derive(clap::Args)]
 pub(super) struct Deploy {
-    /// A file, a folder, or a `hob.toml`
+    /// A file, a folder, a `hob.toml`, or a manifest of another platform
     #[arg(default_value = ".")]
     path: PathBuf,
     /// Another name for the app

@@ -34,8 +34,9 @@ pub(super) async fn tell(client: &Client, before: Option<&AppSpec>, after: &AppS
 fn costs_differ(before: &AppSpec, after: &AppSpec) -> bool {
     after.functions.iter().any(|(name, new)| {
         before.functions.get(name).is_some_and(|old| {
-            (old.memory_bytes, old.timeout_ms, old.scale.min)
-                != (new.memory_bytes, new.timeout_ms, new.scale.min)
+            (old.memory_bytes, old.timeout_ms) != (new.memory_bytes, new.timeout_ms)
+                || (old.scale.min, old.scale.max) != (new.scale.min, new.scale.max)
+                || old.scale.provisioned != new.scale.provisioned
         })
     })
 }
@@ -56,7 +57,7 @@ async fn lines(client: &Client, before: &AppSpec, after: &AppSpec) -> Result<Vec
     let known = |sheet: &&Sheet| sheet.name != Place::Own || sheet.per_month.is_some();
     let Some(sheet) = prices.sheets.iter().find(known) else { return Ok(Vec::new()) };
     let Some(currency) = sheet.currency() else { return Ok(Vec::new()) };
-    let changes = change(sheet, prices.machine, &usage, WEEK_MS, before, after)?;
+    let changes = change(sheet, prices.machine, &usage, WEEK_MS, now_ms(), [before, after])?;
     let calls: u64 = usage.values().map(|usage| usage.invocations).sum();
     if changes.is_empty() && calls == 0 {
         return Ok(vec!["cost: no calls in the last 7 days to reckon the change with".to_owned()]);

@@ -21,6 +21,8 @@ mod dev;
 mod dlq;
 mod doctor;
 mod forecast;
+mod import;
+mod key;
 mod logs;
 mod ls;
 mod man;
@@ -60,6 +62,7 @@ pub(crate) const INTERRUPTED: u8 = 130;
 pub(crate) static COMMANDS: &[Row] = &[
     row::<run::Run>("run", "Run a file or a folder, without a node or a manifest"),
     row::<new::New>("new", "Create a folder with a working function"),
+    row::<import::Import>("import", "Write the `hob.toml` for a manifest of another platform"),
     row::<dev::Dev>("dev", "Run a folder, and again after each change"),
     row::<serve::Serve>("serve", "Start a node"),
     row::<deploy::Deploy>("deploy", "Move an app to a new revision, all of it at once"),
@@ -82,6 +85,7 @@ pub(crate) static COMMANDS: &[Row] = &[
     row::<cost::Cost>("cost", "Say what functions cost, here or elsewhere"),
     row::<budget::Budget>("budget", "See what may be used, and how much of it is"),
     row::<alert::Alert>("alert", "See alert rules, and which of them fire"),
+    row::<key::Key>("key", "Make and remove access keys of the AWS Lambda API"),
     row::<check::Check>("check", "Check a folder or file without a node"),
     row::<rm::Rm>("rm", "Remove an app"),
     row::<doctor::Doctor>("doctor", "Say what this machine offers, and what Hob does without it"),

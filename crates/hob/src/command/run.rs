@@ -16,7 +16,7 @@ use std::path::PathBuf;
 /// Ctrl-C stops it gracefully, and nothing stays behind.
 #[derive(clap::Args)]
 pub(super) struct Run {
-    /// A file, a folder, or a `hob.toml`
+    /// A file, a folder, a `hob.toml`, or a manifest of another platform
     #[arg(default_value = ".")]
     path: PathBuf,
     /// Where it answers; port 0 picks a free one

@@ -32,6 +32,9 @@ pub(super) struct Serve {
     /// Where the dashboard answers, or `none` [default: 127.0.0.1:8081, or a free port when that is taken]
     #[arg(long, env = "HOB_DASHBOARD", value_name = "ADDRESS", hide_env_values = true)]
     dashboard: Option<String>,
+    /// Where the AWS Lambda API answers, such as `127.0.0.1:9001`; `hob key env` prints what its clients need
+    #[arg(long, env = "HOB_LAMBDA", value_name = "ADDRESS", hide_env_values = true)]
+    lambda: Option<String>,
     /// Domain below which apps get their addresses
     #[arg(long, value_name = "DOMAIN", default_value = DOMAIN)]
     domain: String,
@@ -72,6 +75,9 @@ impl Command for Serve {
         if let Some(url) = node.dashboard() {
             output.note(&format!("dashboard at {url}; `hob dashboard` prints a link that signs in"));
         }
+        if let Some(url) = node.lambda() {
+            output.note(&format!("AWS Lambda API at {url}; `hob key env` prints what its clients need"));
+        }
         output.line(&format!("ready {}", node.url()));
         let code = interrupt.wait().await;
         output.note("stopping; running calls may finish");
@@ -92,6 +98,7 @@ impl Serve {
             tls: self.tls_cert.zip(self.tls_key).map(|(certificate, key)| Tls { certificate, key }),
             control,
             dashboard: settings::dashboard(self.dashboard.as_deref())?,
+            lambda: self.lambda.as_deref().map(settings::listen_address).transpose()?,
             domain: self.domain.trim_matches('.').to_ascii_lowercase(),
             default_app: self.default_app.as_deref().map(AppName::new).transpose()?,
             compiler: local::compiler(),

@@ -119,7 +119,18 @@ fn watched(watch: &Watch) -> String {
 
 /// How the functions start: how good their machine code is, and their cold starts by phase; nothing for none.
 fn starts(functions: &[FunctionInfo]) -> String {
-    let head = ["COLD START", "LOAD", "START", "CONNECT", "RUN", "TOTAL", "TYPICAL", "MACHINE CODE"];
+    let head = [
+        "COLD START",
+        "ROUTE",
+        "QUEUE",
+        "LOAD",
+        "START",
+        "CONNECT",
+        "RUN",
+        "TOTAL",
+        "TYPICAL",
+        "MACHINE CODE",
+    ];
     let mut table = Table::new(head.len(), &head);
     let time = |us: u64| if us == 0 { "-".to_owned() } else { show_duration(Duration::from_micros(us)) };
     let told = |one: &&FunctionInfo| one.cold_starts.is_some() || one.machine_code.is_some();
@@ -130,11 +141,14 @@ fn starts(functions: &[FunctionInfo]) -> String {
         let code = function.machine_code.as_ref().map_or_else(String::new, code);
         let phases = function.cold_starts.as_ref().map_or_else(Default::default, |starts| {
             let (last, typical) = (starts.last, starts.typical);
-            [last.load_us, last.start_us, last.connect_us, last.run_us, last.total_us, typical.total_us]
-                .map(time)
+            let phases =
+                [last.route_us, last.queue_us, last.load_us, last.start_us, last.connect_us, last.run_us];
+            let [route, queue, load, start, connect, run] = phases.map(time);
+            [route, queue, load, start, connect, run, time(last.total_us), time(typical.total_us)]
         });
-        let [load, start, connect, run, total, typical]: [String; 6] = phases;
-        table.row([function.function.to_string(), load, start, connect, run, total, typical, code]);
+        let [route, queue, load, start, connect, run, total, typical]: [String; 8] = phases;
+        let name = function.function.to_string();
+        table.row([name, route, queue, load, start, connect, run, total, typical, code]);
     }
     table.text(true)
 }

@@ -4,6 +4,7 @@ mod layout;
 
 use super::{Command, DONE};
 use crate::client::{Client, Reports};
+use crate::local::Interrupt;
 use crate::output::{Output, Screen};
 use crate::settings::Connection;
 use hob_core::code::Code;
@@ -79,6 +80,7 @@ impl Command for Top {
             query.limit = Some(self.rows.unwrap_or(ROWS_PIPED));
             return once(&client, &query, output).await;
         };
+        let interrupt = Interrupt::listen()?;
         // Ordered here, so that a key is obeyed at once.
         (query.follow, query.limit) = (true, Some(TOP_ROWS_MAX));
         let reports = match client.top(&query).await {
@@ -89,7 +91,7 @@ impl Command for Top {
             }
         };
         let view = View { order: self.sort, rows: self.rows, layout: Layout::new(output) };
-        live(reports, view, screen).await
+        live(reports, view, screen, interrupt).await
     }
 }
 
@@ -141,13 +143,18 @@ impl View {
 }
 
 /// Shows reports until somebody ends it or the node goes. The screen is back before an error is told.
-async fn live(mut reports: Reports, mut view: View, mut screen: Screen) -> Result<u8> {
+async fn live(
+    mut reports: Reports,
+    mut view: View,
+    mut screen: Screen,
+    mut interrupt: Interrupt,
+) -> Result<u8> {
     let mut last = TopReport::default();
     loop {
         tokio::select! {
             report = reports.next() => last = report?.ok_or_else(gone)?,
             key = screen.key() => if !view.obey(key) { return Ok(DONE) },
-            _ = tokio::signal::ctrl_c() => return Ok(DONE),
+            _ = interrupt.wait() => return Ok(DONE),
         }
         view.show(&mut last, &screen);
     }

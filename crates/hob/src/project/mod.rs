@@ -1,14 +1,17 @@
 //! A path becomes an app that can be deployed: manifest, build, detection, package.
 //!
 //! **Why.** `run`, `dev`, `deploy`, `check` and `show --resolved` must mean the same by the same
-//! path. Three rungs lead there: a file, a folder without a manifest, a folder with `hob.toml`.
+//! path. Four rungs lead there: a file, a folder without a manifest, a folder with `hob.toml`, and one with the
+//! manifest of another platform.
 //!
-//! **How.** [`place`] says what the path is, [`recognise`] knows folders by the files in them,
-//! [`build`] runs what has to be run, [`package`] collects the files; `hob_core::manifest` fills in
-//! the rest. Nothing here talks to a node.
+//! **How.** [`place`] says what the path is, [`foreign`] reads what was written for another platform,
+//! [`recognise`] knows folders by the files in them, [`archive`] unpacks, [`build`] runs what has to be run,
+//! [`package`] collects the files; `hob_core::manifest` fills in the rest. Nothing here talks to a node.
 
+mod archive;
 mod build;
 mod diff;
+mod foreign;
 mod glob;
 mod package;
 mod place;
@@ -16,6 +19,7 @@ mod recognise;
 mod settings;
 
 pub(crate) use diff::diff;
+pub(crate) use foreign::{Foreign, names as foreign_names};
 pub(crate) use package::is_left_out;
 pub(crate) use settings::{Setting, settings};
 
@@ -23,6 +27,7 @@ use crate::output::Output;
 use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
+use hob_core::foreign::{Level, Note, refusal};
 use hob_core::manifest::{self, Function, Manifest, Resolved, Written};
 use hob_core::name::{AppName, suggestion};
 use hob_core::spec::{AppSpec, files_root};
@@ -30,6 +35,7 @@ use package::Package;
 use place::Place;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// What to do besides reading.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +61,10 @@ pub(crate) struct Project {
     pub(crate) functions: Vec<Resolved>,
     /// What each function was recognised as, for people, in the same order.
     pub(crate) notes: Vec<String>,
+    /// What of a manifest of another platform cannot be honoured; the app runs without it.
+    pub(crate) unmet: Vec<Note>,
+    /// Where archives were unpacked; `files` are there.
+    _unpacked: Vec<TempDir>,
 }
 
 impl Project {
@@ -62,10 +72,11 @@ impl Project {
     ///
     /// # Errors
     /// `HOB-0107` when nothing there can be run, `HOB-0108` for a missing file, `HOB-0206` for a
-    /// failed build, and those of the manifest.
+    /// failed build, and those of the manifest; `HOB-0120` to `HOB-0122` for one of another platform.
     pub(crate) async fn load(path: &Path, options: &Options, output: &Output) -> Result<Self> {
         let place = Place::of(path)?;
-        let manifest = with_args(manifest_of(&place)?, &options.args, path)?;
+        let (manifest, unmet) = manifest_of(&place, output)?;
+        let manifest = with_args(manifest, &options.args, path)?;
         let alone = manifest.functions.len() == 1;
         let mut loaded = Vec::new();
         for function in &manifest.functions {
@@ -78,18 +89,32 @@ impl Project {
             (None, None) => AppName::new(&suggestion(&place.name))?,
         };
         let (mut files, mut functions, mut notes) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut unpacked = Vec::new();
         for function in loaded {
+            unpacked.extend(function.unpacked);
             files.extend(function.files);
             functions.push(function.resolved);
             notes.push(function.note);
         }
         let spec = manifest::assemble(&manifest, app, functions.clone())?;
-        Ok(Self { file: manifest.file, spec, files, functions, notes })
+        Ok(Self { file: manifest.file, spec, files, functions, notes, unmet, _unpacked: unpacked })
     }
 }
 
-fn manifest_of(place: &Place) -> Result<Manifest> {
+fn manifest_of(place: &Place, output: &Output) -> Result<(Manifest, Vec<Note>)> {
     let name = suggestion(&place.name);
+    if let (Some(file), Some(foreign)) = (&place.manifest, place.foreign) {
+        let imported = foreign.read(file, &place.name, &BTreeMap::new())?;
+        let warnings = imported.notes.iter().filter(|note| note.level == Level::Warning);
+        warnings.for_each(|note| output.warn(&note.to_string()));
+        return match refusal(&imported.notes) {
+            Some(fault) => Err(fault),
+            None if imported.manifest.functions.is_empty() => {
+                Err(Fault::new(Code::NothingToRun, "the manifest has no functions").at(shown(file)))
+            }
+            None => Ok((imported.manifest, imported.notes)),
+        };
+    }
     let mut manifest = match &place.manifest {
         Some(file) => {
             let text = std::fs::read_to_string(file).map_err(|error| {
@@ -104,7 +129,7 @@ fn manifest_of(place: &Place) -> Result<Manifest> {
         function.run = place.file.clone().map(|file| Written { value: vec![file], line: 0 });
         manifest.functions.push(function);
     }
-    Ok(manifest)
+    Ok((manifest, Vec::new()))
 }
 
 /// Appends what stands after `--` to the only function's command line.
@@ -126,13 +151,14 @@ fn with_args(mut manifest: Manifest, args: &[String], path: &Path) -> Result<Man
 }
 
 /// A path for messages: relative to where the person is, if it is below.
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     let here = std::env::current_dir().ok();
     let relative = here.as_deref().and_then(|here| path.strip_prefix(here).ok());
     relative.unwrap_or(path).display().to_string()
 }
 
 /// One function on disk.
+#[derive(Clone, Copy)]
 struct Source<'a> {
     place: &'a Place,
     file: &'a str,
@@ -144,27 +170,50 @@ struct Loaded {
     resolved: Resolved,
     files: BTreeMap<Digest, PathBuf>,
     note: String,
+    unpacked: Vec<TempDir>,
 }
 
 impl Source<'_> {
     async fn load(&self, build: bool, output: &Output) -> Result<Loaded> {
-        let dir = self.dir()?;
-        let run = self.built(&dir, build, output).await?;
+        let Some(archive) = archive::named(self.function, &self.place.dir) else {
+            return self.load_from(&self.dir()?, false, build, output).await;
+        };
+        let archive = self.place.dir.join(archive);
+        let (folder, function) = (archive::open(&archive)?, archive::inside(self.function));
+        let inside = Source { function: &function, ..*self };
+        let loaded = inside.load_from(folder.path(), true, build, output).await;
+        let mut loaded = loaded.map_err(|fault| match fault.code() {
+            Code::NothingToRun => fault.at(shown(&archive)),
+            _ => fault,
+        })?;
+        loaded.unpacked.push(folder);
+        Ok(loaded)
+    }
+
+    /// Loads what lies in its folder; `whole`: all of that is deployed, since it is an archive's content.
+    async fn load_from(&self, dir: &Path, whole: bool, build: bool, output: &Output) -> Result<Loaded> {
+        let run = self.built(dir, build, output).await?;
         let mut function = self.function.clone();
         if function.run.is_none() {
             function.run = Some(Written { value: run.clone(), line: 0 });
         }
-        let found = self.detect(&dir, &run)?;
+        let found = self.detect(dir, &run)?;
         let detected = found.as_ref().map(|found| manifest::Detected {
             host: found.host.to_owned(),
             contract: found.contract.to_owned(),
             run: found.run.clone(),
         });
         let host = found.as_ref().map_or("", |found| found.host);
-        let package = Package::collect(&dir, &self.choice(&dir, host, &run))?;
+        let mut package = Package::collect(dir, &self.choice(dir, host, whole, &run))?;
+        let mut unpacked = Vec::new();
+        for layer in archive::layers(self.function, &self.place.dir)? {
+            let folder = if layer.is_file() { Some(archive::open(&layer)?) } else { None };
+            package.lay(archive::LAYERS, folder.as_ref().map_or(&layer, |folder| folder.path()))?;
+            unpacked.extend(folder);
+        }
         let resolved = manifest::resolve(self.file, &function, detected.as_ref(), package.entries)?;
         let note = found.map_or_else(|| run.join(" "), |found| found.what);
-        Ok(Loaded { resolved, files: package.files, note })
+        Ok(Loaded { resolved, files: package.files, note, unpacked })
     }
 
     fn dir(&self) -> Result<PathBuf> {
@@ -210,7 +259,11 @@ impl Source<'_> {
             return Ok(None);
         }
         if file.is_file() || (file.is_dir() && self.is_site(&file, run)) {
-            let found = hob_node::detect(&file, first)?;
+            let words =
+                |written: &Option<Written<String>>| written.as_ref().map(|written| written.value.clone());
+            let (host, contract) = (words(&self.function.host), words(&self.function.contract));
+            let wanted = hob_node::Wanted { host: host.as_deref(), contract: contract.as_deref() };
+            let found = hob_node::detect(&file, first, wanted)?;
             if found.is_none() && self.function.host.is_none() {
                 return Err(recognise::not_runnable(&file).at(self.at(line)));
             }
@@ -238,9 +291,9 @@ impl Source<'_> {
     }
 
     /// Which files are deployed.
-    fn choice(&self, dir: &Path, host: &str, run: &[String]) -> package::Choice {
+    fn choice(&self, dir: &Path, host: &str, whole: bool, run: &[String]) -> package::Choice {
         let lone = self.place.file.is_some() || host == "wasm";
-        let all = self.function.dir.is_some() || (self.alone && !lone);
+        let all = whole || self.function.dir.is_some() || (self.alone && !lone);
         let root = run.first().map_or("", |first| files_root(first));
         let globs = match &self.function.files {
             Some(globs) => globs.value.clone(),
@@ -250,7 +303,7 @@ impl Source<'_> {
             None if all => vec!["**".to_owned()],
             None => Vec::new(),
         };
-        package::Choice { globs, run: run.to_vec() }
+        package::Choice { globs, run: run.to_vec(), whole }
     }
 
     fn at(&self, line: usize) -> String {

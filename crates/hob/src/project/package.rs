@@ -33,6 +33,8 @@ pub(super) struct Choice {
     pub(super) globs: Vec<String>,
     /// The command line; those of its words that are files belong to the package.
     pub(super) run: Vec<String>,
+    /// Whether names that are left out of folders belong to it too.
+    pub(super) whole: bool,
 }
 
 /// Files of one function.
@@ -56,7 +58,7 @@ impl Package {
         let mut unused: Vec<&str> = choice.globs.iter().map(String::as_str).collect();
         if !choice.globs.is_empty() {
             let base = std::fs::canonicalize(dir).map_err(|error| unreadable(dir, &error))?;
-            walk(&base, &base, &mut |path, file| {
+            walk(&base, &base, choice.whole, &mut |path, file| {
                 let matching = |pattern: &&str| glob::matches(pattern, path);
                 if choice.globs.iter().any(|pattern| matching(&pattern.as_str())) {
                     unused.retain(|pattern| !matching(pattern));
@@ -80,6 +82,19 @@ impl Package {
             }
         }
         Ok(package)
+    }
+
+    /// Adds all files below `dir` under names that begin with `below`; they take the place of others there.
+    ///
+    /// # Errors
+    /// As [`Package::collect`].
+    pub(super) fn lay(&mut self, below: &str, dir: &Path) -> Result<()> {
+        let base = std::fs::canonicalize(dir).map_err(|error| unreadable(dir, &error))?;
+        walk(&base, &base, true, &mut |path, file| {
+            let path = format!("{below}{path}");
+            self.entries.remove(&path);
+            self.add(&path, file)
+        })
     }
 
     fn add(&mut self, path: &str, file: &Path) -> Result<()> {
@@ -115,8 +130,8 @@ impl Package {
     }
 }
 
-/// Calls `take` with every file below `dir`, in order of names.
-fn walk(base: &Path, dir: &Path, take: &mut dyn FnMut(&str, &Path) -> Result<()>) -> Result<()> {
+/// Calls `take` with every file below `dir`, in order of names; with `whole`, really every.
+fn walk(base: &Path, dir: &Path, whole: bool, take: &mut dyn FnMut(&str, &Path) -> Result<()>) -> Result<()> {
     let mut entries: Vec<PathBuf> = std::fs::read_dir(dir)
         .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
         .map_err(|error| unreadable(dir, &error))?;
@@ -127,12 +142,12 @@ fn walk(base: &Path, dir: &Path, take: &mut dyn FnMut(&str, &Path) -> Result<()>
                 .hint("rename the file")
         })?;
         let name = relative.rsplit('/').next().unwrap_or(relative);
-        if is_left_out(name) || relative == FILE_NAME {
+        if !whole && (is_left_out(name) || relative == FILE_NAME) {
             continue;
         }
         let kind = std::fs::symlink_metadata(&path).map_err(|error| unreadable(&path, &error))?.file_type();
         if kind.is_dir() {
-            walk(base, &path, take)?;
+            walk(base, &path, whole, take)?;
         } else if kind.is_file() || (kind.is_symlink() && links_inside(base, &path)) {
             take(relative, &path)?;
         }
@@ -184,6 +199,7 @@ mod tests {
         let choice = Choice {
             globs: globs.iter().map(|&glob| glob.to_owned()).collect(),
             run: run.iter().map(|&word| word.to_owned()).collect(),
+            whole: false,
         };
         let found = match Package::collect(dir.path(), &choice) {
             Ok(package) => package.entries.into_keys().collect(),

@@ -6,6 +6,7 @@
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// A recognised folder.
@@ -47,6 +48,7 @@ type Look = fn(&Path, &str) -> Result<Option<Folder>>;
 ///
 /// A component that lies there ready comes before its sources: it needs no tool.
 const KINDS: &[(&str, Look)] = &[
+    ("an executable `bootstrap`", bootstrap),
     ("one `.wasm` or `.wat` file", wasm),
     ("`Cargo.toml`", cargo),
     ("`package.json` with a `start` script or `main`", node),
@@ -56,8 +58,10 @@ const KINDS: &[(&str, Look)] = &[
     ("one executable or script", single),
 ];
 
+/// The program of a custom runtime (AWS Lambda developer guide, "Building a custom runtime").
+const BOOTSTRAP: &str = "bootstrap";
 /// Extensions of files that people name in `run`.
-const EXTENSIONS: [&str; 10] = ["wasm", "wat", "py", "js", "mjs", "cjs", "sh", "ts", "rb", "pl"];
+const EXTENSIONS: [&str; 11] = ["wasm", "wat", "py", "js", "mjs", "cjs", "sh", "ts", "rb", "pl", "zip"];
 
 /// Says what a folder is. `name` is the function's, for what is built.
 ///
@@ -102,6 +106,13 @@ pub(super) fn nearest_file(dir: &Path, missing: &str) -> Option<String> {
     let near = names.into_iter().find(|name| stem(name).as_deref() == Some(wanted.as_str()))?;
     let folder = missing.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
     Some(format!("{folder}{near}"))
+}
+
+/// A custom runtime of AWS Lambda, whatever lies beside it.
+fn bootstrap(dir: &Path, _name: &str) -> Result<Option<Folder>> {
+    let file = std::fs::metadata(dir.join(BOOTSTRAP));
+    let executable = file.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
+    Ok(executable.then(|| just(BOOTSTRAP.to_owned(), "a custom runtime of AWS Lambda")))
 }
 
 fn cargo(dir: &Path, _name: &str) -> Result<Option<Folder>> {
@@ -156,10 +167,12 @@ fn node(dir: &Path, _name: &str) -> Result<Option<Folder>> {
         // npm between Hob and the program would swallow its signals.
         (Some(start), _) if plain_node(start) => words(start),
         (Some(_), _) => words("npm run --silent start"),
+        // A file is looked at, and says more than its name.
+        (None, Some(main)) if dir.join(main).is_file() => vec![main.to_owned()],
         (None, Some(main)) => vec!["node".to_owned(), main.to_owned()],
         (None, None) => {
             match ["server.js", "index.js", "server.mjs", "index.mjs"].iter().find(|file| exists(file)) {
-                Some(file) => vec!["node".to_owned(), (*file).to_owned()],
+                Some(file) => vec![(*file).to_owned()],
                 None => return Ok(None),
             }
         }
@@ -224,7 +237,8 @@ fn site(dir: &Path, _name: &str) -> Result<Option<Folder>> {
 fn single(dir: &Path, _name: &str) -> Result<Option<Folder>> {
     let mut found = Vec::new();
     for name in names(dir)? {
-        if hob_node::detect(&dir.join(&name), &name)?.is_some_and(|found| found.host != "files") {
+        let seen = hob_node::detect(&dir.join(&name), &name, hob_node::Wanted::default())?;
+        if seen.is_some_and(|seen| seen.host != "files") {
             found.push(name);
         }
     }

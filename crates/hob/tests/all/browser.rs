@@ -50,6 +50,7 @@ const PICTURES: &[(&str, &str, bool)] = &[
     ("schedules", "/schedules", false),
     ("letters", "/dead-letters/github.dead", true),
     ("node", "/node", false),
+    ("top", "/top", false),
 ];
 
 /// A node with a desk and a guest, and a browser that is signed in.
@@ -74,6 +75,7 @@ fn the_dashboard_in_a_browser() {
     stage.a_guest_is_only_text();
     stage.the_keyboard_is_enough();
     stage.a_new_event_appears_by_itself();
+    stage.what_runs_now_is_seen();
     stage.a_function_is_tried();
     stage.an_event_is_replayed();
     stage.the_app_is_rolled_back_and_letters_are_redriven();
@@ -236,7 +238,9 @@ impl Stage {
 
     fn every_page_is_whole_in_light_and_dark(&self) {
         let pages = self.pages();
-        for wanted in ["/apps/", "/requests/", "/traces/", "/topics/", "/subscriptions/", "/dead-letters/"] {
+        for wanted in
+            ["/top", "/apps/", "/requests/", "/traces/", "/topics/", "/subscriptions/", "/dead-letters/"]
+        {
             assert!(pages.iter().any(|path| path.starts_with(wanted)), "no page at {wanted}: {pages:?}");
         }
         let mut problems = Vec::new();
@@ -366,6 +370,28 @@ impl Stage {
         self.open("/topics/github?q=NEWCOMER");
         assert_eq!(self.browser.run(left), 1, "the node filters, too");
         self.calm("the live stream");
+    }
+
+    fn what_runs_now_is_seen(&self) {
+        self.open("/top");
+        let row = "const row = [...document.querySelectorAll('#now tbody tr')] \
+                   .find((row) => row.cells[0].innerText === 'guest/guest');";
+        self.browser.wait("its row", &format!("{row} return row !== undefined"));
+        self.browser.run("window.stayed = true");
+        // Calls a second, instances, memory: measured while the page is looked at.
+        let busy = format!(
+            "{row} return row !== undefined && parseFloat(row.cells[2].innerText) > 0 \
+             && row.cells[6].innerText === '1' && /[0-9] [KMG]iB/.test(row.cells[10].innerText)"
+        );
+        eventually("its calls are seen", || {
+            assert_eq!(self.node.serving.get("/").0, 200);
+            (self.browser.run(&busy) == true).then_some(())
+        });
+        assert_eq!(self.browser.run("return window.stayed"), true, "the page was not loaded again");
+        for shown in ["Right now", "Calls a second", "Memory of instances", "desk/notes"] {
+            assert!(self.browser.text().contains(shown), "{shown}: {}", self.browser.text());
+        }
+        self.calm("what runs now");
     }
 
     fn a_function_is_tried(&self) {

@@ -4,9 +4,10 @@ use super::support::{Node, Serving, command, finish, hob, write};
 use std::io::Read;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 30] = [
     "run",
     "new",
+    "import",
     "dev",
     "serve",
     "deploy",

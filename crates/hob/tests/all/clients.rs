@@ -62,7 +62,7 @@ pub(crate) const PYTHON: Language = Language {
     ways: &["binary", "raw", "structured"],
 };
 
-const JAVASCRIPT: Language = Language {
+pub(crate) const JAVASCRIPT: Language = Language {
     name: "javascript",
     program: "node",
     ending: "js",
@@ -74,6 +74,13 @@ const JAVASCRIPT: Language = Language {
     below: "node_modules",
     ways: &["binary", "raw", "structured", "batch"],
 };
+
+impl Language {
+    /// As its packages call it.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+}
 
 /// The folders of packages of both languages, or why there are none: several tests share them.
 static PACKAGES: LazyLock<Result<[PathBuf; 2], String>> =
@@ -89,7 +96,7 @@ pub(crate) fn packages_of(language: &Language, packages: &[&str]) -> Result<Path
         return Err(format!("this machine has no `{missing}`"));
     }
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let kept = target.join(format!("{}-{}", language.name, packages.join("-")));
+    let kept = target.join(format!("{}-{}", language.name, packages.join("-").replace('/', "-")));
     if !kept.is_dir() {
         let fresh = tempfile::tempdir_in(target).unwrap();
         let mut child = Command::new(language.install[0])

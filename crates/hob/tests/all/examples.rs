@@ -15,7 +15,8 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 /// Folders that run everywhere: they need nothing but Hob and a shell.
-const EVERYWHERE: [&str; 7] = ["c-wasm", "javascript-wasm", "rust", "rust-p3", "shell", "site", "spin"];
+const EVERYWHERE: [&str; 8] =
+    ["c-wasm", "javascript", "javascript-wasm", "rust", "rust-p3", "shell", "site", "spin"];
 
 /// What a file that was built on some machine must not hold.
 const PLACES: [&str; 6] = [
@@ -145,7 +146,10 @@ fn prebuilt_guests_belong_to_their_sources() {
             let told = bytes.windows(place.len()).any(|window| window == place.as_bytes());
             assert!(!told, "{path} tells where it was built: {place}");
         }
-        listed.insert(root.join(path));
+        // The JavaScript runtime is no example.
+        if !path.starts_with("..") {
+            listed.insert(root.join(path));
+        }
     }
     let mut found = BTreeSet::new();
     for (_, group) in folders(&root) {

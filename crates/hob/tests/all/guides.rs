@@ -36,8 +36,8 @@ const PORTS: Range<u16> = 21_001..32_000;
 #[test]
 fn guides_do_what_they_say() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
-    let mut guides: Vec<PathBuf> =
-        fs::read_dir(root.join("docs/guides")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut guides = Vec::new();
+    collect(&root.join("docs/guides"), &mut guides);
     guides.sort();
     guides.push(root.join("README.md"));
     let ports = free_ports(guides.len());
@@ -59,6 +59,13 @@ fn guides_do_what_they_say() {
             .collect()
     });
     assert!(failures.is_empty(), "\n{}", failures.join("\n\n"));
+}
+
+/// Every guide in a folder and the folders below.
+fn collect(folder: &Path, guides: &mut Vec<PathBuf>) {
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() { collect(&path, guides) } else { guides.push(path) }
+    }
 }
 
 /// As many ports that nobody listens on; where to begin depends on the process, since tests may run twice at a time.

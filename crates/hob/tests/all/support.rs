@@ -86,21 +86,21 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts it on a free port and waits for its `ready` line.
     pub(crate) fn start(home: &Path, args: &[&str]) -> Self {
+        Self::by(command(home).args(args), home)
+    }
+
+    /// The same by this command.
+    pub(crate) fn by(command: &mut Command, home: &Path) -> Self {
         let log = std::fs::File::create(home.join("stderr.log")).unwrap();
-        let mut child = command(home)
-            .args(args)
-            .args(["--http", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut child =
+            command.args(["--http", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
         let Some(url) = line.trim().strip_prefix("ready ").map(str::to_owned) else {
             drop(child.kill());
             panic!(
-                "hob {args:?} said `{line}` and:\n{}",
+                "{command:?} said `{line}` and:\n{}",
                 std::fs::read_to_string(home.join("stderr.log")).unwrap()
             );
         };
@@ -185,8 +185,19 @@ pub(crate) struct Node {
 impl Node {
     /// Starts one.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with more flags.
+    pub(crate) fn start_with(flags: &[&str]) -> Self {
         let home = tempfile::tempdir().unwrap();
-        Self { serving: Serving::start(home.path(), &["serve", "--data", "data"]), home }
+        let serve = [&["serve", "--data", "data"], flags].concat();
+        Self { serving: Serving::start(home.path(), &serve), home }
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("stderr.log")).unwrap_or_default()
     }
 
     /// Runs the program against it, in its folder.

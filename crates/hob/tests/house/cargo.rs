@@ -7,7 +7,7 @@ use crate::{read, root};
 use std::process::Command;
 
 /// Packages in the lock file. A new dependency is argued for in its commit, and this number with it.
-const PACKAGES_MAX: usize = 321;
+const PACKAGES_MAX: usize = 331;
 
 #[test]
 fn code_is_formatted() {

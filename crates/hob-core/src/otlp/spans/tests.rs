@@ -63,12 +63,13 @@ fn calls_are_trees_of_spans() {
             vec!["1000..1080 shop/cart server [GET cart] in [aa]"],
         ),
         (
-            json!({ "cold": true, "times": { "queue_us": 10_000, "start_us": 30_000, "load_us": 20_000, "answer_us": 60_000, "total_us": 80_000 } }),
+            json!({ "cold": true, "times": { "queue_us": 10_000, "start_us": 30_000, "load_us": 20_000, "connect_us": 5000, "answer_us": 60_000, "total_us": 80_000 } }),
             vec![
                 "1000..1080 shop/cart server [GET /cart/{id}]",
                 "1000..1010 hob internal [wait for an instance] in [GET /cart/{id}]",
                 "1010..1040 hob internal [start an instance] in [GET /cart/{id}]",
                 "1010..1030 hob internal [load the code] in [start an instance]",
+                "1035..1040 hob internal [wait until it takes connections] in [start an instance]",
             ],
         ),
         (

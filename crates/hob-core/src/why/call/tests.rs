@@ -17,6 +17,7 @@ fn a_call_that_went_well_says_what_may_surprise() {
     let rolled = Changed {
         id: None,
         app: app("shop"),
+        function: None,
         change: Change::Rollback,
         from: Some(RevisionNumber(2)),
         to: Some(RevisionNumber(1)),

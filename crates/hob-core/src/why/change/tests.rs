@@ -12,6 +12,7 @@ fn changed(change: Change, from: Option<u32>, to: Option<u32>, failure: Option<F
     let changed = Changed {
         id: None,
         app: sample::app("shop"),
+        function: None,
         change,
         from: number(from),
         to: number(to),
@@ -43,6 +44,9 @@ fn a_revision_that_surprises_says_why_it_answers() {
         &told,
         (Good, &["revision 1", "deploy", "failed", "`API_KEY`"], &["[functions.page]", "hob deploy"]),
     );
+    let optimised = changed(Change::Optimise, Some(1), Some(1), None);
+    let told = surprise(&[rolled.clone(), optimised.clone()], one, 1000).unwrap();
+    check("better code is no other revision", &told, (Good, &["rolled back"], &["--to 2"]));
     let late = fact(9000, rolled.what.clone());
     for (name, changes, answering) in [
         ("an ordinary deploy", vec![deployed.clone()], RevisionNumber(2)),
@@ -71,7 +75,8 @@ fn a_revision_that_surprises_says_why_it_answers() {
 #[test]
 fn an_app_says_how_it_is() {
     let shop = sample::app("shop");
-    let changes = [changed(Change::Deploy, None, Some(1), None)];
+    let changes =
+        [changed(Change::Deploy, None, Some(1), None), changed(Change::Optimise, Some(1), Some(1), None)];
     let evidence = AppEvidence {
         current: Some(RevisionNumber(1)),
         changes: &changes,
@@ -79,7 +84,9 @@ fn an_app_says_how_it_is() {
         now_ms: 2000,
         failed: None,
     };
-    check_story("well", &app(&shop, &evidence).unwrap(), (Good, &["revision 1", "3 calls", "deployed"], &[]));
+    let told = app(&shop, &evidence).unwrap();
+    check_story("well", &told, (Good, &["revision 1", "3 calls", "deployed"], &[]));
+    assert_eq!(told.path[1].text, "optimised code of shop took the place of quick code, in revision 1");
     let failed = Some(Cause::new(Bad, "`f` answered 500").fix("mend `f`"));
     let told = app(&shop, &AppEvidence { failed, ..evidence.clone() }).unwrap();
     check_story("failing", &told, (Bad, &["answered 500", "3 calls"], &["mend `f`"]));

@@ -1,7 +1,7 @@
 //! What stands below what.
 
 use super::tree;
-use crate::fact::{Call, CallCause, Delivered, Ending, Fact, Publication, What};
+use crate::fact::{Call, CallCause, Delivered, Ending, Fact, Publication, Times, What};
 use crate::id::InvocationId;
 use crate::trace::SpanId;
 use crate::why::sample::{app, call, child, fact, failed, outside, topic, trigger};
@@ -90,4 +90,31 @@ fn what_names_each_other_in_a_circle_ends() {
     let own = |id, parent| Call { id: InvocationId(id), parent: Some(SpanId(parent)), ..call(Some(200)) };
     let facts = [of(1, own(1, 2)), of(2, own(2, 1)), of(3, own(3, 3))];
     assert_eq!(drawn(&facts).len(), 3);
+}
+
+#[test]
+fn a_cold_call_shows_its_phases_and_a_start_that_is_nothing_is_not_told() {
+    let times = Times {
+        route_us: 20,
+        queue_us: 500,
+        start_us: 9000,
+        load_us: 4000,
+        connect_us: 3000,
+        answer_us: 10_000,
+        total_us: 12_000,
+    };
+    let slight = Times { start_us: 30, load_us: 0, connect_us: 0, ..times };
+    for (times, expected) in [
+        (
+            times,
+            &[
+                "an instance was started for it: route 20 µs, queue 500 µs, load 4.0 ms, start 2.0 ms, connect 3.0 ms, run 480 µs",
+            ][..],
+        ),
+        (slight, &[]),
+    ] {
+        let steps = tree(&[of(1000, Call { cold: true, times, ..call(Some(200)) })]);
+        let told: Vec<&str> = steps[0].steps.iter().map(|step| step.text.as_str()).collect();
+        assert_eq!(told, expected);
+    }
 }

@@ -34,7 +34,7 @@ fn tiles(report: &TopReport) -> Markup {
             (tile("Instances", count(total.instances.into()), false))
             (tile("Waiting calls", count(total.waiting.into()), total.waiting > 0))
             (tile(&format!("Busy of {} processors", report.cpus), format!("{:.2}", total.cpu), false))
-            @if let Some(bytes) = total.memory_bytes { (tile("Memory of programs", show_bytes(bytes), false)) }
+            @if let Some(bytes) = total.memory_bytes { (tile("Memory of instances", show_bytes(bytes), false)) }
             @if let (Some(cost), Some(currency)) = (total.cost_per_hour, &report.currency) {
                 (tile(&format!("{currency} an hour"), cost.show(), false))
             }

@@ -33,7 +33,7 @@ use hob_core::fact::{CallCause, Times, Used};
 use hob_core::limit::{METER_TRIGGERS_MAX, METERS_MAX};
 use hob_core::name::{AppName, FunctionName, RevisionNumber, TriggerName};
 use hob_core::usage::{Usage, Whose};
-use hob_core::wire::{ColdPhases, ColdStarts};
+use hob_core::wire::ColdStarts;
 use hob_runtime::code::FunctionCode;
 use hob_runtime::cpu::CpuTotal;
 use std::collections::{BTreeMap, HashMap};
@@ -117,8 +117,7 @@ pub(crate) struct Meter {
     duration: Histogram,
     queue: Histogram,
     start: Histogram,
-    /// Of calls that waited for a start: microseconds in the queue, loading code, and starting.
-    phases: [Sum; PHASES.len()],
+    /// Of calls that waited for a start.
     colds: Mutex<Colds>,
     /// What calls used that no trigger made.
     own: Arc<Cells>,
@@ -127,9 +126,6 @@ pub(crate) struct Meter {
     /// What [`Meters::gains`] has told.
     taken: Mutex<HashMap<Option<TriggerName>, Usage>>,
 }
-
-/// Phases of a cold start.
-const PHASES: [&str; 3] = ["queue", "load", "start"];
 
 /// Processor time of a function: its sum of now, and of pools that are gone.
 #[derive(Default)]
@@ -147,7 +143,6 @@ impl Meter {
             duration: Histogram::default(),
             queue: Histogram::default(),
             start: Histogram::default(),
-            phases: Default::default(),
             colds: Mutex::default(),
             own: Arc::default(),
             triggers: ArcSwap::default(),
@@ -165,19 +160,12 @@ impl Meter {
         self.queue.observe(times.queue_us);
         if *cold {
             self.start.observe(times.start_us);
-            self.phases[0].add(times.queue_us);
-            self.phases[1].add(times.load_us);
-            self.phases[2].add(times.start_us.saturating_sub(times.load_us));
+            lock(&self.colds).add(times);
         }
         match cause.trigger() {
             None => self.own.add(ended),
             Some(trigger) => self.of_trigger(trigger).add(ended),
         }
-    }
-
-    /// Remembers a cold start.
-    pub(crate) fn cold(&self, phases: ColdPhases) {
-        lock(&self.colds).add(phases);
     }
 
     fn of_trigger(&self, trigger: &TriggerName) -> Arc<Cells> {

@@ -1,8 +1,8 @@
 //! The meters of functions as metrics.
 
-use super::cells::{BOUNDS_US, Histogram, Sum};
+use super::cells::{BOUNDS_US, Sum};
 use super::metric::{HistogramValue, Kind, Metric, OTHER, Sample, Value};
-use super::{CAUSES, CLASSES, Meter, OUTCOMES, PHASES};
+use super::{CAUSES, CLASSES, Meter, OUTCOMES, lock};
 use hob_core::usage::Usage;
 use std::sync::Arc;
 
@@ -22,21 +22,21 @@ const SIMPLE: [Simple; 9] = [
         kind: Kind::Histogram,
         unit: "seconds",
         help: "Time of calls from their arrival to the end of their answer",
-        value: |meter| histogram(&meter.duration),
+        value: |meter| histogram(meter.duration.get()),
     },
     Simple {
         name: "hob_call_queue_seconds",
         kind: Kind::Histogram,
         unit: "seconds",
         help: "Time that calls waited for an instance, without its start",
-        value: |meter| histogram(&meter.queue),
+        value: |meter| histogram(meter.queue.get()),
     },
     Simple {
         name: "hob_call_start_seconds",
         kind: Kind::Histogram,
         unit: "seconds",
         help: "Time of starts that calls waited for, loading the code included",
-        value: |meter| histogram(&meter.start),
+        value: |meter| histogram(meter.start.get()),
     },
     Simple {
         name: "hob_cold_starts",
@@ -94,9 +94,9 @@ pub(super) fn metrics(meters: &[Arc<Meter>]) -> Vec<Metric> {
         Metric::new("hob_call_statuses", Kind::Counter, "", "Calls that have ended, by class of status");
     let mut phases = Metric::new(
         "hob_cold_start_phase_seconds",
-        Kind::Counter,
+        Kind::Histogram,
         "seconds",
-        "Time of calls that waited for a start: in the queue, loading the code, starting the instance",
+        "Time of calls that waited for a start, by phase, until the head of their answer",
     );
     for meter in meters {
         for (cause, outcomes) in CAUSES.iter().zip(&meter.calls) {
@@ -107,11 +107,10 @@ pub(super) fn metrics(meters: &[Arc<Meter>]) -> Vec<Metric> {
         told(&mut classes, meter, CLASSES.iter().zip(&meter.classes), |class| {
             vec![("class", class.to_owned())]
         });
-        let cold = total(meter).cold_starts > 0;
-        for (phase, time_us) in PHASES.iter().zip(&meter.phases).filter(|_| cold) {
+        for (phase, times) in lock(&meter.colds).phases() {
             let mut labels = labels(meter);
-            labels.push(("phase", (*phase).to_owned()));
-            phases.samples.push(Sample { labels, value: seconds(time_us.get()) });
+            labels.push(("phase", phase.to_owned()));
+            phases.samples.push(Sample { labels, value: histogram(times) });
         }
     }
     let mut all = vec![calls, classes, phases];
@@ -165,8 +164,7 @@ fn seconds(time_us: u64) -> Value {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a metric is a floating point number")]
-fn histogram(histogram: &Histogram) -> Value {
-    let (counts, sum_us) = histogram.get();
+fn histogram((counts, sum_us): (Vec<u64>, u64)) -> Value {
     let bounds = BOUNDS_US.iter().map(|bound_us| *bound_us as f64 / 1e6).collect();
     Value::Histogram(HistogramValue { bounds, counts, sum: sum_us as f64 / 1e6 })
 }

@@ -6,7 +6,7 @@ use hob_core::code::Owner;
 use hob_core::fact::{CallCause, Times, Used};
 use hob_core::limit::{METER_TRIGGERS_MAX, METERS_MAX};
 use hob_core::name::{AppName, FunctionName, RevisionNumber, TopicName, TriggerName};
-use hob_core::spec::{FunctionSpec, ScaleSpec};
+use hob_core::spec::FunctionSpec;
 use hob_core::usage::{Usage, Whose};
 use hob_runtime::code::FunctionCode;
 use std::path::PathBuf;
@@ -16,28 +16,7 @@ fn code(app: &str, function: &str, revision: u32) -> FunctionCode {
         app: AppName::new(app).unwrap(),
         revision: RevisionNumber(revision),
         name: FunctionName::new(function).unwrap(),
-        spec: FunctionSpec {
-            host: "wasm".to_owned(),
-            contract: "wasi-http".to_owned(),
-            run: Vec::new(),
-            package: Default::default(),
-            env: Default::default(),
-            timeout_ms: 1000,
-            memory_bytes: 1 << 20,
-            body_bytes_max: 1 << 20,
-            scale: ScaleSpec {
-                min: 0,
-                max: 1,
-                concurrency: 1,
-                idle_ms: 0,
-                calls_per_instance: None,
-                provisioned: Vec::new(),
-            },
-            egress: None,
-            private: false,
-            asynchronous: Default::default(),
-            settings: serde_json::Map::new(),
-        },
+        spec: FunctionSpec::new("wasm", "wasi-http", ["f.wasm"]),
         dir: PathBuf::new(),
         cpu: Default::default(),
     }
@@ -54,7 +33,15 @@ fn event(trigger: &str) -> CallCause {
 }
 
 fn ended(cause: &CallCause, status: Option<u16>, owner: Option<Owner>) -> Ended<'_> {
-    let times = Times { queue_us: 100, start_us: 50, load_us: 20, answer_us: 1000, total_us: 1100 };
+    let times = Times {
+        route_us: 5,
+        queue_us: 100,
+        start_us: 50,
+        load_us: 20,
+        connect_us: 10,
+        answer_us: 1000,
+        total_us: 1100,
+    };
     let used = Used { cpu_us: Some(7), memory_bytes: 2 << 20, bytes_in: 3, bytes_out: 4 };
     Ended { cause, status, owner, times, cold: true, used }
 }
@@ -103,8 +90,13 @@ fn calls_are_counted_by_what_caused_them_and_how_they_ended() {
         format!("hob_call_duration_seconds_count{of}}} 6"),
         format!("hob_call_queue_seconds_bucket{of},le=\"0.0001\"}} 6"),
         format!("hob_call_run_seconds_total{of}}} 0.006"),
-        format!("hob_cold_start_phase_seconds_total{of},phase=\"load\"}} 0.00012"),
-        format!("hob_cold_start_phase_seconds_total{of},phase=\"start\"}} 0.00018"),
+        format!("hob_cold_start_phase_seconds_sum{of},phase=\"route\"}} 0.00003"),
+        format!("hob_cold_start_phase_seconds_sum{of},phase=\"queue\"}} 0.0006"),
+        format!("hob_cold_start_phase_seconds_sum{of},phase=\"load\"}} 0.00012"),
+        format!("hob_cold_start_phase_seconds_sum{of},phase=\"start\"}} 0.00012"),
+        format!("hob_cold_start_phase_seconds_sum{of},phase=\"connect\"}} 0.00006"),
+        format!("hob_cold_start_phase_seconds_sum{of},phase=\"run\"}} 0.00507"),
+        format!("hob_cold_start_phase_seconds_bucket{of},phase=\"run\",le=\"0.001\"}} 6"),
         format!("hob_cold_starts_total{of}}} 6"),
         format!("hob_cpu_seconds_total{of}}} 0.0001"),
         format!("hob_memory_byte_seconds_total{of}}} 12582.912"),

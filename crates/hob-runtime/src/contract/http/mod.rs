@@ -10,15 +10,16 @@
 
 mod connection;
 mod ready;
-mod settings;
-mod spent;
+pub(super) mod settings;
 
+use super::spent;
 use super::way::Way;
 use super::{Contract, Lifetime};
 use crate::body::Body;
 use crate::code::FunctionCode;
 use crate::hop;
 use crate::invocation::{Invocation, Reply};
+use crate::machine;
 use crate::unit::{Exit, Launch, Program, Unit};
 use crate::unit::{Instance, Start};
 use connection::{Connections, Error};
@@ -61,7 +62,7 @@ impl Contract for Http {
     }
 
     fn check(&self, spec: &FunctionSpec) -> Result<()> {
-        Settings::read(spec).map(drop)
+        Settings::read(&spec.settings).map(drop)
     }
 
     fn lifetime(&self, unit: &dyn Unit) -> Result<Lifetime> {
@@ -69,16 +70,19 @@ impl Contract for Http {
     }
 
     fn start(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Instance>>> {
-        Box::pin(async move { Ok(Box::new(Server::start(start).await?) as Box<dyn Instance>) })
+        Box::pin(async move {
+            let settings = Settings::read(&start.code.spec.settings)?;
+            Ok(Box::new(Server::start(start, &settings, &[]).await?) as Box<dyn Instance>)
+        })
     }
 }
 
-fn no_program() -> Fault {
+pub(super) fn no_program() -> Fault {
     Fault::new(Code::ContractMismatch, "contract `http` needs a program that can listen on a port")
         .hint("use `contract = \"wasi-http\"` for a component that exports a handler")
 }
 
-struct Server {
+pub(super) struct Server {
     code: Arc<FunctionCode>,
     program: Arc<dyn Program>,
     calls: Arc<spent::Calls>,
@@ -90,12 +94,12 @@ struct Server {
 }
 
 impl Server {
-    async fn start(start: Start) -> Result<Self> {
-        let settings = Settings::read(&start.code.spec)?;
+    /// Starts the program, with variables besides those of this contract, and waits until it serves.
+    pub(super) async fn start(start: Start, settings: &Settings, env: &[(&str, String)]) -> Result<Self> {
         let way = Way::open(&start);
         for attempt in 1.. {
             let port = free_port()?;
-            let (program, connections, connected_in) = match launch(&start, &settings, &way, port).await {
+            let (program, connections, connected_in) = match launch(&start, settings, &way, port, env).await {
                 Ok(launched) => launched,
                 Err(fault) if attempt < PORT_ATTEMPTS && lost(&fault, port).await => continue,
                 Err(fault) => return Err(fault),
@@ -137,6 +141,11 @@ impl Server {
 
     /// Why there was no answer: because the child ended, or because it closed the connection.
     async fn failure(&self, error: Error) -> Fault {
+        if let Error::Connect(error) = &error
+            && let Some(fault) = machine::out_of_files(error)
+        {
+            return fault;
+        }
         let exit = tokio::time::timeout(EXIT_NEWS_TIMEOUT, self.program.exit()).await;
         match (exit, error) {
             (Ok(exit), _) => crash(&self.code, &exit),
@@ -179,6 +188,10 @@ impl Instance for Server {
     fn memory_bytes(&self) -> Option<u64> {
         self.program.memory_bytes()
     }
+
+    fn seen_bytes(&self) -> Option<u64> {
+        self.program.seen_bytes()
+    }
 }
 
 /// Starts the program with its port and waits until it serves there.
@@ -187,15 +200,18 @@ async fn launch(
     settings: &Settings,
     way: &Way,
     port: u16,
+    more: &[(&str, String)],
 ) -> Result<(Box<dyn Program>, Connections, Duration)> {
     let mut env = way.variables();
     env.extend(variables(&start.code, port));
+    env.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     let launch = Launch {
         instance: start.instance,
         args: Vec::new(),
         env,
         stdin: false,
         stdout: false,
+        lines: None,
         context: None,
     };
     let program = start.unit.command().ok_or_else(no_program)?.start(launch).await?;
@@ -237,7 +253,10 @@ fn inward(mut request: Request<Body>, h2c: bool) -> Result<(Request<Body>, bool)
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let address = listener.and_then(|listener| listener.local_addr());
-    let none = |error| Fault::new(Code::MachineLacks, "there is no free loopback port").detail(error);
+    let none = |error: std::io::Error| {
+        let lack = || Fault::new(Code::MachineLacks, "there is no free loopback port").detail(&error);
+        machine::out_of_files(&error).unwrap_or_else(lack)
+    };
     address.map(|address| address.port()).map_err(none)
 }
 

@@ -12,6 +12,7 @@
 use super::connection::{self, Connections};
 use super::settings::Settings;
 use crate::code::FunctionCode;
+use crate::machine;
 use crate::unit::{Exit, Program};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -62,7 +63,8 @@ async fn serving(program: &dyn Program, port: u16, path: Option<&str>, connectio
                 Some(_) => {}
             },
             Ok(_) => {}
-            Err(_) => was_free = true,
+            // It says nothing of the port that the node cannot ask.
+            Err(error) => was_free |= machine::out_of_files(&error).is_none(),
         }
         clock.sleep((began.elapsed() / PAUSE_SHARE).clamp(PAUSE_MIN, PAUSE_MAX)).await;
     }

@@ -1,19 +1,18 @@
-//! The contract's own settings: `[functions.<name>.http]`.
+//! The contract's own settings: `[functions.<name>.http]`; contracts that build on it take them as well.
 
 use super::super::setting;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{GRACE_CEILING, GRACE_DEFAULT, START_TIMEOUT_CEILING, START_TIMEOUT_DEFAULT};
-use hob_core::spec::FunctionSpec;
 use hob_core::unit::{parse_duration, show_duration};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::time::Duration;
 
-const KEYS: [&str; 4] = ["ready", "start-timeout", "grace", "protocol"];
+pub(in super::super) const KEYS: [&str; 4] = ["ready", "start-timeout", "grace", "protocol"];
 
 /// What a function may say about itself as a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Settings {
+pub(in super::super) struct Settings {
     /// A path that answers 200 to 399 once the server is ready; `None`: it is ready when it listens.
     pub(super) ready: Option<String>,
     /// How long it may take to become ready.
@@ -29,16 +28,28 @@ impl Settings {
     ///
     /// # Errors
     /// `HOB-0102` for an unknown key, `HOB-0103` for a wrong value, `HOB-0109` above a limit.
-    pub(super) fn read(spec: &FunctionSpec) -> Result<Self> {
+    pub(in super::super) fn read(settings: &Map<String, Value>) -> Result<Self> {
+        Self::read_of("http", &KEYS, settings)
+    }
+
+    /// Those of a contract with more keys, which `keys` names for the hint and `settings` no longer holds.
+    ///
+    /// # Errors
+    /// As [`Settings::read`].
+    pub(in super::super) fn read_of(
+        contract: &str,
+        keys: &[&str],
+        given: &Map<String, Value>,
+    ) -> Result<Self> {
         let mut settings =
             Self { ready: None, start_timeout: START_TIMEOUT_DEFAULT, grace: GRACE_DEFAULT, h2c: false };
-        for (key, value) in &spec.settings {
+        for (key, value) in given {
             match key.as_str() {
                 "ready" => settings.ready = Some(path(value)?),
                 "start-timeout" => settings.start_timeout = time(key, value, START_TIMEOUT_CEILING)?,
                 "grace" => settings.grace = time(key, value, GRACE_CEILING)?,
                 "protocol" => settings.h2c = protocol(value)?,
-                _ => return Err(setting::unknown("http", key, &KEYS)),
+                _ => return Err(setting::unknown(contract, key, keys)),
             }
         }
         Ok(settings)

@@ -181,6 +181,7 @@ impl Run {
             env,
             stdin: true,
             stdout: true,
+            lines: None,
             context: Some(Arc::clone(&context)),
         };
         let began = Instant::now();

@@ -111,7 +111,8 @@ pub(super) fn spawn(image: &Image<'_>) -> io::Result<(Pid, OwnedFd)> {
     };
     let error = io::Error::last_os_error();
     drop(blocked);
-    let Some(pid) = Pid::from_raw(pid).filter(|_| pid > 0) else { return Err(error) };
+    // Asked for in this order, since a negative number may not become a `Pid`.
+    let Some(pid) = (pid > 0).then(|| Pid::from_raw(pid)).flatten() else { return Err(error) };
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     // SAFETY: `plan` is alive, and the child that might write to it has left this memory.

@@ -24,6 +24,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
@@ -56,6 +57,8 @@ struct Session {
     leader: Pid,
     reaped: Mutex<bool>,
     account: Account,
+    /// What all of it had when the watching task last looked, bytes; 0: it has not.
+    seen_bytes: AtomicU64,
 }
 
 impl Session {
@@ -87,7 +90,12 @@ pub(super) fn watch(
     environment: &Arc<Environment>,
 ) -> Result<Child> {
     let account = Account::new(born.pid, code.cpu.clone());
-    let session = Arc::new(Session { leader: born.pid, reaped: Mutex::new(false), account });
+    let session = Arc::new(Session {
+        leader: born.pid,
+        reaped: Mutex::new(false),
+        account,
+        seen_bytes: AtomicU64::new(0),
+    });
     let (input, output, errors) = (born.input, born.output, born.errors);
     let streams = || -> std::io::Result<(Option<ChildStdin>, ChildStdout, ChildStderr)> {
         Ok((
@@ -105,7 +113,7 @@ pub(super) fn watch(
     };
     let tail = Tail::default();
     let lines = |stream| {
-        let sink = Arc::clone(&environment.logs);
+        let sink = Arc::clone(launch.lines.as_ref().unwrap_or(&environment.logs));
         Lines::new(sink, Arc::clone(code), launch.instance, stream).with_tail(tail.clone())
     };
     let mut logged = vec![(Pipe::Stderr(stderr), lines(Stream::Stderr))];
@@ -198,6 +206,7 @@ impl Watcher {
         let leader = self.session.leader.as_raw_nonzero().get();
         let mut ticks = interval_at(tokio::time::Instant::now() + MEMORY_CHECK, MEMORY_CHECK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut others_bytes = 0;
         for check in 1_u32.. {
             ticks.tick().await;
             let bytes = procfs::resident_bytes(leader);
@@ -205,20 +214,28 @@ impl Watcher {
             if bytes > self.memory_bytes_max {
                 return;
             }
-            if check % SESSION_CHECKS == 0 && self.session_exceeds() {
-                return;
+            if check % SESSION_CHECKS == 0 {
+                let (all_bytes, exceeds) = self.look_at_session();
+                if exceeds {
+                    return;
+                }
+                others_bytes = all_bytes.saturating_sub(bytes);
             }
+            self.session.seen_bytes.store(bytes.saturating_add(others_bytes), Ordering::Relaxed);
         }
     }
 
-    fn session_exceeds(&self) -> bool {
+    /// Resident memory of all its processes, and whether that is more than it may have.
+    fn look_at_session(&self) -> (u64, bool) {
         let processes = procfs::session(self.session.leader);
         self.session.account.look(&processes);
         let total = |bytes: fn(i32) -> u64| processes.iter().map(|pid| bytes(*pid)).sum::<u64>();
         // Pages that a parent shares with its forked workers count once, which costs more to find out.
         let bytes = total(procfs::resident_bytes);
         self.member.saw_memory(bytes.min(self.memory_bytes_max));
-        bytes > self.memory_bytes_max && total(procfs::proportional_bytes) > self.memory_bytes_max
+        let exceeds =
+            bytes > self.memory_bytes_max && total(procfs::proportional_bytes) > self.memory_bytes_max;
+        (bytes, exceeds)
     }
 
     /// Takes the child's exit status; from here on its number may be another's.
@@ -295,6 +312,10 @@ impl Program for Child {
 
     fn memory_bytes(&self) -> Option<u64> {
         Some(self.session.memory_bytes())
+    }
+
+    fn seen_bytes(&self) -> Option<u64> {
+        Some(self.session.seen_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
 
     fn last_lines(&self) -> Vec<String> {

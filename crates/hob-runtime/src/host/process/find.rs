@@ -16,19 +16,33 @@ const ENDINGS: &[(&str, &str, &str)] = &[
     (".cjs", "node", "http"),
     (".sh", "sh", "stdio"),
 ];
+/// Endings of files in which an import of a Functions Framework is looked for, what that import holds, and the
+/// command line that serves the file.
+const FRAMEWORKS: &[(&[&str], &[u8], &[&str])] = &[
+    (&[".py"], b"functions_framework", &["python3", "-m", "functions_framework"]),
+    (
+        &[".js", ".mjs", ".cjs"],
+        b"@google-cloud/functions-framework",
+        &["node", "node_modules/@google-cloud/functions-framework/build/src/main.js"],
+    ),
+];
 const SHELLS: &[&str] = &["sh", "bash", "dash", "ash", "ksh", "zsh"];
-/// The name of an AWS Lambda custom runtime, which is called in another way than any contract here.
+/// The name of an AWS Lambda custom runtime, whatever kind of program it is.
 const LAMBDA: &str = "bootstrap";
 
 /// Recognises native programs, scripts that name their interpreter, and scripts by their ending.
 pub(super) fn detect(candidate: &Candidate<'_>) -> Option<Detected> {
-    if candidate.name.rsplit('/').next() == Some(LAMBDA) {
-        return None;
-    }
     let name = candidate.name.to_owned();
+    if name.rsplit('/').next() == Some(LAMBDA) {
+        let what = "AWS Lambda custom runtime".to_owned();
+        return Some(Detected { host: "process", contract: "lambda", run: vec![name], what });
+    }
     if let Some(Binary::Elf { machine, .. }) = binary(candidate.head) {
         let what = format!("native program (ELF, {})", machine_name(machine));
         return Some(Detected { host: "process", contract: "http", run: vec![name], what });
+    }
+    if let Some(detected) = framework(candidate) {
+        return Some(detected);
     }
     let by_ending = ENDINGS.iter().find(|(ending, ..)| name.ends_with(ending));
     if let Some(mut words) = interpreter(candidate.head) {
@@ -44,6 +58,18 @@ pub(super) fn detect(candidate: &Candidate<'_>) -> Option<Detected> {
         run: vec![(*program).to_owned(), name],
         what: format!("{program} script"),
     })
+}
+
+/// Recognises a file that registers functions with a Functions Framework.
+fn framework(candidate: &Candidate<'_>) -> Option<Detected> {
+    let imports = |import: &[u8]| candidate.head.windows(import.len()).any(|part| part == import);
+    let (.., words) = FRAMEWORKS.iter().find(|(endings, import, _)| {
+        endings.iter().any(|ending| candidate.name.ends_with(ending)) && imports(import)
+    })?;
+    let mut run: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    run.push(format!("--source={}", candidate.name));
+    let what = format!("functions for the {} Functions Framework", words[0]);
+    Some(Detected { host: "process", contract: "functions-framework", run, what })
 }
 
 /// The words of a `#!` line: the interpreter by its name alone, then its argument.
@@ -227,8 +253,13 @@ mod tests {
         let x86 = elf(62);
         for (name, head, expected) in [
             ("server", &x86[..], Some(("http", "server"))),
-            ("bin/bootstrap", &x86, None),
+            ("bin/bootstrap", &x86, Some(("lambda", "bin/bootstrap"))),
             ("app.py", b"import http.server\n", Some(("http", "python3 app.py"))),
+            (
+                "main.py",
+                b"import functions_framework\n",
+                Some(("functions-framework", "python3 -m functions_framework --source=main.py")),
+            ),
             ("app.mjs", b"", Some(("http", "node app.mjs"))),
             ("notes.sh", b"echo hi\n", Some(("stdio", "sh notes.sh"))),
             ("notes", b"#!/bin/sh -e\necho hi\n", Some(("stdio", "sh -e notes"))),

@@ -26,6 +26,7 @@ mod procfs;
 use super::{Host, HostRow, Progress};
 use crate::code::FunctionCode;
 use crate::environment::Environment;
+use crate::machine;
 use crate::unit::{Command, Launch, Program, Unit};
 use fork::{Forker, Job};
 use hob_core::code::Code;
@@ -122,26 +123,36 @@ impl Command for Native {
     }
 
     fn start(&self, launch: Launch) -> BoxFuture<'_, Result<Box<dyn Program>>> {
-        Box::pin(async move {
-            let shared = &self.shared;
-            let folder = shared.work_dir.join(shared.forker.next_number().to_string());
-            let job = Job {
-                program: self.program.clone(),
-                args: self.code.spec.run.iter().skip(1).chain(&launch.args).cloned().collect(),
-                env: variables(&shared.path, &folder, &self.code.spec.env, &launch.env).into_iter().collect(),
-                package: self.code.dir.clone(),
-                folder,
-                stdin: launch.stdin,
-            };
-            let born = shared.forker.spawn(job).await.map_err(|error| self.refused(&error))?;
-            let child = child::watch(born, &self.code, &launch, &shared.environment)?;
-            Ok(Box::new(child) as Box<dyn Program>)
-        })
+        Box::pin(self.spawn(&self.program, self.code.spec.run.get(1..).unwrap_or_default(), launch))
+    }
+
+    fn start_file(&self, file: &str, launch: Launch) -> BoxFuture<'_, Result<Box<dyn Program>>> {
+        let program = self.code.dir.join(file);
+        Box::pin(async move { self.spawn(&program, &[], launch).await })
     }
 }
 
 impl Native {
+    async fn spawn(&self, program: &Path, args: &[String], launch: Launch) -> Result<Box<dyn Program>> {
+        let shared = &self.shared;
+        let folder = shared.work_dir.join(shared.forker.next_number().to_string());
+        let job = Job {
+            program: program.to_owned(),
+            args: args.iter().chain(&launch.args).cloned().collect(),
+            env: variables(&shared.path, &folder, &self.code.spec.env, &launch.env).into_iter().collect(),
+            package: self.code.dir.clone(),
+            folder,
+            stdin: launch.stdin,
+        };
+        let born = shared.forker.spawn(job).await.map_err(|error| self.refused(&error))?;
+        let child = child::watch(born, &self.code, &launch, &shared.environment)?;
+        Ok(Box::new(child) as Box<dyn Program>)
+    }
+
     fn refused(&self, error: &std::io::Error) -> Fault {
+        if let Some(fault) = machine::out_of_files(error) {
+            return fault;
+        }
         // What was wrong already at deploy has the better words; the machine may have changed since.
         if let Err(fault) = find::check(&self.code, &self.program) {
             return fault;

@@ -7,7 +7,7 @@ use super::inspect::{Entry, Form, Outside};
 use super::linker::{OFFERED, PACKAGES};
 use super::spin::{self, Handler02Pre, Trigger};
 use super::store::{ModuleState, State};
-use super::{Machine, Shared};
+use super::{Machine, Shared, script};
 use crate::code::FunctionCode;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -49,7 +49,8 @@ impl Runnable {
 /// # Errors
 /// `HOB-0301`, naming what is exported and what could be called.
 pub(super) fn entry(outside: &Outside, code: &FunctionCode, file: &str) -> Result<Entry> {
-    let contract = code.spec.contract.as_str();
+    // A script runs in a component that answers requests.
+    let contract = if script::is(code) { "wasi-http" } else { code.spec.contract.as_str() };
     let entries = outside.entries();
     if let Some(entry) = entries.iter().find(|entry| entry.is_called_by(contract)) {
         return Ok(*entry);

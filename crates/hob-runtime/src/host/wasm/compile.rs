@@ -35,7 +35,7 @@ use hob_core::limit::{
     COMPILE_AT_ONCE_MAX, COMPILE_MEMORY_BYTES_MAX, COMPILE_TIMEOUT, COMPILED_BYTES_MAX, OPTIMISE_TIMEOUT,
 };
 use hob_core::unit::{show_bytes, show_duration};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::ExitStatusExt;
@@ -187,6 +187,20 @@ impl Compiler {
         let _ = std::fs::remove_file(self.path(digest, Grade::Quick));
     }
 
+    /// Removes the compiled forms of files that are not among these; says how many. Where one is mapped, it stays until
+    /// nobody runs it.
+    pub(super) fn retain(&self, needed: &HashSet<Digest>) -> u64 {
+        let needed: HashSet<String> = needed.iter().map(Digest::hex).collect();
+        let ours = format!("-{}.cwasm", self.fingerprint);
+        let of = |name: &str| name.strip_suffix(&ours)?.split('-').next().map(str::to_owned);
+        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let old = entries.filter(|entry| {
+            of(&entry.file_name().to_string_lossy()).is_some_and(|digest| !needed.contains(&digest))
+        });
+        // What cannot be removed does no harm but take space.
+        old.filter(|entry| std::fs::remove_file(entry.path()).is_ok()).count() as u64
+    }
+
     async fn compile_first(
         &self,
         source: &Source<'_>,
@@ -220,6 +234,8 @@ impl Compiler {
         });
         let (code, covered) = look.await.map_err(Fault::internal)?;
         let small = seconds(&code, 0) <= COMPILE_AT_ONCE_MAX.as_secs_f64();
+        // Quick code of an interpreter's main loop has frames so large that a few calls exhaust the stack.
+        let small = small || source.digest == *crate::javascript::DIGEST;
         let grade = if small || covered { Grade::Optimised } else { Grade::Quick };
         Ok(Way { grade, pace: Pace::Now, packs: !small, covered, code })
     }

@@ -7,7 +7,8 @@
 //! not grant the address space (`ulimit -v`, several nodes in a process) gets instances on demand,
 //! and a line in the log says why. Every [`limit::WASM_EPOCH_TICK`] a running guest is made to yield
 //! to the async runtime, so a guest that loops never holds a worker thread. The ticking thread sleeps
-//! while no guest is alive, and ends with the engine.
+//! when no guest has been alive for a while, and ends with the engine. For a while, since waking it for each
+//! call costs more than its ticks.
 //!
 //! **Invariants.** [`config`] decides what machine code looks like, for the node and for the
 //! compiling child alike; the allocation of instances has no influence on it.
@@ -36,6 +37,7 @@ pub(super) fn config() -> Config {
     config
         .epoch_interruption(true)
         .wasm_component_model_async(true)
+        .max_wasm_stack(limit::WASM_STACK_BYTES_MAX)
         // Wasmtime's own backtraces do not need it, and registering it slows down loading.
         .native_unwind_info(false);
     config
@@ -149,13 +151,15 @@ impl Ticker {
         let thread = std::thread::Builder::new()
             .name("hob-epoch".to_owned())
             .spawn(move || {
+                let mut idle_ticks = 0;
                 while let (Some(alive), Some(engine)) = (seen.upgrade(), engine.upgrade()) {
                     engine.increment_epoch();
                     crowd.tick();
-                    let idle = alive.load(Ordering::SeqCst) == 0;
+                    idle_ticks = if alive.load(Ordering::SeqCst) == 0 { idle_ticks + 1 } else { 0 };
                     // Nothing is held while waiting, so that engine and ticker can end.
                     drop((alive, engine));
-                    if idle {
+                    if idle_ticks >= limit::WASM_IDLE_TICKS {
+                        idle_ticks -= 1;
                         std::thread::park_timeout(IDLE_TICK);
                     } else {
                         std::thread::sleep(limit::WASM_EPOCH_TICK);

@@ -13,6 +13,7 @@ use hob_core::log_line::Level;
 use hob_core::unit::{show_bytes, show_duration};
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 
 /// The fault of a guest that ended with this error; `refused` when it was denied memory before.
 pub(super) fn fault(code: &FunctionCode, error: &wasmtime::Error, refused: bool) -> Fault {
@@ -57,6 +58,25 @@ pub(super) fn timeout(code: &FunctionCode) -> Fault {
 /// The fault of an answer that is none.
 pub(super) fn bad_response(code: &FunctionCode, why: impl std::fmt::Display) -> Fault {
     Fault::new(Code::BadResponse, format!("function `{}` {why}", code.name))
+}
+
+/// The fault of a handler that answered with an error of `wasi:http`. That is how the JavaScript runtime says that
+/// a handler threw; what it threw is in the log, not in the answer.
+pub(super) fn answered(code: &FunctionCode, error: &ErrorCode) -> Fault {
+    if !super::script::is(code) {
+        return bad_response(code, format_args!("answered with the error `{error}`"));
+    }
+    // What the engine throws when its memory does not grow.
+    if matches!(error, ErrorCode::InternalError(Some(thrown)) if thrown == "InternalError: out of memory") {
+        return memory(code);
+    }
+    let name = &code.name;
+    let fault = Fault::new(Code::ScriptThrew, format!("function `{name}` threw an exception"))
+        .hint(format!("`hob logs {name}` shows it"));
+    match error {
+        ErrorCode::InternalError(Some(thrown)) => fault.detail(thrown),
+        error => fault.detail(error),
+    }
 }
 
 /// The innermost reason, in one line: `wasm trap: wasm `unreachable` instruction executed`.

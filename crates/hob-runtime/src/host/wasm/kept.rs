@@ -133,6 +133,7 @@ impl Kept {
         let place = unit.place().await?;
         let mut wasi = unit.wasi(instance, &calls);
         let mut store = unit.component_store(&mut wasi, calls.clone(), place);
+        store.data_mut().javascript = unit.running(instance, &calls);
         let total = &unit.code.cpu;
         let tell = |spent_ns, _| total.add(spent_ns);
         let begin = metered(unit.member.turn(), total, pre.instantiate_async(&mut store), tell);
@@ -336,9 +337,7 @@ async fn handle(
             failure::bad_response(&unit.code, "answered with something that is no valid response")
                 .detail(error)
         }),
-        Err(error) => {
-            Err(failure::bad_response(&unit.code, format_args!("answered with the error `{error}`")))
-        }
+        Err(error) => Err(failure::answered(&unit.code, &error)),
     };
     status.answers.add(Answer::new(to, answer, ticket));
     Ok(())

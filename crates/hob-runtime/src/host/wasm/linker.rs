@@ -7,6 +7,7 @@
 //! **Invariants.** Built once per engine; files and sockets are linked, since language runtimes import
 //! them, but every store is made without any.
 
+use super::javascript;
 use super::store::{ModuleState, State};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
@@ -25,6 +26,7 @@ pub(super) fn components(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    javascript::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 

@@ -17,14 +17,16 @@ use super::check::{self, Runnable};
 use super::compile::Compiled;
 use super::engine::Grade;
 use super::{File, Machine, Shared, WasmUnit};
+use crate::code::FunctionCode;
 use arc_swap::ArcSwapOption;
 use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{CODE_RESIDENT_BYTES_MIN, CODE_RESIDENT_SHARE};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
@@ -274,6 +276,19 @@ impl Shared {
             unit.slot.current.store(Some(Arc::new(Current { runnable, mapped: Arc::clone(&mapped) })));
         }
         Ok(())
+    }
+
+    /// Tells the witness of each function that serves by a file, of its newest revision, that its code is optimised now.
+    pub(super) fn tell_optimised(&self, digest: Digest, took: Duration) {
+        let units = self.codes.units().iter().filter_map(Weak::upgrade).collect::<Vec<_>>();
+        let mut newest: BTreeMap<_, &Arc<FunctionCode>> = BTreeMap::new();
+        for unit in units.iter().filter(|unit| unit.file.digest == digest) {
+            let known = newest.entry((&unit.code.app, &unit.code.name)).or_insert(&unit.code);
+            if unit.code.revision > known.revision {
+                *known = &unit.code;
+            }
+        }
+        newest.values().for_each(|code| self.environment.witnesses.of(code).optimised(took));
     }
 
     /// How good the mapped code of a file is; `None` when none is mapped.

@@ -20,6 +20,7 @@ mod failure;
 mod fresh;
 mod given;
 mod inspect;
+mod javascript;
 mod kept;
 mod laps;
 mod linker;
@@ -28,10 +29,12 @@ mod optimise;
 mod outgoing;
 mod pipe;
 mod program;
+mod script;
 mod spin;
 mod store;
 
 pub use compile::compile_child;
+pub(super) use script::detect_script;
 
 use super::{Host, HostRow, Progress, Stage};
 use crate::code::FunctionCode;
@@ -39,6 +42,7 @@ use crate::crowd::Member;
 use crate::environment::Environment;
 use crate::host::{Candidate, Detected};
 use crate::invocation::Context;
+use crate::javascript::Program as Script;
 use crate::log::Lines;
 use crate::unit::{Command, Handler, Launch, Program, Unit};
 use crate::unit::{Instance, Start};
@@ -58,6 +62,7 @@ use mapped::{Codes, Slot};
 use optimise::Line;
 use outgoing::Hooks;
 use pipe::LogStream;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{ModuleState, Place, State};
@@ -75,6 +80,9 @@ pub(super) const ROW: HostRow = HostRow {
 };
 
 fn detect(candidate: &Candidate<'_>) -> Option<Detected> {
+    if let Some(detected) = script::detect(candidate) {
+        return Some(detected);
+    }
     if !inspect::looks_like_wasm(candidate.head, candidate.name) {
         return None;
     }
@@ -144,7 +152,7 @@ impl Host for Wasm {
         progress: &'a (dyn Fn(Progress) + Send + Sync),
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let file = File::of(code).await?;
+            let file = self.shared.file(code).await?;
             file.look(code).await?;
             let compiled = self.shared.compiler.compile(&file.source(), progress).await?;
             let current = self.shared.current(&file, code).await?;
@@ -152,6 +160,9 @@ impl Host for Wasm {
                 let logs = &*self.shared.environment.logs;
                 crate::log::platform(logs, code, 0, None, Level::Warn, step.as_str());
                 progress(Progress { step, percent: None });
+            }
+            if script::is(code) {
+                script::check(&self.shared, code).await?;
             }
             if compiled.grade == Grade::Quick {
                 self.shared.optimise_later(file);
@@ -162,40 +173,51 @@ impl Host for Wasm {
 
     /// Quick code is not all: it has yet to be optimised.
     fn is_prepared(&self, code: &FunctionCode) -> bool {
-        let file = code.spec.run.first().and_then(|name| code.spec.package.get(name));
-        file.is_some_and(|file| self.shared.compiler.look(file.digest, Grade::Optimised).is_some())
+        digest(code).is_some_and(|digest| self.shared.compiler.look(digest, Grade::Optimised).is_some())
     }
 
     fn load(&self, code: Arc<FunctionCode>) -> BoxFuture<'_, Result<Arc<dyn Unit>>> {
         Box::pin(async move {
-            let file = File::of(&code).await?;
+            let file = self.shared.file(&code).await?;
             let current = self.shared.current(&file, &code).await?;
-            let instances = usize::try_from(code.spec.scale.max.max(1)).unwrap_or(1);
-            let unit = Arc::new(WasmUnit {
-                shared: Arc::clone(&self.shared),
-                given: Given::of(&self.shared.engine, current.machine(), &code),
-                file,
-                entry: current.runnable.entry(),
-                slot: Slot::new(current),
-                instances: Arc::new(Semaphore::new(instances)),
-                member: self.shared.environment.crowd.member(&code),
-                instances_max: instances,
-                code,
-            });
+            let script = if script::is(&code) { Some(self.shared.script(&code).await?) } else { None };
+            let unit = WasmUnit::of(&self.shared, file, current, (code, script));
             self.shared.codes.add(&unit);
             unit.begin().await;
             Ok(Arc::new(Loaded(unit)) as Arc<dyn Unit>)
         })
     }
 
+    fn retain(&self, needed: &HashSet<Digest>) -> u64 {
+        self.shared.compiler.retain(needed)
+    }
+
     fn stage(&self, code: &FunctionCode) -> Option<Stage> {
-        let name = code.spec.run.first()?;
-        let digest = code.spec.package.get(name)?.digest;
+        let digest = digest(code)?;
         let grade = self.shared.mapped_grade(digest);
         match grade.or_else(|| self.shared.compiler.find(digest).map(|found| found.grade))? {
             Grade::Optimised => Some(Stage::Optimised(self.shared.line.took(digest))),
             Grade::Quick => Some(self.shared.line.stage(digest)),
         }
+    }
+}
+
+/// The digest of a function's WASM file, where its package tells it.
+fn digest(code: &FunctionCode) -> Option<Digest> {
+    if script::is(code) {
+        return Some(*crate::javascript::DIGEST);
+    }
+    let name = code.spec.run.first()?;
+    code.spec.package.get(name).map(|file| file.digest)
+}
+
+impl Shared {
+    /// The WASM file of a function.
+    async fn file(&self, code: &FunctionCode) -> Result<File> {
+        if script::is(code) {
+            return script::file(&self.environment.cache_dir).await;
+        }
+        File::of(code).await
     }
 }
 
@@ -250,6 +272,8 @@ struct WasmUnit {
     file: File,
     /// What its contract calls: the same in all code of the file.
     entry: Entry,
+    /// The program that the file runs, if it is the JavaScript runtime.
+    script: Option<Arc<Script>>,
     slot: Slot,
     /// Stores that may be alive, those included that finish work after their answer.
     instances: Arc<Semaphore>,
@@ -263,6 +287,14 @@ struct WasmUnit {
 struct Loaded(Arc<WasmUnit>);
 
 impl Unit for Loaded {
+    fn inside(&self) -> bool {
+        true
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        Some(self.0.member.held_bytes())
+    }
+
     fn command(&self) -> Option<&dyn Command> {
         (!self.0.entry.is_handler()).then_some(self as &dyn Command)
     }
@@ -307,6 +339,28 @@ impl Command for Loaded {
 }
 
 impl WasmUnit {
+    /// A function's code, with the machine code that was made for it.
+    fn of(
+        shared: &Arc<Shared>,
+        file: File,
+        current: mapped::Current,
+        (code, script): (Arc<FunctionCode>, Option<Arc<Script>>),
+    ) -> Arc<Self> {
+        let instances = usize::try_from(code.spec.scale.max.max(1)).unwrap_or(1);
+        Arc::new(Self {
+            shared: Arc::clone(shared),
+            given: Given::of(&shared.engine, current.machine(), &code),
+            file,
+            entry: current.runnable.entry(),
+            script,
+            slot: Slot::new(current),
+            instances: Arc::new(Semaphore::new(instances)),
+            member: shared.environment.crowd.member(&code),
+            instances_max: instances,
+            code,
+        })
+    }
+
     /// One of the instances that the function may have, if one is free.
     fn place_now(&self) -> Option<Place> {
         let permit = Arc::clone(&self.instances).try_acquire_owned().ok()?;

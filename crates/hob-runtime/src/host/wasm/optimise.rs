@@ -110,6 +110,7 @@ impl Shared {
                 self.compiler.forget_quick(file.digest);
                 let seconds = format!("{:.1}", took.as_secs_f64());
                 tracing::info!(file = file.name, seconds, "optimised code serves from now on");
+                self.tell_optimised(file.digest, took);
             }
             Err(fault) => {
                 tracing::warn!(file = file.name, %fault, "cannot optimise: quick code goes on serving")

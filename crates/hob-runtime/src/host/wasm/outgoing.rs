@@ -41,7 +41,7 @@ pub(super) struct Hooks {
 }
 
 type Finished = Box<dyn Future<Output = Result<(), Error>> + Send>;
-type Answer = Result<(http::Response<WasiBody>, Finished), Error>;
+pub(super) type Answer = Result<(http::Response<WasiBody>, Finished), Error>;
 
 impl WasiHttpHooks for Hooks {
     fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {

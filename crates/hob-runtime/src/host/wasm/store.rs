@@ -8,6 +8,7 @@
 //! module's. Both have no files, no sockets, no inherited environment.
 
 use super::engine::{Alive, Ticker};
+use super::javascript::Running;
 use super::outgoing::Hooks;
 use crate::crowd::Member;
 use hob_core::limit;
@@ -35,6 +36,8 @@ pub(super) struct State {
     http: WasiHttpCtx,
     table: ResourceTable,
     hooks: Hooks,
+    /// The JavaScript program that it runs, in a function of that contract.
+    pub(super) javascript: Option<Running>,
     limits: Limits,
     _alive: Alive,
     _permit: OwnedSemaphorePermit,
@@ -98,6 +101,7 @@ pub(super) fn component(
             http,
             table,
             hooks,
+            javascript: None,
             limits: Limits::new(memory_bytes, place.member),
             _alive: place.ticker.guest(),
             _permit: place.permit,
@@ -154,7 +158,7 @@ impl Limits {
 
 impl Drop for Limits {
     fn drop(&mut self) {
-        self.member.saw_memory(self.memory_bytes as u64);
+        self.member.gave_memory_back(self.memory_bytes as u64);
     }
 }
 
@@ -190,8 +194,10 @@ impl ResourceLimiter for Limits {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let growth = Growth { current, desired, maximum };
-        Ok(growth.grant(&mut self.memory_bytes, self.memory_bytes_max, &mut self.refused))
+        let (growth, before) = (Growth { current, desired, maximum }, self.memory_bytes);
+        let granted = growth.grant(&mut self.memory_bytes, self.memory_bytes_max, &mut self.refused);
+        self.member.took_memory((self.memory_bytes - before) as u64);
+        Ok(granted)
     }
 
     fn table_growing(

@@ -5,7 +5,7 @@ use crate::body::empty;
 use crate::code::FunctionCode;
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
 use hob_core::port::{BoxFuture, Spawn};
-use hob_core::spec::{FunctionSpec, ScaleSpec};
+use hob_core::spec::FunctionSpec;
 use http_body_util::BodyExt;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,33 +20,11 @@ impl Spawn for Spawner {
 }
 
 fn code(egress: Option<Vec<String>>) -> FunctionCode {
-    let scale = ScaleSpec {
-        min: 0,
-        max: 1,
-        concurrency: 1,
-        idle_ms: 0,
-        calls_per_instance: None,
-        provisioned: Vec::new(),
-    };
     FunctionCode {
         app: AppName::new("test").unwrap(),
         revision: RevisionNumber(1),
         name: FunctionName::new("f").unwrap(),
-        spec: FunctionSpec {
-            host: "wasm".to_owned(),
-            contract: "wasi-http".to_owned(),
-            run: Vec::new(),
-            package: Default::default(),
-            env: Default::default(),
-            timeout_ms: 1000,
-            memory_bytes: 1 << 20,
-            body_bytes_max: 1 << 20,
-            scale,
-            egress,
-            private: false,
-            asynchronous: Default::default(),
-            settings: serde_json::Map::new(),
-        },
+        spec: FunctionSpec { egress, ..FunctionSpec::new("wasm", "wasi-http", ["f.wasm"]) },
         dir: std::path::PathBuf::new(),
         cpu: Default::default(),
     }

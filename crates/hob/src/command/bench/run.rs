@@ -54,6 +54,14 @@ struct Measured {
 
 type Interrupt = Pin<Box<dyn Future<Output = ()>>>;
 
+/// Listens from now on for the wish that it ends.
+fn listen() -> Result<Interrupt> {
+    let mut interrupt = crate::local::Interrupt::listen()?;
+    Ok(Box::pin(async move {
+        let _ = interrupt.wait().await;
+    }))
+}
+
 /// Does it and shows the result; true: there were errors.
 ///
 /// # Errors
@@ -66,9 +74,11 @@ pub(super) async fn run(aim: Aim, plan: Plan, course: &Course, output: &Output) 
         ..Maker::default()
     };
     let load = Load::start(plan)?;
+    // Listened for before the terminal is changed, so that it is put back whatever ends the view.
+    let interrupt = listen()?;
     let mut screen = output.screen();
     let live = Live::new(&aim, &maker, course, (output, screen.is_some()));
-    let measured = measure(&load, course, live, screen.as_mut()).await;
+    let measured = measure(&load, course, live, (screen.as_mut(), interrupt)).await;
     let tallies = load.finish(measured.end != End::Interrupted);
     drop(screen);
     let maker = Maker { busy: measured.busy, saturated: measured.busy >= SATURATED, ..maker };
@@ -106,8 +116,12 @@ fn tell(aim: &Aim, tallies: &[Tally], measured: Measured, client: Maker, output:
 }
 
 /// Makes calls until the end, and waits for the last answers.
-async fn measure(load: &Load, course: &Course, mut live: Live, mut screen: Option<&mut Screen>) -> Measured {
-    let mut interrupt: Interrupt = Box::pin(async { drop(tokio::signal::ctrl_c().await) });
+async fn measure(
+    load: &Load,
+    course: &Course,
+    mut live: Live,
+    (mut screen, mut interrupt): (Option<&mut Screen>, Interrupt),
+) -> Measured {
     let mut end = None;
     let warm = Instant::now();
     while end.is_none() && warm.elapsed() < course.warmup && !load.is_over() {

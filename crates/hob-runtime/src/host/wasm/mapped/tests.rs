@@ -45,6 +45,7 @@ impl Outbound for Nothing {
 fn environment(folder: &Path) -> Arc<Environment> {
     Arc::new(Environment {
         cache_dir: folder.join("cache"),
+        cache_shared: false,
         work_dir: folder.join("work"),
         compiler: Vec::new(),
         pooling: Some(false),
@@ -74,26 +75,10 @@ fn code(folder: &Path, text: &str) -> Arc<FunctionCode> {
         revision: RevisionNumber(1),
         name: FunctionName::new(text).unwrap(),
         spec: FunctionSpec {
-            host: "wasm".to_owned(),
-            contract: "wasi-http".to_owned(),
-            run: vec!["guest.wat".to_owned()],
             package: BTreeMap::from([("guest.wat".to_owned(), file)]),
-            env: BTreeMap::new(),
-            timeout_ms: 1000,
             memory_bytes: 32 << 20,
-            body_bytes_max: 1 << 20,
-            scale: ScaleSpec {
-                min: 0,
-                max: 4,
-                concurrency: 1,
-                idle_ms: 1000,
-                calls_per_instance: None,
-                provisioned: Vec::new(),
-            },
-            egress: None,
-            private: false,
-            asynchronous: Default::default(),
-            settings: serde_json::Map::new(),
+            scale: ScaleSpec::up_to(4, 1),
+            ..FunctionSpec::new("wasm", "wasi-http", ["guest.wat"])
         },
         dir,
         cpu: Default::default(),

@@ -1,0 +1,102 @@
+//! Contract `javascript`: a module's `fetch`, `scheduled` and `queue`, as Workers have them.
+//!
+//! **How.** The module runs in the JavaScript runtime, which is a WASI 0.3 component that answers requests. This row
+//! tells it what a call is: a request for `fetch`, the run of a schedule, or an event of a topic. It does so in a
+//! header that no caller can set.
+
+use super::{Contract, Lifetime};
+use crate::invocation::{Invocation, Reply};
+use crate::javascript::KIND;
+use crate::unit::{Instance, Start, Unit};
+use hob_core::code::Code;
+use hob_core::fact::CallCause;
+use hob_core::fault::{Fault, Result};
+use hob_core::port::BoxFuture;
+use hob_core::spec::FunctionSpec;
+use http::{HeaderName, HeaderValue};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The contract.
+#[derive(Debug)]
+pub struct JavaScript;
+
+impl Contract for JavaScript {
+    fn name(&self) -> &'static str {
+        "javascript"
+    }
+
+    fn summary(&self) -> &'static str {
+        "a JavaScript module that exports `fetch`, `scheduled` or `queue`, as Workers have them"
+    }
+
+    fn example(&self) -> &'static str {
+        "[functions.hello]\nrun = \"hello.js\"\ncontract = \"javascript\"\n"
+    }
+
+    fn check(&self, spec: &FunctionSpec) -> Result<()> {
+        match spec.settings.keys().next() {
+            None => Ok(()),
+            Some(key) => Err(Fault::new(
+                Code::ManifestUnknownKey,
+                format!("contract `javascript` has no setting `{key}`"),
+            )
+            .hint("remove the `javascript` table: everything is set on the function itself")),
+        }
+    }
+
+    fn lifetime(&self, unit: &dyn Unit) -> Result<Lifetime> {
+        unit.handler().ok_or_else(no_handler).map(|_| Lifetime::Kept)
+    }
+
+    fn start(&self, start: Start) -> BoxFuture<'_, Result<Box<dyn Instance>>> {
+        Box::pin(async move {
+            let unit = Arc::clone(&start.unit);
+            let inner = unit.handler().ok_or_else(no_handler)?.open(start).await?;
+            Ok(Box::new(Worker { inner }) as Box<dyn Instance>)
+        })
+    }
+}
+
+fn no_handler() -> Fault {
+    Fault::new(Code::ContractMismatch, "contract `javascript` runs in host `wasm`")
+        .hint("remove `host`, or use `contract = \"http\"` for a program that listens on `$PORT`")
+}
+
+/// An instance of the runtime with a module.
+struct Worker {
+    inner: Box<dyn Instance>,
+}
+
+/// What a call is for the module.
+fn kind(cause: &CallCause) -> &'static str {
+    match cause {
+        CallCause::Schedule { .. } => "scheduled",
+        CallCause::Event { .. } | CallCause::Replay { .. } => "queue",
+        _ => "fetch",
+    }
+}
+
+impl Instance for Worker {
+    fn call(&self, mut invocation: Invocation) -> BoxFuture<'_, Result<Reply>> {
+        let kind = HeaderValue::from_static(kind(&invocation.context.origin.cause));
+        invocation.request.headers_mut().insert(HeaderName::from_static(KIND), kind);
+        self.inner.call(invocation)
+    }
+
+    fn ended(&self) -> BoxFuture<'_, Option<Fault>> {
+        self.inner.ended()
+    }
+
+    fn connected_in(&self) -> Duration {
+        self.inner.connected_in()
+    }
+
+    fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
+        self.inner.stop(grace)
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        self.inner.memory_bytes()
+    }
+}

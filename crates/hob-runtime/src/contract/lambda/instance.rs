@@ -1,0 +1,629 @@
+//! One instance: a program, its extensions, and the runtime API between them and the calls.
+
+use super::super::spent;
+use super::super::way::{OnTheWay, Way};
+use super::api::{Api, serve};
+use super::environment::{ACCOUNT, LAYERS, Names, variables};
+use super::event::{Called, Delivery, Shape, event, v1, v2};
+use super::raw::{RawCall, RawReply};
+use super::session::{Answer, Call, Event, Failure, GivenUp, Session, show_id};
+use super::settings::{Payload, Settings};
+use super::stream::Streamed;
+use super::telemetry::{Kind, Telemetry};
+use super::{command, outcome, unlikely};
+use crate::code::FunctionCode;
+use crate::invocation::{Context, Invocation, Reply};
+use crate::unit::{Exit, Instance, Launch, Program, Start};
+use bytes::Bytes;
+use futures_util::future::{pending, select_all};
+use hob_core::code::Code;
+use hob_core::event::http as binding;
+use hob_core::fact::CallCause;
+use hob_core::fault::{Fault, Result};
+use hob_core::id::InvocationId;
+use hob_core::limit::{LAMBDA_EXTENSIONS_MAX, LAMBDA_SHUTDOWN_EXTERNAL, LAMBDA_SHUTDOWN_INTERNAL};
+use hob_core::port::BoxFuture;
+use hob_core::unit::{millis, show_duration, unix_ms};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::request::Parts;
+use http_body_util::{BodyExt as _, Full};
+use serde_json::json;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{sleep, timeout};
+
+/// How long a call that got no answer waits for the news that its program has ended.
+const EXIT_NEWS_TIMEOUT: Duration = Duration::from_millis(200);
+/// The folder of extensions in a package, and in its layers.
+const EXTENSIONS: &str = "extensions/";
+/// Of the time that extensions have to end, the percentage that the runtime may take.
+const RUNTIME_SHUTDOWN_PERCENT: u32 = 30;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
+static DEADLINE: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
+static ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
+static TRACE: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
+static CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-client-context");
+static COGNITO: HeaderName = HeaderName::from_static("lambda-runtime-cognito-identity");
+static TENANT: HeaderName = HeaderName::from_static("lambda-runtime-aws-tenant-id");
+
+/// A running function.
+pub(super) struct Function {
+    code: Arc<FunctionCode>,
+    settings: Settings,
+    names: Names,
+    arn: HeaderValue,
+    session: Arc<Session>,
+    telemetry: Arc<Telemetry>,
+    program: Arc<dyn Program>,
+    extensions: Vec<(String, Box<dyn Program>)>,
+    way: Way,
+    calls: Arc<spent::Calls>,
+    initialised_in: Duration,
+    /// The runtime API ends with it.
+    _open: watch::Sender<()>,
+}
+
+/// What is being started, with what has to end if it does not become ready.
+struct Starting<'a> {
+    start: &'a Start,
+    settings: &'a Settings,
+    names: &'a Names,
+    session: Arc<Session>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Function {
+    /// Starts it and waits until the runtime asks for its first event.
+    ///
+    /// # Errors
+    /// `HOB-0307` when that takes too long, `HOB-0308` when the program ends before, `HOB-0330` when it says
+    /// that it cannot be initialised.
+    pub(super) async fn start(start: Start) -> Result<Self> {
+        let settings = Settings::read(&start.code.spec)?;
+        let names = Names::of(&start.code);
+        let way = Way::open(&start);
+        let extensions = extensions_of(&start.code).into_iter().map(|(_, name)| name).collect();
+        let session = Session::new(start.code.spec.scale.concurrency, extensions);
+        let telemetry = Telemetry::new(Arc::clone(&start.environment.spawn));
+        let starting = Starting {
+            start: &start,
+            settings: &settings,
+            names: &names,
+            session: Arc::clone(&session),
+            telemetry: Arc::clone(&telemetry),
+        };
+        let (open, closed) = watch::channel(());
+        let address = starting.listen(closed).await?;
+        let began = Instant::now();
+        let (program, extensions) = starting.launch(&address, &way).await?;
+        starting.ready(program.as_ref(), &extensions).await?;
+        let initialised_in = began.elapsed();
+        starting.tell_ready(initialised_in);
+        let arn = HeaderValue::try_from(&names.arn).map_err(Fault::internal)?;
+        let (code, calls, program) = (start.code, Arc::default(), Arc::from(program));
+        Ok(Self {
+            code,
+            settings,
+            names,
+            arn,
+            session,
+            telemetry,
+            program,
+            extensions,
+            way,
+            calls,
+            initialised_in,
+            _open: open,
+        })
+    }
+
+    async fn run(&self, invocation: Invocation) -> Result<Reply> {
+        let Invocation { context, request } = invocation;
+        let hold =
+            (self.way.running(&context, self.program.calls()), self.calls.begin(&self.program, &context));
+        let (head, body) = request.into_parts();
+        let body = body.collect().await?.to_bytes();
+        let form = self.form(&head, &context);
+        let id = form.id().unwrap_or(context.id);
+        let request = Request {
+            head: &head,
+            body,
+            context: &context,
+            id: show_id(id.0),
+            now_ms: unix_ms(SystemTime::now()),
+        };
+        let event = self.event(&form, &request)?;
+        let began = Instant::now();
+        if self.telemetry.any() {
+            self.tell_start(&request);
+        }
+        let (answer, answered) = oneshot::channel();
+        let call = Call { id: id.0, deadline: context.deadline, event, answer };
+        let given_up = self.session.offer(call);
+        let answer = answered.await;
+        let Ok(answer) = answer else {
+            given_up.ended();
+            return Err(self.gone().await);
+        };
+        let failed = matches!(answer, Answer::Failed(_) | Answer::TooLarge(_) | Answer::Broken);
+        self.tell_end(&request, if failed { "error" } else { "success" }, began);
+        match answer {
+            Answer::Streamed(headers, body) => self.streamed(&form, &headers, body, (given_up, hold)).await,
+            whole => {
+                given_up.ended();
+                self.whole(&form, &context, whole)
+            }
+        }
+    }
+
+    /// How a call's event looks.
+    fn form(&self, head: &Parts, context: &Context) -> Form {
+        if let Some(raw) = head.extensions.get::<RawCall>() {
+            return Form::Raw(raw.clone());
+        }
+        let of_trigger = |name: &str| self.settings.events.get(name).copied().unwrap_or(self.settings.event);
+        match &context.origin.cause {
+            CallCause::Event { subscription, .. } => Form::Delivered(of_trigger(subscription.as_str())),
+            CallCause::Schedule { schedule, .. } => Form::Delivered(of_trigger(schedule.as_str())),
+            CallCause::Replay { .. } => Form::Delivered(self.settings.event),
+            _ => Form::Http(self.settings.payload),
+        }
+    }
+
+    /// What the runtime gets.
+    fn event(&self, form: &Form, request: &Request<'_>) -> Result<Event> {
+        let trace = request.trace();
+        let payload = match form {
+            Form::Raw(_) | Form::Http(Payload::Raw) => request.body.clone(),
+            Form::Http(Payload::V2) => v2(&request.called(&trace)).into(),
+            Form::Http(Payload::V1) => v1(&request.called(&trace)).into(),
+            Form::Delivered(shape) => self.delivered(*shape, request)?.into(),
+        };
+        let mut event = Event::new(Full::new(payload));
+        let left = request.context.deadline.saturating_duration_since(Instant::now());
+        let headers = event.headers_mut();
+        headers.reserve(6);
+        let text = |text: &str| HeaderValue::from_str(text).map_err(Fault::internal);
+        headers.insert(REQUEST_ID.clone(), text(&request.id)?);
+        headers.insert(DEADLINE.clone(), HeaderValue::from(request.now_ms + millis(left)));
+        headers.insert(TRACE.clone(), text(&trace)?);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ARN.clone(), self.arn.clone());
+        if let Form::Raw(raw) = form {
+            let given = [
+                (&ARN, &raw.arn),
+                (&CLIENT_CONTEXT, &raw.client_context),
+                (&COGNITO, &raw.cognito_identity),
+                (&TENANT, &raw.tenant),
+            ];
+            for (name, value) in given {
+                if let Some(value) = value {
+                    headers.insert(
+                        name.clone(),
+                        HeaderValue::from_bytes(value.as_bytes()).map_err(Fault::internal)?,
+                    );
+                }
+            }
+        }
+        Ok(event)
+    }
+
+    fn delivered(&self, shape: Shape, request: &Request<'_>) -> Result<Vec<u8>> {
+        let (place, schedule, sequence, attempt, published_ms) = match &request.context.origin.cause {
+            CallCause::Event { topic, sequence, attempt, published_ms, .. } => {
+                (topic.as_str(), false, *sequence, *attempt, *published_ms)
+            }
+            CallCause::Schedule { schedule, sequence, attempt, published_ms } => {
+                (schedule.as_str(), true, *sequence, *attempt, *published_ms)
+            }
+            CallCause::Replay { topic, sequence } => {
+                (topic.as_str(), topic.is_own(), *sequence, 1, request.now_ms)
+            }
+            _ => return Err(Fault::internal("no trigger delivers this")),
+        };
+        let events = binding::read(&request.head.headers, request.body.clone())?;
+        let delivered = events.first().ok_or_else(|| Fault::internal("a delivery without an event"))?;
+        let names = &self.names;
+        Ok(event(
+            shape,
+            &Delivery { event: delivered, names, place, schedule, sequence, attempt, published_ms },
+        ))
+    }
+
+    /// The answer of a call whose result came at once.
+    fn whole(&self, form: &Form, context: &Context, answer: Answer) -> Result<Reply> {
+        let (content_type, result) = match answer {
+            Answer::Whole(content_type, result) => (content_type, result),
+            Answer::Failed(failure) => return self.failed(form, context, &failure),
+            Answer::TooLarge(bytes) => {
+                let most = hob_core::limit::LAMBDA_RESPONSE_BYTES_MAX;
+                return Err(self.bad("it is larger than Lambda allows").detail(format!(
+                    "Response payload size ({bytes} bytes) exceeded maximum allowed payload size ({most} bytes)."
+                )));
+            }
+            Answer::Broken | Answer::Streamed(..) => return Err(self.bad("it broke off")),
+        };
+        match form {
+            Form::Raw(_) => {
+                let mut reply = outcome::as_it_is(content_type, result);
+                reply.extensions_mut().insert(RawReply { failed: false });
+                Ok(reply)
+            }
+            Form::Http(Payload::Raw) => Ok(outcome::as_it_is(content_type, result)),
+            Form::Http(_) => outcome::respond(&result).map_err(|why| self.bad(&why)),
+            Form::Delivered(Shape::Sqs | Shape::DynamoDb) if outcome::item_failed(&result) => {
+                let failure = Failure { kind: Some("BatchItemFailures".to_owned()), body: result };
+                Err(self.function_error(context, &failure))
+            }
+            // An event that is answered with an event: the answer is published.
+            Form::Delivered(Shape::CloudEvent) if is_event(&result) => {
+                let media = HeaderValue::from_static("application/cloudevents+json");
+                Ok(outcome::as_it_is(Some(media), result))
+            }
+            Form::Delivered(_) => Ok(outcome::inferred(result)),
+        }
+    }
+
+    async fn streamed(
+        &self,
+        form: &Form,
+        headers: &http::HeaderMap,
+        mut body: Streamed,
+        hold: (GivenUp, (OnTheWay, spent::Spending)),
+    ) -> Result<Reply> {
+        let head = match form {
+            Form::Raw(_) => {
+                let mut reply = outcome::streamed(headers);
+                reply.extensions_mut().insert(RawReply { failed: false });
+                reply
+            }
+            _ => match body.prelude(headers).await? {
+                Some(text) => outcome::prelude(&text).map_err(|why| self.bad(&why))?,
+                None => outcome::streamed(headers),
+            },
+        };
+        Ok(head.map(|_| Held { body, hold: Some(hold) }.boxed_unsync()))
+    }
+
+    fn failed(&self, form: &Form, context: &Context, failure: &Failure) -> Result<Reply> {
+        let fault = self.function_error(context, failure);
+        if !matches!(form, Form::Raw(_)) {
+            return Err(fault);
+        }
+        let mut reply = outcome::inferred(failure.body.clone());
+        *reply.status_mut() = http::StatusCode::BAD_GATEWAY;
+        reply.extensions_mut().insert(RawReply { failed: true });
+        Ok(reply)
+    }
+
+    fn function_error(&self, context: &Context, failure: &Failure) -> Fault {
+        context.trail.answers(&failure.body);
+        outcome::function_error(&self.code.app, &self.code.name, failure)
+    }
+
+    /// Why nobody answers any more.
+    async fn gone(&self) -> Fault {
+        match timeout(EXIT_NEWS_TIMEOUT, self.program.exit()).await {
+            Ok(exit) => crash(&self.code, &exit),
+            Err(_) => {
+                let name = &self.code.name;
+                Fault::new(Code::Crashed, format!("the instance of `{name}` was ended while it had the call"))
+                    .hint(format!("see `hob logs {}/{name}`", self.code.app))
+            }
+        }
+    }
+
+    fn bad(&self, why: &str) -> Fault {
+        let name = &self.code.name;
+        Fault::new(Code::BadResponse, format!("`{name}` gave no valid answer: {why}"))
+            .hint(format!("see `hob logs {}/{name}`", self.code.app))
+    }
+
+    fn tell_start(&self, request: &Request<'_>) {
+        let record = json!({
+            "requestId": request.id, "version": self.names.version,
+            "tracing": { "type": "X-Amzn-Trace-Id", "value": request.trace() },
+        });
+        self.telemetry.tell(Kind::Platform, "platform.start", record);
+    }
+
+    fn tell_end(&self, request: &Request<'_>, status: &str, began: Instant) {
+        if !self.telemetry.any() {
+            return;
+        }
+        let ms = began.elapsed().as_secs_f64() * 1000.0;
+        let metrics = json!({ "durationMs": ms });
+        let done = json!({ "requestId": request.id, "status": status, "metrics": metrics });
+        self.telemetry.tell(Kind::Platform, "platform.runtimeDone", done);
+        let report = json!({ "requestId": request.id, "status": status, "metrics": {
+            "durationMs": ms,
+            "billedDurationMs": began.elapsed().as_millis().saturating_add(1),
+            "memorySizeMB": self.code.spec.memory_bytes >> 20,
+            "maxMemoryUsedMB": self.program.memory_bytes().unwrap_or_default() >> 20,
+        } });
+        self.telemetry.tell(Kind::Platform, "platform.report", report);
+    }
+}
+
+/// How a call's event looks, and what becomes of the result.
+enum Form {
+    Raw(RawCall),
+    Http(Payload),
+    Delivered(Shape),
+}
+
+impl Form {
+    /// The id that the handler is to see, where that is not the call's own.
+    fn id(&self) -> Option<InvocationId> {
+        if let Self::Raw(raw) = self { raw.id } else { None }
+    }
+}
+
+/// A call with its body.
+struct Request<'a> {
+    head: &'a Parts,
+    body: Bytes,
+    context: &'a Context,
+    id: String,
+    now_ms: u64,
+}
+
+impl Request<'_> {
+    /// The trace as AWS writes it: the W3C trace id in two parts, the span, and whether it is kept.
+    fn trace(&self) -> String {
+        let trace = self.context.trace;
+        let id = format!("{:032x}", trace.trace_id);
+        let (time, rest) = id.split_at(8);
+        format!("Root=1-{time}-{rest};Parent={:016x};Sampled={}", trace.span_id, trace.flags & 1)
+    }
+
+    fn called<'a>(&'a self, trace: &'a str) -> Called<'a> {
+        let Self { head, body, context, id, now_ms } = self;
+        Called { head, body, context, id, trace, now_ms: *now_ms }
+    }
+}
+
+impl Starting<'_> {
+    /// Opens the runtime API; where it listens.
+    async fn listen(&self, closed: watch::Receiver<()>) -> Result<String> {
+        let none = |error| Fault::new(Code::MachineLacks, "there is no free loopback port").detail(error);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(none)?;
+        let address = listener.local_addr().map_err(none)?.to_string();
+        let function = json!({
+            "functionName": self.names.function, "functionVersion": self.names.version,
+            "handler": self.settings.handler, "accountId": ACCOUNT,
+        });
+        let (session, telemetry) = (Arc::clone(&self.session), Arc::clone(&self.telemetry));
+        let api = Arc::new(Api { session, telemetry, function, closed });
+        self.start.environment.spawn.spawn("lambda runtime api", Box::pin(serve(listener, api)));
+        Ok(address)
+    }
+
+    /// Starts the extensions, then the runtime.
+    async fn launch(
+        &self,
+        address: &str,
+        way: &Way,
+    ) -> Result<(Box<dyn Program>, Vec<(String, Box<dyn Program>)>)> {
+        let code = &self.start.code;
+        let now_ms = unix_ms(SystemTime::now());
+        let mut env = way.variables();
+        env.extend(variables(
+            code,
+            self.settings,
+            self.names,
+            address,
+            now_ms,
+            unlikely(self.start.instance),
+        ));
+        let launch = |env, kind| Launch {
+            instance: self.start.instance,
+            args: Vec::new(),
+            env,
+            stdin: false,
+            stdout: false,
+            lines: Some(self.telemetry.lines(kind, &self.start.environment.logs)),
+            context: None,
+        };
+        let unit = command(self.start.unit.as_ref())?;
+        let mut extensions = Vec::new();
+        for (file, name) in extensions_of(code) {
+            let own = |name: &str| !name.starts_with('_') && !name.starts_with("AWS_XRAY");
+            let env = env.iter().filter(|(name, _)| own(name)).cloned().collect();
+            let program = unit.start_file(&file, launch(env, Kind::Extension)).await?;
+            extensions.push((name, program));
+        }
+        Ok((unit.start(launch(env, Kind::Function)).await?, extensions))
+    }
+
+    /// Waits for the runtime's first question, and those of its extensions.
+    async fn ready(&self, program: &dyn Program, extensions: &[(String, Box<dyn Program>)]) -> Result<()> {
+        let code = &self.start.code;
+        let printed = |fault: Fault| {
+            let lines = program.last_lines();
+            if lines.is_empty() { fault } else { fault.hint(format!("it printed:\n{}", lines.join("\n"))) }
+        };
+        tokio::select! {
+            biased;
+            started = self.session.started() => {
+                started.map_err(|failure| outcome::init_failed(&code.app, &code.name, &failure))
+            }
+            exit = program.exit() => {
+                let message = format!("`{}` {} before it asked for an event", code.name, describe(&exit));
+                Err(printed(Fault::new(Code::StartExit, message).detail(status(&exit))))
+            }
+            name = any_exit(extensions) => Err(lost(code, name)),
+            () = sleep(self.settings.init_timeout) => {
+                let time = show_duration(self.settings.init_timeout);
+                let message = format!("`{}` did not ask for an event within {time}", code.name);
+                let hint = "let it ask `$AWS_LAMBDA_RUNTIME_API` for its next invocation, or raise `init-timeout`";
+                Err(printed(Fault::new(Code::StartTimeout, message).hint(hint)))
+            }
+        }
+    }
+
+    fn tell_ready(&self, took: Duration) {
+        let (kind, phase) = ("on-demand", "init");
+        let ms = took.as_secs_f64() * 1000.0;
+        let what = json!({ "initializationType": kind, "phase": phase, "status": "success", "metrics": { "durationMs": ms } });
+        self.telemetry.tell(Kind::Platform, "platform.initRuntimeDone", what.clone());
+        self.telemetry.tell(Kind::Platform, "platform.initReport", what);
+    }
+}
+
+/// The extensions in a package: executable files right in a folder of them, by path and name.
+fn extensions_of(code: &FunctionCode) -> Vec<(String, String)> {
+    let files = code.spec.package.iter().filter(|(_, file)| file.executable);
+    let found = files.filter_map(|(path, _)| {
+        let name = path.strip_prefix(LAYERS).unwrap_or(path).strip_prefix(EXTENSIONS)?;
+        (!name.contains('/')).then(|| (path.clone(), name.to_owned()))
+    });
+    found.take(LAMBDA_EXTENSIONS_MAX).collect()
+}
+
+/// The name of the first extension that ends.
+async fn any_exit(extensions: &[(String, Box<dyn Program>)]) -> &str {
+    if extensions.is_empty() {
+        return pending().await;
+    }
+    let exits = extensions.iter().map(|(name, program)| {
+        Box::pin(async move {
+            program.exit().await;
+            name.as_str()
+        })
+    });
+    select_all(exits).await.0
+}
+
+fn lost(code: &FunctionCode, extension: &str) -> Fault {
+    Fault::new(Code::Crashed, format!("the extension `{extension}` of `{}` ended", code.name))
+        .hint(format!("see `hob logs {}/{}`", code.app, code.name))
+}
+
+fn crash(code: &FunctionCode, exit: &Exit) -> Fault {
+    let kind = if *exit == Exit::MemoryLimit { Code::MemoryLimit } else { Code::Crashed };
+    Fault::new(kind, format!("`{}` {}", code.name, describe(exit)))
+        .hint(format!("see `hob logs {}/{}`", code.app, code.name))
+        .detail(status(exit))
+}
+
+fn describe(exit: &Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("ended with exit code {code}"),
+        Exit::Signal(signal) => format!("was ended by signal {signal}"),
+        Exit::MemoryLimit => "was ended because it needed more memory than it may have".to_owned(),
+        Exit::Deadline => "was ended at its deadline".to_owned(),
+        Exit::Trap(trap) => format!("trapped: {trap}"),
+    }
+}
+
+/// As Lambda says it.
+fn status(exit: &Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exit status {code}"),
+        Exit::Signal(9) | Exit::MemoryLimit => "signal: killed".to_owned(),
+        Exit::Signal(signal) => format!("signal: {signal}"),
+        Exit::Deadline => "signal: killed".to_owned(),
+        Exit::Trap(trap) => trap.clone(),
+    }
+}
+
+fn is_event(result: &[u8]) -> bool {
+    hob_core::event::json::read(result).is_ok()
+}
+
+/// A streamed body with what lasts as long as the call.
+struct Held {
+    body: Streamed,
+    hold: Option<(GivenUp, (OnTheWay, spent::Spending))>,
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>>>> {
+        let frame = std::task::ready!(std::pin::Pin::new(&mut self.body).poll_frame(cx));
+        if !matches!(frame, Some(Ok(_)))
+            && let Some((given_up, _)) = self.hold.take()
+        {
+            given_up.ended();
+        }
+        std::task::Poll::Ready(frame)
+    }
+}
+
+impl Instance for Function {
+    fn call(&self, invocation: Invocation) -> BoxFuture<'_, Result<Reply>> {
+        Box::pin(self.run(invocation))
+    }
+
+    fn ended(&self) -> BoxFuture<'_, Option<Fault>> {
+        Box::pin(async {
+            tokio::select! {
+                biased;
+                exit = self.program.exit() => {
+                    self.session.close();
+                    Some(crash(&self.code, &exit))
+                }
+                name = any_exit(&self.extensions) => {
+                    self.session.close();
+                    Some(lost(&self.code, name))
+                }
+                () = self.session.over() => None,
+            }
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        self.session.is_over()
+    }
+
+    fn connected_in(&self) -> Duration {
+        self.initialised_in
+    }
+
+    fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let (external, internal) = self.session.extensions(|all| all.count());
+            let budget = match (external, internal) {
+                (0, 0) => Duration::ZERO,
+                (0, _) => LAMBDA_SHUTDOWN_INTERNAL,
+                _ => LAMBDA_SHUTDOWN_EXTERNAL,
+            };
+            let budget = budget.min(grace);
+            let until = tokio::time::Instant::now() + budget;
+            self.program.stop(budget * RUNTIME_SHUTDOWN_PERCENT / 100).await;
+            if external > 0 {
+                let deadline_ms = unix_ms(SystemTime::now()) + millis(budget);
+                self.session.extensions(|all| all.shut_down("SPINDOWN", deadline_ms));
+                let ends = self.extensions.iter().map(|(_, program)| async {
+                    drop(tokio::time::timeout_at(until, program.exit()).await);
+                    program.stop(Duration::ZERO).await;
+                });
+                futures_util::future::join_all(ends).await;
+            }
+            self.session.close();
+            self.telemetry.end();
+        })
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        let extensions = self.extensions.iter().filter_map(|(_, program)| program.memory_bytes());
+        self.program.memory_bytes().map(|bytes| bytes + extensions.sum::<u64>())
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        self.session.close();
+        self.telemetry.end();
+    }
+}

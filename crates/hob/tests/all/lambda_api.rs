@@ -1,0 +1,101 @@
+//! The AWS Lambda API as its clients use it: a program with boto3 creates functions, calls them in every way, gives them
+//! versions and aliases, and deletes them; what it has caused is then seen by Hob's own means.
+//!
+//! **How.** `tests/clients/lambda` holds that program and a custom runtime in one file, which needs nothing but Python. boto3
+//! stays in the target folder, for the next run.
+//!
+//! **Not here:** signatures byte for byte, shapes and decisions (`hob-core`), the contract (`hob-runtime`).
+
+use super::clients::{PYTHON, packages_of};
+use super::support::{Node, eventually, finish, write};
+use serde_json::Value;
+use std::process::Command;
+
+const BOTO3: &[&str] = &["boto3==1.44.8"];
+const FILES: &[(&str, &[u8])] = &[
+    ("client/test.py", include_bytes!("../clients/lambda/test.py")),
+    ("client/bootstrap", include_bytes!("../clients/lambda/bootstrap")),
+];
+
+/// The value behind `word` in what the program printed.
+fn said<'a>(printed: &'a str, word: &str) -> Vec<&'a str> {
+    printed.lines().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).collect()
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "a skipped test says so, as tests themselves may")]
+fn boto3_deploys_and_calls_functions_unchanged() {
+    let packages = match packages_of(&PYTHON, BOTO3) {
+        Ok(packages) => packages,
+        Err(why) => return println!("skipped boto3: {why}"),
+    };
+    let node = Node::start_with(&["--lambda", "127.0.0.1:0"]);
+    write(node.home.path(), FILES);
+    let access: Value = serde_json::from_str(&node.hob(&["key", "env", "-o", "json"]).stdout).unwrap();
+    let text = |pointer: &str| access.pointer(pointer).and_then(Value::as_str).unwrap().to_owned();
+    let client = |arguments: &[&str]| {
+        let mut program = Command::new("python3");
+        program
+            .arg(node.home.path().join("client/test.py"))
+            .args(arguments)
+            .env("PYTHONPATH", &packages)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("AWS_ENDPOINT_URL_LAMBDA", text("/endpoint"))
+            .env("AWS_DEFAULT_REGION", text("/region"))
+            .env("AWS_ACCESS_KEY_ID", text("/key/id"))
+            .env("AWS_SECRET_ACCESS_KEY", text("/key/secret"))
+            .env_remove("HTTP_PROXY")
+            .env_remove("http_proxy");
+        let done = finish(&mut program);
+        assert_eq!(done.code, 0, "{}{}\n{}", done.stdout, done.stderr, node.log());
+        done.stdout
+    };
+    let printed = client(&[]);
+
+    // The function is an app, and its address is the gateway's.
+    let apps = node.hob(&["ls"]).stdout;
+    assert!(apps.contains("greeter") && apps.contains("witness"), "{apps}");
+    let host = said(&printed, "url")[0].trim_start_matches("http://").trim_end_matches('/');
+    let request = format!("GET /x?y=z HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    let (status, body) = node.serving.send(&request);
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, answer["event"]["rawPath"].as_str()), (200, Some("/x")), "{body}");
+
+    // What was refused is explained; what was accepted is done, and both ends have gone where they should.
+    for id in said(&printed, "refused") {
+        let why = node.hob(&["why", id]).stdout;
+        assert!(
+            why.contains("HOB-0620")
+                || why.contains("signature")
+                || why.contains("signed")
+                || why.contains("access key"),
+            "{why}"
+        );
+    }
+    let later = said(&printed, "later")[0];
+    eventually("the asynchronous call is explained", || {
+        node.hob(&["why", later]).stdout.contains("asynchronous call").then_some(())
+    });
+    let logged = |app: &str, text: &str| node.hob(&["logs", app]).stdout.contains(text);
+    eventually("the destination of a success is called", || {
+        logged("witness/witness", "\"condition\": \"Success\"").then_some(())
+    });
+    let failures = eventually("the destination of a failure gets a record", || {
+        let events = node.hob(&["topic", "tail", "failures", "-o", "json"]);
+        events.stdout.contains("RetriesExhausted").then_some(events.stdout)
+    });
+    assert!(failures.contains("\"approximateInvokeCount\"") && failures.contains("ValueError"), "{failures}");
+
+    // A mapping delivers what the topic gets, as a queue would.
+    assert_eq!(node.hob(&["send", "orders", "--type", "order", "{\"order\":7}"]).code, 0);
+    eventually("an event of the mapped topic is delivered", || {
+        logged("greeter/greeter", "\"eventSource\": \"aws:sqs\"").then_some(())
+    });
+
+    client(&["delete"]);
+    assert!(!node.hob(&["ls"]).stdout.contains("greeter"));
+
+    // A key that is gone opens nothing.
+    assert_eq!(node.hob(&["key", "rm", &text("/key/id")]).code, 0);
+    assert!(node.hob(&["key", "ls"]).stdout.trim().is_empty());
+}
