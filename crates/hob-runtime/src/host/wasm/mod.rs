@@ -93,9 +93,7 @@ fn detect(candidate: &Candidate<'_>) -> Option<Detected> {
     let spin = outside.as_ref().is_some_and(spin::is_made_for);
     let (contract, what) = match entry {
         Some(entry) if spin && entry.is_handler() => {
-            let absent = outside.as_ref().and_then(spin::absent);
-            let note = absent.map(|absent| format!("; {}", spin::say_absent(&absent))).unwrap_or_default();
-            (crate::spin::CONTRACT, format!("Spin component, {}{note}", entry.what()))
+            (crate::spin::CONTRACT, format!("Spin component, {}", entry.what()))
         }
         Some(entry) => (entry.contract(), entry.what().to_owned()),
         None => ("wasi-http", "WASM file without an export that Hob can call".to_owned()),
@@ -155,20 +153,14 @@ impl Host for Wasm {
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let file = self.shared.file(code).await?;
-            if let Some(absent) = file.look(code).await? {
-                let step = spin::say_absent(&absent);
-                crate::log::platform(
-                    &*self.shared.environment.logs,
-                    code,
-                    0,
-                    None,
-                    Level::Warn,
-                    step.as_str(),
-                );
+            file.look(code).await?;
+            let compiled = self.shared.compiler.compile(&file.source(), progress).await?;
+            let current = self.shared.current(&file, code).await?;
+            if let Some(step) = spin::absent(&self.shared.engine, current.machine()) {
+                let logs = &*self.shared.environment.logs;
+                crate::log::platform(logs, code, 0, None, Level::Warn, step.as_str());
                 progress(Progress { step, percent: None });
             }
-            let compiled = self.shared.compiler.compile(&file.source(), progress).await?;
-            self.shared.current(&file, code).await?;
             if script::is(code) {
                 script::check(&self.shared, code).await?;
             }
@@ -252,9 +244,8 @@ impl File {
         Source { path: &self.path, digest: self.digest, name: &self.name }
     }
 
-    /// Checks what can be checked without compiling, which may take long. What it imports of Spin's platform and
-    /// Hob does not have is no mistake, but worth saying.
-    async fn look(&self, code: &FunctionCode) -> Result<Option<String>> {
+    /// Checks what can be checked without compiling, which may take long.
+    async fn look(&self, code: &FunctionCode) -> Result<()> {
         let bytes = read(&self.path, &self.name).await?;
         let work = tokio::task::spawn_blocking(move || inspect::outside(&bytes));
         let outside = work.await.map_err(Fault::internal)?.map_err(|why| {
@@ -264,8 +255,7 @@ impl File {
             )
             .hint("build it again; `hob check --build` runs the manifest's `build`")
         })?;
-        check::entry(&outside, code, &self.name)?;
-        Ok(spin::absent(&outside))
+        check::entry(&outside, code, &self.name).map(drop)
     }
 }
 

@@ -22,13 +22,14 @@ pub(super) use calls::readdress;
 pub(super) use handler::{Handler02Pre, is_draft};
 pub(super) use trigger::{Kind, Once, Trigger};
 
-use super::Shared;
 use super::inspect::Outside;
 use super::store::State;
+use super::{Machine, Shared};
 use crate::code::FunctionCode;
 use crate::spin::Variables;
 use hob_core::fault::{Fault, Result};
 use std::sync::Arc;
+use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 
@@ -94,22 +95,23 @@ pub(super) fn is_made_for(outside: &Outside) -> bool {
     outside.imports.iter().any(|import| offer(import).is_some())
 }
 
-/// What a component imports and Hob does not have, in words; `None` when there is nothing of that kind.
-pub(super) fn absent(outside: &Outside) -> Option<String> {
+/// What a component can call and Hob does not have, as a sentence for people; `None` when there is nothing of that
+/// kind. Who only uses an interface's types misses nothing.
+pub(super) fn absent(engine: &Engine, machine: &Machine) -> Option<String> {
+    let Machine::Component(component) = machine else { return None };
     let mut all: Vec<&str> = Vec::new();
-    for import in &outside.imports {
-        if let Some(Offer::Absent(what)) = offer(import)
-            && !all.contains(&what)
-        {
+    for (name, item) in component.component_type().imports(engine) {
+        let (Some(Offer::Absent(what)), ComponentItem::ComponentInstance(interface)) = (offer(name), item.ty)
+        else {
+            continue;
+        };
+        let is_function = |item: &ComponentItem| matches!(item, ComponentItem::ComponentFunc(_));
+        if !all.contains(&what) && interface.exports(engine).any(|(_, item)| is_function(&item.ty)) {
             all.push(what);
         }
     }
-    (!all.is_empty()).then(|| all.join(", "))
-}
-
-/// The sentence for people about what is [`absent`].
-pub(super) fn say_absent(absent: &str) -> String {
-    format!("imports {absent}, which Hob does not have yet: calls of them fail")
+    let sentence = |all: String| format!("imports {all}, which Hob does not have yet: calls of them fail");
+    (!all.is_empty()).then(|| sentence(all.join(", ")))
 }
 
 /// A linker with the interfaces of Spin that a component imports; `None` when it imports none.
