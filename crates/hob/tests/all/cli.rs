@@ -4,7 +4,7 @@ use super::support::{Node, Serving, command, finish, hob, write};
 use std::io::Read;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 31] = [
     "run",
     "new",
     "import",
@@ -30,6 +30,7 @@ const COMMANDS: [&str; 30] = [
     "cost",
     "budget",
     "alert",
+    "key",
     "check",
     "rm",
     "doctor",
