@@ -8,8 +8,8 @@
 //! path ── find ──▶ file ── answer ──▶ 304, 206 or 200 ── keep ──▶ bytes from memory, or from the disk
 //! ```
 //!
-//! [`find`] knows folders, `index.html`, pages without their ending and the fallback; [`answer`] conditions and
-//! ranges; [`coding`] compression; [`keep`] holds small files within a share of the function's `memory`.
+//! `find` knows folders, `index.html`, pages without their ending and the fallback; `answer` conditions and
+//! ranges; `coding` compression; `keep` holds small files within a share of the function's `memory`.
 //!
 //! **Invariants.** Names that begin with a dot are served to nobody, `.well-known` (RFC 8615) excepted.
 

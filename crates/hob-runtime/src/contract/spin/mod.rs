@@ -2,7 +2,7 @@
 //!
 //! **How.** The host links Spin's interfaces and calls the component's export, whatever its SDK's generation is;
 //! messages of Redis and ticks of cron are events of topics and runs of schedules. This row adds the headers by
-//! which a component learns what route it was called by ([`headers`]), and answers the paths that Spin reserves.
+//! which a component learns what route it was called by (`headers`), and answers the paths that Spin reserves.
 
 mod headers;
 
