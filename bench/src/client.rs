@@ -8,6 +8,7 @@ use crate::Result;
 use bytes::Bytes;
 use hob_core::histogram::Histogram;
 use http::StatusCode;
+use http::header::CONNECTION;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -114,6 +115,8 @@ impl Outcome {
 /// A connection; its other half runs until this is dropped.
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
+    /// The server has said that it ends the connection.
+    ends: bool,
     _driver: JoinSet<()>,
 }
 
@@ -124,18 +127,23 @@ impl Connection {
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         let mut driver = JoinSet::new();
         driver.spawn(async move { drop(connection.await) });
-        Ok(Self { sender, _driver: driver })
+        Ok(Self { sender, ends: false, _driver: driver })
     }
 
     async fn ask(&mut self, target: &Target) -> Result<()> {
+        if self.ends {
+            *self = Self::open(target).await?;
+        }
         let request = target.request()?;
         let reply = async {
             self.sender.ready().await?;
             let response = self.sender.send_request(request).await?;
+            let ends = response.headers().get(CONNECTION).is_some_and(|value| value == "close");
             let status = response.status();
-            Ok::<_, hyper::Error>((status, response.into_body().collect().await?.to_bytes()))
+            Ok::<_, hyper::Error>((ends, status, response.into_body().collect().await?.to_bytes()))
         };
-        let (status, body) = tokio::time::timeout(REPLY_TIMEOUT, reply).await??;
+        let (ends, status, body) = tokio::time::timeout(REPLY_TIMEOUT, reply).await??;
+        self.ends = ends;
         let right = match &target.expect {
             Expect::Body(expected) => status == StatusCode::OK && body == expected,
             Expect::Status(expected) => status == *expected,
