@@ -123,6 +123,8 @@ pub const H2_ERROR_RESETS_MAX: usize = 64;
 pub const LISTEN_BACKLOG: u32 = 4096;
 /// Concurrent HTTP/2 streams of one connection.
 pub const H2_STREAMS_MAX: u32 = 256;
+/// Those of one connection to the dashboard: a page and its parts.
+pub const DASHBOARD_H2_STREAMS_MAX: u32 = 64;
 
 /// Request body of a function, unless its manifest says otherwise (as AWS Lambda).
 pub const BODY_BYTES_DEFAULT: u64 = 6 << 20;

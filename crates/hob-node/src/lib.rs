@@ -8,6 +8,7 @@
 mod alerts;
 pub mod apps;
 pub mod archive;
+mod aside;
 mod aws;
 mod bus;
 mod calls;

@@ -5,29 +5,23 @@ use super::form::Fields;
 use super::guard::{Guard, check_token, promise};
 use super::visit::{Content, Visit};
 use super::{Dashboard, Page, asset, layout, live};
+use crate::aside::Aside;
 use crate::control::Control;
 use crate::gateway::body::incoming;
 use crate::identity::same_secret;
-use crate::listener::{self, Connection, Listener, Open};
+use crate::listener::Listener;
 use crate::sign_in::SignIn;
-use crate::task::StreamExecutor;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::{CONNECTION_IDLE_TIMEOUT, HEADER_BYTES_MAX, HEADER_TIMEOUT};
+use hob_core::limit::DASHBOARD_H2_STREAMS_MAX;
 use hob_runtime::body::{self, Body};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, SET_COOKIE};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use maud::{Markup, html};
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -49,56 +43,25 @@ pub(crate) struct Parts {
 pub(crate) fn serve(parts: Parts, listener: Listener, closing: CancellationToken) {
     let Parts { control, sign_in, tokens, address, tls } = parts;
     let guard = Guard { address, secure: tls.is_some() };
-    let tasks = Arc::clone(&control.tasks);
-    let dashboard = Arc::new(Dashboard::new(control, sign_in, tokens, guard));
-    let each = move |connection, place| {
-        let (dashboard, tls) = (Arc::clone(&dashboard), tls.clone());
-        async move {
-            drive(dashboard, tls, connection).await;
-            drop(place);
-        }
+    let aside = Aside {
+        name: "dashboard",
+        tls,
+        streams: DASHBOARD_H2_STREAMS_MAX,
+        tasks: Arc::clone(&control.tasks),
     };
-    tasks.start("dashboard", listener::accept(listener, Open::new(), closing, Arc::clone(&tasks), each));
-}
-
-async fn drive(dashboard: Arc<Dashboard>, tls: Option<TlsAcceptor>, connection: Connection) {
-    let Connection::Tcp(socket, _) = connection else { return };
-    match tls {
-        None => speak(dashboard, socket).await,
-        Some(tls) => match timeout(HEADER_TIMEOUT, tls.accept(socket)).await {
-            Ok(Ok(socket)) => speak(dashboard, socket).await,
-            _ => tracing::debug!("a connection to the dashboard ends before it has begun"),
-        },
-    }
-}
-
-async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(dashboard: Arc<Dashboard>, socket: S) {
-    let mut builder = auto::Builder::new(StreamExecutor(Arc::clone(&dashboard.tasks)));
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(CONNECTION_IDLE_TIMEOUT)
-        .max_buf_size(2 * HEADER_BYTES_MAX);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(64);
-    let service = service_fn(move |request| {
+    let dashboard = Arc::new(Dashboard::new(control, sign_in, tokens, guard));
+    aside.serve(listener, closing, move |request| {
         let dashboard = Arc::clone(&dashboard);
         async move {
             let mut response = answer(&dashboard, request).await;
             promise(&mut response);
-            Ok::<_, Infallible>(response)
+            response
         }
     });
-    if let Err(error) = builder.serve_connection(TokioIo::new(socket), service).await {
-        tracing::debug!(error, "a connection to the dashboard ends");
-    }
 }
 
 /// Answers one request, whatever it is.
-async fn answer(dashboard: &Arc<Dashboard>, mut request: Request<Incoming>) -> Response<Body> {
-    // HTTP/2 names the host in the address (RFC 9113, 8.3.1).
-    if let Some(host) = request.uri().authority().and_then(|host| HeaderValue::try_from(host.as_str()).ok()) {
-        request.headers_mut().insert(http::header::HOST, host);
-    }
+async fn answer(dashboard: &Arc<Dashboard>, request: Request<Incoming>) -> Response<Body> {
     let theme = dashboard.guard.theme(request.headers());
     if let Err(fault) = dashboard.guard.check(request.method(), request.headers()) {
         return refuse(theme, &fault);
