@@ -34,6 +34,7 @@ pub mod measure;
 pub mod name;
 pub mod near;
 pub mod otlp;
+pub mod percent;
 pub mod port;
 pub mod random;
 pub mod rollout;

@@ -2,6 +2,7 @@
 //!
 //! **Not here:** whether that is enough for anything (the node's doctor), and what a function may have of it.
 
+use crate::disk::{Space, space};
 use hob_core::code::Code;
 use hob_core::fault::Fault;
 use rustix::io::Errno;
@@ -119,9 +120,8 @@ fn number(file: &Path) -> Option<u64> {
 /// Free and whole room of the disk that holds a path, in bytes, as far as this user may fill it; `None` where
 /// the system does not say.
 pub fn disk(path: &Path) -> Option<(u64, u64)> {
-    let disk = rustix::fs::statvfs(path).ok()?;
-    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
-    Some((bytes(disk.f_bavail), bytes(disk.f_blocks)))
+    let Space { free_bytes, bytes } = space(path).ok()?;
+    Some((free_bytes, bytes))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use crate::code::Code;
 use crate::fault::{Fault, Result};
 use crate::name::{AppName, FunctionName, TopicName, suggestion};
+use crate::percent::decoded;
 
 /// The account of every ARN that Hob writes; in those that it reads any account counts as this one.
 pub const ACCOUNT: &str = "000000000000";
@@ -145,21 +146,6 @@ pub fn topic(text: &str) -> Result<TopicName> {
     }
 }
 
-/// The text behind `%` escapes (RFC 3986, 2.1); `None` where it is not UTF-8 or an escape is cut.
-pub fn unescaped(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
-        bytes.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
-    }
-    String::from_utf8(bytes).ok()
-}
-
 /// A value of a query, by its name; `+` stands for itself, as clients of this API write spaces as `%20`.
 pub fn parameter(query: &str, name: &str) -> Option<String> {
     parameters(query, name).next()
@@ -169,13 +155,13 @@ pub fn parameter(query: &str, name: &str) -> Option<String> {
 pub fn parameters<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = String> + 'a {
     let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     pairs
-        .filter(move |(key, _)| unescaped(key).is_some_and(|key| key == name))
-        .filter_map(|(_, value)| unescaped(value))
+        .filter(move |(key, _)| decoded(key).is_some_and(|key| key == name))
+        .filter_map(|(_, value)| decoded(value))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Reference, arn, parameter, parameters, topic, unescaped};
+    use super::{Reference, arn, parameter, parameters, topic};
 
     #[test]
     fn functions_are_named_in_every_form() {
@@ -235,6 +221,5 @@ mod tests {
         assert_eq!(parameter("a=1&b=%20x%3D&b=2", "b").as_deref(), Some(" x="));
         assert_eq!(parameters("k=a&k=b&j=c", "k").collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!((parameter("a", "a").as_deref(), parameter("", "a")), (Some(""), None));
-        assert_eq!((unescaped("%4"), unescaped("%zz"), unescaped("%ff")), (None, None, None));
     }
 }

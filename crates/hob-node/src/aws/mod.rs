@@ -36,6 +36,7 @@ use hob_core::code::Code;
 use hob_core::fault::Fault;
 use hob_core::id::InvocationId;
 use hob_core::limit::AWS_INVOKE_BYTES_MAX;
+use hob_core::percent;
 use hob_core::port::{BoxFuture, State};
 use records::Records;
 use serde::de::DeserializeOwned;
@@ -173,7 +174,7 @@ fn parts(pattern: &str, path: &str) -> Option<Vec<String>> {
     loop {
         match (pattern.next(), path.next()) {
             (None, None) => return Some(parts),
-            (Some("{}"), Some(text)) if !text.is_empty() => parts.push(name::unescaped(text)?),
+            (Some("{}"), Some(text)) if !text.is_empty() => parts.push(percent::decoded(text)?),
             (Some(name), Some(text)) if name == text => {}
             _ => return None,
         }

@@ -2,6 +2,7 @@
 
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
+use hob_core::percent;
 use serde::de::value::{Error, MapDeserializer, StrDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
 
@@ -100,20 +101,7 @@ pub(super) fn refuse(why: &str) -> Fault {
 
 /// Percent-encoded text (URL Standard, 5.1), with `+` for a blank; `None` when it is none.
 pub(crate) fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let (high, low) =
-                    ((rest.next()? as char).to_digit(16)?, (rest.next()? as char).to_digit(16)?);
-                u8::try_from(high * 16 + low).ok()?
-            }
-            b'+' => b' ',
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).ok()
+    percent::decoded(&text.replace('+', " "))
 }
 
 #[cfg(test)]

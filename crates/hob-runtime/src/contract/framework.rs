@@ -10,6 +10,7 @@
 //!
 //! Source: Functions Framework contract (`functions-framework` 3.10 for Python, 5.0 for Node).
 
+use super::before::{Before, Through};
 use super::http::settings::{self, Settings as ServerSettings};
 use super::http::{Server, no_program};
 use super::{Contract, Lifetime, setting};
@@ -19,14 +20,13 @@ use crate::unit::{Instance, Start, Unit};
 use bytes::Bytes;
 use hob_core::event::Event;
 use hob_core::event::http::{Mode, mode, read, write};
-use hob_core::fault::{Fault, Result};
+use hob_core::fault::Result;
 use hob_core::port::BoxFuture;
 use hob_core::spec::FunctionSpec;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http_body_util::BodyExt as _;
 use serde_json::{Map, Value, json};
-use std::time::Duration;
 
 const NAME: &str = "functions-framework";
 const KEYS: [&str; 3] = ["target", "source", "signature"];
@@ -67,7 +67,7 @@ impl Contract for FunctionsFramework {
             let signature = settings.signature;
             env.extend(signature.map(|signature| ("FUNCTION_SIGNATURE_TYPE", signature.word().to_owned())));
             let server = Server::start(start, &settings.server, &env).await?;
-            Ok(Box::new(Framework { server, signature }) as Box<dyn Instance>)
+            Ok(Through::boxed(Events { signature }, Box::new(server)))
         })
     }
 }
@@ -127,19 +127,23 @@ fn take(settings: &mut Map<String, Value>, key: &str) -> Result<Option<String>> 
     }
 }
 
-/// One child, and how its function takes events.
-struct Framework {
-    server: Server,
+/// How a function takes events.
+struct Events {
     signature: Option<Signature>,
 }
 
-impl Framework {
-    async fn exchange(&self, invocation: Invocation) -> Result<Reply> {
-        let event = self.signature != Some(Signature::Http) && mode(invocation.request.headers()).is_some();
-        let invocation = if event { self.handed(invocation).await? } else { invocation };
-        self.server.call(invocation).await
+impl Before for Events {
+    fn call<'a>(&'a self, invocation: Invocation, inner: &'a dyn Instance) -> BoxFuture<'a, Result<Reply>> {
+        Box::pin(async move {
+            let event =
+                self.signature != Some(Signature::Http) && mode(invocation.request.headers()).is_some();
+            let invocation = if event { self.handed(invocation).await? } else { invocation };
+            inner.call(invocation).await
+        })
     }
+}
 
+impl Events {
     /// An event as the framework takes it.
     async fn handed(&self, invocation: Invocation) -> Result<Invocation> {
         let Invocation { context, request } = invocation;
@@ -170,26 +174,4 @@ fn background(event: &Event, headers: &mut HeaderMap) -> Bytes {
     let context =
         json!({ "eventId": event.id, "timestamp": time, "eventType": event.kind, "resource": resource });
     json!({ "context": context, "data": data }).to_string().into()
-}
-
-impl Instance for Framework {
-    fn call(&self, invocation: Invocation) -> BoxFuture<'_, Result<Reply>> {
-        Box::pin(self.exchange(invocation))
-    }
-
-    fn ended(&self) -> BoxFuture<'_, Option<Fault>> {
-        self.server.ended()
-    }
-
-    fn connected_in(&self) -> Duration {
-        self.server.connected_in()
-    }
-
-    fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
-        self.server.stop(grace)
-    }
-
-    fn memory_bytes(&self) -> Option<u64> {
-        self.server.memory_bytes()
-    }
 }

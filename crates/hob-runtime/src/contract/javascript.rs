@@ -4,7 +4,8 @@
 //! tells it what a call is: a request for `fetch`, the run of a schedule, or an event of a topic. It does so in a
 //! header that no caller can set.
 
-use super::{Contract, Lifetime};
+use super::before::{Before, Through};
+use super::{Contract, Lifetime, setting};
 use crate::invocation::{Invocation, Reply};
 use crate::javascript::KIND;
 use crate::unit::{Instance, Start, Unit};
@@ -15,7 +16,6 @@ use hob_core::port::BoxFuture;
 use hob_core::spec::FunctionSpec;
 use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The contract.
 #[derive(Debug)]
@@ -35,14 +35,7 @@ impl Contract for JavaScript {
     }
 
     fn check(&self, spec: &FunctionSpec) -> Result<()> {
-        match spec.settings.keys().next() {
-            None => Ok(()),
-            Some(key) => Err(Fault::new(
-                Code::ManifestUnknownKey,
-                format!("contract `javascript` has no setting `{key}`"),
-            )
-            .hint("remove the `javascript` table: everything is set on the function itself")),
-        }
+        setting::none(self.name(), spec)
     }
 
     fn lifetime(&self, unit: &dyn Unit) -> Result<Lifetime> {
@@ -53,7 +46,7 @@ impl Contract for JavaScript {
         Box::pin(async move {
             let unit = Arc::clone(&start.unit);
             let inner = unit.handler().ok_or_else(no_handler)?.open(start).await?;
-            Ok(Box::new(Worker { inner }) as Box<dyn Instance>)
+            Ok(Through::boxed(Kind, inner))
         })
     }
 }
@@ -63,10 +56,8 @@ fn no_handler() -> Fault {
         .hint("remove `host`, or use `contract = \"http\"` for a program that listens on `$PORT`")
 }
 
-/// An instance of the runtime with a module.
-struct Worker {
-    inner: Box<dyn Instance>,
-}
+/// Tells the module what a call is.
+struct Kind;
 
 /// What a call is for the module.
 fn kind(cause: &CallCause) -> &'static str {
@@ -77,26 +68,14 @@ fn kind(cause: &CallCause) -> &'static str {
     }
 }
 
-impl Instance for Worker {
-    fn call(&self, mut invocation: Invocation) -> BoxFuture<'_, Result<Reply>> {
+impl Before for Kind {
+    fn call<'a>(
+        &'a self,
+        mut invocation: Invocation,
+        inner: &'a dyn Instance,
+    ) -> BoxFuture<'a, Result<Reply>> {
         let kind = HeaderValue::from_static(kind(&invocation.context.origin.cause));
         invocation.request.headers_mut().insert(HeaderName::from_static(KIND), kind);
-        self.inner.call(invocation)
-    }
-
-    fn ended(&self) -> BoxFuture<'_, Option<Fault>> {
-        self.inner.ended()
-    }
-
-    fn connected_in(&self) -> Duration {
-        self.inner.connected_in()
-    }
-
-    fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
-        self.inner.stop(grace)
-    }
-
-    fn memory_bytes(&self) -> Option<u64> {
-        self.inner.memory_bytes()
+        inner.call(invocation)
     }
 }

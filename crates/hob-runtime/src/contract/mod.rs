@@ -5,6 +5,8 @@
 //!
 //! To add a contract: one file here and one line in [`CONTRACTS`].
 
+mod before;
+mod ended;
 pub mod framework;
 pub mod http;
 pub mod javascript;

@@ -3,6 +3,8 @@
 //! **How.** `{name}` is written `:name` there, and a `*` at the end `...`. What the pattern leaves open is taken
 //! from the path as it came; nothing is decoded.
 
+use hob_core::percent;
+
 /// A route that matched, and what it matched.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Matched<'a> {
@@ -41,6 +43,16 @@ impl<'a> Matched<'a> {
     pub(super) fn fixed(&self) -> &str {
         self.raw.strip_suffix("/...").unwrap_or(&self.raw)
     }
+
+    /// Whether it leaves the end of paths open.
+    pub(super) fn is_open(&self) -> bool {
+        self.raw.ends_with("/...")
+    }
+}
+
+/// The text of a path; `None` where its encoding is broken, it is not UTF-8, or holds a NUL.
+pub(super) fn decoded(path: &str) -> Option<String> {
+    percent::decoded(path).filter(|path| !path.contains('\0'))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! does the work behind [`crate::unit::Handler`]; this row says only how long an instance lives: one
 //! call for 0.2, whose guests expect to be alone, many for 0.3, which is made for it.
 
-use super::{Contract, Lifetime};
+use super::{Contract, Lifetime, setting};
 use crate::unit::Unit;
 use crate::unit::{Instance, Start};
 use hob_core::code::Code;
@@ -30,14 +30,7 @@ impl Contract for WasiHttp {
     }
 
     fn check(&self, spec: &FunctionSpec) -> Result<()> {
-        match spec.settings.keys().next() {
-            None => Ok(()),
-            Some(key) => Err(Fault::new(
-                Code::ManifestUnknownKey,
-                format!("contract `wasi-http` has no setting `{key}`"),
-            )
-            .hint("remove the `wasi-http` table: everything is set on the function itself")),
-        }
+        setting::none(self.name(), spec)
     }
 
     fn lifetime(&self, unit: &dyn Unit) -> Result<Lifetime> {

@@ -12,6 +12,7 @@ mod connection;
 mod ready;
 pub(super) mod settings;
 
+use super::ended::crash;
 use super::spent;
 use super::way::Way;
 use super::{Contract, Lifetime};
@@ -20,8 +21,8 @@ use crate::code::FunctionCode;
 use crate::hop;
 use crate::invocation::{Invocation, Reply};
 use crate::machine;
-use crate::unit::{Exit, Launch, Program, Unit};
 use crate::unit::{Instance, Start};
+use crate::unit::{Launch, Program, Unit};
 use connection::{Connections, Error};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -269,20 +270,4 @@ fn variables(code: &FunctionCode, port: u16) -> [(String, String); 4] {
         ("K_REVISION", revision),
     ]
     .map(|(name, value)| (name.to_owned(), value))
-}
-
-fn describe(exit: &Exit) -> String {
-    match exit {
-        Exit::Code(code) => format!("ended with exit code {code}"),
-        Exit::Signal(signal) => format!("was ended by signal {signal}"),
-        Exit::MemoryLimit => "was ended because it needed more memory than it may have".to_owned(),
-        Exit::Deadline => "was ended at its deadline".to_owned(),
-        Exit::Trap(trap) => format!("trapped: {trap}"),
-    }
-}
-
-fn crash(code: &FunctionCode, exit: &Exit) -> Fault {
-    let kind = if *exit == Exit::MemoryLimit { Code::MemoryLimit } else { Code::Crashed };
-    Fault::new(kind, format!("`{}` {}", code.name, describe(exit)))
-        .hint(format!("see `hob logs {}/{}`", code.app, code.name))
 }

@@ -9,6 +9,7 @@
 //!
 //! The connection that was accepted is kept for the first call.
 
+use super::super::ended::describe;
 use super::connection::{self, Connections};
 use super::settings::Settings;
 use crate::code::FunctionCode;
@@ -117,7 +118,7 @@ async fn answers(path: &str, connections: &Connections) -> bool {
 }
 
 fn ended(code: &FunctionCode, program: &dyn Program, exit: &Exit) -> Fault {
-    let message = format!("`{}` {} before it was ready", code.name, super::describe(exit));
+    let message = format!("`{}` {} before it was ready", code.name, describe(exit));
     Fault::new(Code::StartExit, message).hint(printed(program, "run it by hand to see why"))
 }
 

@@ -1,10 +1,8 @@
 //! The contract's own settings: `[functions.<name>.http]`; contracts that build on it take them as well.
 
 use super::super::setting;
-use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{GRACE_CEILING, GRACE_DEFAULT, START_TIMEOUT_CEILING, START_TIMEOUT_DEFAULT};
-use hob_core::unit::{parse_duration, show_duration};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -46,8 +44,10 @@ impl Settings {
         for (key, value) in given {
             match key.as_str() {
                 "ready" => settings.ready = Some(path(value)?),
-                "start-timeout" => settings.start_timeout = time(key, value, START_TIMEOUT_CEILING)?,
-                "grace" => settings.grace = time(key, value, GRACE_CEILING)?,
+                "start-timeout" => {
+                    settings.start_timeout = setting::time("http", key, value, START_TIMEOUT_CEILING)?
+                }
+                "grace" => settings.grace = setting::time("http", key, value, GRACE_CEILING)?,
                 "protocol" => settings.h2c = protocol(value)?,
                 _ => return Err(setting::unknown(contract, key, keys)),
             }
@@ -71,17 +71,6 @@ fn protocol(value: &Value) -> Result<bool> {
         Some("h2c") => Ok(true),
         _ => Err(wrong("protocol", value, "use `http1` (the default) or `h2c`")),
     }
-}
-
-fn time(key: &str, value: &Value, ceiling: Duration) -> Result<Duration> {
-    let text = value.as_str().ok_or_else(|| wrong(key, value, "write a time such as `10s`"))?;
-    let time = parse_duration(text).map_err(|why| wrong(key, value, &why))?;
-    if time > ceiling {
-        let (time, most) = (show_duration(time), show_duration(ceiling));
-        let message = format!("`{key}` of contract `http` is `{time}`, the limit is `{most}`");
-        return Err(Fault::new(Code::SettingOverLimit, message).hint(format!("write `{most}` or less")));
-    }
-    Ok(time)
 }
 
 fn wrong(key: &str, value: &Value, hint: &str) -> Fault {

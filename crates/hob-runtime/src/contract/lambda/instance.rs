@@ -1,7 +1,7 @@
 //! One instance: a program, its extensions, and the runtime API between them and the calls.
 
-use super::super::spent;
 use super::super::way::{OnTheWay, Way};
+use super::super::{ended, spent};
 use super::api::{Api, serve};
 use super::environment::{ACCOUNT, LAYERS, Names, variables};
 use super::event::{Called, Delivery, Shape, event, v1, v2};
@@ -453,7 +453,7 @@ impl Starting<'_> {
                 started.map_err(|failure| outcome::init_failed(&code.app, &code.name, &failure))
             }
             exit = program.exit() => {
-                let message = format!("`{}` {} before it asked for an event", code.name, describe(&exit));
+                let message = format!("`{}` {} before it asked for an event", code.name, ended::describe(&exit));
                 Err(printed(Fault::new(Code::StartExit, message).detail(status(&exit))))
             }
             name = any_exit(extensions) => Err(lost(code, name)),
@@ -504,21 +504,9 @@ fn lost(code: &FunctionCode, extension: &str) -> Fault {
         .hint(format!("see `hob logs {}/{}`", code.app, code.name))
 }
 
+/// As every program's, with what Lambda calls it.
 fn crash(code: &FunctionCode, exit: &Exit) -> Fault {
-    let kind = if *exit == Exit::MemoryLimit { Code::MemoryLimit } else { Code::Crashed };
-    Fault::new(kind, format!("`{}` {}", code.name, describe(exit)))
-        .hint(format!("see `hob logs {}/{}`", code.app, code.name))
-        .detail(status(exit))
-}
-
-fn describe(exit: &Exit) -> String {
-    match exit {
-        Exit::Code(code) => format!("ended with exit code {code}"),
-        Exit::Signal(signal) => format!("was ended by signal {signal}"),
-        Exit::MemoryLimit => "was ended because it needed more memory than it may have".to_owned(),
-        Exit::Deadline => "was ended at its deadline".to_owned(),
-        Exit::Trap(trap) => format!("trapped: {trap}"),
-    }
+    ended::crash(code, exit).detail(status(exit))
 }
 
 /// As Lambda says it.

@@ -2,11 +2,9 @@
 
 use super::super::setting;
 use super::event::Shape;
-use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{LAMBDA_INIT_TIMEOUT, START_TIMEOUT_CEILING};
 use hob_core::spec::FunctionSpec;
-use hob_core::unit::{parse_duration, show_duration};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -84,7 +82,9 @@ impl Settings {
                 // They are in the package already.
                 "layers" if value.as_array().is_some_and(|all| all.iter().all(Value::is_string)) => {}
                 "layers" => return Err(wrong(key, value, "write a list of folders and zip archives")),
-                "init-timeout" => settings.init_timeout = time(key, value)?,
+                "init-timeout" => {
+                    settings.init_timeout = setting::time("lambda", key, value, START_TIMEOUT_CEILING)?
+                }
                 _ => return Err(setting::unknown("lambda", key, &KEYS)),
             }
         }
@@ -109,17 +109,6 @@ fn shape(key: &str, value: &Value) -> Result<Shape> {
 fn text(key: &str, value: &Value) -> Result<String> {
     let text = value.as_str().filter(|text| !text.is_empty() && !text.contains('\0'));
     text.map(str::to_owned).ok_or_else(|| wrong(key, value, "write a text"))
-}
-
-fn time(key: &str, value: &Value) -> Result<Duration> {
-    let text = value.as_str().ok_or_else(|| wrong(key, value, "write a time such as `10s`"))?;
-    let time = parse_duration(text).map_err(|why| wrong(key, value, &why))?;
-    if time > START_TIMEOUT_CEILING {
-        let (time, most) = (show_duration(time), show_duration(START_TIMEOUT_CEILING));
-        let message = format!("`{key}` of contract `lambda` is `{time}`, the limit is `{most}`");
-        return Err(Fault::new(Code::SettingOverLimit, message).hint(format!("write `{most}` or less")));
-    }
-    Ok(time)
 }
 
 fn wrong(key: &str, value: &Value, hint: &str) -> Fault {

@@ -6,6 +6,7 @@
 //!
 //! **Not here:** reading. All of this is known from the package's list.
 
+use super::super::route::{Matched, decoded};
 use super::settings::{Settings, below};
 use hob_core::spec::PackageFile;
 use http::StatusCode;
@@ -83,12 +84,8 @@ impl Site<'_> {
 /// The part of a path that a route leaves open: of `/docs/a` by `/docs/*` it is `a`. A route without `*` and the
 /// address of a function leave all of it.
 pub(super) fn below_route<'a>(route: Option<&str>, path: &'a str) -> &'a str {
-    let pattern = route.and_then(|route| route.find('/').map(|at| &route[at..])).unwrap_or("/*");
-    let Some(fixed) = pattern.strip_suffix('*') else { return path };
-    let segments = fixed.matches('/').count();
-    // As many segments as the pattern has before its end, also where it names them `{so}`.
-    let rest = path.match_indices('/').nth(segments.saturating_sub(1)).map(|(at, _)| &path[at + 1..]);
-    rest.unwrap_or_default()
+    let matched = Matched::new(route, path);
+    if matched.is_open() { matched.rest.strip_prefix('/').unwrap_or(matched.rest) } else { path }
 }
 
 /// Whether somebody asks for a page, not for something that a page loads: it takes HTML, and the last segment has
@@ -103,26 +100,6 @@ fn is_page(wanted: &str, headers: &HeaderMap) -> bool {
 /// Whether a segment begins with a dot.
 fn hidden(path: &str) -> bool {
     path.split('/').any(|part| part.starts_with('.') && part != ".well-known")
-}
-
-/// Percent-decoding (RFC 3986, 2.1); `None` where it is broken, not UTF-8, or holds a NUL.
-pub(in crate::contract) fn decoded(path: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.bytes();
-    while let Some(byte) = rest.next() {
-        let byte = if byte == b'%' {
-            let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-            let (high, low) = (digit(rest.next())?, digit(rest.next())?);
-            u8::try_from(high * 16 + low).ok()?
-        } else {
-            byte
-        };
-        if byte == 0 {
-            return None;
-        }
-        bytes.push(byte);
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -25,7 +25,6 @@ use crate::code::FunctionCode;
 use crate::invocation::{Invocation, Reply};
 use crate::unit::{Instance, Start, Unit};
 use find::Found;
-pub(super) use find::decoded;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::port::BoxFuture;

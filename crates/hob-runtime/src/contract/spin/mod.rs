@@ -6,6 +6,7 @@
 
 mod headers;
 
+use super::before::{Before, Through};
 use super::{Contract, Lifetime, setting};
 use crate::body::full;
 use crate::code::FunctionCode;
@@ -18,7 +19,6 @@ use hob_core::port::BoxFuture;
 use hob_core::spec::FunctionSpec;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The path at which Spin says that it lives.
 const HEALTH: &str = "/.well-known/spin/health";
@@ -58,7 +58,7 @@ impl Contract for Spin {
         Box::pin(async move {
             let (unit, code) = (Arc::clone(&start.unit), Arc::clone(&start.code));
             let inner = unit.handler().ok_or_else(no_handler)?.open(start).await?;
-            Ok(Box::new(Component { inner, code }) as Box<dyn Instance>)
+            Ok(Through::boxed(Platform { code }, inner))
         })
     }
 }
@@ -71,13 +71,12 @@ fn no_handler() -> Fault {
     .hint("use `contract = \"stdio\"` for a command, as the executor `wagi` runs it")
 }
 
-/// An instance of a component.
-struct Component {
-    inner: Box<dyn Instance>,
+/// What Spin's platform does before its components.
+struct Platform {
     code: Arc<FunctionCode>,
 }
 
-impl Component {
+impl Platform {
     /// The answer for a path that no component gets.
     fn reserved(&self, path: &str) -> Option<Reply> {
         let (kind, text) = match path {
@@ -94,28 +93,16 @@ impl Component {
     }
 }
 
-impl Instance for Component {
-    fn call(&self, mut invocation: Invocation) -> BoxFuture<'_, Result<Reply>> {
+impl Before for Platform {
+    fn call<'a>(
+        &'a self,
+        mut invocation: Invocation,
+        inner: &'a dyn Instance,
+    ) -> BoxFuture<'a, Result<Reply>> {
         if let Some(reply) = self.reserved(invocation.request.uri().path()) {
             return Box::pin(std::future::ready(Ok(reply)));
         }
         headers::add(&mut invocation.request, &invocation.context);
-        self.inner.call(invocation)
-    }
-
-    fn ended(&self) -> BoxFuture<'_, Option<Fault>> {
-        self.inner.ended()
-    }
-
-    fn connected_in(&self) -> Duration {
-        self.inner.connected_in()
-    }
-
-    fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
-        self.inner.stop(grace)
-    }
-
-    fn memory_bytes(&self) -> Option<u64> {
-        self.inner.memory_bytes()
+        inner.call(invocation)
     }
 }

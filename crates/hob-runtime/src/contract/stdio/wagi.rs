@@ -4,8 +4,7 @@
 //! seen: output without headers is a failed call there, not a text.
 
 use super::answer::{self, Answer};
-use crate::contract::route::Matched;
-use crate::contract::site::decoded;
+use crate::contract::route::{Matched, decoded};
 use crate::invocation::Context;
 use http::request::Parts;
 
