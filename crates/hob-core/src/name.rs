@@ -113,6 +113,11 @@ name!(
     AppName, |text| check("app", text, NAME_BYTES_MAX)
 );
 name!(
+    /// The name of a space: a tenant of a node, to whom apps, topics, keys and everything they write belong. An app
+    /// that names none is in the space `default`.
+    SpaceName, |text| check("space", text, NAME_BYTES_MAX)
+);
+name!(
     /// The name of a function: unique in its app.
     FunctionName, |text| check("function", text, NAME_BYTES_MAX)
 );
