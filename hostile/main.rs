@@ -13,6 +13,7 @@
 #![expect(clippy::unwrap_used, reason = "a test program, whose end is a panic")]
 #![expect(clippy::print_stdout, reason = "the table is what it is there for")]
 
+mod api;
 mod arena;
 #[path = "../crates/hob-runtime/tests/shared/hostile.rs"]
 mod attack;
@@ -51,11 +52,15 @@ static THREATS: &[Threat] = &[
     Threat { id: "T13", name: "slow clients", prove: clients::slow },
     Threat { id: "T14", name: "endless bodies and heads", prove: clients::endless },
     Threat { id: "T17", name: "floods of HTTP/2", prove: clients::floods },
+    Threat { id: "T18", name: "endless WebSocket frames", prove: api::sockets },
+    Threat { id: "T19", name: "strangers at the control API", prove: api::strangers },
     Threat { id: "T23", name: "poisonous event", prove: events::poison },
     Threat { id: "T24", name: "chain of events without end", prove: events::circle },
     Threat { id: "T25", name: "forged number of hops", prove: events::forged },
     Threat { id: "T26", name: "noisy neighbour", prove: clients::noise },
     Threat { id: "T28", name: "flood of log lines", prove: words::flood },
+    Threat { id: "T30", name: "altered artifacts", prove: api::turned },
+    Threat { id: "T31", name: "old TLS", prove: api::tls },
     Threat { id: "T32", name: "denial of wallet", prove: events::wallet },
 ];
 

@@ -27,7 +27,7 @@ pub(crate) fn forks(arena: &Arena) -> Outcome {
     let (answer, beside) = arena.beside(|| arena.stage.request("GET /", "bomb.localhost", &[], ""));
     // Its processes count as its memory, too.
     let Ok(forks) = answer.body.trim().parse::<u64>() else {
-        let figures = format!("ended: {}; {beside}", answer.body.trim());
+        let figures = format!("ended: {}; {beside}", answer.body.lines().next().unwrap_or_default());
         return judge(answer.body.contains("HOB-0505") && beside.errors == 0, figures);
     };
     if forks == 1000 {
@@ -98,6 +98,9 @@ pub(crate) fn fill(arena: &Arena) -> Outcome {
         ),
         Ok(mib) => judge(beside.errors == 0, format!("stopped after {mib} MiB; {beside}")),
         // Written pages of a tmpfs count as memory of the function.
-        Err(_) => judge(answer.body.contains("HOB-0505"), format!("ended: {}; {beside}", answer.body.trim())),
+        Err(_) => judge(
+            answer.body.contains("HOB-0505"),
+            format!("ended: {}; {beside}", answer.body.lines().next().unwrap_or_default()),
+        ),
     }
 }
