@@ -205,6 +205,10 @@ pub const EGRESS_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const EGRESS_IDLE_CONNECTIONS_MAX: usize = 8;
 /// Sets of connections that are kept, one for each app and egress list.
 pub const EGRESS_CLIENTS_MAX: usize = 1024;
+/// Names of outside addresses that are looked up at a time: each keeps a thread that files need as well.
+pub const EGRESS_LOOKUPS_MAX: usize = 128;
+/// Those of one app, so that names which nobody answers for keep no other app waiting.
+pub const EGRESS_LOOKUPS_PER_APP_MAX: usize = 16;
 /// Pause after a start that failed; doubles with each further failure.
 pub const START_BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// Longest pause between starts that fail.
