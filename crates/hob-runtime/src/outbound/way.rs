@@ -124,8 +124,8 @@ impl Way {
                         return Ok(stream);
                     }
                     Err(error) => {
-                        last = machine::out_of_files(&error)
-                            .unwrap_or_else(|| unreachable(host, port, &error));
+                        last =
+                            machine::out_of_files(&error).unwrap_or_else(|| unreachable(host, port, &error));
                     }
                 }
             }
@@ -162,12 +162,14 @@ impl Way {
             )));
         }
         let own = |address: &SocketAddr| {
-            reach != Reach::Any
-                && self.doors.get().is_some_and(|doors| doors.lead_to(*address, is_here))
+            reach != Reach::Any && self.doors.get().is_some_and(|doors| doors.lead_to(*address, is_here))
         };
         if allowed.iter().any(own) {
-            return Err(Fault::new(Code::EgressDenied, format!("`{host}:{port}`, which is this node itself"))
-                .hint("call a function by name: `http://<function>.<app>.internal/`"));
+            return Err(Fault::new(
+                Code::EgressDenied,
+                format!("`{host}:{port}`, which is this node itself"),
+            )
+            .hint("call a function by name: `http://<function>.<app>.internal/`"));
         }
         Ok(allowed)
     }

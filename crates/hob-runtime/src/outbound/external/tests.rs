@@ -124,7 +124,8 @@ async fn a_name_that_rebinds_reaches_nothing_more() {
         (&None, "rebind.example", vec!["fd00:ec2::254", "::1"], [Err("HOB-0507"), Err("HOB-0507")]),
     ] {
         for tunnel in [false, true] {
-            let resolver = Rebinding { answers: Arc::new(Mutex::new(answers.clone())), ..Rebinding::default() };
+            let resolver =
+                Rebinding { answers: Arc::new(Mutex::new(answers.clone())), ..Rebinding::default() };
             let external = External::with(spawn(), Box::new(resolver.clone())).unwrap();
             let code = code(egress.clone());
             for (number, expected) in expected.iter().enumerate() {
