@@ -56,6 +56,12 @@ pub const PACKAGE_FILES_MAX: usize = 20_000;
 pub const PACKAGE_BYTES_MAX: u64 = 1 << 30;
 /// Path of one file inside a package.
 pub const PATH_BYTES_MAX: usize = 1024;
+/// How many times its own size an archive may hold, which is more than programs and texts compress to.
+pub const ARCHIVE_RATIO_MAX: u64 = 100;
+/// What an archive may hold however small it is: zeros compress a thousand times, and a package may have some.
+pub const ARCHIVE_BYTES_ANYWAY: u64 = 64 << 20;
+/// Folders in each other of an archive, its file included.
+pub const ARCHIVE_DEPTH_MAX: usize = 64;
 /// Payload of a call by the Lambda API (Lambda quotas, "Invocation payload").
 pub const AWS_INVOKE_BYTES_MAX: usize = (6 << 20) + 100;
 /// Payload of an asynchronous call by the Lambda API.
@@ -205,6 +211,10 @@ pub const EGRESS_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const EGRESS_IDLE_CONNECTIONS_MAX: usize = 8;
 /// Sets of connections that are kept, one for each app and egress list.
 pub const EGRESS_CLIENTS_MAX: usize = 1024;
+/// Names of outside addresses that are looked up at a time: each keeps a thread that files need as well.
+pub const EGRESS_LOOKUPS_MAX: usize = 128;
+/// Those of one app, so that names which nobody answers for keep no other app waiting.
+pub const EGRESS_LOOKUPS_PER_APP_MAX: usize = 16;
 /// Pause after a start that failed; doubles with each further failure.
 pub const START_BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// Longest pause between starts that fail.
@@ -658,6 +668,8 @@ pub const USAGE_HOURS_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 /// How long use is kept: 13 months.
 pub const USAGE_DAYS_KEPT: Duration = Duration::from_secs(396 * 24 * 3600);
 
+const _: () = assert!(ARCHIVE_BYTES_ANYWAY < PACKAGE_BYTES_MAX);
+const _: () = assert!(EGRESS_LOOKUPS_PER_APP_MAX < EGRESS_LOOKUPS_MAX);
 const _: () = assert!(USAGE_HOURS_KEPT.as_millis() < USAGE_DAYS_KEPT.as_millis());
 const _: () = assert!(ASYNC_BODY_BYTES_MAX < EVENT_BYTES_MAX && ASYNC_RESULT_BYTES_MAX < EVENT_BYTES_MAX);
 const _: () =
