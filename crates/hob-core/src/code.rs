@@ -160,6 +160,14 @@ codes! {
     ControlOpen         = "HOB-0705", 400, Caller, REFUSED, "the control API is never opened on TCP without a token";
     DashboardOff        = "HOB-0706", 404, Caller, NOT_FOUND, "the node has no dashboard";
     DashboardOpen       = "HOB-0707", 400, Caller, REFUSED, "the dashboard is never opened beyond this machine without TLS";
+    TokenExpired        = "HOB-0720", 401, Caller, REFUSED, "the API token has expired";
+    TokenRevoked        = "HOB-0721", 401, Caller, REFUSED, "the API token was revoked";
+    ScopeMissing        = "HOB-0722", 403, Caller, REFUSED, "whoever asks lacks the scope that the operation needs";
+    SpaceDenied         = "HOB-0723", 403, Caller, REFUSED, "whoever asks belongs to another space";
+    TokenNotFound       = "HOB-0724", 404, Caller, NOT_FOUND, "there is no such API token";
+    TooManyAttempts     = "HOB-0725", 429, Caller, REFUSED, "too many requests without a valid token came from that address";
+    AuditUnwritable     = "HOB-0726", 503, Platform, PLATFORM, "the audit log cannot be written, so nothing is changed";
+    AuditBroken         = "HOB-0727", 500, Platform, PLATFORM, "the audit log is not whole";
     // Events.
     EventMalformed      = "HOB-0801", 400, Caller, USAGE, "what was sent is not a valid CloudEvent";
     EventTooLarge       = "HOB-0802", 413, Caller, USAGE, "an event is larger than the limit";
