@@ -704,6 +704,27 @@ pub const USAGE_HOURS_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 /// How long use is kept: 13 months.
 pub const USAGE_DAYS_KEPT: Duration = Duration::from_secs(396 * 24 * 3600);
 
+/// Spaces of a node, `default` among them.
+pub const SPACES_MAX: usize = 64;
+/// Apps of a space, unless the operator says otherwise; `default` has no quota unless it is given one.
+pub const SPACE_APPS_DEFAULT: u64 = 100;
+/// Functions of a space's current revisions.
+pub const SPACE_FUNCTIONS_DEFAULT: u64 = 500;
+/// Memory of a space's instances together, bytes.
+pub const SPACE_MEMORY_BYTES_DEFAULT: u64 = 1 << 30;
+/// Artifacts, topics and facts of a space together, bytes.
+pub const SPACE_STORAGE_BYTES_DEFAULT: u64 = 10 << 30;
+/// Topics of a space, those that Hob makes for itself not counted.
+pub const SPACE_TOPICS_DEFAULT: u64 = 1000;
+/// Requests and events that a space gets in a second.
+pub const SPACE_REQUESTS_PER_SECOND_DEFAULT: u64 = 1000;
+/// Requests of a space that are answered at a time.
+pub const SPACE_CALLS_DEFAULT: u64 = 500;
+/// For so long what a space stores is reckoned, before it is measured again.
+pub const SPACE_STORAGE_LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// For so long a space that is removed lets its calls finish.
+pub const SPACE_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
 const _: () = assert!(ARCHIVE_BYTES_ANYWAY < PACKAGE_BYTES_MAX);
 const _: () = assert!(EGRESS_LOOKUPS_PER_APP_MAX < EGRESS_LOOKUPS_MAX);
 const _: () = assert!(USAGE_HOURS_KEPT.as_millis() < USAGE_DAYS_KEPT.as_millis());
