@@ -13,6 +13,7 @@ use super::telemetry::{Kind, Telemetry};
 use super::{command, outcome, unlikely};
 use crate::code::FunctionCode;
 use crate::invocation::{Context, Invocation, Reply};
+use crate::settled::settled;
 use crate::unit::{Exit, Instance, Launch, Program, Start};
 use bytes::Bytes;
 use futures_util::future::{pending, select_all};
@@ -399,7 +400,7 @@ impl Starting<'_> {
         });
         let (session, telemetry) = (Arc::clone(&self.session), Arc::clone(&self.telemetry));
         let api = Arc::new(Api { session, telemetry, function, closed });
-        self.start.environment.spawn.spawn("lambda runtime api", Box::pin(serve(listener, api)));
+        self.start.environment.spawn.spawn("lambda runtime api", Box::pin(settled(serve(listener, api))));
         Ok(address)
     }
 
