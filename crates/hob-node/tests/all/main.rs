@@ -12,6 +12,7 @@ mod malformed;
 mod metrics;
 mod protocol;
 mod routing;
+mod smuggle;
 mod stop;
 mod support;
 mod switch;
