@@ -100,7 +100,9 @@ impl Claims {
     pub(crate) fn release<'a>(&self, hosts: impl Iterator<Item = &'a str>) {
         let mut claims = self.hosts.claims.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = claims.get_mut(&self.space) {
-            hosts.for_each(|host| drop(own.remove(host)));
+            for host in hosts {
+                own.remove(host);
+            }
         }
     }
 

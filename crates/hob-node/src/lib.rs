@@ -31,6 +31,7 @@ pub mod live;
 pub mod logs;
 mod node;
 mod package;
+mod per_space;
 mod problem;
 mod proxy;
 pub mod reference;

@@ -11,10 +11,10 @@ mod sockets;
 mod space;
 mod spaces;
 
-use crate::aws;
+use crate::aws::{self, Lambdas};
 use crate::clock;
 use crate::control::{self, Control, Keeper};
-use crate::dashboard;
+use crate::dashboard::{self, Boards};
 use crate::gateway::{self, Gateway, Tenants};
 use crate::hosts::Hosts;
 use crate::listener::Open;
@@ -26,12 +26,11 @@ use hob_bus::{Engine, EngineSettings};
 use hob_core::fault::Result;
 use hob_core::limit::DRAIN_TIMEOUT;
 use hob_core::name::SpaceName;
-use hob_core::port::State;
 use hob_core::wire::NodeInfo;
 use hob_runtime::crowd::{Crowd, Shares};
 use sockets::{Board, Bound, Desk, Sockets};
 use space::{Common, Of, Space};
-use spaces::Spaces;
+use spaces::{Doors, Spaces};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::time::timeout;
@@ -82,19 +81,25 @@ impl Node {
         };
         let default = Space::start(default, &common, None).await?;
         let tenants = Tenants::new(Arc::clone(&default.tenant), Arc::clone(&common.hosts), &settings.domain);
-        let spaces = Spaces::open(&common, &default, &tenants).await?;
+        let (operations, sign_in) = (&default.control, default.control.dashboard.clone());
+        let boards = board.as_ref().zip(sign_in.clone());
+        let boards = boards.map(|(board, sign_in)| boards_of(board, sign_in, operations, &tls, &settings));
+        let lambdas = lambda.as_ref().map(|desk| lambdas_of(desk, &default, &tls));
+        let doors = Doors { tenants: Arc::clone(&tenants), boards: boards.clone(), lambdas: lambdas.clone() };
+        let spaces = Spaces::open(&common, &default, doors).await?;
 
         let gateway = Gateway::new(tenants, Arc::clone(&common.tasks), settings.clients);
         let gateway = gateway::serve(gateway, http, tls.clone(), &common.tasks);
         default.control.scrape.extra(connections(gateway.open()));
-        let (operations, sign_in) = (&default.control, default.control.dashboard.clone());
         let keeper: Arc<dyn Keeper> = Arc::new(spaces::Handle(Arc::clone(&spaces)));
         let control_closing = CancellationToken::new();
         let control = serve_control((operations, &keeper), control, &control_closing);
-        let records = Arc::clone(&default.state);
-        let lambda = lambda.map(|desk| serve_lambda(desk, records, operations, &tls, &control_closing));
-        if let Some((board, sign_in)) = board.zip(sign_in.clone()) {
-            serve_dashboard(board, sign_in, Arc::clone(operations), tls, &settings, &control_closing);
+        let lambda = lambda.zip(lambdas).map(|(desk, lambdas)| {
+            aws::serve(&lambdas, desk.listener, control_closing.clone());
+            desk.url
+        });
+        if let Some((board, boards)) = board.zip(boards) {
+            dashboard::serve(&boards, board.listener, control_closing.clone());
         }
         let dashboard = sign_in;
         Ok(Self { url, control, dashboard, lambda, gateway, control_closing, default, spaces, common })
@@ -206,34 +211,24 @@ fn serve_control(
     bound.into_iter().map(serve).collect()
 }
 
-/// Begins to serve the dashboard.
-fn serve_dashboard(
-    board: Board,
+/// The dashboards that are served at an address.
+fn boards_of(
+    board: &Board,
     sign_in: Arc<SignIn>,
-    control: Arc<Control>,
-    tls: Option<TlsAcceptor>,
-    settings: &Settings,
-    closing: &CancellationToken,
-) {
-    let Board { listener, address, secure, .. } = board;
-    let (tokens, tls) = (tokens(&settings.control), tls.filter(|_| secure));
-    let parts = dashboard::Parts { control, sign_in, tokens, address, tls };
-    dashboard::serve(parts, listener, closing.clone());
-}
-
-/// Begins to serve the Lambda API; returns where.
-fn serve_lambda(
-    desk: Desk,
-    state: Arc<dyn State>,
     control: &Arc<Control>,
     tls: &Option<TlsAcceptor>,
-    closing: &CancellationToken,
-) -> String {
-    let Desk { listener, keys, loopback, secure, url } = desk;
-    let tls = tls.clone().filter(|_| secure);
-    let parts = aws::Parts { control: Arc::clone(control), state, keys, tls, loopback };
-    aws::serve(parts, listener, closing.clone());
-    url
+    settings: &Settings,
+) -> Arc<Boards> {
+    let (tokens, tls) = (tokens(&settings.control), tls.clone().filter(|_| board.secure));
+    let (control, address) = (Arc::clone(control), board.address);
+    Boards::new(dashboard::Parts { control, sign_in, tokens, address, tls })
+}
+
+/// The Lambda APIs that are served at an address.
+fn lambdas_of(desk: &Desk, default: &Space, tls: &Option<TlsAcceptor>) -> Arc<Lambdas> {
+    let tls = tls.clone().filter(|_| desk.secure);
+    let (control, state) = (Arc::clone(&default.control), Arc::clone(&default.state));
+    Lambdas::new(aws::Parts { control, state, keys: desk.keys(), tls, loopback: desk.loopback })
 }
 
 /// The tokens of a control API on TCP.

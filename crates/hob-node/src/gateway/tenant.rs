@@ -12,12 +12,11 @@ use crate::bus::Bus;
 use crate::calls::Calls;
 use crate::hosts::Hosts;
 use crate::live::Live;
+use crate::per_space::PerSpace;
 use crate::telemetry::{Budget, Telemetry};
-use arc_swap::ArcSwap;
 use hob_core::limit::FACTS_REFUSED_PER_SECOND;
 use hob_core::name::SpaceName;
 use hob_core::space;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What the gateway may reach of one space.
@@ -48,8 +47,7 @@ impl Tenant {
 
 /// Every space of a node.
 pub(crate) struct Tenants {
-    default: Arc<Tenant>,
-    named: ArcSwap<HashMap<SpaceName, Arc<Tenant>>>,
+    each: Arc<PerSpace<Tenant>>,
     hosts: Arc<Hosts>,
     domain: String,
 }
@@ -57,35 +55,27 @@ pub(crate) struct Tenants {
 impl Tenants {
     /// One alone; `domain` is the node's.
     pub(crate) fn new(default: Arc<Tenant>, hosts: Arc<Hosts>, domain: &str) -> Arc<Self> {
-        Arc::new(Self { default, named: ArcSwap::default(), hosts, domain: domain.to_owned() })
+        Arc::new(Self { each: PerSpace::new(default), hosts, domain: domain.to_owned() })
     }
 
     /// From now on a space is found; `None`: it is not any more.
     pub(crate) fn show(&self, space: &SpaceName, tenant: Option<Arc<Tenant>>) {
-        self.named.rcu(|named| {
-            let mut named = HashMap::clone(named);
-            match &tenant {
-                Some(tenant) => drop(named.insert(space.clone(), Arc::clone(tenant))),
-                None => drop(named.remove(space)),
-            }
-            named
-        });
+        self.each.show(space, tenant);
     }
 
     /// The space of whoever belongs to none.
     pub(super) fn default(&self) -> &Arc<Tenant> {
-        &self.default
+        self.each.default()
     }
 
     /// The space of a host, as `Host` has it.
     pub(super) fn of(&self, authority: &str) -> Arc<Tenant> {
-        let named = self.named.load();
-        if named.is_empty() {
-            return Arc::clone(&self.default);
+        if self.each.is_alone() {
+            return Arc::clone(self.each.default());
         }
         let host = host_name(authority);
-        let below = space::of_host(&host, &self.domain).and_then(|space| named.get(space));
-        let found = below.or_else(|| self.hosts.owner(&host).and_then(|space| named.get(&space)));
-        Arc::clone(found.unwrap_or(&self.default))
+        let below = space::of_host(&host, &self.domain).and_then(|space| self.each.named(space));
+        let claimed = || self.hosts.owner(&host).and_then(|space| self.each.named(space.as_str()));
+        below.or_else(claimed).unwrap_or_else(|| Arc::clone(self.each.default()))
     }
 }

@@ -49,7 +49,7 @@ impl Ground {
     pub(super) fn lay(
         (state, log, facts): (Arc<dyn State>, Arc<dyn Log>, Arc<dyn Facts>),
         settings: &Settings,
-        (common, tasks, allowance, port): (&Common, Arc<Tasks>, Arc<Allowance>, u16),
+        (tasks, allowance, port): (Arc<Tasks>, Arc<Allowance>, u16),
     ) -> Result<(Self, Told)> {
         let (logs, live) = (Logs::new(), Arc::new(Live::default()));
         let telemetry = Telemetry::start(facts, settings.facts, &tasks);

@@ -121,7 +121,7 @@ impl Space {
         let allowance = Allowance::new(name.clone(), created_ms, quotas, stored, Arc::clone(&common.crowd));
         let (inner, port) = inner;
         let (ground, told) =
-            Ground::lay((Arc::clone(&state), log, facts), &settings, (common, tasks, allowance, port))?;
+            Ground::lay((Arc::clone(&state), log, facts), &settings, (tasks, allowance, port))?;
         let addresses = Addresses { domain: settings.domain.clone(), ..common.addresses.clone() };
         let inner = || {
             proxy::serve(inner, Arc::clone(&ground.dispatcher), Arc::clone(&ground.entrances), &ground.tasks)

@@ -5,12 +5,14 @@
 //! marked so first, then stopped, then its folder goes, and its record last: a start of the node goes on with
 //! that. Nothing here removes a folder of which no record says that it may go.
 //!
-//! **Invariants.** One change at a time. What [`Tenants`] shows is open.
+//! **Invariants.** One change at a time. What [`Doors`] show is open.
 
 use super::sockets::bind_inner;
 use super::space::{Common, Of, Space, folder_of};
+use crate::aws::Lambdas;
 use crate::clock::now_ms;
 use crate::control::{Control, Keeper, describe};
+use crate::dashboard::Boards;
 use crate::gateway::Tenants;
 use crate::keys::Keys;
 use crate::sync::lock;
@@ -51,6 +53,26 @@ struct Entry {
     open: Option<Space>,
 }
 
+/// The entrances that all spaces share, and through which each is found.
+pub(super) struct Doors {
+    pub(super) tenants: Arc<Tenants>,
+    pub(super) boards: Option<Arc<Boards>>,
+    pub(super) lambdas: Option<Arc<Lambdas>>,
+}
+
+impl Doors {
+    /// From now on a space is found; `None`: it is not any more.
+    fn show(&self, name: &SpaceName, space: Option<&Space>) {
+        self.tenants.show(name, space.map(|space| Arc::clone(&space.tenant)));
+        if let Some(boards) = &self.boards {
+            boards.show(name, space.map(|space| Arc::clone(&space.control)));
+        }
+        if let Some(lambdas) = &self.lambdas {
+            lambdas.show(name, space.map(|space| (Arc::clone(&space.control), Arc::clone(&space.state))));
+        }
+    }
+}
+
 /// All spaces of a node but `default`, and the quotas of all.
 pub(super) struct Spaces {
     common: Arc<Common>,
@@ -58,7 +80,7 @@ pub(super) struct Spaces {
     state: Arc<dyn State>,
     default: Arc<Control>,
     runtime: Arc<Runtime>,
-    tenants: Arc<Tenants>,
+    doors: Doors,
     named: Mutex<BTreeMap<SpaceName, Entry>>,
     /// Held while one comes or goes.
     changing: tokio::sync::Mutex<()>,
@@ -91,17 +113,13 @@ impl Spaces {
     ///
     /// # Errors
     /// `HOB-06xx` when the records cannot be read.
-    pub(super) async fn open(
-        common: &Arc<Common>,
-        default: &Space,
-        tenants: &Arc<Tenants>,
-    ) -> Result<Arc<Self>> {
+    pub(super) async fn open(common: &Arc<Common>, default: &Space, doors: Doors) -> Result<Arc<Self>> {
         let this = Arc::new(Self {
             common: Arc::clone(common),
             state: Arc::clone(&default.state),
             default: Arc::clone(&default.control),
             runtime: Arc::clone(&default.services.runtime),
-            tenants: Arc::clone(tenants),
+            doors,
             named: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
         });
@@ -156,9 +174,8 @@ impl Spaces {
 
     /// Lets everybody see a space.
     fn show(&self, name: SpaceName, record: Record, open: Option<Space>) {
-        let tenant = open.as_ref().map(|space| Arc::clone(&space.tenant));
-        lock(&self.named).insert(name.clone(), Entry { record, open });
-        self.tenants.show(&name, tenant);
+        self.doors.show(&name, open.as_ref());
+        lock(&self.named).insert(name, Entry { record, open });
     }
 
     async fn write(&self, space: &SpaceName, expect: Expect, record: Option<&Record>) -> Result<()> {
@@ -255,7 +272,7 @@ impl Spaces {
         }
         drop(control);
         self.write(&name, Expect::Any, Some(&Record { removing: true, ..record })).await?;
-        self.tenants.show(&name, None);
+        self.doors.show(&name, None);
         let open = lock(&self.named).remove(&name).and_then(|entry| entry.open);
         if let Some(space) = open
             && tokio::time::timeout(SPACE_DRAIN_TIMEOUT, space.stop(&self.common)).await.is_err()

@@ -12,6 +12,7 @@ mod malformed;
 mod metrics;
 mod protocol;
 mod routing;
+mod spaces;
 mod stop;
 mod support;
 mod switch;

@@ -127,7 +127,11 @@ fn open_gateway(url: &str) -> Result<Uri> {
 /// A target behind the gateway.
 fn gate(wish: &Wish<'_>, gateway: &Uri, authority: &str, path: &str) -> Result<Target> {
     let host = HeaderValue::from_str(authority).map_err(Fault::internal)?;
-    Ok(Target { endpoint: call::endpoint(gateway), path: uri(path)?, headers: headers(wish, host, HeaderMap::new()) })
+    Ok(Target {
+        endpoint: call::endpoint(gateway),
+        path: uri(path)?,
+        headers: headers(wish, host, HeaderMap::new()),
+    })
 }
 
 /// A target behind the control API, and its address.
