@@ -81,7 +81,7 @@ impl In<'_> {
         let on = format!(
             "[[on]]\nname = \"seen\"\ntopic = \"orders\"\ncall = \"hello\"\n\
              [[on]]\nname = \"lost\"\ntopic = \"{space}-topic\"\ncall = \"broken\"\nretry = {{ attempts = 1 }}\n\
-             [[on]]\nname = \"yearly\"\ncron = \"0 0 1 1 *\"\ncall = \"hello\"\n\
+             [[on]]\nname = \"yearly\"\nschedule = \"0 0 1 1 *\"\ncall = \"hello\"\n\
              [[on]]\nroute = \"POST /orders\"\ntopic = \"orders\"\n\
              [budget]\ninvocations = 100000\nalert = [50]\n"
         );
