@@ -9,6 +9,7 @@
 //!
 //! **Not here:** anything that waits. Waiting is `hob-node`'s and `hob-runtime`'s work.
 
+pub mod access;
 pub mod alert;
 pub mod aws;
 pub mod bill;

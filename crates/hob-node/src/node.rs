@@ -22,6 +22,7 @@ use crate::settings::{Address, Settings};
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
 use crate::telemetry::meter::{Kind, Metric};
+use arc_swap::ArcSwap;
 use hob_bus::{Engine, EngineSettings};
 use hob_core::fault::Result;
 use hob_core::limit::DRAIN_TIMEOUT;
@@ -190,6 +191,7 @@ fn common(settings: &Settings, sockets: &Sockets) -> Common {
         addresses: sockets.addresses.clone(),
         crowd: Crowd::new(Shares::here(settings.memory_bytes), Arc::clone(&tasks) as _),
         hosts: Hosts::new(&settings.domain),
+        doors: Arc::new(ArcSwap::from_pointee(sockets.doors())),
         instances: Arc::new(AtomicU64::new(1)),
         node: info(&sockets.url, &settings.domain),
         dashboard: sockets.board.as_ref().map(|board| board.url.clone()),

@@ -4,6 +4,7 @@
 //!
 //! **How.** Plain data with JSON schemas; `docs/reference/openapi.json` is generated from them.
 
+mod access;
 mod cost;
 mod dashboard;
 mod event;
@@ -14,6 +15,7 @@ mod top;
 mod usage;
 mod why;
 
+pub use access::*;
 pub use cost::*;
 pub use dashboard::*;
 pub use event::*;

@@ -49,7 +49,7 @@ impl Ground {
     pub(super) fn lay(
         (state, log, facts): (Arc<dyn State>, Arc<dyn Log>, Arc<dyn Facts>),
         settings: &Settings,
-        (tasks, allowance, port): (Arc<Tasks>, Arc<Allowance>, u16),
+        (common, tasks, allowance, port): (&Common, Arc<Tasks>, Arc<Allowance>, u16),
     ) -> Result<(Self, Told)> {
         let (logs, live) = (Logs::new(), Arc::new(Live::default()));
         let telemetry = Telemetry::start(facts, settings.facts, &tasks);
@@ -60,12 +60,14 @@ impl Ground {
         let printed = Limited::new(Arc::clone(&logs) as _, Arc::clone(&tasks) as _);
         let (calls, told) = Calls::new(Arc::clone(&bus));
         let entrances = Entrances::new(port);
+        let external = External::new(Arc::clone(&tasks) as _)?;
+        external.close_as(Arc::clone(&common.doors));
         let dispatcher = Dispatcher::new(
             Arc::clone(&live),
             Arc::clone(&bus),
             Arc::clone(&entrances),
             Intake::new(Arc::clone(&telemetry), Arc::clone(&printed) as _),
-            External::new(Arc::clone(&tasks) as _)?,
+            external,
         );
         let doors = Arc::new(Doors::default());
         let ground = Self {

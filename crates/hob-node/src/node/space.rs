@@ -26,7 +26,9 @@ use crate::scrape::Scrape;
 use crate::settings::Settings;
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
+use arc_swap::ArcSwap;
 use hob_bus::Engine;
+use hob_core::egress::Doors;
 use hob_core::fault::Result;
 use hob_core::limit::GRACE_DEFAULT;
 use hob_core::name::SpaceName;
@@ -52,6 +54,8 @@ pub(super) struct Common {
     /// How functions share the machine.
     pub(super) crowd: Arc<Crowd>,
     pub(super) hosts: Arc<Hosts>,
+    /// Where the node listens, for all spaces: no function gets in there by an outside address.
+    pub(super) doors: Arc<ArcSwap<Doors>>,
     /// The next instance's number.
     pub(super) instances: Arc<AtomicU64>,
     pub(super) node: NodeInfo,
@@ -120,8 +124,10 @@ impl Space {
         let stored = Stored::new(&log, &facts, &settings.data);
         let allowance = Allowance::new(name.clone(), created_ms, quotas, stored, Arc::clone(&common.crowd));
         let (inner, port) = inner;
+        let address = inner.local();
+        common.doors.rcu(|doors| address.map_or_else(|| Doors::clone(doors), |address| doors.with(address)));
         let (ground, told) =
-            Ground::lay((Arc::clone(&state), log, facts), &settings, (tasks, allowance, port))?;
+            Ground::lay((Arc::clone(&state), log, facts), &settings, (common, tasks, allowance, port))?;
         let addresses = Addresses { domain: settings.domain.clone(), ..common.addresses.clone() };
         let inner = || {
             proxy::serve(inner, Arc::clone(&ground.dispatcher), Arc::clone(&ground.entrances), &ground.tasks)
