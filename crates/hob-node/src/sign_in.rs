@@ -93,6 +93,14 @@ impl SignIn {
         good.then(|| inner.open(now))
     }
 
+    /// Whether a code is that of a link which is good now. It is not used up by this.
+    pub(crate) fn knows(&self, code: &str, now: Instant) -> bool {
+        let lasting = self.lasting.get().is_some_and(|own| same_secret(code.as_bytes(), own.as_bytes()));
+        let mut inner = lock(&self.inner);
+        inner.forget(now);
+        lasting || inner.links.iter().any(|link| same_secret(code.as_bytes(), link.code.as_bytes()))
+    }
+
     /// Signs in somebody who has shown otherwise that he may; the key of the new session.
     pub(crate) fn open(&self, now: Instant) -> String {
         let mut inner = lock(&self.inner);

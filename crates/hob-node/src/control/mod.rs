@@ -23,6 +23,7 @@ mod node;
 mod openapi;
 pub(crate) mod query;
 mod serve;
+mod space;
 mod stream;
 mod top;
 mod topic;
@@ -32,6 +33,7 @@ mod why;
 pub(crate) use auth::Guard;
 pub use openapi::openapi;
 pub(crate) use serve::{answer, serve};
+pub(crate) use space::{Keeper, describe};
 
 use crate::alerts::Alerts;
 use crate::apps::Apps;
@@ -83,9 +85,10 @@ static OPERATIONS: &[&[Operation]] = &[
     cost::OPERATIONS,
     dashboard::OPERATIONS,
     key::OPERATIONS,
+    space::OPERATIONS,
 ];
 
-/// What operations work with.
+/// What operations work with: the objects of one space.
 pub(crate) struct Control {
     pub(crate) apps: Arc<Apps>,
     pub(crate) logs: Arc<Logs>,
@@ -178,6 +181,8 @@ struct Ask {
     /// The text for each `{name}` of the path, in order.
     path: Vec<String>,
     request: Request<Body>,
+    /// Who keeps all spaces, with requests of the node's operator.
+    keeper: Option<Arc<dyn Keeper>>,
 }
 
 impl Ask {

@@ -1,12 +1,17 @@
 //! The control API's listeners and the way of one request through the table.
+//!
+//! **How.** The header `hob-space` says whose objects an operation sees; without it these are those of `default`.
 
-use super::{Ask, Control, Guard, find};
+use super::{Ask, Control, Guard, Keeper, find};
 use crate::gateway::body;
 use crate::listener::{self, Connection, Listener, Open};
 use crate::problem::{self, Form};
 use crate::task::Tasks;
-use hob_core::fault::Result;
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::name::SpaceName;
 use hob_runtime::body::Body;
+use http::header::HeaderValue;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -17,15 +22,18 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+/// The header that names a space.
+const SPACE: &str = "hob-space";
+
 /// Begins to serve one listener until `closing`.
 pub(crate) fn serve(
-    control: &Arc<Control>,
+    (control, keeper): (&Arc<Control>, &Arc<dyn Keeper>),
     listener: Listener,
     guard: Guard,
     closing: CancellationToken,
     tasks: &Arc<Tasks>,
 ) {
-    let shared = Arc::new((Arc::clone(control), guard));
+    let shared = Arc::new(Entrance { control: Arc::clone(control), keeper: Arc::clone(keeper), guard });
     let each = move |connection, place| {
         let shared = Arc::clone(&shared);
         async move {
@@ -36,13 +44,21 @@ pub(crate) fn serve(
     tasks.start("control API", listener::accept(listener, Open::new(), closing, Arc::clone(tasks), each));
 }
 
-type Shared = Arc<(Arc<Control>, Guard)>;
+/// One listener of the control API.
+struct Entrance {
+    /// Of `default`.
+    control: Arc<Control>,
+    keeper: Arc<dyn Keeper>,
+    guard: Guard,
+}
+
+type Shared = Arc<Entrance>;
 
 async fn drive(shared: Shared, connection: Connection) {
     match connection {
         Connection::Tcp(stream, _) => speak(shared, stream, Ok(())).await,
         Connection::Unix(stream) => {
-            let admitted = shared.1.admit(&stream);
+            let admitted = shared.guard.admit(&stream);
             speak(shared, stream, admitted).await;
         }
     }
@@ -62,7 +78,7 @@ where
                 Err(fault) => Err(fault),
             };
             Ok::<_, Infallible>(answered.unwrap_or_else(|fault| {
-                let id = shared.0.tell_refused(&fault, asked);
+                let id = shared.control.tell_refused(&fault, asked);
                 problem::respond(&fault, Some(id), Form::Json)
             }))
         }
@@ -74,10 +90,27 @@ where
     }
 }
 
-async fn admit(shared: &(Arc<Control>, Guard), request: Request<Incoming>) -> Result<Response<Body>> {
-    let (control, guard) = shared;
-    guard.check(request.headers())?;
-    answer(control, request.map(body::incoming)).await
+async fn admit(entrance: &Entrance, mut request: Request<Incoming>) -> Result<Response<Body>> {
+    entrance.guard.check(request.headers())?;
+    // No function should ever see it.
+    let control = match request.headers_mut().remove(SPACE) {
+        Some(named) => entrance.keeper.control(&space_name(&named)?)?,
+        None => Arc::clone(&entrance.control),
+    };
+    let keeper = Some(Arc::clone(&entrance.keeper));
+    answer_with(&control, keeper, request.map(body::incoming)).await
+}
+
+/// The space that a header names.
+///
+/// # Errors
+/// `HOB-0704` when it is none.
+fn space_name(value: &HeaderValue) -> Result<SpaceName> {
+    let text = value.to_str().unwrap_or_default();
+    SpaceName::new(text).map_err(|fault| {
+        let what = format!("header `{SPACE}` names no space: {}", fault.message());
+        Fault::new(Code::ControlRequest, what).hint("`hob space ls` lists the spaces")
+    })
 }
 
 /// Answers a request from somebody who may ask: of a listener, or of the dashboard in this process.
@@ -85,8 +118,17 @@ async fn admit(shared: &(Arc<Control>, Guard), request: Request<Incoming>) -> Re
 /// # Errors
 /// Those of the operation, and `HOB-0704` when there is none.
 pub(crate) async fn answer(control: &Arc<Control>, request: Request<Body>) -> Result<Response<Body>> {
+    answer_with(control, None, request).await
+}
+
+/// The same; with a keeper for the node's operator.
+async fn answer_with(
+    control: &Arc<Control>,
+    keeper: Option<Arc<dyn Keeper>>,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
     let (operation, path) = find(request.method().as_str(), request.uri().path())?;
-    let mut response = (operation.handle)(Arc::clone(control), Ask { path, request }).await?;
+    let mut response = (operation.handle)(Arc::clone(control), Ask { path, request, keeper }).await?;
     if response.status() == StatusCode::OK
         && let Ok(status) = StatusCode::from_u16(operation.status)
     {

@@ -37,6 +37,7 @@ const PROMISES: [(&str, &str); 7] = [
 ];
 
 /// The rules of one listener.
+#[derive(Clone)]
 pub(super) struct Guard {
     /// Where it listens.
     pub(super) address: SocketAddr,

@@ -10,10 +10,12 @@ use crate::control::Control;
 use crate::gateway::body::incoming;
 use crate::identity::same_secret;
 use crate::listener::Listener;
+use crate::per_space::PerSpace;
 use crate::sign_in::SignIn;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::DASHBOARD_H2_STREAMS_MAX;
+use hob_core::name::SpaceName;
 use hob_runtime::body::{self, Body};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, SET_COOKIE};
 use http::{Method, Request, Response, StatusCode};
@@ -39,19 +41,53 @@ pub(crate) struct Parts {
     pub(crate) tls: Option<TlsAcceptor>,
 }
 
+/// The dashboards of all spaces, behind one listener.
+pub(crate) struct Boards {
+    each: Arc<PerSpace<Dashboard>>,
+    guard: Guard,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Boards {
+    /// That of `default`.
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let Parts { control, sign_in, tokens, address, tls } = parts;
+        let guard = Guard { address, secure: tls.is_some() };
+        let default = Arc::new(Dashboard::new(control, sign_in, tokens, guard.clone()));
+        Arc::new(Self { each: PerSpace::new(default), guard, tls })
+    }
+
+    /// From now on a space has a dashboard, with what its pages ask; `None`: it has none any more. Nobody gets in but by
+    /// a link: the tokens of the control API are not one space's.
+    pub(crate) fn show(&self, space: &SpaceName, control: Option<Arc<Control>>) {
+        let made = control.and_then(|control| {
+            let sign_in = Arc::clone(control.dashboard.as_ref()?);
+            Some(Arc::new(Dashboard::new(control, sign_in, Vec::new(), self.guard.clone())))
+        });
+        self.each.show(space, made);
+    }
+
+    /// The dashboard that a request is for: where its session is, or the link that it comes by.
+    fn of(&self, request: &Request<Incoming>) -> Arc<Dashboard> {
+        let (now, fields) = (Instant::now(), Fields::of(request.uri().query().unwrap_or_default()));
+        if let Some(code) = fields.some("code").filter(|_| request.uri().path() == "/sign-in") {
+            return self.each.meant(|board| board.sign_in.knows(code, now));
+        }
+        match self.guard.key(request.headers()) {
+            Some(key) => self.each.meant(|board| board.sign_in.visit(key, now).is_some()),
+            None => Arc::clone(self.each.default()),
+        }
+    }
+}
+
 /// Begins to serve one listener until `closing`.
-pub(crate) fn serve(parts: Parts, listener: Listener, closing: CancellationToken) {
-    let Parts { control, sign_in, tokens, address, tls } = parts;
-    let guard = Guard { address, secure: tls.is_some() };
-    let aside = Aside {
-        name: "dashboard",
-        tls,
-        streams: DASHBOARD_H2_STREAMS_MAX,
-        tasks: Arc::clone(&control.tasks),
-    };
-    let dashboard = Arc::new(Dashboard::new(control, sign_in, tokens, guard));
+pub(crate) fn serve(boards: &Arc<Boards>, listener: Listener, closing: CancellationToken) {
+    let tasks = Arc::clone(&boards.each.default().tasks);
+    let tls = boards.tls.clone();
+    let aside = Aside { name: "dashboard", tls, streams: DASHBOARD_H2_STREAMS_MAX, tasks };
+    let boards = Arc::clone(boards);
     aside.serve(listener, closing, move |request| {
-        let dashboard = Arc::clone(&dashboard);
+        let dashboard = boards.of(&request);
         async move {
             let mut response = answer(&dashboard, request).await;
             promise(&mut response);

@@ -37,6 +37,7 @@ mod run;
 mod send;
 mod serve;
 mod show;
+mod space;
 mod status;
 mod sub;
 mod top;
@@ -85,6 +86,7 @@ pub(crate) static COMMANDS: &[Row] = &[
     row::<cost::Cost>("cost", "Say what functions cost, here or elsewhere"),
     row::<budget::Budget>("budget", "See what may be used, and how much of it is"),
     row::<alert::Alert>("alert", "See alert rules, and which of them fire"),
+    row::<space::Space>("space", "See tenants of the node, make, limit and remove them"),
     row::<key::Key>("key", "Make and remove access keys of the AWS Lambda API"),
     row::<check::Check>("check", "Check a folder or file without a node"),
     row::<rm::Rm>("rm", "Remove an app"),
