@@ -9,6 +9,7 @@ mod services;
 mod sockets;
 
 use crate::apps::Apps;
+use crate::audit::Audit;
 use crate::aws;
 use crate::clock;
 use crate::control::{self, Control};
@@ -26,6 +27,7 @@ use crate::sign_in::SignIn;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
 use crate::telemetry::meter::{Kind, Metric};
+use crate::tokens::Tokens;
 use crate::usage::UsageBook;
 use ground::Ground;
 use hob_bus::{Engine, EngineSettings};
@@ -54,6 +56,8 @@ pub struct Node {
     telemetry: Arc<Telemetry>,
     export: Option<Export>,
     usage: Arc<UsageBook>,
+    tokens: Arc<Tokens>,
+    audit: Arc<Audit>,
     tasks: Arc<Tasks>,
 }
 
@@ -100,6 +104,8 @@ impl Node {
         let scrape =
             Scrape::new(&ground.live, &ground.bus, &services.delivery, &ground.telemetry, node.clone());
         measure(&scrape, gateway.open(), node.started_ms, &ground);
+        let tokens = Tokens::open(Arc::clone(&records), &ground.tasks).await?;
+        let audit = Audit::open(&settings.data, Arc::clone(&records), &ground.tasks).await?;
         let sign_in = board.as_ref().map(|board| Arc::new(SignIn::new(board.url.clone())));
         let why = services.why(&ground, rules);
         let operations = Arc::new(Control {
@@ -118,6 +124,8 @@ impl Node {
             usage: Arc::clone(&ground.usage),
             alerts: services.alerts,
             node,
+            tokens: Arc::clone(&tokens),
+            audit: Arc::clone(&audit),
             data: settings.data.clone(),
             dashboard: sign_in.clone(),
             lambda: lambda.as_ref().map(Desk::access),
@@ -141,6 +149,8 @@ impl Node {
             telemetry: ground.telemetry,
             export: ground.export,
             usage: ground.usage,
+            tokens,
+            audit,
             tasks: ground.tasks,
         })
     }
@@ -182,6 +192,8 @@ impl Node {
         self.delivery.stop(GRACE_DEFAULT).await;
         self.apps.stop(GRACE_DEFAULT).await;
         self.usage.keep(clock::now_ms()).await;
+        self.tokens.note().await;
+        self.audit.close().await;
         self.telemetry.flush().await;
         if let Some(export) = &self.export {
             export.close().await;
