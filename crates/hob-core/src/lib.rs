@@ -43,6 +43,7 @@ pub mod route;
 pub mod scale;
 pub mod schedule;
 pub mod share;
+pub mod space;
 pub mod spec;
 pub mod subscription;
 pub mod top;

@@ -56,6 +56,12 @@ pub const PACKAGE_FILES_MAX: usize = 20_000;
 pub const PACKAGE_BYTES_MAX: u64 = 1 << 30;
 /// Path of one file inside a package.
 pub const PATH_BYTES_MAX: usize = 1024;
+/// How many times its own size an archive may hold, which is more than programs and texts compress to.
+pub const ARCHIVE_RATIO_MAX: u64 = 100;
+/// What an archive may hold however small it is: zeros compress a thousand times, and a package may have some.
+pub const ARCHIVE_BYTES_ANYWAY: u64 = 64 << 20;
+/// Folders in each other of an archive, its file included.
+pub const ARCHIVE_DEPTH_MAX: usize = 64;
 /// Payload of a call by the Lambda API (Lambda quotas, "Invocation payload").
 pub const AWS_INVOKE_BYTES_MAX: usize = (6 << 20) + 100;
 /// Payload of an asynchronous call by the Lambda API.
@@ -243,6 +249,10 @@ pub const EGRESS_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const EGRESS_IDLE_CONNECTIONS_MAX: usize = 8;
 /// Sets of connections that are kept, one for each app and egress list.
 pub const EGRESS_CLIENTS_MAX: usize = 1024;
+/// Names of outside addresses that are looked up at a time: each keeps a thread that files need as well.
+pub const EGRESS_LOOKUPS_MAX: usize = 128;
+/// Those of one app, so that names which nobody answers for keep no other app waiting.
+pub const EGRESS_LOOKUPS_PER_APP_MAX: usize = 16;
 /// Pause after a start that failed; doubles with each further failure.
 pub const START_BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// Longest pause between starts that fail.
@@ -696,6 +706,29 @@ pub const USAGE_HOURS_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 /// How long use is kept: 13 months.
 pub const USAGE_DAYS_KEPT: Duration = Duration::from_secs(396 * 24 * 3600);
 
+/// Spaces of a node, `default` among them.
+pub const SPACES_MAX: usize = 64;
+/// Apps of a space, unless the operator says otherwise; `default` has no quota unless it is given one.
+pub const SPACE_APPS_DEFAULT: u64 = 100;
+/// Functions of a space's current revisions.
+pub const SPACE_FUNCTIONS_DEFAULT: u64 = 500;
+/// Memory of a space's instances together, bytes.
+pub const SPACE_MEMORY_BYTES_DEFAULT: u64 = 1 << 30;
+/// Artifacts, topics and facts of a space together, bytes.
+pub const SPACE_STORAGE_BYTES_DEFAULT: u64 = 10 << 30;
+/// Topics of a space, those that Hob makes for itself not counted.
+pub const SPACE_TOPICS_DEFAULT: u64 = 1000;
+/// Requests and events that a space gets in a second.
+pub const SPACE_REQUESTS_PER_SECOND_DEFAULT: u64 = 1000;
+/// Requests of a space that are answered at a time.
+pub const SPACE_CALLS_DEFAULT: u64 = 500;
+/// For so long what a space stores is reckoned, before it is measured again.
+pub const SPACE_STORAGE_LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// For so long a space that is removed lets its calls finish.
+pub const SPACE_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+const _: () = assert!(ARCHIVE_BYTES_ANYWAY < PACKAGE_BYTES_MAX);
+const _: () = assert!(EGRESS_LOOKUPS_PER_APP_MAX < EGRESS_LOOKUPS_MAX);
 const _: () = assert!(USAGE_HOURS_KEPT.as_millis() < USAGE_DAYS_KEPT.as_millis());
 const _: () = assert!(ASYNC_BODY_BYTES_MAX < EVENT_BYTES_MAX && ASYNC_RESULT_BYTES_MAX < EVENT_BYTES_MAX);
 const _: () =
