@@ -124,6 +124,8 @@ pub const AUDIT_TALLY_EVERY: Duration = Duration::from_secs(600);
 pub const AUDIT_TALLY_WAIT: Duration = Duration::from_secs(1);
 /// Kinds of actions that are counted apart; of more only operation and outcome are told.
 pub const AUDIT_TALLIES_MAX: usize = 1024;
+/// Lines of the audit log that wait while it cannot be written; further ones are lost, and that is logged.
+pub const AUDIT_UNWRITTEN_MAX: usize = 4096;
 /// Lines of the audit log that one request lists.
 pub const AUDIT_LISTED_MAX: usize = 10_000;
 /// Body of a control API request other than an artifact.

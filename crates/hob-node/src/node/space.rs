@@ -13,6 +13,7 @@ use super::ground::Ground;
 use super::services::Services;
 use crate::allowance::{Allowance, Stored};
 use crate::apps::Addresses;
+use crate::audit::Audit;
 use crate::clock;
 use crate::control::Control;
 use crate::gateway::Tenant;
@@ -26,6 +27,7 @@ use crate::scrape::Scrape;
 use crate::settings::Settings;
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
+use crate::tokens::Tokens;
 use arc_swap::ArcSwap;
 use hob_bus::Engine;
 use hob_core::egress::Doors;
@@ -59,6 +61,10 @@ pub(super) struct Common {
     /// The next instance's number.
     pub(super) instances: Arc<AtomicU64>,
     pub(super) node: NodeInfo,
+    /// API tokens of all spaces.
+    pub(super) tokens: Arc<Tokens>,
+    /// What people and programs did to the node.
+    pub(super) audit: Arc<Audit>,
     /// Where the dashboard answers.
     pub(super) dashboard: Option<String>,
     /// Where the Lambda API answers.
@@ -205,6 +211,8 @@ fn control(
         usage: Arc::clone(&ground.usage),
         alerts: Arc::clone(&services.alerts),
         node,
+        tokens: Arc::clone(&common.tokens),
+        audit: Arc::clone(&common.audit),
         data: settings.data.clone(),
         dashboard: sign_in,
         lambda: keys.zip(common.lambda.clone()),
