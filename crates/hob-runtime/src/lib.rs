@@ -32,5 +32,6 @@ pub mod runtime;
 mod spin;
 pub mod unit;
 pub mod witness;
+mod worker;
 
-pub use host::wasm::compile_child;
+pub use host::wasm::{Captured, compile_child, worker_child};

@@ -15,3 +15,4 @@ mod ports;
 mod serve;
 mod spin;
 mod support;
+mod worker;
