@@ -4,20 +4,24 @@
 //!
 //! **How.** Plain data with JSON schemas; `docs/reference/openapi.json` is generated from them.
 
+mod access;
 mod cost;
 mod dashboard;
 mod event;
 mod key;
 mod log;
+mod space;
 mod top;
 mod usage;
 mod why;
 
+pub use access::*;
 pub use cost::*;
 pub use dashboard::*;
 pub use event::*;
 pub use key::*;
 pub use log::LogQuery;
+pub use space::*;
 pub use top::*;
 pub use usage::*;
 pub use why::*;

@@ -63,12 +63,14 @@ impl Ground {
         let crowd = Crowd::new(Shares::here(settings.memory_bytes), Arc::clone(&tasks) as _);
         let (calls, told) = Calls::new(Arc::clone(&bus));
         let entrances = Entrances::new(sockets.inner_port);
+        let external = External::new(Arc::clone(&tasks) as _)?;
+        external.close(sockets.doors());
         let dispatcher = Dispatcher::new(
             Arc::clone(&live),
             Arc::clone(&bus),
             Arc::clone(&entrances),
             Intake::new(Arc::clone(&telemetry), Arc::clone(&printed) as _),
-            External::new(Arc::clone(&tasks) as _)?,
+            external,
         );
         let doors = Arc::new(Doors::default());
         let ground = Self {

@@ -7,6 +7,7 @@ use crate::listener::Listener;
 use crate::settings::{Address, Dashboard, Settings};
 use crate::tls;
 use hob_core::code::Code;
+use hob_core::egress::Doors;
 use hob_core::fault::{Fault, Result};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
@@ -45,6 +46,16 @@ impl Sockets {
             Addresses { secure: tls.is_some(), domain: settings.domain.clone(), port: port(&http)? };
         let (url, inner_port) = (url(&addresses, settings.http, &http), port(&inner)?);
         Ok(Self { tls, http, inner, inner_port, control, board, lambda, addresses, url })
+    }
+
+    /// Where they all listen, for who must never come in by them.
+    pub(super) fn doors(&self) -> Doors {
+        let (board, lambda) = (self.board.as_ref(), self.lambda.as_ref());
+        let more = board.map(|board| &board.listener).into_iter().chain(lambda.map(|desk| &desk.listener));
+        let control = self.control.iter().map(|bound| &bound.listener);
+        Doors::new(
+            [&self.http, &self.inner].into_iter().chain(control).chain(more).filter_map(Listener::local),
+        )
     }
 }
 

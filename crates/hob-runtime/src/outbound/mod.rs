@@ -6,6 +6,7 @@
 //! address ([`Outbound::enter`]) that leads to the same place.
 
 pub mod external;
+pub mod way;
 
 use crate::body::Body;
 use crate::code::FunctionCode;

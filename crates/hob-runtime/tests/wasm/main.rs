@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
 
+#[path = "../shared/hostile.rs"]
+mod attack;
 mod compile;
 mod crowd;
 mod exchange;
