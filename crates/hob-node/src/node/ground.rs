@@ -10,15 +10,16 @@ use crate::export::Export;
 use crate::intake::Intake;
 use crate::live::Live;
 use crate::logs::Logs;
-use crate::settings::Settings;
+use crate::settings::{Place, Settings};
 use crate::task::Tasks;
 use crate::telemetry::meter::{Kind, Metric};
 use crate::telemetry::{Telemetry, Watches};
 use crate::usage::UsageBook;
 use hob_core::fault::Result;
+use hob_core::name::{AppName, SpaceName};
 use hob_core::port::{Facts, Log, State};
 use hob_runtime::crowd::{Crowd, Shares};
-use hob_runtime::environment::Environment;
+use hob_runtime::environment::{Environment, Workers};
 use hob_runtime::log::Limited;
 use hob_runtime::outbound::external::External;
 use std::sync::Arc;
@@ -98,6 +99,7 @@ impl Ground {
             cache_dir: settings.cache.clone().unwrap_or_else(|| settings.data.join("cache")),
             work_dir: settings.data.join("work"),
             compiler: settings.compiler.clone(),
+            workers: workers(settings),
             pooling: settings.pooling,
             spawn: Arc::clone(&self.tasks) as _,
             logs: Arc::clone(&self.printed) as _,
@@ -123,4 +125,14 @@ impl Ground {
             vec![lines]
         }
     }
+}
+
+/// Which WASM functions run in worker processes.
+fn workers(settings: &Settings) -> Workers {
+    let place = settings.wasm;
+    let space_of = move |_: &AppName| match place {
+        Place::Auto | Place::InProcess => None,
+        Place::Worker => Some(SpaceName::default_space()),
+    };
+    Workers { command: settings.worker.clone(), space_of: Arc::new(space_of) }
 }
