@@ -33,5 +33,6 @@ mod settled;
 mod spin;
 pub mod unit;
 pub mod witness;
+mod worker;
 
-pub use host::wasm::compile_child;
+pub use host::wasm::{Captured, compile_child, worker_child};

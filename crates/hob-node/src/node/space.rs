@@ -41,7 +41,7 @@ use hob_runtime::crowd::Crowd;
 use hob_runtime::runtime::Runtime;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 /// The folder of the spaces beside `default`, below the data folder.
 const FOLDER: &str = "spaces";
@@ -58,6 +58,8 @@ pub(super) struct Common {
     pub(super) hosts: Arc<Hosts>,
     /// Where the node listens, for all spaces: no function gets in there by an outside address.
     pub(super) doors: Arc<ArcSwap<Doors>>,
+    /// How many spaces there are beside `default`.
+    pub(super) named: Arc<AtomicUsize>,
     /// The next instance's number.
     pub(super) instances: Arc<AtomicU64>,
     pub(super) node: NodeInfo,

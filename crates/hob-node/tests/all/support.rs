@@ -72,6 +72,8 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         domain: "localhost".into(),
         default_app: None,
         compiler: Vec::new(),
+        wasm: hob_node::Place::InProcess,
+        worker: Vec::new(),
         facts: true,
         pooling: Some(false),
         otlp: None,
