@@ -11,7 +11,7 @@ use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::name::SpaceName;
 use hob_runtime::body::Body;
-use http::header::HeaderValue;
+use http::header::{HeaderMap, HeaderValue};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -52,6 +52,19 @@ struct Entrance {
     guard: Guard,
 }
 
+impl Entrance {
+    /// The objects that a request sees.
+    ///
+    /// # Errors
+    /// `HOB-0704` for a header that names no space, and those of [`Keeper::control`].
+    fn control(&self, headers: &HeaderMap) -> Result<Arc<Control>> {
+        match headers.get(SPACE) {
+            Some(named) => self.keeper.control(&space_name(named)?),
+            None => Ok(Arc::clone(&self.control)),
+        }
+    }
+}
+
 type Shared = Arc<Entrance>;
 
 async fn drive(shared: Shared, connection: Connection) {
@@ -73,12 +86,14 @@ where
         let (shared, admitted) = (Arc::clone(&shared), admitted.clone());
         async move {
             let asked = (request.method().clone(), request.uri().path().to_owned());
+            // What a space is refused, that space is told, and no other.
+            let told = shared.control(request.headers()).unwrap_or_else(|_| Arc::clone(&shared.control));
             let answered = match admitted {
                 Ok(()) => admit(&shared, request).await,
                 Err(fault) => Err(fault),
             };
             Ok::<_, Infallible>(answered.unwrap_or_else(|fault| {
-                let id = shared.control.tell_refused(&fault, asked);
+                let id = told.tell_refused(&fault, asked);
                 problem::respond(&fault, Some(id), Form::Json)
             }))
         }
@@ -92,11 +107,9 @@ where
 
 async fn admit(entrance: &Entrance, mut request: Request<Incoming>) -> Result<Response<Body>> {
     entrance.guard.check(request.headers())?;
+    let control = entrance.control(request.headers())?;
     // No function should ever see it.
-    let control = match request.headers_mut().remove(SPACE) {
-        Some(named) => entrance.keeper.control(&space_name(&named)?)?,
-        None => Arc::clone(&entrance.control),
-    };
+    request.headers_mut().remove(SPACE);
     let keeper = Some(Arc::clone(&entrance.keeper));
     answer_with(&control, keeper, request.map(body::incoming)).await
 }
