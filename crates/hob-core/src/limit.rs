@@ -760,6 +760,12 @@ pub const SPACE_REQUESTS_PER_SECOND_DEFAULT: u64 = 1000;
 pub const SPACE_CALLS_DEFAULT: u64 = 500;
 /// For so long what a space stores is reckoned, before it is measured again.
 pub const SPACE_STORAGE_LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// Bytes of log records that are kept of a space beside `default`.
+pub const SPACE_LOG_BYTES_KEPT: u64 = 8 << 20;
+/// Bodies with events that a space beside `default` may have in memory at a time, bytes.
+pub const SPACE_INGRESS_BYTES_MAX: usize = 32 << 20;
+/// Facts of a space take one part of this many of its storage quota at most; the oldest go.
+pub const SPACE_FACTS_SHARE: u64 = 8;
 /// For so long a space that is removed lets its calls finish.
 pub const SPACE_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -771,6 +777,7 @@ const _: () =
     assert!(EVENT_BYTES_MAX <= EVENT_BATCH_BYTES_MAX && EVENT_BATCH_BYTES_MAX <= LOG_GROUP_BYTES_MAX);
 const _: () = assert!((LOG_GROUP_BYTES_MAX as u64) < LOG_SEGMENT_BYTES);
 const _: () = assert!(EVENT_BATCH_BYTES_MAX < INGRESS_BYTES_MAX);
+const _: () = assert!(EVENT_BATCH_BYTES_MAX < SPACE_INGRESS_BYTES_MAX);
 const _: () = assert!(DELIVERY_BACKOFF_MIN_DEFAULT.as_millis() <= DELIVERY_BACKOFF_MAX_DEFAULT.as_millis());
 const _: () = assert!(2 * NAME_BYTES_MAX + 2 <= 63, "`<function>--<app>` must be one DNS label");
 const _: () = assert!(URI_BYTES_MAX < HEADER_BYTES_MAX);

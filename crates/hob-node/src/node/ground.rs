@@ -52,8 +52,9 @@ impl Ground {
         settings: &Settings,
         (common, tasks, allowance, port): (&Common, Arc<Tasks>, Arc<Allowance>, u16),
     ) -> Result<(Self, Told)> {
-        let (logs, live) = (Logs::new(), Arc::new(Live::default()));
-        let telemetry = Telemetry::start(facts, settings.facts, &tasks);
+        let (logs, live) = (Logs::within(allowance.log_bytes()), Arc::new(Live::default()));
+        let of = Arc::clone(&allowance);
+        let telemetry = Telemetry::start_within(facts, settings.facts, &tasks, move || of.facts_bytes());
         let export = settings.otlp.as_ref();
         let export = export.map(|otlp| Export::start(otlp, &telemetry, &logs, &tasks)).transpose()?;
         let bus = Bus::new(log, Arc::clone(&state), Arc::clone(&telemetry), allowance);
