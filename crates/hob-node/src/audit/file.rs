@@ -5,8 +5,8 @@
 //! works again.
 
 use hob_core::access::audit::{self, Act, DONE, Head, Kept, TRIM};
-use hob_core::access::default_space;
 use hob_core::limit::{AUDIT_BYTES_MAX, AUDIT_KEPT, AUDIT_SEGMENT_BYTES, AUDIT_UNWRITTEN_MAX};
+use hob_core::name::SpaceName;
 use hob_core::unit::millis;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -168,7 +168,8 @@ impl Segments {
         };
         let node = || crate::caller::NODE.to_owned();
         let on = Some(format!("{} files", gone));
-        let act = crate::caller::act(node(), node(), crate::caller::NODE, TRIM, on, default_space());
+        let act =
+            crate::caller::act(node(), node(), crate::caller::NODE, TRIM, on, SpaceName::default_space());
         let act = Act { outcome: DONE.to_owned(), ..act };
         let (line, head) = audit::write(self.head, now_ms, act, (None, None), Some(kept));
         self.write(&format!("{line}\n"), head, true)?;

@@ -24,10 +24,10 @@ use crate::sync::lock;
 use crate::task::Tasks;
 use file::{Line, Segments, Snapshot};
 use hob_core::access::audit::{Act, AuditReport, BROKEN, Check, DONE, Entry, Head, Tally};
-use hob_core::access::default_space;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{AUDIT_LISTED_MAX, AUDIT_TALLY_EVERY, AUDIT_TALLY_WAIT};
+use hob_core::name::SpaceName;
 use hob_core::port::{Expect, State, Write};
 use hob_core::wire::AuditQuery;
 use std::collections::VecDeque;
@@ -81,7 +81,7 @@ impl Audit {
         if let Some(why) = broken {
             tracing::error!(why, "the audit log is not whole");
             let node = || NODE.to_owned();
-            let act = caller::act(node(), node(), NODE, BROKEN, Some(why), default_space());
+            let act = caller::act(node(), node(), NODE, BROKEN, Some(why), SpaceName::default_space());
             let act = Act { outcome: Code::AuditBroken.text().to_owned(), ..act };
             audit.record(act, None).await?;
         }

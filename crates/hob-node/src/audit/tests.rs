@@ -4,10 +4,10 @@ use super::{Action, Audit};
 use crate::caller::{self, CONTROL};
 use crate::task::Tasks;
 use hob_core::access::audit::Act;
-use hob_core::access::default_space;
 use hob_core::code::Code;
 use hob_core::fault::Fault;
 use hob_core::limit::{AUDIT_BYTES_MAX, AUDIT_SEGMENT_BYTES};
+use hob_core::name::SpaceName;
 use hob_core::port::State;
 use hob_core::wire::AuditQuery;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,9 @@ fn state(data: &Path) -> Arc<dyn State> {
 }
 
 fn act(operation: &str) -> Act {
-    caller::act("owner".into(), "uid 1000".into(), CONTROL, operation, Some("desk".into()), default_space())
+    let (who, from, on) = ("owner".to_owned(), "uid 1000".to_owned(), Some("desk".to_owned()));
+    let act = caller::act(who, from, CONTROL, operation, on, SpaceName::default_space());
+    Act { outcome: "ok".to_owned(), ..act }
 }
 
 fn files(data: &Path) -> Vec<PathBuf> {
@@ -122,7 +124,7 @@ async fn while_it_cannot_be_written_nothing_changes() {
     assert!(Action::begin(&audit, act("three"), "i".into(), false).await.is_ok(), "looking is no change");
     super::lock(&audit.segments).put_in(own);
     audit.ready().await.unwrap();
-    assert_eq!(told(&audit).await[0], "1 one ", "it waited");
+    assert_eq!(told(&audit).await[0], "1 one ok", "it waited");
     assert!(audit.check(None).await.unwrap().whole);
     tasks.stop().await;
 }

@@ -11,10 +11,10 @@ use crate::identity;
 use crate::listener::Listener;
 use crate::telemetry::Budget;
 use hob_core::access::audit::Act;
-use hob_core::access::default_space;
 use hob_core::fact::{Failure, Refused, What};
 use hob_core::id::InvocationId;
 use hob_core::limit::{FACTS_REFUSED_PER_SECOND, H2_STREAMS_MAX};
+use hob_core::name::SpaceName;
 use hob_runtime::body::Body;
 use http::header::HOST;
 use http::{Method, Request, Response};
@@ -58,7 +58,7 @@ async fn handle(lambda: &Arc<Lambda>, id: InvocationId, request: Request<Incomin
     let ask = match lambda.admit(operation, path, request).await {
         Ok(ask) => ask,
         Err(refusal) => {
-            let act = act("nobody".to_owned(), from, LAMBDA, operation.name, on, default_space());
+            let act = act("nobody".to_owned(), from, LAMBDA, operation.name, on, SpaceName::default_space());
             let act = Act { outcome: refusal.fault.code().text().to_owned(), ..act };
             lambda.control.audit.count(act, Some(id.to_string()));
             return Err(refusal);
@@ -66,7 +66,7 @@ async fn handle(lambda: &Arc<Lambda>, id: InvocationId, request: Request<Incomin
     };
     tracing::debug!(%id, operation = operation.name, "a request to the Lambda API");
     let caller = Caller::operator(&format!("key {}", ask.key), from, LAMBDA);
-    let act = caller.act(operation.name, on, default_space());
+    let act = caller.act(operation.name, on, SpaceName::default_space());
     let action = Action::begin(&lambda.control.audit, act, id.to_string(), operation.is_change()).await?;
     let answered = (operation.handle)(Arc::clone(lambda), super::Ask { id, ..ask }).await;
     action.answered(answered.as_ref().err().map(|refusal| &refusal.fault)).await?;

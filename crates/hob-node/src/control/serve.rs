@@ -14,7 +14,6 @@ use crate::listener::{self, Connection, Listener, Open};
 use crate::problem::{self, Form};
 use crate::task::Tasks;
 use hob_core::access::audit::Act;
-use hob_core::access::default_space;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
@@ -103,7 +102,7 @@ async fn admit(
             let found = find(request.method().as_str(), request.uri().path());
             let operation = found.map_or("none", |(operation, _)| operation.id);
             let (who, from) = ("nobody".to_owned(), peer.to_string());
-            let act = caller::act(who, from, caller::CONTROL, operation, None, default_space());
+            let act = caller::act(who, from, caller::CONTROL, operation, None, SpaceName::default_space());
             control.audit.count(Act { outcome: fault.code().text().to_owned(), ..act }, Some(id.to_string()));
             Err(fault)
         }
@@ -130,7 +129,7 @@ pub(crate) async fn answer(
     let space = match judged {
         Ok(space) => space,
         Err(fault) => {
-            let act = caller.act(operation.id, on, default_space());
+            let act = caller.act(operation.id, on, SpaceName::default_space());
             control.audit.count(Act { outcome: fault.code().text().to_owned(), ..act }, Some(id.to_string()));
             return Err(fault);
         }

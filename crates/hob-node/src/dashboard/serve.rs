@@ -15,10 +15,11 @@ use crate::gateway::body::incoming;
 use crate::identity;
 use crate::listener::Listener;
 use crate::sign_in::SignIn;
-use hob_core::access::{Need, Scope, default_space};
+use hob_core::access::{Need, Scope};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::DASHBOARD_H2_STREAMS_MAX;
+use hob_core::name::SpaceName;
 use hob_runtime::body::{self, Body};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, SET_COOKIE};
 use http::{Method, Request, Response, StatusCode};
@@ -291,7 +292,7 @@ impl Dashboard {
             }
             Err(fault) => {
                 let (who, from) = ("nobody".to_owned(), peer.to_string());
-                let act = caller::act(who, from, DASHBOARD, operation, None, default_space());
+                let act = caller::act(who, from, DASHBOARD, operation, None, SpaceName::default_space());
                 Action::begin(audit, act, id, false).await?.end(Some(&fault)).await?;
                 Err(fault)
             }
