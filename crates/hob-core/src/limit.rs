@@ -88,6 +88,8 @@ pub const AWS_LOG_WAIT_MAX: Duration = Duration::from_millis(200);
 pub const AWS_VERSIONS_MAX: usize = 100;
 /// Aliases of one function of the Lambda API.
 pub const AWS_ALIASES_MAX: usize = 100;
+/// Patterns of one event source mapping (as AWS Lambda on request).
+pub const AWS_FILTERS_MAX: usize = 10;
 /// Access keys of the Lambda API.
 pub const ACCESS_KEYS_MAX: usize = 100;
 /// API tokens that are good.
@@ -551,6 +553,12 @@ pub const SUBSCRIPTION_CACHE_BYTES_MAX: usize = 8 << 20;
 pub const SUBSCRIPTION_CONCURRENCY_DEFAULT: u32 = 16;
 /// What a subscription may raise it to.
 pub const SUBSCRIPTION_CONCURRENCY_CEILING: u32 = 1000;
+/// Events of one call that a subscription may ask for (as AWS Lambda); a call has [`EVENT_BATCH_MAX`] at most.
+pub const DELIVERY_BATCH_CEILING: u32 = 10_000;
+/// How long the first event of a call may wait for others (as AWS Lambda).
+pub const DELIVERY_BATCH_WINDOW_CEILING: Duration = Duration::from_secs(300);
+/// Events of one call in bytes, unless its function takes less; what is gathered beyond goes into the next one.
+pub const DELIVERY_BATCH_BYTES_MAX: usize = 4 << 20;
 /// Events per second of one subscription at most.
 pub const SUBSCRIPTION_RATE_CEILING: u32 = 1_000_000;
 /// Attempts to deliver one event, unless the subscription says otherwise.

@@ -6,6 +6,7 @@
 //! **How.** [`Node::start`] and [`Node::stop`] are each one function, readable top to bottom.
 
 mod alerts;
+mod allowance;
 pub mod apps;
 pub mod archive;
 mod aside;
@@ -23,6 +24,7 @@ pub mod doctor;
 mod entrance;
 mod export;
 mod gateway;
+mod hosts;
 mod identity;
 mod intake;
 mod keys;
@@ -31,6 +33,7 @@ pub mod live;
 pub mod logs;
 mod node;
 mod package;
+mod per_space;
 mod problem;
 mod proxy;
 pub mod reference;

@@ -102,6 +102,14 @@ impl SignIn {
         Some(Caller { from, via: DASHBOARD, ..caller })
     }
 
+    /// Whether a code is that of a link which is good now. It is not used up by this.
+    pub(crate) fn knows(&self, code: &str, now: Instant) -> bool {
+        let lasting = self.lasting.get().is_some_and(|own| same_secret(code.as_bytes(), own.as_bytes()));
+        let mut inner = lock(&self.inner);
+        inner.forget(now);
+        lasting || inner.links.iter().any(|link| same_secret(code.as_bytes(), link.code.as_bytes()))
+    }
+
     /// Begins a session of somebody who has shown that he may; its key, which is always a new one.
     pub(crate) fn open(&self, caller: Caller, now: Instant) -> String {
         let mut inner = lock(&self.inner);

@@ -23,7 +23,7 @@ mod tail;
 mod unpack;
 mod version;
 
-pub(crate) use serve::serve;
+pub(crate) use serve::{Lambdas, serve};
 
 use crate::control::Control;
 use crate::keys::Keys;

@@ -61,6 +61,7 @@ fn put(control: Arc<Control>, ask: Ask) -> Handled {
             let frame = frame.map_err(|error| truncated(received, announced).detail(error))?;
             if let Ok(bytes) = frame.into_data() {
                 received += bytes.len() as u64;
+                control.bus.allowance().keep(bytes.len() as u64).await?;
                 upload.write(&bytes).await?;
             }
         }

@@ -24,6 +24,7 @@ mod node;
 mod openapi;
 pub(crate) mod query;
 mod serve;
+mod space;
 mod stream;
 mod token;
 mod top;
@@ -34,6 +35,7 @@ mod why;
 pub(crate) use auth::Guard;
 pub use openapi::openapi;
 pub(crate) use serve::{answer, serve};
+pub(crate) use space::{Keeper, describe};
 
 use crate::alerts::Alerts;
 use crate::apps::Apps;
@@ -60,6 +62,7 @@ use hob_core::fact::{Failure, Refused, What};
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
 use hob_core::limit::CONTROL_BODY_BYTES_MAX;
+use hob_core::name::SpaceName;
 use hob_core::port::BoxFuture;
 use hob_core::wire::NodeInfo;
 use hob_runtime::body::{self, Body};
@@ -89,11 +92,12 @@ static OPERATIONS: &[&[Operation]] = &[
     cost::OPERATIONS,
     dashboard::OPERATIONS,
     key::OPERATIONS,
+    space::OPERATIONS,
     token::OPERATIONS,
     audit::OPERATIONS,
 ];
 
-/// What operations work with.
+/// What operations work with: the objects of one space.
 pub(crate) struct Control {
     pub(crate) apps: Arc<Apps>,
     pub(crate) logs: Arc<Logs>,
@@ -123,6 +127,11 @@ pub(crate) struct Control {
 }
 
 impl Control {
+    /// Whose objects these are.
+    pub(crate) fn space(&self) -> SpaceName {
+        self.bus.allowance().space().clone()
+    }
+
     /// That a request to the control API was refused; the id under which that can be looked up.
     fn tell_refused(&self, fault: &Fault, id: InvocationId, (method, path): (Method, String)) -> String {
         if let Some(id) = fault.id() {
@@ -204,6 +213,8 @@ struct Ask {
     /// The text for each `{name}` of the path, in order.
     path: Vec<String>,
     request: Request<Body>,
+    /// Who keeps all spaces, with requests of the node's operator.
+    keeper: Option<Arc<dyn Keeper>>,
     /// Who asks.
     caller: Caller,
     /// What is written down about it.

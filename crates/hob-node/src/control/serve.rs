@@ -1,10 +1,11 @@
 //! The control API's listeners and the way of one request through the table.
 //!
-//! **How.** Who asks, then what is asked for, then whether he may; then the operation. All of it is told to the audit
-//! log ([`crate::audit`]): a change before it is answered.
+//! **How.** Who asks, then in which space (the header `hob-space`, for who is bound to none), then what is asked for, then
+//! whether he may; then the operation, which sees that space's objects only. All of it is told to the audit log
+//! ([`crate::audit`]): a change before it is answered.
 
 use super::auth::Peer;
-use super::{Ask, Control, Guard, Operation, find};
+use super::{Ask, Control, Guard, Keeper, Operation, find};
 use crate::audit::Action;
 use crate::caller::{self, Caller};
 use crate::clock::now_ms;
@@ -19,7 +20,8 @@ use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
 use hob_core::name::SpaceName;
 use hob_runtime::body::Body;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::header::HeaderValue;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -34,13 +36,13 @@ pub(crate) const HOB_SPACE: &str = "hob-space";
 
 /// Begins to serve one listener until `closing`.
 pub(crate) fn serve(
-    control: &Arc<Control>,
+    (control, keeper): (&Arc<Control>, &Arc<dyn Keeper>),
     listener: Listener,
     guard: Guard,
     closing: CancellationToken,
     tasks: &Arc<Tasks>,
 ) {
-    let shared = Arc::new((Arc::clone(control), guard));
+    let shared = Arc::new(Entrance { control: Arc::clone(control), keeper: Arc::clone(keeper), guard });
     let each = move |connection, place| {
         let shared = Arc::clone(&shared);
         async move {
@@ -51,7 +53,15 @@ pub(crate) fn serve(
     tasks.start("control API", listener::accept(listener, Open::new(), closing, Arc::clone(tasks), each));
 }
 
-type Shared = Arc<(Arc<Control>, Guard)>;
+/// One listener of the control API.
+struct Entrance {
+    /// Of `default`.
+    control: Arc<Control>,
+    keeper: Arc<dyn Keeper>,
+    guard: Guard,
+}
+
+type Shared = Arc<Entrance>;
 
 async fn drive(shared: Shared, connection: Connection) {
     match connection {
@@ -74,7 +84,7 @@ where
             let (id, asked) = (identity::invocation(), asked(&request));
             let answered = admit(&shared, id, peer, request).await;
             Ok::<_, Infallible>(answered.unwrap_or_else(|fault| {
-                let id = shared.0.tell_refused(&fault, id, asked);
+                let id = shared.control.tell_refused(&fault, id, asked);
                 problem::respond(&fault, Some(id), Form::Json)
             }))
         }
@@ -91,22 +101,32 @@ fn asked<B>(request: &Request<B>) -> (http::Method, String) {
 }
 
 async fn admit(
-    (control, guard): &(Arc<Control>, Guard),
+    entrance: &Entrance,
     id: InvocationId,
     peer: Peer,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>> {
-    match guard.check(request.headers(), peer, &control.tokens) {
-        Ok(caller) => answer(control, &caller, id, request.map(body::incoming)).await,
-        Err(fault) => {
-            let found = find(request.method().as_str(), request.uri().path());
-            let operation = found.map_or("none", |(operation, _)| operation.id);
-            let (who, from) = ("nobody".to_owned(), peer.to_string());
-            let act = caller::act(who, from, caller::CONTROL, operation, None, SpaceName::default_space());
-            control.audit.count(Act { outcome: fault.code().text().to_owned(), ..act }, Some(id.to_string()));
-            Err(fault)
-        }
-    }
+    let control = &entrance.control;
+    let operation = find(request.method().as_str(), request.uri().path());
+    let operation = operation.map_or("none", |(operation, _)| operation.id);
+    let caller = entrance.guard.check(request.headers(), peer, &control.tokens).inspect_err(|fault| {
+        let (who, from) = ("nobody".to_owned(), peer.to_string());
+        let act = caller::act(who, from, caller::CONTROL, operation, None, SpaceName::default_space());
+        count(control, act, fault, id);
+    })?;
+    // No function should ever see the header.
+    let named = request.headers_mut().remove(HOB_SPACE);
+    let control =
+        space(named.as_ref(), &caller).and_then(|space| entrance.keeper.control(&space)).inspect_err(
+            |fault| count(control, caller.act(operation, None, SpaceName::default_space()), fault, id),
+        )?;
+    let keeper = caller.principal.space.is_none().then(|| Arc::clone(&entrance.keeper));
+    answer_with(&control, keeper, &caller, id, request.map(body::incoming)).await
+}
+
+/// Counts what was refused in the audit log.
+fn count(control: &Control, act: Act, fault: &Fault, id: InvocationId) {
+    control.audit.count(Act { outcome: fault.code().text().to_owned(), ..act }, Some(id.to_string()));
 }
 
 /// Answers a request from somebody who is known: at a listener, or at the dashboard in this process.
@@ -119,24 +139,26 @@ pub(crate) async fn answer(
     id: InvocationId,
     request: Request<Body>,
 ) -> Result<Response<Body>> {
+    answer_with(control, None, caller, id, request).await
+}
+
+/// The same; with a keeper of all spaces for who is bound to none.
+async fn answer_with(
+    control: &Arc<Control>,
+    keeper: Option<Arc<dyn Keeper>>,
+    caller: &Caller,
+    id: InvocationId,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
     let (operation, path) = find(request.method().as_str(), request.uri().path())?;
-    let on = on(operation, &path);
-    let space = space(request.headers(), caller);
-    let judged = space.and_then(|space| {
-        caller.principal.may(operation.needs, &space, now_ms())?;
-        Ok(space)
-    });
-    let space = match judged {
-        Ok(space) => space,
-        Err(fault) => {
-            let act = caller.act(operation.id, on, SpaceName::default_space());
-            control.audit.count(Act { outcome: fault.code().text().to_owned(), ..act }, Some(id.to_string()));
-            return Err(fault);
-        }
-    };
+    let (on, space) = (on(operation, &path), control.space());
+    if let Err(fault) = caller.principal.may(operation.needs, &space, now_ms()) {
+        count(control, caller.act(operation.id, on, space), &fault, id);
+        return Err(fault);
+    }
     let act = caller.act(operation.id, on, space);
     let action = Action::begin(&control.audit, act, id.to_string(), operation.is_change()).await?;
-    let ask = Ask { path, request, caller: caller.clone(), action: action.clone() };
+    let ask = Ask { path, request, keeper, caller: caller.clone(), action: action.clone() };
     let answered = (operation.handle)(Arc::clone(control), ask).await;
     action.answered(answered.as_ref().err()).await?;
     let mut response = answered?;
@@ -149,11 +171,17 @@ pub(crate) async fn answer(
 }
 
 /// The space that a request is about.
-fn space(headers: &HeaderMap, caller: &Caller) -> Result<SpaceName> {
-    let Some(named) = headers.get(HOB_SPACE) else { return caller.principal.space(None) };
-    let named =
-        named.to_str().map_err(|_| Fault::new(Code::NameInvalid, "the header `hob-space` is no name"))?;
-    caller.principal.space(Some(&SpaceName::new(named)?))
+///
+/// # Errors
+/// `HOB-0704` when the header is no name, `HOB-0723` when it names another space than the caller's.
+fn space(named: Option<&HeaderValue>, caller: &Caller) -> Result<SpaceName> {
+    let Some(named) = named else { return caller.principal.space(None) };
+    let text = named.to_str().unwrap_or_default();
+    let named = SpaceName::new(text).map_err(|fault| {
+        let what = format!("header `{HOB_SPACE}` names no space: {}", fault.message());
+        Fault::new(Code::ControlRequest, what).hint("`hob space ls` lists the spaces")
+    })?;
+    caller.principal.space(Some(&named))
 }
 
 /// What an operation is done to: the parts of its path that are names.

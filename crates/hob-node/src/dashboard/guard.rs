@@ -39,6 +39,7 @@ const PROMISES: [(&str, &str); 8] = [
 ];
 
 /// The rules of one listener.
+#[derive(Clone)]
 pub(super) struct Guard {
     /// Where it listens.
     pub(super) address: SocketAddr,

@@ -32,13 +32,14 @@ mod part;
 mod serve;
 mod visit;
 
-pub(crate) use serve::{Parts, serve};
+pub(crate) use serve::{Boards, Parts, serve};
 
 use crate::control::Control;
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
 use hob_core::fault::Result;
 use hob_core::limit::DASHBOARD_STREAMS_MAX;
+use hob_core::name::SpaceName;
 use hob_core::port::BoxFuture;
 use std::sync::Arc;
 use std::time::Instant;
@@ -109,8 +110,10 @@ impl Page {
     }
 }
 
-/// The dashboard of one node.
+/// The dashboard of one space.
 struct Dashboard {
+    /// The space that it shows, unless that is `default`.
+    space: Option<SpaceName>,
     control: Arc<Control>,
     sign_in: Arc<SignIn>,
     tasks: Arc<Tasks>,
@@ -125,6 +128,7 @@ impl Dashboard {
     fn new(control: Arc<Control>, sign_in: Arc<SignIn>, tokens: Vec<String>, guard: guard::Guard) -> Self {
         Self {
             tasks: Arc::clone(&control.tasks),
+            space: control.node.space.clone(),
             control,
             sign_in,
             tokens,

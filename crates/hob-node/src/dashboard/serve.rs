@@ -14,6 +14,7 @@ use crate::control::Control;
 use crate::gateway::body::incoming;
 use crate::identity;
 use crate::listener::Listener;
+use crate::per_space::PerSpace;
 use crate::sign_in::SignIn;
 use hob_core::access::{Need, Scope};
 use hob_core::code::Code;
@@ -45,19 +46,53 @@ pub(crate) struct Parts {
     pub(crate) tls: Option<TlsAcceptor>,
 }
 
+/// The dashboards of all spaces, behind one listener.
+pub(crate) struct Boards {
+    each: Arc<PerSpace<Dashboard>>,
+    guard: Guard,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Boards {
+    /// That of `default`.
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let Parts { control, sign_in, tokens, address, tls } = parts;
+        let guard = Guard { address, secure: tls.is_some() };
+        let default = Arc::new(Dashboard::new(control, sign_in, tokens, guard.clone()));
+        Arc::new(Self { each: PerSpace::new(default), guard, tls })
+    }
+
+    /// From now on a space has a dashboard, with what its pages ask; `None`: it has none any more. Nobody gets in but by
+    /// a link: the tokens of the control API are not one space's.
+    pub(crate) fn show(&self, space: &SpaceName, control: Option<Arc<Control>>) {
+        let made = control.and_then(|control| {
+            let sign_in = Arc::clone(control.dashboard.as_ref()?);
+            Some(Arc::new(Dashboard::new(control, sign_in, Vec::new(), self.guard.clone())))
+        });
+        self.each.show(space, made);
+    }
+
+    /// The dashboard that a request is for: where its session is, or the link that it comes by.
+    fn of(&self, request: &Request<Incoming>) -> Arc<Dashboard> {
+        let (now, fields) = (Instant::now(), Fields::of(request.uri().query().unwrap_or_default()));
+        if let Some(code) = fields.some("code").filter(|_| request.uri().path() == "/sign-in") {
+            return self.each.meant(|board| board.sign_in.knows(code, now));
+        }
+        match self.guard.key(request.headers()) {
+            Some(key) => self.each.meant(|board| board.sign_in.visit(key, now).is_some()),
+            None => Arc::clone(self.each.default()),
+        }
+    }
+}
+
 /// Begins to serve one listener until `closing`.
-pub(crate) fn serve(parts: Parts, listener: Listener, closing: CancellationToken) {
-    let Parts { control, sign_in, tokens, address, tls } = parts;
-    let guard = Guard { address, secure: tls.is_some() };
-    let aside = Aside {
-        name: "dashboard",
-        tls,
-        streams: DASHBOARD_H2_STREAMS_MAX,
-        tasks: Arc::clone(&control.tasks),
-    };
-    let dashboard = Arc::new(Dashboard::new(control, sign_in, tokens, guard));
+pub(crate) fn serve(boards: &Arc<Boards>, listener: Listener, closing: CancellationToken) {
+    let tasks = Arc::clone(&boards.each.default().tasks);
+    let tls = boards.tls.clone();
+    let aside = Aside { name: "dashboard", tls, streams: DASHBOARD_H2_STREAMS_MAX, tasks };
+    let boards = Arc::clone(boards);
     aside.serve(listener, closing, move |request| {
-        let dashboard = Arc::clone(&dashboard);
+        let dashboard = boards.of(&request);
         async move {
             let mut response = answer(&dashboard, request).await;
             promise(&mut response, dashboard.guard.secure);
@@ -282,17 +317,17 @@ impl Dashboard {
     async fn admit(&self, caller: Result<Caller>, peer: Peer) -> Result<Caller> {
         let audit = &self.control.audit;
         let (operation, id) = ("dashboard.sign-in", identity::invocation().to_string());
-        let space = |caller: &Caller| caller.principal.space(None);
-        let may = |caller: &Caller| caller.principal.may(Need::Space(Scope::Read), &space(caller)?, now_ms());
+        let space = self.control.space();
+        let may = |caller: &Caller| caller.principal.may(Need::Space(Scope::Read), &space, now_ms());
         match caller.and_then(|caller| may(&caller).map(|()| caller)) {
             Ok(caller) => {
-                let act = caller.act(operation, None, space(&caller)?);
+                let act = caller.act(operation, None, space);
                 Action::begin(audit, act, id, true).await?.end(None).await?;
                 Ok(caller)
             }
             Err(fault) => {
                 let (who, from) = ("nobody".to_owned(), peer.to_string());
-                let act = caller::act(who, from, DASHBOARD, operation, None, SpaceName::default_space());
+                let act = caller::act(who, from, DASHBOARD, operation, None, space);
                 Action::begin(audit, act, id, false).await?.end(Some(&fault)).await?;
                 Err(fault)
             }

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "a skipped test is named")]
 
 mod access;
+mod batches;
 mod budget;
 mod clients;
 mod control;
@@ -13,6 +14,8 @@ mod malformed;
 mod metrics;
 mod protocol;
 mod routing;
+mod smuggle;
+mod spaces;
 mod stop;
 mod support;
 mod switch;

@@ -10,6 +10,7 @@ mod connection;
 mod event;
 mod key;
 mod lines;
+mod space;
 mod top;
 mod watch;
 
@@ -22,7 +23,7 @@ use hob_core::digest::Digest;
 use hob_core::fact::Fact;
 use hob_core::fault::{Fault, FaultWire, Result};
 use hob_core::limit::CONTROL_BODY_BYTES_MAX;
-use hob_core::name::{AppName, FunctionName, RevisionNumber};
+use hob_core::name::{AppName, FunctionName, RevisionNumber, SpaceName};
 use hob_core::port::LogRecord;
 use hob_core::spec::AppSpec;
 use hob_core::wire::{
@@ -39,6 +40,9 @@ use std::io;
 use std::path::Path;
 use tokio::io::AsyncReadExt;
 
+/// The header that says in which space something is asked.
+const SPACE: &str = "hob-space";
+
 /// Bytes of a file that are read at a time.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -47,12 +51,19 @@ const PIECE_BYTES: usize = 256 << 10;
 pub(crate) struct Client {
     endpoint: Endpoint,
     token: Option<String>,
+    /// `None`: `default`.
+    space: Option<SpaceName>,
 }
 
 impl Client {
     /// A client of the node whose control API listens at `endpoint`.
     pub(crate) fn new(endpoint: Endpoint, token: Option<String>) -> Self {
-        Self { endpoint, token }
+        Self { endpoint, token, space: None }
+    }
+
+    /// The same in a space.
+    pub(crate) fn within(self, space: Option<SpaceName>) -> Self {
+        Self { space, ..self }
     }
 
     /// What the node says about itself.
@@ -229,6 +240,9 @@ impl Client {
         let headers = request.headers_mut();
         if !headers.contains_key(header::HOST) {
             headers.insert(header::HOST, host.parse().map_err(Fault::internal)?);
+        }
+        if let Some(space) = &self.space {
+            headers.insert(SPACE, space.as_str().parse().map_err(Fault::internal)?);
         }
         if let Some(token) = &self.token {
             let value = format!("Bearer {token}").parse().map_err(|_| {

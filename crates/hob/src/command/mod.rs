@@ -38,6 +38,7 @@ mod run;
 mod send;
 mod serve;
 mod show;
+mod space;
 mod status;
 mod sub;
 mod token;
@@ -87,6 +88,7 @@ pub(crate) static COMMANDS: &[Row] = &[
     row::<cost::Cost>("cost", "Say what functions cost, here or elsewhere"),
     row::<budget::Budget>("budget", "See what may be used, and how much of it is"),
     row::<alert::Alert>("alert", "See alert rules, and which of them fire"),
+    row::<space::Space>("space", "See tenants of the node, make, limit and remove them"),
     row::<token::Token>("token", "Make and revoke API tokens"),
     row::<audit::Audit>("audit", "Show what people and programs did to the node"),
     row::<key::Key>("key", "Make and remove access keys of the AWS Lambda API"),

@@ -110,9 +110,9 @@ struct Wasm {
 struct Shared {
     environment: Arc<Environment>,
     engine: Engine,
-    compiler: Compiler,
-    components: wasmtime::component::Linker<State>,
-    modules: wasmtime::Linker<ModuleState>,
+    compiler: Arc<Compiler>,
+    components: Arc<wasmtime::component::Linker<State>>,
+    modules: Arc<wasmtime::Linker<ModuleState>>,
     ticker: Arc<Ticker>,
     /// Machine code that is mapped now.
     codes: Codes,
@@ -132,9 +132,9 @@ impl Wasm {
         let broken = |error: wasmtime::Error| Fault::internal(format!("{error:#}"));
         Ok(Self {
             shared: Arc::new(Shared {
-                compiler: Compiler::open(&environment.cache_dir, &environment.compiler, &engine)?,
-                components: linker::components(&engine).map_err(broken)?,
-                modules: linker::modules(&engine).map_err(broken)?,
+                compiler: Arc::new(Compiler::open(&environment.cache_dir, &environment.compiler, &engine)?),
+                components: Arc::new(linker::components(&engine).map_err(broken)?),
+                modules: Arc::new(linker::modules(&engine).map_err(broken)?),
                 ticker: Ticker::start(&engine, &environment.crowd)?,
                 codes,
                 line: Line::default(),
@@ -190,6 +190,22 @@ impl Host for Wasm {
 
     fn retain(&self, needed: &HashSet<Digest>) -> u64 {
         self.shared.compiler.retain(needed)
+    }
+
+    /// Shares engine, compiler and linkers, which hold nothing of anybody; maps machine code for itself.
+    fn beside(&self, environment: &Arc<Environment>) -> Result<Arc<dyn Host>> {
+        let of = &self.shared;
+        let shared = Shared {
+            environment: Arc::clone(environment),
+            engine: of.engine.clone(),
+            compiler: Arc::clone(&of.compiler),
+            components: Arc::clone(&of.components),
+            modules: Arc::clone(&of.modules),
+            ticker: Arc::clone(&of.ticker),
+            codes: Codes::new(),
+            line: Line::default(),
+        };
+        Ok(Arc::new(Self { shared: Arc::new(shared) }))
     }
 
     fn stage(&self, code: &FunctionCode) -> Option<Stage> {
@@ -355,7 +371,7 @@ impl WasmUnit {
             script,
             slot: Slot::new(current),
             instances: Arc::new(Semaphore::new(instances)),
-            member: shared.environment.crowd.member(&code),
+            member: shared.environment.crowd.member(&shared.environment.space, &code),
             instances_max: instances,
             code,
         })
