@@ -124,6 +124,11 @@ impl TestNode {
         exchange(stream, method, path, &all, body.into()).await.unwrap()
     }
 
+    /// Its data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self._data.path().join("data")
+    }
+
     /// A node that was started with these settings.
     pub(crate) fn of(node: Node, settings: &Settings, data: TempDir) -> Self {
         let address = node.url().rsplit('/').next().unwrap().parse().unwrap();
