@@ -10,8 +10,8 @@ use super::lane::Lost;
 use super::wire::{Broken, Frame, Kind, Put, frame};
 use bytes::{Buf as _, BytesMut};
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
 };
 use std::collections::VecDeque;
 use std::io::{IoSlice, IoSliceMut};

@@ -127,9 +127,13 @@ impl<A: Asker> Exchange<A> {
     /// Hands to the asker what is his.
     fn sort(&mut self, mut frame: Frame) -> Result<Option<Frame>, Lost> {
         match frame.kind {
-            Kind::Head | Kind::Data | Kind::Trailers | Kind::End | Kind::BrokeOff | Kind::Failed | Kind::Over => {
-                Ok(Some(frame))
-            }
+            Kind::Head
+            | Kind::Data
+            | Kind::Trailers
+            | Kind::End
+            | Kind::BrokeOff
+            | Kind::Failed
+            | Kind::Over => Ok(Some(frame)),
             Kind::Credit => {
                 let more = usize::try_from(frame.content.u64()?).unwrap_or(usize::MAX);
                 self.credit = self.credit.saturating_add(more).min(WALL_WINDOW_BYTES);

@@ -7,8 +7,8 @@
 //! **Invariants.** The node makes every pair and keeps no copy of the worker's end. So the worker cannot change how
 //! the node's own end behaves, as it could with a descriptor that both share.
 
-use super::wire::{FRAME_BYTES_MAX, Frame, HEAD_BYTES, Kind, Put, frame, head};
 use super::wire::Broken;
+use super::wire::{FRAME_BYTES_MAX, Frame, HEAD_BYTES, Kind, Put, frame, head};
 use bytes::{Buf as _, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};

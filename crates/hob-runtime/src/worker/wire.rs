@@ -282,7 +282,8 @@ impl Take {
         let mut headers = HeaderMap::with_capacity(count);
         for _ in 0..count {
             let name = HeaderName::from_bytes(&self.bytes()?).map_err(|_| Broken("a header's name"))?;
-            let value = HeaderValue::from_maybe_shared(self.bytes()?).map_err(|_| Broken("a header's value"))?;
+            let value =
+                HeaderValue::from_maybe_shared(self.bytes()?).map_err(|_| Broken("a header's value"))?;
             headers.try_append(name, value).map_err(|_| Broken("too many headers"))?;
         }
         Ok(headers)
@@ -441,7 +442,8 @@ impl Asked {
         into.u64(self.function);
         into.u64(self.instance);
         into.u8(u8::from(self.kept) | u8::from(self.call.is_some()) << 1);
-        let call = self.call.unwrap_or(Known { id: 0, trace: 0, span: 0, flags: 0, secure: false, left_us: 0 });
+        let call =
+            self.call.unwrap_or(Known { id: 0, trace: 0, span: 0, flags: 0, secure: false, left_us: 0 });
         into.u128(call.id);
         into.u128(call.trace);
         into.u64(call.span);

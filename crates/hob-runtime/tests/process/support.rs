@@ -77,7 +77,7 @@ impl Bench {
             cache_shared: false,
             work_dir: folder.path().join("work"),
             compiler: Vec::new(),
-        workers: Workers::none(),
+            workers: Workers::none(),
             pooling: Some(false),
             spawn,
             logs: Arc::clone(&limited) as Arc<dyn LogSink>,

@@ -90,7 +90,9 @@ async fn work(
     let mut reader = Reader::new(WALL_LOAD_BYTES_MAX, true);
     let first = reader.next(&stream).await;
     let hello: Hello = match first {
-        Ok((frame, _)) if frame.kind == Kind::Init => frame.content.json().map_err(|broken| broken.to_string())?,
+        Ok((frame, _)) if frame.kind == Kind::Init => {
+            frame.content.json().map_err(|broken| broken.to_string())?
+        }
         Ok(_) => return Err("told something before it was ready".to_owned()),
         // The node needs nobody any more.
         Err(_) => return Ok(()),

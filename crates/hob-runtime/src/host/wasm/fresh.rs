@@ -159,14 +159,8 @@ impl Fresh {
         let (parts, body) = answer.into_parts();
         let length = parts.headers.get(http::header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
-        let body = Streaming {
-            body,
-            guest,
-            fault,
-            unsent: length,
-            ended: false,
-            spawn: Arc::clone(&self.spawn),
-        };
+        let body =
+            Streaming { body, guest, fault, unsent: length, ended: false, spawn: Arc::clone(&self.spawn) };
         http::Response::from_parts(parts, Body::new(body))
     }
 }

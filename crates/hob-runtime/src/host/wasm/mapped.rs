@@ -16,8 +16,8 @@
 use super::check::{self, Runnable};
 use super::compile::Compiled;
 use super::engine::Grade;
-use super::walled::Walled;
 use super::passed::{self, At};
+use super::walled::Walled;
 use super::{File, Machine, Shared, WasmUnit};
 use crate::code::FunctionCode;
 use arc_swap::ArcSwapOption;

@@ -51,11 +51,11 @@ use crate::javascript::Program as Script;
 use crate::log::Lines;
 use crate::unit::{Command, Handler, Launch, Program, Unit};
 use crate::unit::{Instance, Start};
+use crate::worker::near::{Fleet, Outfit};
 use calls::Calls;
 use check::Runnable;
 use compile::{Compiler, Source};
 use engine::{Grade, Ticker};
-use crate::worker::near::{Fleet, Outfit};
 use given::Given;
 use hob_core::code::Code;
 use hob_core::digest::Digest;
@@ -161,7 +161,8 @@ impl Host for Wasm {
         Box::pin(async move {
             let file = self.shared.file(code).await?;
             file.look(code).await?;
-            let compiler = self.shared.made.compiler().ok_or_else(|| Fault::internal("a worker compiles nothing"))?;
+            let compiler =
+                self.shared.made.compiler().ok_or_else(|| Fault::internal("a worker compiles nothing"))?;
             let compiled = compiler.compile(&file.source(), progress).await?;
             let current = self.shared.current(&file, code).await?;
             if let Some(step) = spin::absent(&self.shared.engine, current.machine()) {

@@ -67,9 +67,10 @@ impl Made {
     pub(super) async fn compile_anew(&self, source: &Source<'_>) -> Result<Compiled> {
         match self {
             Self::Here(compiler) => compiler.compile_anew(source).await,
-            Self::Passed(_) => {
-                Err(Fault::internal(format!("the compiled `{}` that was passed cannot be loaded", source.name)))
-            }
+            Self::Passed(_) => Err(Fault::internal(format!(
+                "the compiled `{}` that was passed cannot be loaded",
+                source.name
+            ))),
         }
     }
 }
@@ -116,7 +117,11 @@ pub(super) fn map(engine: &Engine, file: &File) -> wasmtime::Result<Machine> {
             0,
         )
     };
-    wasmtime::ensure!(at != libc::MAP_FAILED, "cannot map the compiled file: {}", std::io::Error::last_os_error());
+    wasmtime::ensure!(
+        at != libc::MAP_FAILED,
+        "cannot map the compiled file: {}",
+        std::io::Error::last_os_error()
+    );
     let memory = NonNull::slice_from_raw_parts(NonNull::new(at.cast::<u8>()).expect("it is mapped"), length);
     // SAFETY: the mapping is whole, private, never changed, and stays as long as the process unless it is given
     // back below, when nothing refers to it. The node passes only files that its own compiler has written, and
@@ -126,7 +131,9 @@ pub(super) fn map(engine: &Engine, file: &File) -> wasmtime::Result<Machine> {
             Some(wasmtime::Precompiled::Component) => {
                 Component::deserialize_raw(engine, memory).map(Machine::Component)
             }
-            Some(wasmtime::Precompiled::Module) => Module::deserialize_raw(engine, memory).map(Machine::Module),
+            Some(wasmtime::Precompiled::Module) => {
+                Module::deserialize_raw(engine, memory).map(Machine::Module)
+            }
             None => Err(wasmtime::format_err!("not compiled code")),
         }
     };

@@ -117,7 +117,9 @@ impl Handler for Placed {
         match (self.space(), self.inside.get()) {
             (None, Some(inside)) => inside.open(start),
             (None, None) => Box::pin(async move { self.inside().await?.open(start).await }),
-            (Some(space), _) => Box::pin(async move { self.walled(&space).await?.open(start.instance).await }),
+            (Some(space), _) => {
+                Box::pin(async move { self.walled(&space).await?.open(start.instance).await })
+            }
         }
     }
 }

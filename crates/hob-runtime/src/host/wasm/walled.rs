@@ -116,7 +116,11 @@ impl Walled {
 
     /// Memory of its instances when the worker said so last, bytes.
     pub(super) fn held_bytes(&self) -> u64 {
-        self.ready.load().as_ref().filter(|ready| ready.link.is_alive()).map_or(0, |ready| ready.meter.held_bytes())
+        self.ready
+            .load()
+            .as_ref()
+            .filter(|ready| ready.link.is_alive())
+            .map_or(0, |ready| ready.meter.held_bytes())
     }
 
     /// The worker, once it has the function's code.
@@ -334,7 +338,9 @@ impl Beside {
             Kind::Log => self.log(frame.content.json()?),
             Kind::Dropped => {
                 let (lines, bytes) = (frame.content.u64()?, frame.content.u64()?);
-                let text = format!("dropped {lines} lines ({bytes} bytes): they came faster than the node reads them");
+                let text = format!(
+                    "dropped {lines} lines ({bytes} bytes): they came faster than the node reads them"
+                );
                 self.platform(text);
             }
             Kind::Used => self.used(&mut frame.content)?,

@@ -5,11 +5,12 @@ use crate::cpu::CpuTotal;
 use crate::crowd::Member;
 use crate::worker::control::{Order, Reader};
 use crate::worker::lane::{Lane, Lost};
-use crate::worker::wire::{FRAME_BYTES_MAX, Broken, Frame, Hello, Kind, Loaded, Put, Used};
+use crate::worker::wire::{Broken, FRAME_BYTES_MAX, Frame, Hello, Kind, Loaded, Put, Used};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{
-    WORKER_CODE_BYTES_MAX, WORKER_EXITS_MAX, WORKER_LANES_KEPT_MAX, WORKER_PING_INTERVAL, WORKER_SILENCE_MAX, WORKER_START_TIMEOUT,
+    WORKER_CODE_BYTES_MAX, WORKER_EXITS_MAX, WORKER_LANES_KEPT_MAX, WORKER_PING_INTERVAL, WORKER_SILENCE_MAX,
+    WORKER_START_TIMEOUT,
 };
 use hob_core::name::SpaceName;
 use std::collections::HashMap;
@@ -106,16 +107,23 @@ impl Link {
                 let _ = child.start_kill();
                 let words = last_words(&mut errors).await;
                 let status = child.wait().await.map(|status| status.to_string()).unwrap_or_default();
-                return Err(missing("a worker process has ended at its start", format!("{lost:?}, {status}: {words}")));
+                return Err(missing(
+                    "a worker process has ended at its start",
+                    format!("{lost:?}, {status}: {words}"),
+                ));
             }
             Err(_) => {
-                let what = format!("a worker process was not ready within {} s", WORKER_START_TIMEOUT.as_secs());
+                let what =
+                    format!("a worker process was not ready within {} s", WORKER_START_TIMEOUT.as_secs());
                 return Err(missing(&what, "it was ended"));
             }
         };
         if fingerprint != outfit.fingerprint {
-            return Err(missing("the program on disk is another version of Hob than the one that runs", &fingerprint)
-                .hint("restart the node"));
+            return Err(missing(
+                "the program on disk is another version of Hob than the one that runs",
+                &fingerprint,
+            )
+            .hint("restart the node"));
         }
         let (orders, ordered) = mpsc::unbounded_channel();
         let link = Arc::new(Self::of(number, child.id().unwrap_or_default(), orders));
@@ -201,7 +209,8 @@ impl Link {
             return Ok((lane, using));
         }
         let failed = |error: std::io::Error| {
-            crate::machine::out_of_files(&error).unwrap_or_else(|| missing("cannot make a lane to a worker", error))
+            crate::machine::out_of_files(&error)
+                .unwrap_or_else(|| missing("cannot make a lane to a worker", error))
         };
         let (near, far) = pair().map_err(failed)?;
         let lane = Lane::new(near).map_err(failed)?;

@@ -94,8 +94,14 @@ async fn call(far: &Arc<Far>, lane: &mut Lane, mut frame: Frame) -> std::result:
     let kept = lock(&far.instances).get(&asked.instance).filter(|_| asked.kept).cloned();
     let after = Arc::new(After { running: AtomicUsize::new(0), over: AtomicWaker::new() });
     let lasting = Lasting { spawn: Arc::clone(&far.spawn), after: Arc::clone(&after) };
-    let mut answerer =
-        Answering { listed, unit: Arc::clone(&unit), context: Arc::clone(&context), kept: kept.clone(), after, told: None };
+    let mut answerer = Answering {
+        listed,
+        unit: Arc::clone(&unit),
+        context: Arc::clone(&context),
+        kept: kept.clone(),
+        after,
+        told: None,
+    };
     let captured = far.captured.clone();
     let handle = async move |request| {
         let invocation = Invocation { context, request };
@@ -112,7 +118,12 @@ async fn call(far: &Arc<Far>, lane: &mut Lane, mut frame: Frame) -> std::result:
 }
 
 /// A call in an instance of its own.
-async fn alone(unit: Arc<WasmUnit>, instance: u64, lasting: Lasting, invocation: Invocation) -> Result<Reply> {
+async fn alone(
+    unit: Arc<WasmUnit>,
+    instance: u64,
+    lasting: Lasting,
+    invocation: Invocation,
+) -> Result<Reply> {
     let current = unit.current().await?;
     match &current.runnable {
         Runnable::Http02(pre) => {

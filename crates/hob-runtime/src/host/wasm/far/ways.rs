@@ -129,7 +129,8 @@ impl Outbound for Out {
             let id = caller.context.as_ref().map(|context| context.id.0);
             let gone = || Fault::new(Code::Stopping, "the call that sends this is over");
             let outbox = self.0.of(id, caller.instance).ok_or_else(gone)?;
-            let busy = || Fault::new(Code::QueueFull, "too many requests are on their way out").retry_after(1);
+            let busy =
+                || Fault::new(Code::QueueFull, "too many requests are on their way out").retry_after(1);
             let lane = self.0.ask(&outbox).await.ok_or_else(busy)?;
             Exchange::ask(lane, Kind::Call, |_| {}, request, Sender).await
         })

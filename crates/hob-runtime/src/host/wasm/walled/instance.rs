@@ -133,7 +133,8 @@ impl Instance for Kept {
     fn call(&self, invocation: Invocation) -> BoxFuture<'_, Result<Reply>> {
         Box::pin(async move {
             if *self.status.closed.borrow() {
-                let closed = || Fault::new(Code::QueueFull, "the instance takes no more calls").retry_after(1);
+                let closed =
+                    || Fault::new(Code::QueueFull, "the instance takes no more calls").retry_after(1);
                 return Err(self.status.fault.get().cloned().unwrap_or_else(closed));
             }
             let (calls, context) = (self.calls.clone(), Arc::clone(&invocation.context));

@@ -13,9 +13,9 @@ use hob_core::limit::{WALL_PART_BYTES_MAX, WALL_WINDOW_BYTES};
 use hob_core::port::BoxFuture;
 use hob_core::unit::millis;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, watch};
 
@@ -159,7 +159,14 @@ impl Running {
         let beside = Beside::new(&unit, &ready.meter, using, (calls, launch.context, launch.instance));
         let (sender, exit) = watch::channel(None);
         let (stop, stopped) = mpsc::unbounded_channel();
-        let life = Life { lane, beside, stdin: Outward::new(given), stdout: Inward::new(printed), exit: sender, over: false };
+        let life = Life {
+            lane,
+            beside,
+            stdin: Outward::new(given),
+            stdout: Inward::new(printed),
+            exit: sender,
+            over: false,
+        };
         let spawn = Arc::clone(&unit.shared.environment.spawn);
         spawn.spawn("wasm-program", Box::pin(life.live(stopped)));
         Ok(Self { stdin, stdout, exit, stop })
@@ -245,7 +252,11 @@ impl Life {
         self.stdout.poll(&mut self.lane, context);
         if self.over {
             // The rest of what it has printed is here.
-            return if self.stdout.is_done() { Poll::Ready(Ok(self.stdin.from.is_none())) } else { Poll::Pending };
+            return if self.stdout.is_done() {
+                Poll::Ready(Ok(self.stdin.from.is_none()))
+            } else {
+                Poll::Pending
+            };
         }
         loop {
             self.stdin.poll(&mut self.lane, context);
