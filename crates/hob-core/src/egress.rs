@@ -102,6 +102,12 @@ impl Doors {
         Self(listening.into_iter().collect())
     }
 
+    /// These and one more.
+    #[must_use]
+    pub fn with(&self, listening: SocketAddr) -> Self {
+        Self(self.0.iter().copied().filter(|one| *one != listening).chain([listening]).collect())
+    }
+
     /// Whether a connection to `address` would come in by one of them. `is_here` is asked whether an address is
     /// one of this machine's, where a socket listens at all of them.
     pub fn lead_to(&self, address: SocketAddr, is_here: impl Fn(IpAddr) -> bool) -> bool {

@@ -88,6 +88,8 @@ pub const AWS_LOG_WAIT_MAX: Duration = Duration::from_millis(200);
 pub const AWS_VERSIONS_MAX: usize = 100;
 /// Aliases of one function of the Lambda API.
 pub const AWS_ALIASES_MAX: usize = 100;
+/// Patterns of one event source mapping (as AWS Lambda on request).
+pub const AWS_FILTERS_MAX: usize = 10;
 /// Access keys of the Lambda API.
 pub const ACCESS_KEYS_MAX: usize = 100;
 /// API tokens that are good.
@@ -124,6 +126,8 @@ pub const AUDIT_TALLY_EVERY: Duration = Duration::from_secs(600);
 pub const AUDIT_TALLY_WAIT: Duration = Duration::from_secs(1);
 /// Kinds of actions that are counted apart; of more only operation and outcome are told.
 pub const AUDIT_TALLIES_MAX: usize = 1024;
+/// Lines of the audit log that wait while it cannot be written; further ones are lost, and that is logged.
+pub const AUDIT_UNWRITTEN_MAX: usize = 4096;
 /// Lines of the audit log that one request lists.
 pub const AUDIT_LISTED_MAX: usize = 10_000;
 /// Body of a control API request other than an artifact.
@@ -577,6 +581,12 @@ pub const SUBSCRIPTION_CACHE_BYTES_MAX: usize = 8 << 20;
 pub const SUBSCRIPTION_CONCURRENCY_DEFAULT: u32 = 16;
 /// What a subscription may raise it to.
 pub const SUBSCRIPTION_CONCURRENCY_CEILING: u32 = 1000;
+/// Events of one call that a subscription may ask for (as AWS Lambda); a call has [`EVENT_BATCH_MAX`] at most.
+pub const DELIVERY_BATCH_CEILING: u32 = 10_000;
+/// How long the first event of a call may wait for others (as AWS Lambda).
+pub const DELIVERY_BATCH_WINDOW_CEILING: Duration = Duration::from_secs(300);
+/// Events of one call in bytes, unless its function takes less; what is gathered beyond goes into the next one.
+pub const DELIVERY_BATCH_BYTES_MAX: usize = 4 << 20;
 /// Events per second of one subscription at most.
 pub const SUBSCRIPTION_RATE_CEILING: u32 = 1_000_000;
 /// Attempts to deliver one event, unless the subscription says otherwise.
@@ -764,8 +774,10 @@ const _: () = assert!(EVENT_BATCH_BYTES_MAX < INGRESS_BYTES_MAX);
 const _: () = assert!(DELIVERY_BACKOFF_MIN_DEFAULT.as_millis() <= DELIVERY_BACKOFF_MAX_DEFAULT.as_millis());
 const _: () = assert!(2 * NAME_BYTES_MAX + 2 <= 63, "`<function>--<app>` must be one DNS label");
 const _: () = assert!(URI_BYTES_MAX < HEADER_BYTES_MAX);
-const _: () = assert!(2 * HEADER_BYTES_MAX + URI_BYTES_MAX < WALL_FRAME_BYTES_MAX, "every head crosses as one frame");
-const _: () = assert!(WALL_PART_BYTES_MAX * 2 <= WALL_WINDOW_BYTES && WALL_WINDOW_BYTES < WALL_FRAME_BYTES_MAX);
+const _: () =
+    assert!(2 * HEADER_BYTES_MAX + URI_BYTES_MAX < WALL_FRAME_BYTES_MAX, "every head crosses as one frame");
+const _: () =
+    assert!(WALL_PART_BYTES_MAX * 2 <= WALL_WINDOW_BYTES && WALL_WINDOW_BYTES < WALL_FRAME_BYTES_MAX);
 const _: () = assert!(6 * LOG_LINE_BYTES_MAX < WALL_FRAME_BYTES_MAX, "a line crosses, whatever is in it");
 const _: () = assert!(BODY_BYTES_DEFAULT <= BODY_BYTES_CEILING);
 const _: () = assert!(MEMORY_BYTES_DEFAULT <= WASM_MEMORY_BYTES_CEILING);

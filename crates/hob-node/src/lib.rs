@@ -6,11 +6,14 @@
 //! **How.** [`Node::start`] and [`Node::stop`] are each one function, readable top to bottom.
 
 mod alerts;
+mod allowance;
 pub mod apps;
 pub mod archive;
 mod aside;
+mod audit;
 mod aws;
 mod bus;
+mod caller;
 mod calls;
 mod clock;
 mod control;
@@ -21,6 +24,7 @@ pub mod doctor;
 mod entrance;
 mod export;
 mod gateway;
+mod hosts;
 mod identity;
 mod intake;
 mod keys;
@@ -29,6 +33,7 @@ pub mod live;
 pub mod logs;
 mod node;
 mod package;
+mod per_space;
 mod problem;
 mod proxy;
 pub mod reference;
@@ -40,6 +45,7 @@ mod sync;
 pub mod task;
 mod telemetry;
 mod tls;
+mod tokens;
 mod top;
 mod usage;
 mod why;

@@ -1,4 +1,4 @@
-//! What the node gives to hosts and contracts: folders, ports, and numbers for instances.
+//! What the node gives to hosts and contracts, for one space: folders, ports, and numbers for instances.
 
 use crate::crowd::Crowd;
 use crate::gate::Gates;
@@ -13,9 +13,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the node gives to hosts and contracts.
 pub struct Environment {
+    /// The space whose functions run with it. Its ports lead nowhere else.
+    pub space: SpaceName,
     /// Compiled code, kept between starts; private to the node's user.
     pub cache_dir: PathBuf,
-    /// Whether other nodes keep theirs in the same folder: then nothing is removed for not being needed here.
+    /// Whether other nodes keep theirs in the same folder: then nothing is removed for not being needed here. Spaces
+    /// of one node share the folder too, and know of each other what is needed.
     pub cache_shared: bool,
     /// Working folders of instances; emptied at start.
     pub work_dir: PathBuf,
@@ -38,8 +41,8 @@ pub struct Environment {
     pub crowd: Arc<Crowd>,
     /// Takes the calls that functions make.
     pub outbound: Arc<dyn Outbound>,
-    /// The next instance's number.
-    pub instances: AtomicU64,
+    /// The next instance's number, for all spaces of the node.
+    pub instances: Arc<AtomicU64>,
 }
 
 impl Environment {

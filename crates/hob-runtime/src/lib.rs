@@ -29,6 +29,7 @@ pub mod machine;
 pub mod outbound;
 pub mod pool;
 pub mod runtime;
+mod settled;
 mod spin;
 pub mod unit;
 pub mod witness;

@@ -48,7 +48,7 @@ impl Lambda {
             return Err(refuse(Wrong::Invalid(what.to_owned())));
         }
         drop(room);
-        Ok(Ask { id: identity::invocation(), head, path, body, region: claim.region })
+        Ok(Ask { id: identity::invocation(), key: claim.key, head, path, body, region: claim.region })
     }
 }
 

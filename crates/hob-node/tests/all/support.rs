@@ -295,6 +295,11 @@ impl App {
         self
     }
 
+    /// The texts of its files.
+    pub(crate) fn texts(&self) -> Vec<&String> {
+        self.files.values().collect()
+    }
+
     pub(crate) fn spec(&self) -> AppSpec {
         AppSpec {
             app: AppName::new(&self.name).unwrap(),

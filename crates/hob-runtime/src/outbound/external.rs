@@ -17,6 +17,7 @@ use crate::code::FunctionCode;
 use crate::executor::Executor;
 use crate::hop;
 use crate::invocation::Reply;
+use arc_swap::ArcSwap;
 use hob_core::code::Code;
 use hob_core::egress::{Doors, Policy, Reach, Refusal};
 use hob_core::fault::{Fault, Result};
@@ -76,6 +77,11 @@ impl External {
 
     /// Where the node itself listens: no function reaches that, listed or not. The first word counts.
     pub fn close(&self, doors: Doors) {
+        self.close_as(Arc::new(ArcSwap::from_pointee(doors)));
+    }
+
+    /// The same for a node that opens further sockets while it runs.
+    pub fn close_as(&self, doors: Arc<ArcSwap<Doors>>) {
         self.way.close(doors);
     }
 

@@ -12,6 +12,7 @@
 //! **Not here:** what a list says ([`hob_core::egress`]).
 
 use crate::machine;
+use arc_swap::ArcSwap;
 use hob_core::code::Code;
 use hob_core::egress::{Doors, Reach};
 use hob_core::fault::{Fault, Result};
@@ -89,7 +90,7 @@ impl Resolve for System {
 /// From names to connections.
 pub(super) struct Way {
     resolver: Box<dyn Resolve>,
-    doors: OnceLock<Doors>,
+    doors: OnceLock<Arc<ArcSwap<Doors>>>,
 }
 
 impl Way {
@@ -98,7 +99,7 @@ impl Way {
     }
 
     /// Where the node itself listens. The first word counts.
-    pub(super) fn close(&self, doors: Doors) {
+    pub(super) fn close(&self, doors: Arc<ArcSwap<Doors>>) {
         // A node binds its sockets once.
         let _ = self.doors.set(doors);
     }
@@ -162,7 +163,8 @@ impl Way {
             )));
         }
         let own = |address: &SocketAddr| {
-            reach != Reach::Any && self.doors.get().is_some_and(|doors| doors.lead_to(*address, is_here))
+            reach != Reach::Any
+                && self.doors.get().is_some_and(|doors| doors.load().lead_to(*address, is_here))
         };
         if allowed.iter().any(own) {
             return Err(Fault::new(

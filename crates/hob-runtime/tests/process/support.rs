@@ -84,7 +84,8 @@ impl Bench {
             outbound: Arc::new(Nowhere),
             witnesses: Arc::new(Nobody),
             gates: Arc::new(Open),
-            instances: AtomicU64::new(1),
+            instances: Arc::new(AtomicU64::new(1)),
+            space: hob_core::name::SpaceName::default_space(),
         };
         let runtime = Runtime::open(environment).unwrap();
         Self { runtime, logs, limited, crowd, folder, next: AtomicU64::new(1) }

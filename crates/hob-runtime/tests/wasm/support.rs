@@ -179,7 +179,8 @@ impl Bench {
             outbound: Arc::clone(&world) as Arc<dyn Outbound>,
             witnesses: Arc::clone(&told) as Arc<dyn Witnesses>,
             gates: Arc::new(Open),
-            instances: AtomicU64::new(1),
+            instances: Arc::new(AtomicU64::new(1)),
+            space: hob_core::name::SpaceName::default_space(),
         });
         let row = HOSTS.iter().find(|row| row.name == "wasm").unwrap();
         let host = (row.open)(&environment).unwrap();

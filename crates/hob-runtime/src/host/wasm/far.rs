@@ -28,6 +28,7 @@ use crate::worker::lane::{Lane, Lost};
 use crate::worker::wire::{Broken, Frame, Hello, Kind, Load, Loaded, Used};
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{LOADS_PER_CPU, STARTS_PER_CPU, WALL_LOAD_BYTES_MAX};
+use hob_core::name::SpaceName;
 use hob_core::port::Spawn;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -156,6 +157,8 @@ impl Far {
             loads: cpus.saturating_mul(LOADS_PER_CPU),
         };
         let environment = Arc::new(Environment {
+            // The node knows whose it is; here is only one.
+            space: SpaceName::default_space(),
             cache_dir: PathBuf::new(),
             cache_shared: true,
             work_dir: PathBuf::new(),
@@ -168,7 +171,7 @@ impl Far {
             gates: Arc::new(Open),
             crowd: Crowd::new(shares, Arc::clone(&spawn)),
             outbound: Arc::new(ways::Out(Arc::clone(&ways))),
-            instances: AtomicU64::new(1),
+            instances: Arc::new(AtomicU64::new(1)),
         });
         let engine = engine::open(hello.pooling, Some(Arc::new(Publish)))?;
         let made = Made::Passed(Passed::default());

@@ -122,8 +122,8 @@ struct Shared {
     made: Made,
     /// The workers; none in a worker itself.
     fleet: Option<Arc<Fleet>>,
-    components: wasmtime::component::Linker<State>,
-    modules: wasmtime::Linker<ModuleState>,
+    components: Arc<wasmtime::component::Linker<State>>,
+    modules: Arc<wasmtime::Linker<ModuleState>>,
     ticker: Arc<Ticker>,
     /// Machine code that is mapped now.
     codes: Codes,
@@ -147,7 +147,7 @@ impl Wasm {
             pooling: environment.pooling,
             spawn: Arc::clone(&environment.spawn),
         });
-        let shared = Shared::open(environment, engine, Made::Here(compiler), (Some(fleet), codes))?;
+        let shared = Shared::open(environment, engine, Made::Here(Arc::new(compiler)), (Some(fleet), codes))?;
         Ok(Self { shared: Arc::new(shared) })
     }
 }
@@ -198,6 +198,25 @@ impl Host for Wasm {
         self.shared.made.compiler().map_or(0, |compiler| compiler.retain(needed))
     }
 
+    /// Shares engine, compiler, linkers and the keeper of workers, which hold nothing of anybody; maps machine code for itself.
+    fn beside(&self, environment: &Arc<Environment>) -> Result<Arc<dyn Host>> {
+        let of = &self.shared;
+        let shared = Shared {
+            environment: Arc::clone(environment),
+            engine: of.engine.clone(),
+            made: Made::Here(Arc::clone(
+                of.made.compiler().ok_or_else(|| Fault::internal("a worker has one space"))?,
+            )),
+            fleet: of.fleet.clone(),
+            components: Arc::clone(&of.components),
+            modules: Arc::clone(&of.modules),
+            ticker: Arc::clone(&of.ticker),
+            codes: Codes::new(),
+            line: Line::default(),
+        };
+        Ok(Arc::new(Self { shared: Arc::new(shared) }))
+    }
+
     fn stage(&self, code: &FunctionCode) -> Option<Stage> {
         let digest = digest(code)?;
         let grade = self.shared.mapped_grade(digest);
@@ -228,8 +247,8 @@ impl Shared {
         Ok(Self {
             made,
             fleet,
-            components: linker::components(&engine).map_err(broken)?,
-            modules: linker::modules(&engine).map_err(broken)?,
+            components: Arc::new(linker::components(&engine).map_err(broken)?),
+            modules: Arc::new(linker::modules(&engine).map_err(broken)?),
             ticker: Ticker::start(&engine, &environment.crowd)?,
             codes,
             line: Line::default(),
@@ -381,7 +400,7 @@ impl WasmUnit {
             script,
             slot: Slot::new(current),
             instances: Arc::new(Semaphore::new(instances)),
-            member: shared.environment.crowd.member(&code),
+            member: shared.environment.crowd.member(&shared.environment.space, &code),
             instances_max: instances,
             code,
         })

@@ -23,7 +23,7 @@ use wasmtime::{CustomCodeMemory, Engine, Module};
 /// Compiled code.
 pub(super) enum Made {
     /// In the node's folder, and made there.
-    Here(Compiler),
+    Here(Arc<Compiler>),
     /// Passed by the node.
     Passed(Passed),
 }
@@ -37,7 +37,7 @@ pub(super) enum At {
 
 impl Made {
     /// The compiler, where there is one.
-    pub(super) fn compiler(&self) -> Option<&Compiler> {
+    pub(super) fn compiler(&self) -> Option<&Arc<Compiler>> {
         match self {
             Self::Here(compiler) => Some(compiler),
             Self::Passed(_) => None,

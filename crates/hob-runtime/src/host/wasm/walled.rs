@@ -91,7 +91,7 @@ impl Walled {
             file,
             script,
             function: fleet.next_function(),
-            member: shared.environment.crowd.member(&code),
+            member: shared.environment.crowd.member(&shared.environment.space, &code),
             ready: ArcSwapOption::empty(),
             loading: tokio::sync::Mutex::default(),
             fleet,

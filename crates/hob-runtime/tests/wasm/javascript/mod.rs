@@ -276,6 +276,7 @@ async fn schedules_and_topics_have_handlers_of_their_own() {
         sequence: 1,
         attempt: 2,
         published_ms: 0,
+        others: Vec::new(),
     };
     let schedule = || CallCause::Schedule {
         schedule: TriggerName::new("nightly").unwrap(),

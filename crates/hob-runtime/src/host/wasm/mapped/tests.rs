@@ -55,7 +55,8 @@ fn environment(folder: &Path) -> Arc<Environment> {
         witnesses: Arc::new(Nobody),
         gates: Arc::new(Open),
         outbound: Arc::new(Nothing),
-        instances: AtomicU64::new(1),
+        instances: Arc::new(AtomicU64::new(1)),
+        space: hob_core::name::SpaceName::default_space(),
         crowd: Crowd::new(Shares::here(None), Arc::new(Nothing)),
     })
 }
