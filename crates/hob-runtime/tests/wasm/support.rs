@@ -142,9 +142,14 @@ impl Bench {
 
     /// The same in a worker process for each app, as if each were of a space of its own.
     pub(crate) fn walled() -> Self {
+        Self::walled_with(Some(false))
+    }
+
+    /// The same, with slots or without.
+    pub(crate) fn walled_with(pooling: Option<bool>) -> Self {
         let space_of = |app: &AppName| SpaceName::new(app.as_str()).ok();
         let workers = Workers { command: crate::worker::child(), space_of: Arc::new(space_of) };
-        Self::made(Some(false), Vec::new(), workers)
+        Self::made(pooling, Vec::new(), workers)
     }
 
     /// In this process, and in workers.
