@@ -97,7 +97,10 @@ const fn row(resource: Resource, word: &'static str, counts: &'static str, defau
 impl Resource {
     /// Its line.
     pub fn row(self) -> &'static Row {
-        RESOURCES.iter().find(|row| row.resource == self).expect("a test holds every resource against the table")
+        RESOURCES
+            .iter()
+            .find(|row| row.resource == self)
+            .expect("a test holds every resource against the table")
     }
 
     /// An amount of it, for people.
@@ -222,7 +225,8 @@ pub fn overlap(one: &str, other: &str) -> bool {
 pub fn check_claim(space: &SpaceName, pattern: &str, domain: &str) -> Result<()> {
     let bare = pattern.strip_prefix("*.").unwrap_or(pattern);
     let own = if space.is_default() { domain.to_owned() } else { format!("{space}.{domain}") };
-    let below = |host: &str, of: &str| host == of || host.strip_suffix(of).is_some_and(|rest| rest.ends_with('.'));
+    let below =
+        |host: &str, of: &str| host == of || host.strip_suffix(of).is_some_and(|rest| rest.ends_with('.'));
     if below(bare, domain) && !below(bare, &own) { Err(taken(pattern)) } else { Ok(()) }
 }
 

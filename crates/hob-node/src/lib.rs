@@ -20,6 +20,7 @@ mod dispatcher;
 pub mod doctor;
 mod entrance;
 mod export;
+pub mod fuzz;
 mod gateway;
 mod identity;
 mod intake;

@@ -45,7 +45,8 @@ impl Attempts {
             return Ok(());
         }
         let seconds = ATTEMPT_REFILL.as_secs();
-        let what = format!("{failed} requests from `{address}` had no valid token, the limit is {ATTEMPTS_MAX}");
+        let what =
+            format!("{failed} requests from `{address}` had no valid token, the limit is {ATTEMPTS_MAX}");
         Err(Fault::new(Code::TooManyAttempts, what)
             .hint(format!("wait, then use a valid token; one more is judged every {seconds} s"))
             .retry_after(u32::try_from(seconds).unwrap_or(u32::MAX)))
@@ -89,7 +90,8 @@ mod tests {
     #[test]
     fn an_address_that_guesses_waits_and_others_do_not() {
         let mut attempts = Attempts::default();
-        let (guesser, same): (IpAddr, IpAddr) = ("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap());
+        let (guesser, same): (IpAddr, IpAddr) =
+            ("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap());
         let other: IpAddr = "2001:db8:0:1::1".parse().unwrap();
         for _ in 0..ATTEMPTS_MAX {
             attempts.check(guesser, 0).unwrap();

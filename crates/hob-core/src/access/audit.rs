@@ -99,7 +99,8 @@ impl Head {
     /// # Errors
     /// A sentence that names the form.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no end of an audit log; write it as `hob audit verify` printed it");
+        let wrong =
+            || format!("`{text}` is no end of an audit log; write it as `hob audit verify` printed it");
         let (sequence, digest) = text.split_once(':').ok_or_else(wrong)?;
         let digest = digest.strip_prefix("sha256:").unwrap_or(digest);
         Ok(Self {
@@ -227,7 +228,9 @@ impl Check {
             let (found, last) = (self.head.sequence, head.sequence);
             self.problem(format!("the log ends with entry {found}, the node has written {last}"));
         }
-        if let Some(expected) = self.expected.filter(|expected| !self.found && expected.sequence >= first.sequence) {
+        if let Some(expected) =
+            self.expected.filter(|expected| !self.found && expected.sequence >= first.sequence)
+        {
             self.problem(format!("entry {}, which was noted, is missing", expected.sequence));
         }
         AuditReport {

@@ -79,7 +79,8 @@ impl Scope {
     pub fn parse(word: &str) -> Result<Self, String> {
         let words = Self::ALL.map(Self::word);
         Self::ALL.into_iter().find(|scope| scope.word() == word).ok_or_else(|| {
-            let near = nearest(word, words).map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
+            let near =
+                nearest(word, words).map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
             format!("there is no scope `{word}`{near}; the scopes are {}", words.join(", "))
         })
     }
@@ -223,15 +224,17 @@ impl Principal {
         if let Some(scope) = need.scope().filter(|scope| !self.scopes.allow(*scope)) {
             let what = format!("{} may not do this: it needs the scope `{scope}`", self.name);
             let has = if self.scopes.is_empty() { "none".to_owned() } else { format!("`{}`", self.scopes) };
-            return Err(Fault::new(Code::ScopeMissing, what)
-                .hint(format!("it has {has}; an operator makes another with `hob token create --scope {scope}`")));
+            return Err(Fault::new(Code::ScopeMissing, what).hint(format!(
+                "it has {has}; an operator makes another with `hob token create --scope {scope}`"
+            )));
         }
         match (need, &self.space) {
             (_, None) | (Need::Nothing, _) => Ok(()),
             (Need::Space(_), Some(own)) if own == space => Ok(()),
             (Need::Space(_), Some(own)) => Err(self.foreign(space, own)),
             (Need::Node(_), Some(own)) => {
-                let what = format!("{} belongs to the space `{own}`, and this is about the whole node", self.name);
+                let what =
+                    format!("{} belongs to the space `{own}`, and this is about the whole node", self.name);
                 Err(Fault::new(Code::SpaceDenied, what).hint("use a token without a space"))
             }
         }

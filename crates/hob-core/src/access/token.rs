@@ -118,17 +118,30 @@ impl Record {
     ///
     /// # Errors
     /// `HOB-0109` for too many, a long name, or a long life; `HOB-0704` without a scope, and for `admin` in a space.
-    pub fn new(asked: TokenRequest, count: usize, by: &str, id: String, secret: &str, now_ms: u64) -> Result<Self> {
+    pub fn new(
+        asked: TokenRequest,
+        count: usize,
+        by: &str,
+        id: String,
+        secret: &str,
+        now_ms: u64,
+    ) -> Result<Self> {
         let TokenRequest { name, scopes, space, lifetime_ms } = asked;
-        let over = |what: String, hint: &str| Err(Fault::new(Code::SettingOverLimit, what).hint(hint.to_owned()));
+        let over =
+            |what: String, hint: &str| Err(Fault::new(Code::SettingOverLimit, what).hint(hint.to_owned()));
         if count >= TOKENS_MAX {
-            return over(format!("there are {count} tokens, the limit is {TOKENS_MAX}"), "remove one: `hob token rm ID`");
+            return over(
+                format!("there are {count} tokens, the limit is {TOKENS_MAX}"),
+                "remove one: `hob token rm ID`",
+            );
         }
         if name.is_empty() || name.len() > TOKEN_NAME_BYTES_MAX || name.chars().any(char::is_control) {
-            let what = format!("a token's name has 1 to {TOKEN_NAME_BYTES_MAX} characters, this has {}", name.len());
+            let what =
+                format!("a token's name has 1 to {TOKEN_NAME_BYTES_MAX} characters, this has {}", name.len());
             return over(what, "name it after the program that uses it, such as `ci`");
         }
-        let refuse = |what: &str, hint: &str| Err(Fault::new(Code::ControlRequest, what).hint(hint.to_owned()));
+        let refuse =
+            |what: &str, hint: &str| Err(Fault::new(Code::ControlRequest, what).hint(hint.to_owned()));
         if scopes.is_empty() {
             return refuse("a token without a scope may do nothing", "name at least one, such as `read`");
         }
@@ -139,7 +152,10 @@ impl Record {
         let lifetime = lifetime_ms.map_or(TOKEN_LIFETIME_DEFAULT, Duration::from_millis);
         if lifetime.is_zero() || lifetime > TOKEN_LIFETIME_MAX {
             let (asked, most) = (show_duration(lifetime), show_duration(TOKEN_LIFETIME_MAX));
-            return over(format!("a token cannot live for {asked}, the limit is {most}"), "give it an earlier end");
+            return over(
+                format!("a token cannot live for {asked}, the limit is {most}"),
+                "give it an earlier end",
+            );
         }
         Ok(Self {
             id,
@@ -224,7 +240,9 @@ mod tests {
         let (id, secret) = ("0123456789ab", &"c".repeat(64));
         let whole = text(id, secret);
         assert_eq!(parse(&whole), Some((id, secret.as_str())));
-        for bad in ["", "hob_", "hob__", &whole[1..], &whole[..whole.len() - 1], &format!("{whole}0"), "Bearer x"] {
+        for bad in
+            ["", "hob_", "hob__", &whole[1..], &whole[..whole.len() - 1], &format!("{whole}0"), "Bearer x"]
+        {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }
@@ -242,11 +260,7 @@ mod tests {
             (asked(|asked| asked.lifetime_ms = Some(0)), 0, "HOB-0109"),
             (asked(|asked| asked.lifetime_ms = Some(millis(TOKEN_LIFETIME_MAX) + 1)), 0, "HOB-0109"),
             (asked(|asked| asked.scopes = Scopes::default()), 0, "HOB-0704"),
-            (
-                asked(|asked| (asked.space, asked.scopes) = (blue.clone(), Scopes::all())),
-                0,
-                "HOB-0704",
-            ),
+            (asked(|asked| (asked.space, asked.scopes) = (blue.clone(), Scopes::all())), 0, "HOB-0704"),
         ] {
             let shown = format!("{asked:?}");
             let made = Record::new(asked, count, "owner", "0".into(), "s", 5);

@@ -13,6 +13,7 @@ mod metrics;
 mod protocol;
 mod routing;
 mod smuggle;
+mod ssrf;
 mod stop;
 mod support;
 mod switch;

@@ -19,7 +19,7 @@ mod engine;
 mod failure;
 mod fresh;
 mod given;
-mod inspect;
+pub(crate) mod inspect;
 mod javascript;
 mod kept;
 mod laps;
