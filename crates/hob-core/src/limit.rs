@@ -88,6 +88,8 @@ pub const AWS_LOG_WAIT_MAX: Duration = Duration::from_millis(200);
 pub const AWS_VERSIONS_MAX: usize = 100;
 /// Aliases of one function of the Lambda API.
 pub const AWS_ALIASES_MAX: usize = 100;
+/// Patterns of one event source mapping (as AWS Lambda on request).
+pub const AWS_FILTERS_MAX: usize = 10;
 /// Access keys of the Lambda API.
 pub const ACCESS_KEYS_MAX: usize = 100;
 /// API tokens that are good.
@@ -124,6 +126,8 @@ pub const AUDIT_TALLY_EVERY: Duration = Duration::from_secs(600);
 pub const AUDIT_TALLY_WAIT: Duration = Duration::from_secs(1);
 /// Kinds of actions that are counted apart; of more only operation and outcome are told.
 pub const AUDIT_TALLIES_MAX: usize = 1024;
+/// Lines of the audit log that wait while it cannot be written; further ones are lost, and that is logged.
+pub const AUDIT_UNWRITTEN_MAX: usize = 4096;
 /// Lines of the audit log that one request lists.
 pub const AUDIT_LISTED_MAX: usize = 10_000;
 /// Body of a control API request other than an artifact.
@@ -296,6 +300,34 @@ pub const CALL_DEPTH_MAX: u32 = 16;
 pub const PROCESS_FILES_MAX: u64 = 8192;
 /// Processes and threads of the node's user, which bounds a fork bomb where the node is not root.
 pub const PROCESS_TASKS_MAX: u64 = 4096;
+/// Time in which a worker process has to be ready for functions.
+pub const WORKER_START_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often a worker that has calls is asked whether it is there.
+pub const WORKER_PING_INTERVAL: Duration = Duration::from_secs(1);
+/// A worker that has not said anything for so long, though it was asked, is ended.
+pub const WORKER_SILENCE_MAX: Duration = Duration::from_secs(15);
+/// Workers of one space that may be started within [`WORKER_STARTS_WINDOW`].
+pub const WORKER_STARTS_MAX: usize = 128;
+/// See [`WORKER_STARTS_MAX`].
+pub const WORKER_STARTS_WINDOW: Duration = Duration::from_secs(10);
+/// Idle lanes to one worker that are kept.
+pub const WORKER_LANES_KEPT_MAX: usize = 256;
+/// Requests that the guests of one worker may have on their way at a time.
+pub const WORKER_EXITS_MAX: usize = 1024;
+/// Compiled code that a worker is given before it is exchanged for another one when it is idle: it never lets go of any.
+pub const WORKER_CODE_BYTES_MAX: u64 = 1 << 30;
+/// Files, sockets and pipes that a worker may have open.
+pub const WORKER_FILES_MAX: u64 = 16_384;
+/// One frame between a node and a worker, bytes.
+pub const WALL_FRAME_BYTES_MAX: usize = 1 << 20;
+/// The frame with which a function's code is loaded: its settings, and its program where that is text.
+pub const WALL_LOAD_BYTES_MAX: usize = 64 << 20;
+/// Parts in which bodies cross.
+pub const WALL_PART_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a body that may be sent before the other side has taken them.
+pub const WALL_WINDOW_BYTES: usize = 256 << 10;
+/// Lines of a call that wait until the node reads them, bytes; what comes above this is dropped.
+pub const WALL_SAID_BYTES_MAX: usize = 256 << 10;
 /// Output of a `stdio` program that is held back until its exit code is known.
 pub const STDIO_HELD_BYTES_MAX: usize = 64 << 10;
 /// Time in which an AWS Lambda runtime has to ask for its first event, besides the function's `timeout`: Lambda gives
@@ -552,6 +584,12 @@ pub const SUBSCRIPTION_CACHE_BYTES_MAX: usize = 8 << 20;
 pub const SUBSCRIPTION_CONCURRENCY_DEFAULT: u32 = 16;
 /// What a subscription may raise it to.
 pub const SUBSCRIPTION_CONCURRENCY_CEILING: u32 = 1000;
+/// Events of one call that a subscription may ask for (as AWS Lambda); a call has [`EVENT_BATCH_MAX`] at most.
+pub const DELIVERY_BATCH_CEILING: u32 = 10_000;
+/// How long the first event of a call may wait for others (as AWS Lambda).
+pub const DELIVERY_BATCH_WINDOW_CEILING: Duration = Duration::from_secs(300);
+/// Events of one call in bytes, unless its function takes less; what is gathered beyond goes into the next one.
+pub const DELIVERY_BATCH_BYTES_MAX: usize = 4 << 20;
 /// Events per second of one subscription at most.
 pub const SUBSCRIPTION_RATE_CEILING: u32 = 1_000_000;
 /// Attempts to deliver one event, unless the subscription says otherwise.
@@ -725,6 +763,12 @@ pub const SPACE_REQUESTS_PER_SECOND_DEFAULT: u64 = 1000;
 pub const SPACE_CALLS_DEFAULT: u64 = 500;
 /// For so long what a space stores is reckoned, before it is measured again.
 pub const SPACE_STORAGE_LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// Bytes of log records that are kept of a space beside `default`.
+pub const SPACE_LOG_BYTES_KEPT: u64 = 8 << 20;
+/// Bodies with events that a space beside `default` may have in memory at a time, bytes.
+pub const SPACE_INGRESS_BYTES_MAX: usize = 32 << 20;
+/// Facts of a space take one part of this many of its storage quota at most; the oldest go.
+pub const SPACE_FACTS_SHARE: u64 = 8;
 /// For so long a space that is removed lets its calls finish.
 pub const SPACE_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -736,9 +780,15 @@ const _: () =
     assert!(EVENT_BYTES_MAX <= EVENT_BATCH_BYTES_MAX && EVENT_BATCH_BYTES_MAX <= LOG_GROUP_BYTES_MAX);
 const _: () = assert!((LOG_GROUP_BYTES_MAX as u64) < LOG_SEGMENT_BYTES);
 const _: () = assert!(EVENT_BATCH_BYTES_MAX < INGRESS_BYTES_MAX);
+const _: () = assert!(EVENT_BATCH_BYTES_MAX < SPACE_INGRESS_BYTES_MAX);
 const _: () = assert!(DELIVERY_BACKOFF_MIN_DEFAULT.as_millis() <= DELIVERY_BACKOFF_MAX_DEFAULT.as_millis());
 const _: () = assert!(2 * NAME_BYTES_MAX + 2 <= 63, "`<function>--<app>` must be one DNS label");
 const _: () = assert!(URI_BYTES_MAX < HEADER_BYTES_MAX);
+const _: () =
+    assert!(2 * HEADER_BYTES_MAX + URI_BYTES_MAX < WALL_FRAME_BYTES_MAX, "every head crosses as one frame");
+const _: () =
+    assert!(WALL_PART_BYTES_MAX * 2 <= WALL_WINDOW_BYTES && WALL_WINDOW_BYTES < WALL_FRAME_BYTES_MAX);
+const _: () = assert!(6 * LOG_LINE_BYTES_MAX < WALL_FRAME_BYTES_MAX, "a line crosses, whatever is in it");
 const _: () = assert!(BODY_BYTES_DEFAULT <= BODY_BYTES_CEILING);
 const _: () = assert!(MEMORY_BYTES_DEFAULT <= WASM_MEMORY_BYTES_CEILING);
 const _: () = assert!(INSTANCES_DEFAULT_WASM <= INSTANCES_CEILING && WASM_INSTANCES_MAX >= 3000);

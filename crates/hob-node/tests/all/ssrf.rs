@@ -121,7 +121,8 @@ async fn no_form_of_an_address_leads_inside() {
     })
     .await;
     let (port, came) = trap(&node).await;
-    let urls: Vec<String> = FORMS.split_whitespace().map(|form| form.replace('$', &port.to_string())).collect();
+    let urls: Vec<String> =
+        FORMS.split_whitespace().map(|form| form.replace('$', &port.to_string())).collect();
     assert!(urls.len() >= FORMS_MIN);
     node.deployed(&app(None)).await;
     for (function, each) in [("guest", 1), ("child", 2)] {
@@ -136,7 +137,9 @@ async fn no_form_of_an_address_leads_inside() {
 
     // What is listed is reached, so that the trap is one; the node's own sockets are not, although they are listed.
     let here = |address: &str| address.rsplit('/').next().unwrap().rsplit_once(':').unwrap().1.to_owned();
-    let Some(Address::Tcp(control, _)) = node.node.control().last().cloned() else { panic!("no TCP address") };
+    let Some(Address::Tcp(control, _)) = node.node.control().last().cloned() else {
+        panic!("no TCP address")
+    };
     let own = [
         here(node.node.url()),
         control.port().to_string(),
