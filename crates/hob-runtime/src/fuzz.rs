@@ -12,6 +12,7 @@ pub const TARGETS: &[Target] = &[
     ("wasm", wasm::inspect::fuzz),
     ("javascript", |bytes| drop(Program::of("f.js", bytes))),
     ("url", addresses),
+    ("worker_frame", crate::worker::wire::fuzz),
 ];
 
 fn addresses(bytes: &[u8]) {
