@@ -132,6 +132,9 @@ pub const CLIENT_BYTES_PER_SECOND_MIN: u64 = 64;
 pub const H2_RESETS_PENDING_MAX: usize = 32;
 /// HTTP/2 streams of one connection that were reset because of its client's errors; more end the connection.
 pub const H2_ERROR_RESETS_MAX: usize = 64;
+/// How long a connection that speaks another protocol after an upgrade, such as a WebSocket, is kept without a byte
+/// either way (as AWS's WebSocket APIs).
+pub const UPGRADE_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Connections that the kernel may hold before they are accepted.
 pub const LISTEN_BACKLOG: u32 = 4096;
 /// Concurrent HTTP/2 streams of one connection.

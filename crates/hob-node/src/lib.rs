@@ -23,6 +23,7 @@ mod dispatcher;
 pub mod doctor;
 mod entrance;
 mod export;
+pub mod fuzz;
 mod gateway;
 mod hosts;
 mod identity;

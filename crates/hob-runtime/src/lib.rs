@@ -19,6 +19,7 @@ pub mod crowd;
 pub mod disk;
 pub mod environment;
 mod executor;
+pub mod fuzz;
 pub mod gate;
 pub mod hop;
 pub mod host;

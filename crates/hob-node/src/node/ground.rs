@@ -52,6 +52,7 @@ impl Ground {
         settings: &Settings,
         (common, tasks, allowance, port): (&Common, Arc<Tasks>, Arc<Allowance>, u16),
     ) -> Result<(Self, Told)> {
+        let strangers = allowance.is_of_strangers();
         let (logs, live) = (Logs::within(allowance.log_bytes()), Arc::new(Live::default()));
         let of = Arc::clone(&allowance);
         let telemetry = Telemetry::start_within(facts, settings.facts, &tasks, move || of.facts_bytes());
@@ -62,7 +63,8 @@ impl Ground {
         let printed = Limited::new(Arc::clone(&logs) as _, Arc::clone(&tasks) as _);
         let (calls, told) = Calls::new(Arc::clone(&bus));
         let entrances = Entrances::new(port);
-        let external = External::new(Arc::clone(&tasks) as _)?;
+        let names = Arc::clone(&common.names);
+        let external = External::with(Arc::clone(&tasks) as _, names)?.of_strangers(strangers);
         external.close_as(Arc::clone(&common.doors));
         let dispatcher = Dispatcher::new(
             Arc::clone(&live),

@@ -16,6 +16,7 @@ mod protocol;
 mod routing;
 mod smuggle;
 mod spaces;
+mod ssrf;
 mod stop;
 mod support;
 mod switch;

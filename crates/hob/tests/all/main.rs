@@ -23,6 +23,7 @@ mod lambda_api;
 mod otlp;
 mod proof;
 mod restart;
+mod schema;
 mod support;
 mod templates;
 mod webdriver;
