@@ -25,5 +25,6 @@ mod proof;
 mod restart;
 mod support;
 mod templates;
+mod triggers;
 mod webdriver;
 mod why;
