@@ -63,8 +63,10 @@ impl Answer {
 /// A node with what was deployed on it.
 pub(crate) struct Stage {
     home: TempDir,
-    node: Option<Child>,
-    address: String,
+    /// The node, while it runs.
+    pub(crate) node: Option<Child>,
+    /// Where its gateway listens.
+    pub(crate) address: String,
     children: Vec<Child>,
 }
 

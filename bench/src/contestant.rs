@@ -79,7 +79,8 @@ pub(crate) static WORKERS: [Worker; 2] = [
 ];
 
 impl Guest {
-    fn expect(&self, path: &str) -> String {
+    /// What it answers with at a path.
+    pub(crate) fn expect(&self, path: &str) -> String {
         if self.echoes_path { format!("{} {path}\n", self.greeting) } else { format!("{}\n", self.greeting) }
     }
 

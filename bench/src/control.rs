@@ -44,7 +44,8 @@ impl Control {
         Ok(())
     }
 
-    async fn instances(&self, app: &str, function: &str) -> Result<u64> {
+    /// Instances of a function that are alive.
+    pub(crate) async fn instances(&self, app: &str, function: &str) -> Result<u64> {
         let info = self.open().await?.get(&format!("/v1/apps/{app}")).await?;
         info["functions"]
             .as_array()

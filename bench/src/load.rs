@@ -35,6 +35,18 @@ pub(crate) struct Turn {
     pub(crate) outcome: Outcome,
 }
 
+impl Turn {
+    /// What loops saw, with the processor time that they took.
+    pub(crate) fn of(outcome: Outcome, cpu: Duration) -> Self {
+        let replies = outcome.correct as f64;
+        Self {
+            requests_per_second: replies / outcome.elapsed.as_secs_f64(),
+            cpu_us: cpu.as_secs_f64() * 1e6 / replies.max(1.0),
+            outcome,
+        }
+    }
+}
+
 pub(crate) async fn run(plan: &Plan) -> Result<Vec<LoadRow>> {
     let folder = TempDir::with_prefix("hob-bench-")?;
     let limit = hyper(plan)?;
@@ -99,15 +111,19 @@ pub(crate) async fn rounds(
 }
 
 async fn turn(contestant: &Contestant<'_>, connections: usize, time: Duration) -> Result<Turn> {
-    let cpu = contestant.server.cpu();
-    let outcome = steady(&contestant.target, connections, time).await?;
-    let cpu = contestant.server.cpu().saturating_sub(cpu);
-    let replies = outcome.correct as f64;
-    Ok(Turn {
-        requests_per_second: replies / outcome.elapsed.as_secs_f64(),
-        cpu_us: cpu.as_secs_f64() * 1e6 / replies.max(1.0),
-        outcome,
-    })
+    turn_of(contestant.server, &contestant.target, connections, time).await
+}
+
+/// Closed loops that ask a server, with its processor time.
+pub(crate) async fn turn_of(
+    server: &Server,
+    target: &Arc<Target>,
+    connections: usize,
+    time: Duration,
+) -> Result<Turn> {
+    let before = server.cpu();
+    let outcome = steady(target, connections, time).await?;
+    Ok(Turn::of(outcome, server.cpu().saturating_sub(before)))
 }
 
 fn summary(

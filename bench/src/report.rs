@@ -1,6 +1,7 @@
 //! The tables: on the terminal, as JSON, and in `bench/RESULTS.md`.
 
 pub(crate) mod bus;
+pub(crate) mod contract;
 pub(crate) mod node;
 mod results;
 pub(crate) mod share;
@@ -9,6 +10,7 @@ use crate::Result;
 use crate::plan::{Plan, Scenario};
 use bus::{BacklogRow, DeliverRow, EventsRow, GrowthRow};
 use clap::ValueEnum;
+use contract::{OverheadRow, ScriptRow, StartRow};
 use node::{DensityRow, IdleRow, SoakRow};
 use serde::Serialize;
 use share::ShareRow;
@@ -47,6 +49,9 @@ pub(crate) struct Report {
     pub(crate) backlog: Vec<BacklogRow>,
     pub(crate) growth: Vec<GrowthRow>,
     pub(crate) facts: Vec<FactsRow>,
+    pub(crate) overhead: Vec<OverheadRow>,
+    pub(crate) starts: Vec<StartRow>,
+    pub(crate) script: Vec<ScriptRow>,
 }
 
 /// One server at one number of connections; medians of the rounds.
@@ -156,6 +161,9 @@ impl Report {
             backlog: Vec::new(),
             growth: Vec::new(),
             facts: Vec::new(),
+            overhead: Vec::new(),
+            starts: Vec::new(),
+            script: Vec::new(),
         }
     }
 
@@ -191,6 +199,9 @@ impl Report {
             Scenario::Backlog => bus::backlog_table(&self.backlog),
             Scenario::Growth => bus::growth_table(&self.growth),
             Scenario::Facts => facts_table(&self.facts),
+            Scenario::Overhead => contract::overhead_table(&self.overhead),
+            Scenario::Starts => contract::start_table(&self.starts),
+            Scenario::Script => contract::script_table(&self.script),
         }
     }
 
@@ -231,6 +242,10 @@ impl Report {
         let soaked = self.soak.iter().map(|row| (&soak, row.failed, &row.first_failure));
         let of_node = shared.chain(density).chain(soaked);
         let facts = self.facts.iter().map(|row| (&row.function, row.failed, &row.first_failure));
+        let overhead = self.overhead.iter().map(|row| (&row.name, row.failed, &row.first_failure));
+        let starts = self.starts.iter().map(|row| (&row.name, row.failed, &row.first_failure));
+        let script = self.script.iter().map(|row| (&row.program, row.failed, &row.first_failure));
+        let of_contracts = overhead.chain(starts).chain(script);
         let burst = self.burst.iter().map(|row| (&row.server, row.failed, &row.first_failure));
         let cold = self.cold.iter().map(|row| (&row.server, row.failed as u64, &row.first_failure));
         let memory = self.memory.iter().map(|row| (&row.state, row.failed, &None));
@@ -240,7 +255,14 @@ impl Report {
         let pending = self.backlog.iter().map(|row| (&backlog, row.failed, &None));
         let growing = self.growth.iter().map(|row| (&growth, row.failed, &None));
         let of_bus = events.chain(deliver).chain(pending).chain(growing);
-        let mut all = load.chain(facts).chain(burst).chain(cold).chain(memory).chain(of_bus).chain(of_node);
+        let mut all = load
+            .chain(facts)
+            .chain(burst)
+            .chain(cold)
+            .chain(memory)
+            .chain(of_bus)
+            .chain(of_node)
+            .chain(of_contracts);
         match all.find(|(_, failed, _)| *failed > 0) {
             None => Ok(()),
             Some((server, failed, why)) => {
@@ -261,6 +283,11 @@ fn concerns(scenario: Scenario, skipped: &str) -> bool {
         Scenario::Noisy => skipped.starts_with("workerd") || skipped.starts_with("wasmtime"),
         Scenario::Idle => !skipped.starts_with("NATS") && !skipped.starts_with("wasmtime"),
         Scenario::Events => skipped.starts_with("NATS"),
+        Scenario::Overhead | Scenario::Starts => {
+            let others = ["NATS", "workerd", "Deno"];
+            !others.iter().any(|other| skipped.starts_with(other))
+        }
+        Scenario::Script => skipped.starts_with("Node's"),
         Scenario::Loops | Scenario::Soak => false,
         Scenario::Deliver | Scenario::Backlog | Scenario::Growth | Scenario::Facts => false,
     }
@@ -285,6 +312,9 @@ fn title(scenario: Scenario) -> &'static str {
         Scenario::Backlog => "Backlog",
         Scenario::Growth => "Growth",
         Scenario::Facts => "Facts",
+        Scenario::Overhead => "Contracts: overhead of a call",
+        Scenario::Starts => "Contracts: cold starts",
+        Scenario::Script => "Contracts: JavaScript",
     }
 }
 

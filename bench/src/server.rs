@@ -19,13 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The processor of the servers under `--pin`; the load generator takes the next one.
 pub(crate) const CPU: usize = 0;
 /// Time between two looks whether a server listens.
-const LOOK: Duration = Duration::from_millis(1);
+const LOOK: Duration = Duration::from_micros(200);
 /// Length of a clock tick in `/proc/<pid>/stat`: `USER_HZ` is 100 (proc(5)).
 const TICK: Duration = Duration::from_millis(10);
-/// Where a process's parent, user time and system time stand after its name (proc(5), `stat`).
+/// Where a process's parent stands after its name (proc(5), `stat`).
 const STAT_PARENT: usize = 1;
-const STAT_USER: usize = 11;
-const STAT_SYSTEM: usize = 12;
+/// The same of its user and system time, and of those of its children that have ended.
+const STAT_TIMES: std::ops::Range<usize> = 11..15;
 
 /// A command for a server, on its own processor if asked.
 pub(crate) fn command(program: &Path, pin: bool) -> Command {
@@ -134,6 +134,17 @@ impl Server {
         pids.into_iter().map(|pid| Ok(status(pid, "VmRSS:")? * 1024)).sum()
     }
 
+    /// Memory of the process and all its descendants, bytes: proportional set size, where what several processes share
+    /// counts once, and resident set size, where it counts for each.
+    pub(crate) fn family_bytes(&self) -> Result<(u64, u64)> {
+        let (mut proportional, mut resident) = (0, 0);
+        for pid in tree(self.child.id()).into_keys() {
+            proportional += line_of(&format!("/proc/{pid}/smaps_rollup"), "Pss:")? * 1024;
+            resident += status(pid, "VmRSS:")? * 1024;
+        }
+        Ok((proportional, resident))
+    }
+
     /// Threads and open files of the process alone.
     pub(crate) fn held(&self) -> Result<Held> {
         let pid = self.child.id();
@@ -182,6 +193,37 @@ impl Drop for Server {
     }
 }
 
+/// A process that serves nobody by itself. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Program(Child);
+
+impl Program {
+    /// Starts it.
+    pub(crate) fn start(mut command: Command) -> Result<Self> {
+        let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn();
+        Ok(Self(started.map_err(|error| format!("cannot start {command:?}: {error}"))?))
+    }
+
+    /// CPU time so far, of the process and its descendants.
+    pub(crate) fn cpu(&self) -> Duration {
+        tree(self.0.id()).values().map(|process| process.cpu).sum()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Who has ended already cannot be killed.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// CPU time so far of this process, and of those of its children that have ended.
+pub(crate) fn own_cpu() -> Result<Duration> {
+    let own = stat(&fs::read_to_string("/proc/self/stat")?).ok_or("no times in `/proc/self/stat`")?;
+    Ok(own.cpu)
+}
+
 /// Voluntary and other switches of one thread's status (proc(5)).
 fn switches(status: &str) -> u64 {
     let lines = status.lines().filter_map(|line| line.split_once("ctxt_switches:"));
@@ -190,8 +232,13 @@ fn switches(status: &str) -> u64 {
 
 /// A number in `/proc/<pid>/status` (proc(5)); memory is in KiB there.
 fn status(pid: u32, name: &str) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or_else(|| format!("no {name}"))?;
+    line_of(&format!("/proc/{pid}/status"), name)
+}
+
+/// The number in the line of a file that begins with a name.
+fn line_of(file: &str, name: &str) -> Result<u64> {
+    let text = fs::read_to_string(file)?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).ok_or_else(|| format!("no {name}"))?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
@@ -213,6 +260,7 @@ fn address_in(line: &str) -> Option<SocketAddr> {
 #[derive(Debug)]
 struct Process {
     parent: u32,
+    /// With that of its children that have ended.
     cpu: Duration,
 }
 
@@ -238,8 +286,8 @@ fn tree(root: u32) -> BTreeMap<u32, Process> {
 /// The name in parentheses may hold anything, so fields are counted from its last parenthesis.
 fn stat(text: &str) -> Option<Process> {
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks: u32 =
-        fields.get(STAT_USER)?.parse::<u32>().ok()? + fields.get(STAT_SYSTEM)?.parse::<u32>().ok()?;
+    let times = fields.get(STAT_TIMES)?.iter().map(|time| time.parse::<u32>().ok());
+    let ticks: u32 = times.sum::<Option<u32>>()?;
     Some(Process { parent: fields.get(STAT_PARENT)?.parse().ok()?, cpu: TICK * ticks })
 }
 
@@ -261,8 +309,8 @@ mod tests {
 
         assert_eq!(switches("Threads:\t9\nvoluntary_ctxt_switches:\t4\nnonvoluntary_ctxt_switches:\t3\n"), 7);
 
-        let line = "42 (a) b) S 7 42 42 0 -1 4194304 100 0 0 0 150 50 0 0 20 0 3 0 1 2 3";
+        let line = "42 (a) b) S 7 42 42 0 -1 4194304 100 0 0 0 150 50 30 20 20 0 3 0 1 2 3";
         let process = stat(line).unwrap();
-        assert_eq!((process.parent, process.cpu), (7, Duration::from_secs(2)));
+        assert_eq!((process.parent, process.cpu), (7, Duration::from_millis(2500)));
     }
 }

@@ -26,6 +26,7 @@ fn every_scenario_runs_and_every_reply_is_right() {
         "skipped: NATS JetStream",
         "skipped: workerd",
         "skipped: Deno",
+        "skipped: Node's `http`",
         "skipped: Node functions-framework",
         "skipped: Python functions-framework",
     ] {
@@ -49,6 +50,10 @@ fn every_scenario_runs_and_every_reply_is_right() {
         ("backlog", 2),
         ("growth", 3),
         ("facts", 4),
+        // 3 components, `http`, CGI and WAGI, `lambda`, `javascript`, `spin`, `static`; without Node and the frameworks.
+        ("overhead", 20),
+        ("starts", 10),
+        ("script", 2),
     ] {
         assert!(report[scenario].as_array().is_some_and(|rows| rows.len() >= least), "{scenario}: {report}");
     }

@@ -57,7 +57,7 @@ pub(crate) struct SoakRow {
 }
 
 /// A number that not every row has.
-fn maybe(value: Option<f64>, digits: usize) -> String {
+pub(super) fn maybe(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}"))
 }
 

@@ -136,6 +136,9 @@ codes! {
     Stopping            = "HOB-0509", 503, Platform, PLATFORM, "the node is shutting down";
     DependencyFailed    = "HOB-0510", 502, Dependency, FUNCTION, "a system that was called did not answer properly";
     BudgetSpent         = "HOB-0511", 503, Limit, REFUSED, "the budget of the app or function is spent";
+    WorkerEnded         = "HOB-0512", 502, Platform, PLATFORM, "the worker process in which the call ran has ended";
+    WorkerMissing       = "HOB-0513", 503, Platform, PLATFORM, "there is no worker process for the space's WASM functions";
+    WorkerBroke         = "HOB-0514", 502, Platform, PLATFORM, "the worker process broke the rules between it and the node, and was ended";
     CircuitOpen         = "HOB-0515", 503, Code, FUNCTION, "the function fails again and again, and calls are refused for a while";
     // State.
     StoreIo             = "HOB-0601", 500, Platform, PLATFORM, "the store could not be read or written";
@@ -160,6 +163,23 @@ codes! {
     ControlOpen         = "HOB-0705", 400, Caller, REFUSED, "the control API is never opened on TCP without a token";
     DashboardOff        = "HOB-0706", 404, Caller, NOT_FOUND, "the node has no dashboard";
     DashboardOpen       = "HOB-0707", 400, Caller, REFUSED, "the dashboard is never opened beyond this machine without TLS";
+    SpaceNotFound       = "HOB-0708", 404, Caller, NOT_FOUND, "there is no such space";
+    SpaceExists         = "HOB-0709", 409, Caller, CONFLICT, "there is a space of that name already, or something is in its place";
+    SpaceNotEmpty       = "HOB-0710", 409, Caller, CONFLICT, "the space still has apps or topics";
+    SpaceForbidden      = "HOB-0711", 403, Caller, REFUSED, "only the operator of the node may do that";
+    SpaceQuota          = "HOB-0712", 403, Limit, REFUSED, "the space has as much as its quota allows";
+    SpaceRate           = "HOB-0713", 429, Limit, REFUSED, "the space gets more requests per second than its quota allows";
+    SpaceCalls          = "HOB-0714", 429, Limit, REFUSED, "the space has as many calls at a time as its quota allows";
+    SpaceUnavailable    = "HOB-0715", 503, Platform, PLATFORM, "the space is not served";
+    HostTaken           = "HOB-0716", 409, Caller, CONFLICT, "a host of the app's routes belongs to somebody else";
+    TokenExpired        = "HOB-0720", 401, Caller, REFUSED, "the API token has expired";
+    TokenRevoked        = "HOB-0721", 401, Caller, REFUSED, "the API token was revoked";
+    ScopeMissing        = "HOB-0722", 403, Caller, REFUSED, "whoever asks lacks the scope that the operation needs";
+    SpaceDenied         = "HOB-0723", 403, Caller, REFUSED, "whoever asks belongs to another space";
+    TokenNotFound       = "HOB-0724", 404, Caller, NOT_FOUND, "there is no such API token";
+    TooManyAttempts     = "HOB-0725", 429, Caller, REFUSED, "too many requests without a valid token came from that address";
+    AuditUnwritable     = "HOB-0726", 503, Platform, PLATFORM, "the audit log cannot be written, so nothing is changed";
+    AuditBroken         = "HOB-0727", 500, Platform, PLATFORM, "the audit log is not whole";
     // Events.
     EventMalformed      = "HOB-0801", 400, Caller, USAGE, "what was sent is not a valid CloudEvent";
     EventTooLarge       = "HOB-0802", 413, Caller, USAGE, "an event is larger than the limit";

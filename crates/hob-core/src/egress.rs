@@ -16,11 +16,12 @@
 //! | `db.example.com:5432` | public and private addresses |
 //! | `10.0.0.7:5432`, `[::1]:80`, `localhost:80` | that address |
 //!
-//! **Invariants.** Loopback, link-local (which holds the metadata address), multicast and reserved
-//! ranges are reached only if their very address is listed. A host that is a number in disguise
-//! (`2130706433`, `0x7f.1`, `0177.0.0.1`) is refused.
+//! **Invariants.** Loopback, link-local, multicast and reserved ranges, and the addresses at which clouds tell a
+//! machine its secrets wherever they lie, are reached only if their very address is listed. A host that is a number
+//! in disguise (`2130706433`, `0x7f.1`, `0177.0.0.1`) is refused. The node's own sockets ([`Doors`]) are never
+//! reached, listed or not: what comes in by one of them has no caller, depth or deadline any more.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A function's egress list.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +92,37 @@ impl Reach {
     }
 }
 
+/// The sockets at which a node listens.
+#[derive(Clone, Debug, Default)]
+pub struct Doors(Vec<SocketAddr>);
+
+impl Doors {
+    /// These, with the ports that they really have.
+    pub fn new(listening: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self(listening.into_iter().collect())
+    }
+
+    /// These and one more.
+    #[must_use]
+    pub fn with(&self, listening: SocketAddr) -> Self {
+        Self(self.0.iter().copied().filter(|one| *one != listening).chain([listening]).collect())
+    }
+
+    /// Whether a connection to `address` would come in by one of them. `is_here` is asked whether an address is
+    /// one of this machine's, where a socket listens at all of them.
+    pub fn lead_to(&self, address: SocketAddr, is_here: impl Fn(IpAddr) -> bool) -> bool {
+        let to = canonical(address.ip());
+        // Linux takes the unspecified address for loopback.
+        let local = to.is_loopback() || to.is_unspecified();
+        let is_door = |door: &SocketAddr| match canonical(door.ip()) {
+            ip if ip.is_unspecified() => local || is_here(to),
+            ip if to.is_unspecified() => ip.is_loopback(),
+            ip => ip == to,
+        };
+        self.0.iter().filter(|door| door.port() == address.port()).any(is_door)
+    }
+}
+
 enum Host {
     Address(IpAddr),
     Name(String),
@@ -142,7 +174,8 @@ fn matches(entry: &str, host: &Host, port: u16) -> Option<Reach> {
 }
 
 /// IPv4 inside IPv6 is judged as IPv4: mapped (RFC 4291, 2.5.5.2), 6to4 (RFC 3056, 2), NAT64
-/// (RFC 6052, 2.1), and the deprecated compatible form.
+/// (RFC 6052, 2.1), ISATAP (RFC 5214, 6.1), and the deprecated compatible form. The translated form
+/// (`::ffff:0:0:0/96`, RFC 7915) and Teredo (RFC 4380) are outside of what is public.
 fn canonical(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     let [a, b, c, d, e, f, g, h] = v6.segments();
@@ -154,13 +187,27 @@ fn canonical(address: IpAddr) -> IpAddr {
         [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] => v4(g, h),
         [0, 0, 0, 0, 0, 0] if g != 0 => v4(g, h),
         [0x2002, ..] => v4(b, c),
+        [_, _, _, _, 0 | 0x200, 0x5efe] => v4(g, h),
         _ => address,
     }
 }
 
+/// Where clouds tell a machine its credentials and what it shall run, as far as it lies in no range that is denied
+/// as a whole: Azure's is a public address, those of Alibaba, AWS and Google by IPv6 are private ones.
+const METADATA: [IpAddr; 4] = [
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+];
+
 /// Private networks: RFC 1918, shared address space (RFC 6598), unique local (RFC 4193).
 fn is_private(address: IpAddr) -> bool {
-    match canonical(address) {
+    let address = canonical(address);
+    if METADATA.contains(&address) {
+        return false;
+    }
+    match address {
         IpAddr::V4(v4) => {
             let [a, b, ..] = v4.octets();
             v4.is_private() || (a == 100 && (64..128).contains(&b))
@@ -172,7 +219,7 @@ fn is_private(address: IpAddr) -> bool {
 /// Globally reachable, by the IANA registries of special-purpose addresses (RFC 6890).
 fn is_public(address: IpAddr) -> bool {
     let address = canonical(address);
-    if is_private(address) {
+    if is_private(address) || METADATA.contains(&address) {
         return false;
     }
     match address {

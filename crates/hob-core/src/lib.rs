@@ -9,6 +9,7 @@
 //!
 //! **Not here:** anything that waits. Waiting is `hob-node`'s and `hob-runtime`'s work.
 
+pub mod access;
 pub mod alert;
 pub mod aws;
 pub mod bill;
@@ -42,6 +43,7 @@ pub mod route;
 pub mod scale;
 pub mod schedule;
 pub mod share;
+pub mod space;
 pub mod spec;
 pub mod subscription;
 pub mod top;

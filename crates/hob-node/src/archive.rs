@@ -4,17 +4,28 @@
 //! grow without end.
 //!
 //! **How.** The directory at the archive's end says what there is (APPNOTE 6.3.10, 4.3.12, and 4.3.14 for large
-//! ones). Every name is checked before anything is written, files are written before links, so that nothing is
-//! written through a link, and every link is followed once to see that it stays inside. Sizes are counted as
-//! they are unpacked, not as they are declared.
+//! ones). Everything that can be judged by it is judged before anything is written: names, kinds, what lies below
+//! what ([`plan`]). Files are written before links, nothing lies below a link, so that nothing is written through
+//! one, and every link is followed once to see that it stays inside. Sizes are counted as they are unpacked, not as
+//! they are declared, and have to be what was declared.
+//!
+//! **Invariant.** What another program could read otherwise is refused: two directories, a header that says something
+//! else than the directory, entries that share bytes, a directory that is longer or shorter than it says.
 //!
 //! **Not here:** other compressions than deflate, encryption, archives in several parts.
+
+mod plan;
 
 use flate2::read::DeflateDecoder;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::{ARTIFACT_BYTES_MAX, PACKAGE_BYTES_MAX, PACKAGE_FILES_MAX, PATH_BYTES_MAX};
+use hob_core::limit::{
+    ARCHIVE_BYTES_ANYWAY, ARCHIVE_DEPTH_MAX, ARCHIVE_RATIO_MAX, ARTIFACT_BYTES_MAX, PACKAGE_BYTES_MAX,
+    PACKAGE_FILES_MAX, PATH_BYTES_MAX,
+};
 use hob_core::unit::show_bytes;
+use plan::{check, plan};
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{OpenOptionsExt as _, symlink};
@@ -45,10 +56,23 @@ struct Entry {
     name: String,
     mode: u32,
     method: u16,
-    encrypted: bool,
+    /// General purpose bits (4.4.4).
+    flags: u16,
     crc: u32,
     packed: u64,
+    size: u64,
     at: u64,
+}
+
+impl Entry {
+    fn encrypted(&self) -> bool {
+        self.flags & 1 == 1
+    }
+
+    /// Whether the sizes stand behind the bytes and not before them.
+    fn described_behind(&self) -> bool {
+        self.flags & 8 == 8
+    }
 }
 
 /// Whether a file is a zip archive by its first bytes.
@@ -65,7 +89,10 @@ pub fn is_archive(file: &Path) -> bool {
 /// `HOB-0108` when it cannot be read, `HOB-0332` when it is damaged or holds what must not be, `HOB-0201` above
 /// the limits of a package.
 pub fn unpack(archive: &Path, folder: &Path) -> Result<()> {
-    unpack_within(archive, folder, PACKAGE_BYTES_MAX)
+    // What cannot be read is told of below.
+    let packed = fs::metadata(archive).map_or(0, |file| file.len());
+    let most = packed.saturating_mul(ARCHIVE_RATIO_MAX).clamp(ARCHIVE_BYTES_ANYWAY, PACKAGE_BYTES_MAX);
+    unpack_within(archive, folder, most)
 }
 
 /// The same, with `bytes_max` for all files together.
@@ -73,7 +100,8 @@ fn unpack_within(archive: &Path, folder: &Path, bytes_max: u64) -> Result<()> {
     let shown = archive.display().to_string();
     let file = File::open(archive)
         .map_err(|error| Fault::new(Code::FileMissing, format!("cannot read `{shown}`: {error}")))?;
-    let unpacked = Archive { file: BufReader::new(file), folder, bytes: 0, bytes_max }.unpack();
+    let (file, spans) = (BufReader::new(file), BTreeMap::new());
+    let unpacked = Archive { file, folder, bytes: 0, bytes_max, spans }.unpack();
     unpacked.map_err(|why| match why {
         Why::Fault(fault) => fault.at(shown),
         Why::Damaged(why) => Fault::new(Code::ArchiveInvalid, format!("`{shown}` is damaged: {why}")),
@@ -109,19 +137,21 @@ struct Archive<'a> {
     /// Unpacked so far.
     bytes: u64,
     bytes_max: u64,
+    /// Where entries lie that were unpacked: from, to.
+    spans: BTreeMap<u64, u64>,
 }
 
 impl Archive<'_> {
     fn unpack(mut self) -> Result<(), Why> {
         let entries = self.directory()?;
+        entries.iter().try_for_each(check)?;
+        plan(&entries)?;
         let mut links = Vec::new();
         for entry in &entries {
-            check(entry)?;
             match entry.mode & KIND {
                 FOLDER => fs::create_dir_all(self.folder.join(&entry.name))?,
                 LINK => links.push((&entry.name, self.target(entry)?)),
-                PLAIN => self.file_of(entry)?,
-                _ => return Err(Why::Refused(format!("holds `{}`, which is no file", entry.name))),
+                _ => self.file_of(entry)?,
             }
         }
         for (name, target) in &links {
@@ -133,10 +163,7 @@ impl Archive<'_> {
         for (name, target) in &links {
             let found = self.folder.join(name).canonicalize();
             if !found.is_ok_and(|found| found.starts_with(&inside)) {
-                return Err(Why::Refused(format!(
-                    "holds the link `{name}` to `{}`, which is not in it",
-                    target.escape_debug()
-                )));
+                return Err(elsewhere(name, target));
             }
         }
         Ok(())
@@ -144,7 +171,8 @@ impl Archive<'_> {
 
     /// What the archive holds.
     fn directory(&mut self) -> Result<Vec<Entry>, Why> {
-        let (count, mut at) = self.directory_place()?;
+        let Place { count, from, to } = self.directory_place()?;
+        let mut at = from;
         if count > PACKAGE_FILES_MAX as u64 {
             let what =
                 format!("the archive has {count} entries, a package has {PACKAGE_FILES_MAX} files at most");
@@ -154,38 +182,55 @@ impl Archive<'_> {
         for _ in 0..count {
             let head = self.record(at, ENTRY)?;
             let (name, extra, comment) = (number(&head, 28, 2), number(&head, 30, 2), number(&head, 32, 2));
+            if name > PATH_BYTES_MAX as u64 {
+                return Err(Why::Refused(format!("holds a path above {PATH_BYTES_MAX} bytes")));
+            }
             let name = String::from_utf8(self.bytes_of(name)?);
             let name = name.map_err(|_| Why::Refused("holds a name that is not UTF-8".to_owned()))?;
             let extra_bytes = self.bytes_of(extra)?;
             entries.push(entry(&head, name, &extra_bytes)?);
             at += ENTRY.1 as u64 + number(&head, 28, 2) + extra + comment;
         }
-        Ok(entries)
+        if at == to { Ok(entries) } else { Err(Why::Damaged("its directory is not as long as it says")) }
     }
 
-    /// How many entries there are, and where the first one is.
-    fn directory_place(&mut self) -> Result<(u64, u64), Why> {
+    /// How many entries there are, and where their directory is.
+    fn directory_place(&mut self) -> Result<Place, Why> {
         let size = self.file.seek(SeekFrom::End(0))?;
         let tail = size.min(COMMENT_BYTES_MAX + END.1 as u64);
-        self.file.seek(SeekFrom::Start(size - tail))?;
+        let bytes_from = size - tail;
+        self.file.seek(SeekFrom::Start(bytes_from))?;
         let bytes = self.bytes_of(tail)?;
+        // The record whose comment ends with the archive. A comment may hold another one on purpose.
         let signature = END.0.to_le_bytes();
-        let found = bytes.windows(signature.len()).rposition(|window| window == signature);
-        let end = found.and_then(|at| bytes.get(at..at + END.1).map(|end| (at, end)));
-        let (at, end) = end.ok_or(Why::Damaged("it has no directory, so it is no zip archive"))?;
-        let (count, place) = (number(end, 10, 2), number(end, 16, 4));
-        if number(end, 4, 2) != number(end, 6, 2) {
+        let ends = |at: &usize| {
+            let record = &bytes[*at..];
+            record.starts_with(&signature) && (END.1 as u64 + number(record, 20, 2)) == record.len() as u64
+        };
+        let mut found = (0..(bytes.len() + 1).saturating_sub(END.1)).filter(ends);
+        let at = found.next().ok_or(Why::Damaged("it has no directory, so it is no zip archive"))?;
+        if found.next().is_some() {
+            return Err(Why::Refused("has two directories".to_owned()));
+        }
+        let end = &bytes[at..];
+        let (here, count, size, from) =
+            (number(end, 8, 2), number(end, 10, 2), number(end, 12, 4), number(end, 16, 4));
+        if number(end, 4, 2) != 0 || number(end, 6, 2) != 0 || here != count {
             return Err(Why::Refused("is one of several parts".to_owned()));
         }
-        if count != 0xffff && place != 0xffff_ffff {
-            return Ok((count, place));
+        let end_at = bytes_from + at as u64;
+        if count != 0xffff && from != 0xffff_ffff && size != 0xffff_ffff {
+            return Place::new(count, from, size, end_at);
         }
-        let locator = (size - tail + at as u64)
-            .checked_sub(LOCATOR.1 as u64)
-            .ok_or(Why::Damaged("its directory is nowhere"))?;
-        let locator = self.record(locator, LOCATOR)?;
-        let end = self.record(number(&locator, 8, 8), LARGE_END)?;
-        Ok((number(&end, 32, 8), number(&end, 48, 8)))
+        let locator_at =
+            end_at.checked_sub(LOCATOR.1 as u64).ok_or(Why::Damaged("its directory is nowhere"))?;
+        let locator = self.record(locator_at, LOCATOR)?;
+        let end_at = number(&locator, 8, 8);
+        let end = self.record(end_at, LARGE_END)?;
+        if number(&end, 24, 8) != number(&end, 32, 8) || number(&end, 16, 8) != 0 {
+            return Err(Why::Refused("is one of several parts".to_owned()));
+        }
+        Place::new(number(&end, 32, 8), number(&end, 48, 8), number(&end, 40, 8), end_at)
     }
 
     /// A record of the archive at a place, after which the reader stands.
@@ -210,14 +255,11 @@ impl Archive<'_> {
         self.copy(entry, PATH_BYTES_MAX as u64, &mut target)?;
         let target = String::from_utf8(target)
             .map_err(|_| Why::Refused("holds a link that is not UTF-8".to_owned()))?;
-        if target.is_empty() || target.starts_with('/') || target.contains('\0') {
-            return Err(Why::Refused(format!(
-                "holds the link `{}` to `{}`, which is not in it",
-                entry.name,
-                target.escape_debug()
-            )));
+        if plan::stays_inside(&entry.name, &target) {
+            Ok(target)
+        } else {
+            Err(elsewhere(&entry.name, &target))
         }
-        Ok(target)
     }
 
     fn file_of(&mut self, entry: &Entry) -> Result<(), Why> {
@@ -234,9 +276,9 @@ impl Archive<'_> {
 
     /// Unpacks the bytes of an entry, at most `most`, and checks their sum.
     fn copy(&mut self, entry: &Entry, most: u64, to: &mut impl Write) -> Result<(), Why> {
-        let local = self.record(entry.at, LOCAL)?;
-        let skipped = number(&local, 26, 2) + number(&local, 28, 2);
-        self.file.seek(SeekFrom::Start(entry.at + LOCAL.1 as u64 + skipped))?;
+        let from = self.header_of(entry)?;
+        self.take_span(entry.at, from.saturating_add(entry.packed))?;
+        self.file.seek(SeekFrom::Start(from))?;
         let packed = self.file.by_ref().take(entry.packed);
         let mut reader: Box<dyn Read> = match entry.method {
             0 => Box::new(packed),
@@ -259,8 +301,64 @@ impl Archive<'_> {
             sum.update(&piece[..read]);
             to.write_all(&piece[..read])?;
         }
+        if size != entry.size {
+            return Err(Why::Damaged("a file is not as long as it says"));
+        }
         if sum.finalize() == entry.crc { Ok(()) } else { Err(Why::Damaged("a checksum does not fit")) }
     }
+
+    /// Where the bytes of an entry begin, behind a header that has to say what the directory says.
+    fn header_of(&mut self, entry: &Entry) -> Result<u64, Why> {
+        let local = self.record(entry.at, LOCAL)?;
+        let (name, extra) = (number(&local, 26, 2), number(&local, 28, 2));
+        let name_bytes = self.bytes_of(name)?;
+        let extra_bytes = self.bytes_of(extra)?;
+        let large = large(&extra_bytes);
+        // In the header both or neither are in the extra field, the whole size first (4.5.3).
+        let declared = |at, place| match number(&local, at, 4) {
+            0xffff_ffff => number(large, place, 8),
+            known => known,
+        };
+        let sizes = (declared(18, 8), declared(22, 0), number(&local, 14, 4));
+        let fits = name_bytes == entry.name.as_bytes()
+            && number(&local, 8, 2) == u64::from(entry.method)
+            && number(&local, 6, 2) & 1 == 0
+            && (entry.described_behind() || sizes == (entry.packed, entry.size, u64::from(entry.crc)));
+        if fits {
+            return Ok(entry.at + LOCAL.1 as u64 + name + extra);
+        }
+        Err(Why::Refused(format!("says two things of `{}`", entry.name)))
+    }
+
+    /// No two entries lie in the same place: what is there once counts once.
+    fn take_span(&mut self, from: u64, to: u64) -> Result<(), Why> {
+        let before = self.spans.range(..to).next_back();
+        if before.is_some_and(|(_, end)| *end > from) {
+            return Err(Why::Refused("holds two files in one place".to_owned()));
+        }
+        self.spans.insert(from, to);
+        Ok(())
+    }
+}
+
+/// Where a directory is.
+struct Place {
+    count: u64,
+    from: u64,
+    to: u64,
+}
+
+impl Place {
+    /// A directory ends before the record that tells of it.
+    fn new(count: u64, from: u64, size: u64, end: u64) -> Result<Self, Why> {
+        let to = from.checked_add(size).filter(|to| *to <= end);
+        let to = to.ok_or(Why::Damaged("its directory is nowhere"))?;
+        Ok(Self { count, from, to })
+    }
+}
+
+fn elsewhere(name: &str, target: &str) -> Why {
+    Why::Refused(format!("holds the link `{name}` to `{}`, which is not in it", target.escape_debug()))
 }
 
 /// An unsigned number of a record, the lowest byte first; 0 where there is none.
@@ -282,7 +380,7 @@ fn entry(head: &[u8], name: String, extra: &[u8]) -> Result<Entry, Why> {
         large = rest;
         Ok(number(first, 0, 8))
     };
-    next(size)?;
+    let size = next(size)?;
     packed = next(packed)?;
     at = next(at)?;
     let folder = name.ends_with('/');
@@ -293,8 +391,8 @@ fn entry(head: &[u8], name: String, extra: &[u8]) -> Result<Entry, Why> {
         mode if mode & KIND == 0 || folder => kind | mode & !KIND,
         mode => mode,
     };
-    let method = u16::try_from(number(head, 10, 2)).unwrap_or(u16::MAX);
-    Ok(Entry { name, mode, method, encrypted: number(head, 8, 2) & 1 == 1, crc: small(16, 4), packed, at })
+    let short = |at| u16::try_from(number(head, at, 2)).unwrap_or(u16::MAX);
+    Ok(Entry { name, mode, method: short(10), flags: short(8), crc: small(16, 4), packed, size, at })
 }
 
 /// The extra field with the numbers of a large archive.
@@ -309,21 +407,7 @@ fn large(mut extra: &[u8]) -> &[u8] {
     &[]
 }
 
-/// Whether an entry may be unpacked at all.
-fn check(entry: &Entry) -> Result<(), Why> {
-    let name = entry.name.strip_suffix('/').unwrap_or(&entry.name);
-    let plain = |part: &str| !matches!(part, "" | "." | "..");
-    if !name.split('/').all(plain) || name.len() > PATH_BYTES_MAX || name.contains(['\0', '\\']) {
-        return Err(Why::Refused(format!("holds the path `{}`", entry.name.escape_debug())));
-    }
-    if entry.encrypted {
-        return Err(Why::Refused(format!("holds `{name}`, which is encrypted")));
-    }
-    match entry.method {
-        0 | 8 => Ok(()),
-        other => Err(Why::Refused(format!("compresses `{name}` by method {other}; deflate (8) is known"))),
-    }
-}
-
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

@@ -6,11 +6,14 @@
 //! **How.** [`Node::start`] and [`Node::stop`] are each one function, readable top to bottom.
 
 mod alerts;
+mod allowance;
 pub mod apps;
 pub mod archive;
 mod aside;
+mod audit;
 mod aws;
 mod bus;
+mod caller;
 mod calls;
 mod clock;
 mod control;
@@ -21,6 +24,7 @@ pub mod doctor;
 mod entrance;
 mod export;
 mod gateway;
+mod hosts;
 mod identity;
 mod intake;
 mod keys;
@@ -29,6 +33,7 @@ pub mod live;
 pub mod logs;
 mod node;
 mod package;
+mod per_space;
 mod problem;
 mod proxy;
 pub mod reference;
@@ -40,6 +45,7 @@ mod sync;
 pub mod task;
 mod telemetry;
 mod tls;
+mod tokens;
 mod top;
 mod usage;
 mod why;
@@ -47,7 +53,7 @@ mod why;
 pub use control::openapi;
 pub use hob_runtime::host::{Detected, Wanted, detect};
 pub use node::Node;
-pub use settings::{Address, Clients, Dashboard, Otlp, Settings, Tls};
+pub use settings::{Address, Clients, Dashboard, Otlp, Place, Settings, Tls};
 
 /// What the program does when it was started with [`COMPILE_COMMAND`] as its first argument: compiles
 /// one component under limits of its own, and ends.
@@ -55,3 +61,12 @@ pub use hob_runtime::compile_child;
 
 /// First argument with which the program starts itself as the compiling child.
 pub const COMPILE_COMMAND: &str = "__compile";
+
+/// First argument with which the program starts itself as a worker.
+pub const WORKER_COMMAND: &str = "__worker";
+
+/// What the program does when it was started with [`WORKER_COMMAND`] as its first argument: runs the WASM functions of
+/// one space for the node that has started it, and ends with it.
+pub fn worker_child() -> std::process::ExitCode {
+    hob_runtime::worker_child(task::Tasks::new(), None)
+}

@@ -1,41 +1,42 @@
 //! A node's life: how it starts and how it stops, each one function, readable top to bottom.
 //!
-//! **How.** [`sockets`] binds every address, [`ground`] is what all else stands on, [`services`] run by themselves; then the
-//! gateway, the control API and the dashboard open.
+//! **How.** [`sockets`] binds every address. Then the spaces open ([`space`]): `default`, and those that [`spaces`] has stored.
+//! In each, [`ground`] is what all else stands on and [`services`] run by themselves. Last, the gateway, the control API
+//! and the dashboard open, which all spaces share.
 
 mod crowd;
 mod ground;
 mod services;
 mod sockets;
+mod space;
+mod spaces;
 
-use crate::apps::Apps;
-use crate::aws;
+use crate::audit::Audit;
+use crate::aws::{self, Lambdas};
 use crate::clock;
-use crate::control::{self, Control};
-use crate::dashboard;
-use crate::delivery::Delivery;
-use crate::export::Export;
-use crate::gateway::routing::Rules;
-use crate::gateway::{self, Gateway};
+use crate::control::{self, Control, Keeper};
+use crate::dashboard::{self, Boards};
+use crate::gateway::{self, Gateway, Tenants};
+use crate::hosts::Hosts;
 use crate::listener::Open;
-use crate::live::{Live, LiveTable};
-use crate::proxy;
-use crate::scrape::Scrape;
 use crate::settings::{Address, Settings};
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
-use crate::telemetry::Telemetry;
 use crate::telemetry::meter::{Kind, Metric};
-use crate::usage::UsageBook;
-use ground::Ground;
+use crate::tokens::Tokens;
+use arc_swap::ArcSwap;
 use hob_bus::{Engine, EngineSettings};
 use hob_core::fault::Result;
-use hob_core::limit::{DRAIN_TIMEOUT, GRACE_DEFAULT};
+use hob_core::limit::DRAIN_TIMEOUT;
+use hob_core::name::SpaceName;
 use hob_core::port::State;
 use hob_core::wire::NodeInfo;
-use services::Services;
+use hob_runtime::crowd::{Crowd, Shares};
 use sockets::{Board, Bound, Desk, Sockets};
+use space::{Common, Of, Space};
+use spaces::{Doors, Spaces};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -48,13 +49,9 @@ pub struct Node {
     lambda: Option<String>,
     gateway: gateway::Server,
     control_closing: CancellationToken,
-    delivery: Arc<Delivery>,
-    apps: Arc<Apps>,
-    live: Arc<Live>,
-    telemetry: Arc<Telemetry>,
-    export: Option<Export>,
-    usage: Arc<UsageBook>,
-    tasks: Arc<Tasks>,
+    default: Space,
+    spaces: Arc<Spaces>,
+    common: Arc<Common>,
 }
 
 impl Node {
@@ -75,74 +72,41 @@ impl Node {
     /// # Errors
     /// Those of [`Node::start`] that are not about opening the store.
     pub async fn start_on(engine: Engine, settings: Settings) -> Result<Self> {
-        let Engine { state, blobs, log, facts } = engine;
         let sockets = Sockets::bind(&settings)?;
-        let records = Arc::clone(&state);
-        let (ground, told) = Ground::lay((Arc::clone(&state), log, facts), &settings, &sockets)?;
-        let Sockets { tls, http, inner, control, board, lambda, addresses, url, .. } = sockets;
-        let inner = || {
-            proxy::serve(inner, Arc::clone(&ground.dispatcher), Arc::clone(&ground.entrances), &ground.tasks)
+        let common = Arc::new(common(&settings, &sockets, &engine.state).await?);
+        let Sockets { tls, http, inner, control, board, lambda, url, .. } = sockets;
+        let default = Of {
+            name: SpaceName::default_space(),
+            created_ms: None,
+            quotas: spaces::quotas_of_default(&*engine.state).await?,
+            engine,
+            inner,
+            keys: lambda.as_ref().map(Desk::keys),
         };
-        let services = Services::start(&ground, (state, blobs), told, &settings, &addresses, inner).await?;
+        let default = Space::start(default, &common, None).await?;
+        let tenants = Tenants::new(Arc::clone(&default.tenant), Arc::clone(&common.hosts), &settings.domain);
+        let (operations, sign_in) = (&default.control, default.control.dashboard.clone());
+        let boards = board.as_ref().zip(sign_in.clone());
+        let boards = boards.map(|(board, sign_in)| boards_of(board, sign_in, operations, &tls, &settings));
+        let lambdas = lambda.as_ref().map(|desk| lambdas_of(desk, &default, &tls));
+        let doors = Doors { tenants: Arc::clone(&tenants), boards: boards.clone(), lambdas: lambdas.clone() };
+        let spaces = Spaces::open(&common, &default, doors).await?;
 
-        let rules = Rules { default_app: settings.default_app.clone(), addresses };
-        let gateway = Gateway::new(
-            Arc::clone(&ground.live),
-            Arc::clone(&ground.bus),
-            Arc::clone(&ground.calls),
-            rules.clone(),
-            Arc::clone(&ground.tasks),
-            Arc::clone(&ground.telemetry),
-            settings.clients,
-        );
-        let gateway = gateway::serve(gateway, http, tls.clone(), &ground.tasks);
-        let node = info(&url, &settings.domain);
-        let scrape =
-            Scrape::new(&ground.live, &ground.bus, &services.delivery, &ground.telemetry, node.clone());
-        measure(&scrape, gateway.open(), node.started_ms, &ground);
-        let sign_in = board.as_ref().map(|board| Arc::new(SignIn::new(board.url.clone())));
-        let why = services.why(&ground, rules);
-        let operations = Arc::new(Control {
-            apps: Arc::clone(&services.apps),
-            logs: ground.logs,
-            live: Arc::clone(&ground.live),
-            dispatcher: ground.dispatcher,
-            bus: ground.bus,
-            calls: ground.calls,
-            delivery: Arc::clone(&services.delivery),
-            schedules: services.schedules,
-            tasks: Arc::clone(&ground.tasks),
-            telemetry: Arc::clone(&ground.telemetry),
-            why,
-            scrape,
-            usage: Arc::clone(&ground.usage),
-            alerts: services.alerts,
-            node,
-            data: settings.data.clone(),
-            dashboard: sign_in.clone(),
-            lambda: lambda.as_ref().map(Desk::access),
-        });
+        let gateway = Gateway::new(tenants, Arc::clone(&common.tasks), settings.clients);
+        let gateway = gateway::serve(gateway, http, tls.clone(), &common.tasks);
+        default.control.scrape.extra(connections(gateway.open()));
+        let keeper: Arc<dyn Keeper> = Arc::new(spaces::Handle(Arc::clone(&spaces)));
         let control_closing = CancellationToken::new();
-        let control = serve_control(&operations, control, &control_closing);
-        let lambda = lambda.map(|desk| serve_lambda(desk, records, &operations, &tls, &control_closing));
-        if let Some((board, sign_in)) = board.zip(sign_in.clone()) {
-            serve_dashboard(board, sign_in, operations, tls, &settings, &control_closing);
+        let control = serve_control((operations, &keeper), control, &control_closing);
+        let lambda = lambda.zip(lambdas).map(|(desk, lambdas)| {
+            aws::serve(&lambdas, desk.listener, control_closing.clone());
+            desk.url
+        });
+        if let Some((board, boards)) = board.zip(boards) {
+            dashboard::serve(&boards, board.listener, control_closing.clone());
         }
-        Ok(Self {
-            url,
-            control,
-            dashboard: sign_in,
-            lambda,
-            gateway,
-            control_closing,
-            delivery: services.delivery,
-            apps: services.apps,
-            live: ground.live,
-            telemetry: ground.telemetry,
-            export: ground.export,
-            usage: ground.usage,
-            tasks: ground.tasks,
-        })
+        let dashboard = sign_in;
+        Ok(Self { url, control, dashboard, lambda, gateway, control_closing, default, spaces, common })
     }
 
     /// The gateway's address, such as `http://127.0.0.1:8080`, with the real port.
@@ -179,33 +143,16 @@ impl Node {
         if timeout(DRAIN_TIMEOUT, self.gateway.close()).await.is_err() {
             tracing::warn!("calls were still running after {} s and are ended", DRAIN_TIMEOUT.as_secs());
         }
-        self.delivery.stop(GRACE_DEFAULT).await;
-        self.apps.stop(GRACE_DEFAULT).await;
-        self.usage.keep(clock::now_ms()).await;
-        self.telemetry.flush().await;
-        if let Some(export) = &self.export {
-            export.close().await;
-        }
-        self.tasks.stop().await;
-        // Functions hold the way to other functions, and that holds what is live: a circle, which would
-        // keep the store open.
-        self.live.publish(LiveTable::default());
+        tokio::join!(self.spaces.stop(), self.default.stop(&self.common));
+        self.common.tokens.note().await;
+        self.common.audit.close().await;
+        self.common.tasks.stop().await;
         for address in &self.control {
             if let Address::Unix(path) = address {
                 // Somebody else may have removed it.
                 let _ = std::fs::remove_file(path);
             }
         }
-    }
-}
-
-/// Adds what the parts tell that [`Scrape`] does not know.
-fn measure(scrape: &Arc<Scrape>, open: Open, started_ms: u64, ground: &Ground) {
-    scrape.extra(connections(open));
-    scrape.extra(crowd::metrics(Arc::clone(&ground.crowd)));
-    scrape.extra(ground.dropped_lines());
-    if let Some(export) = &ground.export {
-        export.measure(scrape, started_ms, &ground.tasks);
     }
 }
 
@@ -241,43 +188,60 @@ fn number(count: u64) -> f64 {
     count as f64
 }
 
+/// What belongs to no space.
+///
+/// # Errors
+/// `HOB-06xx` when what is stored of tokens or of the audit log cannot be read.
+async fn common(settings: &Settings, sockets: &Sockets, state: &Arc<dyn State>) -> Result<Common> {
+    let tasks = Tasks::new();
+    Ok(Common {
+        settings: settings.clone(),
+        addresses: sockets.addresses.clone(),
+        crowd: Crowd::new(Shares::here(settings.memory_bytes), Arc::clone(&tasks) as _),
+        hosts: Hosts::new(&settings.domain),
+        doors: Arc::new(ArcSwap::from_pointee(sockets.doors())),
+        named: Arc::default(),
+        instances: Arc::new(AtomicU64::new(1)),
+        node: info(&sockets.url, &settings.domain),
+        tokens: Tokens::open(Arc::clone(state), &tasks).await?,
+        audit: Audit::open(&settings.data, Arc::clone(state), &tasks).await?,
+        dashboard: sockets.board.as_ref().map(|board| board.url.clone()),
+        lambda: sockets.lambda.as_ref().map(|desk| desk.url.clone()),
+        tasks,
+    })
+}
+
 /// Begins to serve the control API; returns where.
-fn serve_control(operations: &Arc<Control>, bound: Vec<Bound>, closing: &CancellationToken) -> Vec<Address> {
+fn serve_control(
+    (operations, keeper): (&Arc<Control>, &Arc<dyn Keeper>),
+    bound: Vec<Bound>,
+    closing: &CancellationToken,
+) -> Vec<Address> {
     let serve = |Bound { listener, guard, address }| {
-        control::serve(operations, listener, guard, closing.clone(), &operations.tasks);
+        control::serve((operations, keeper), listener, guard, closing.clone(), &operations.tasks);
         address
     };
     bound.into_iter().map(serve).collect()
 }
 
-/// Begins to serve the dashboard.
-fn serve_dashboard(
-    board: Board,
+/// The dashboards that are served at an address.
+fn boards_of(
+    board: &Board,
     sign_in: Arc<SignIn>,
-    control: Arc<Control>,
-    tls: Option<TlsAcceptor>,
-    settings: &Settings,
-    closing: &CancellationToken,
-) {
-    let Board { listener, address, secure, .. } = board;
-    let (tokens, tls) = (tokens(&settings.control), tls.filter(|_| secure));
-    let parts = dashboard::Parts { control, sign_in, tokens, address, tls };
-    dashboard::serve(parts, listener, closing.clone());
-}
-
-/// Begins to serve the Lambda API; returns where.
-fn serve_lambda(
-    desk: Desk,
-    state: Arc<dyn State>,
     control: &Arc<Control>,
     tls: &Option<TlsAcceptor>,
-    closing: &CancellationToken,
-) -> String {
-    let Desk { listener, keys, loopback, secure, url } = desk;
-    let tls = tls.clone().filter(|_| secure);
-    let parts = aws::Parts { control: Arc::clone(control), state, keys, tls, loopback };
-    aws::serve(parts, listener, closing.clone());
-    url
+    settings: &Settings,
+) -> Arc<Boards> {
+    let (tokens, tls) = (tokens(&settings.control), tls.clone().filter(|_| board.secure));
+    let (control, address) = (Arc::clone(control), board.address);
+    Boards::new(dashboard::Parts { control, sign_in, tokens, address, tls })
+}
+
+/// The Lambda APIs that are served at an address.
+fn lambdas_of(desk: &Desk, default: &Space, tls: &Option<TlsAcceptor>) -> Arc<Lambdas> {
+    let tls = tls.clone().filter(|_| desk.secure);
+    let (control, state) = (Arc::clone(&default.control), Arc::clone(&default.state));
+    Lambdas::new(aws::Parts { control, state, keys: desk.keys(), tls, loopback: desk.loopback })
 }
 
 /// The tokens of a control API on TCP.
@@ -294,6 +258,7 @@ fn info(url: &str, domain: &str) -> NodeInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         url: url.to_owned(),
         domain: domain.to_owned(),
+        space: None,
         pid: std::process::id(),
         started_ms: clock::now_ms(),
     }

@@ -2,6 +2,9 @@
 //!
 //! **Why.** Pools know their own function. What is short belongs to all of them: processors, memory.
 //!
+//! Apps are told apart by their space and name, so that apps of two spaces have nothing in common. What a space may
+//! have of the memory is its quota ([`Crowd::limit`]).
+//!
 //! **How.** [`hob_core::share`] decides; this module carries out. A node has one [`Crowd`]. Each function gets a
 //! [`Member`] of it, by which a guest asks for its turn on a processor (`turn`) and an instance for room
 //! ([`Permit`]). As long as there is enough of everything, asking costs an atomic or two.
@@ -18,14 +21,17 @@ pub(crate) use turn::{Stamp, Turn, metered};
 use crate::code::FunctionCode;
 use crate::invocation::Timing;
 use crate::machine;
+use hob_core::fault::Fault;
 use hob_core::limit::{
     CROWD_APPS_MAX, FUNCTIONS_PER_APP_MAX, LOADS_PER_CPU, MEMORY_ESTIMATE_MIN_PROCESS,
     MEMORY_ESTIMATE_MIN_WASM, MEMORY_ESTIMATE_PERCENT, MEMORY_LOOK_INTERVAL, MEMORY_SETTLED,
     MEMORY_SHARE_PERCENT, STARTS_PER_CPU, WASM_EPOCH_TICK,
 };
-use hob_core::name::{AppName, FunctionName};
+use hob_core::name::{AppName, FunctionName, SpaceName};
 use hob_core::port::Spawn;
+use hob_core::share::room::Quota;
 use hob_core::share::turns::Who;
+use hob_core::space::{self, Resource};
 use room::Rooms;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -77,9 +83,24 @@ pub struct Crowd {
     began: Instant,
     turns: Table,
     rooms: Rooms,
-    apps: Mutex<HashMap<AppName, App>>,
-    next_app: AtomicU32,
+    apps: Mutex<HashMap<(SpaceName, AppName), App>>,
+    spaces: Mutex<HashMap<SpaceName, Arc<Space>>>,
+    /// The next number of an app or space.
+    next: AtomicU32,
     ticks: AtomicU32,
+}
+
+/// One space.
+#[derive(Debug)]
+struct Space {
+    name: SpaceName,
+    number: u32,
+    /// Memory that its instances may have together, bytes; `u64::MAX`: any.
+    quota_bytes: AtomicU64,
+    /// Memory that is reckoned for those that run.
+    taken_bytes: AtomicU64,
+    /// Of these, what is being given back.
+    leaving_bytes: AtomicU64,
 }
 
 struct App {
@@ -106,6 +127,7 @@ struct Function {
 /// A function in the crowd.
 pub struct Member {
     crowd: Arc<Crowd>,
+    space: Arc<Space>,
     who: Who,
     waits: Arc<Waits>,
     function: Arc<Function>,
@@ -137,7 +159,7 @@ pub struct Stats {
     /// Idle instances that were stopped to make room.
     pub reclaimed: u64,
     /// How often guests of each app have waited for a processor, and how long in all.
-    pub waits: Vec<(AppName, u64, Duration)>,
+    pub waits: Vec<(SpaceName, AppName, u64, Duration)>,
 }
 
 impl Crowd {
@@ -148,19 +170,53 @@ impl Crowd {
             turns: Table::new(shares.guests),
             rooms: Rooms::new(shares, spawn),
             apps: Mutex::default(),
-            next_app: AtomicU32::new(1),
+            spaces: Mutex::default(),
+            next: AtomicU32::new(1),
             ticks: AtomicU32::new(0),
         })
     }
 
-    /// The function as one of the crowd.
-    pub fn member(self: &Arc<Self>, code: &FunctionCode) -> Arc<Member> {
+    /// From now on the instances of a space may have so much memory together, bytes; `None`: any.
+    pub fn limit(&self, space: &SpaceName, quota_bytes: Option<u64>) {
+        self.space(space).quota_bytes.store(quota_bytes.unwrap_or(u64::MAX), Ordering::Release);
+    }
+
+    /// Memory that is reckoned for the instances of a space, bytes.
+    pub fn memory_of(&self, space: &SpaceName) -> u64 {
+        self.space(space).taken_bytes.load(Ordering::Relaxed)
+    }
+
+    /// A space is gone.
+    pub fn forget(&self, space: &SpaceName) {
+        self.spaces().remove(space);
+        self.apps().retain(|(of, _), _| of != space);
+    }
+
+    fn space(&self, name: &SpaceName) -> Arc<Space> {
+        let mut spaces = self.spaces();
+        if let Some(space) = spaces.get(name) {
+            return Arc::clone(space);
+        }
+        let space = Arc::new(Space {
+            name: name.clone(),
+            number: self.next.fetch_add(1, Ordering::Relaxed),
+            quota_bytes: AtomicU64::new(u64::MAX),
+            taken_bytes: AtomicU64::new(0),
+            leaving_bytes: AtomicU64::new(0),
+        });
+        spaces.insert(name.clone(), Arc::clone(&space));
+        space
+    }
+
+    /// The function of a space as one of the crowd.
+    pub fn member(self: &Arc<Self>, space: &SpaceName, code: &FunctionCode) -> Arc<Member> {
+        let (of, key) = (self.space(space), (space.clone(), code.app.clone()));
         let mut apps = self.apps();
-        if apps.len() >= CROWD_APPS_MAX && !apps.contains_key(&code.app) {
+        if apps.len() >= CROWD_APPS_MAX && !apps.contains_key(&key) {
             apps.retain(|_, app| Arc::strong_count(&app.waits) > 1);
         }
-        let app = apps.entry(code.app.clone()).or_insert_with(|| {
-            let app = self.next_app.fetch_add(1, Ordering::Relaxed);
+        let app = apps.entry(key).or_insert_with(|| {
+            let app = self.next.fetch_add(1, Ordering::Relaxed);
             let waits = Waits { app, waited_ns: AtomicU64::new(0), waits: AtomicU64::new(0) };
             App { waits: Arc::new(waits), functions: HashMap::new() }
         });
@@ -176,6 +232,7 @@ impl Crowd {
             if code.spec.host == "process" { MEMORY_ESTIMATE_MIN_PROCESS } else { MEMORY_ESTIMATE_MIN_WASM };
         Arc::new(Member {
             crowd: Arc::clone(self),
+            space: of,
             who: Who { app: app.waits.app, function: function.number },
             waits: Arc::clone(&app.waits),
             function: Arc::clone(function),
@@ -197,13 +254,13 @@ impl Crowd {
     pub fn stats(&self) -> Stats {
         let (turns, turns_waiting) = self.turns.numbers();
         let apps = self.apps();
-        let waits = apps.iter().map(|(name, app)| {
+        let waits = apps.iter().map(|((space, name), app)| {
             let waits = app.waits.waits.load(Ordering::Relaxed);
             let waited = Duration::from_nanos(app.waits.waited_ns.load(Ordering::Relaxed));
-            (name.clone(), waits, waited)
+            (space.clone(), name.clone(), waits, waited)
         });
         let mut waits: Vec<_> = waits.collect();
-        waits.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        waits.sort_unstable_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
         Stats { turns, turns_waiting, waits, ..self.rooms.numbers() }
     }
 
@@ -211,8 +268,38 @@ impl Crowd {
         u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    fn apps(&self) -> MutexGuard<'_, HashMap<AppName, App>> {
+    fn apps(&self) -> MutexGuard<'_, HashMap<(SpaceName, AppName), App>> {
         self.apps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spaces(&self) -> MutexGuard<'_, HashMap<SpaceName, Arc<Space>>> {
+        self.spaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Space {
+    /// Takes memory, if the quota allows it.
+    fn take(&self, bytes: u64) -> bool {
+        let before = self.taken_bytes.fetch_add(bytes, Ordering::AcqRel);
+        if before.saturating_add(bytes) <= self.quota_bytes.load(Ordering::Acquire) {
+            return true;
+        }
+        self.taken_bytes.fetch_sub(bytes, Ordering::AcqRel);
+        false
+    }
+
+    /// How one more instance of this size fits.
+    fn fits(&self, bytes: u64) -> Quota {
+        let (quota, taken) =
+            (self.quota_bytes.load(Ordering::Acquire), self.taken_bytes.load(Ordering::Acquire));
+        let leaving = self.leaving_bytes.load(Ordering::Acquire);
+        if taken.saturating_add(bytes) <= quota {
+            Quota::Fits
+        } else if leaving > 0 && taken.saturating_sub(leaving).saturating_add(bytes) <= quota {
+            Quota::Soon
+        } else {
+            Quota::Full
+        }
     }
 }
 
@@ -246,6 +333,11 @@ impl Member {
         self.held_bytes.load(Ordering::Relaxed)
     }
 
+    /// The most memory that an instance of the function had, bytes; 0: nobody has seen one.
+    pub(crate) fn largest_bytes(&self) -> u64 {
+        self.function.largest_bytes.load(Ordering::Relaxed)
+    }
+
     /// Lets a permit follow what its instance has: at once to more, and to less when the instance has been there for
     /// so long that it is not to be expected to grow to what others had.
     pub(crate) fn follow(&self, permit: &mut Permit, bytes: u64, age: Duration) {
@@ -269,9 +361,22 @@ impl Member {
         self.crowd.rooms.admit(&self.crowd, self, kind).await
     }
 
+    /// The number of its space.
+    pub(crate) fn space_number(&self) -> u32 {
+        self.space.number
+    }
+
     /// Whether starts wait for memory now.
     pub(crate) fn waits_for_room(&self) -> bool {
         self.crowd.rooms.waiting() > 0
+    }
+
+    /// Why the next instance does not fit into the quota of its space, if it does not.
+    pub(crate) fn over_quota(&self) -> Option<Fault> {
+        let (have, more) = (self.space.taken_bytes.load(Ordering::Relaxed), self.estimate_bytes());
+        let quota = self.space.quota_bytes.load(Ordering::Relaxed);
+        let over = have.saturating_add(more) > quota;
+        over.then(|| space::refused(&self.space.name, Resource::Memory, (have, more), quota))
     }
 }
 

@@ -1,9 +1,10 @@
-//! What the node gives to hosts and contracts: folders, ports, and numbers for instances.
+//! What the node gives to hosts and contracts, for one space: folders, ports, and numbers for instances.
 
 use crate::crowd::Crowd;
 use crate::gate::Gates;
 use crate::outbound::Outbound;
 use crate::witness::Witnesses;
+use hob_core::name::{AppName, SpaceName};
 use hob_core::port::{LogSink, Spawn};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,9 +13,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the node gives to hosts and contracts.
 pub struct Environment {
+    /// The space whose functions run with it. Its ports lead nowhere else.
+    pub space: SpaceName,
     /// Compiled code, kept between starts; private to the node's user.
     pub cache_dir: PathBuf,
-    /// Whether other nodes keep theirs in the same folder: then nothing is removed for not being needed here.
+    /// Whether other nodes keep theirs in the same folder: then nothing is removed for not being needed here. Spaces
+    /// of one node share the folder too, and know of each other what is needed.
     pub cache_shared: bool,
     /// Working folders of instances; emptied at start.
     pub work_dir: PathBuf,
@@ -23,6 +27,8 @@ pub struct Environment {
     pub compiler: Vec<OsString>,
     /// Whether WASM instances come from a pool of reserved slots; `None`: if the machine allows it.
     pub pooling: Option<bool>,
+    /// Which WASM functions run in processes of their own, and how those are started.
+    pub workers: Workers,
     /// Starts background tasks.
     pub spawn: Arc<dyn Spawn>,
     /// Takes log records; a node gives a [`crate::log::Limited`].
@@ -35,13 +41,30 @@ pub struct Environment {
     pub crowd: Arc<Crowd>,
     /// Takes the calls that functions make.
     pub outbound: Arc<dyn Outbound>,
-    /// The next instance's number.
-    pub instances: AtomicU64,
+    /// The next instance's number, for all spaces of the node.
+    pub instances: Arc<AtomicU64>,
 }
 
 impl Environment {
     /// A number that no other instance of this node has.
     pub fn next_instance(&self) -> u64 {
         self.instances.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Which WASM functions run in worker processes, one for each space, and how those are started.
+#[derive(Clone)]
+pub struct Workers {
+    /// The command that becomes a worker: program, then leading arguments.
+    pub command: Vec<OsString>,
+    /// The space in whose worker the functions of an app run; `None`: in this process. Asked for each instance, so
+    /// that it may change.
+    pub space_of: Arc<dyn Fn(&AppName) -> Option<SpaceName> + Send + Sync>,
+}
+
+impl Workers {
+    /// There are none: WASM runs in this process.
+    pub fn none() -> Self {
+        Self { command: Vec::new(), space_of: Arc::new(|_| None) }
     }
 }

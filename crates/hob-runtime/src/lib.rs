@@ -29,8 +29,10 @@ pub mod machine;
 pub mod outbound;
 pub mod pool;
 pub mod runtime;
+mod settled;
 mod spin;
 pub mod unit;
 pub mod witness;
+mod worker;
 
-pub use host::wasm::compile_child;
+pub use host::wasm::{Captured, compile_child, worker_child};

@@ -361,7 +361,8 @@ impl Shared {
     async fn load(self: &Arc<Self>) -> Result<&Live> {
         let mut fresh = false;
         let load = async {
-            let (member, asked) = (self.environment.crowd.member(&self.code), Instant::now());
+            let (environment, asked) = (&self.environment, Instant::now());
+            let member = environment.crowd.member(&environment.space, &self.code);
             let _turn = member.admit(Kind::Load).await;
             let load_waited = asked.elapsed();
             let unit = self.host.load(Arc::clone(&self.code)).await?;
@@ -721,11 +722,18 @@ impl Shared {
         let live = self.live.get();
         let wait_ms = live.map_or(0, |live| live.lock().scale.outlook(now_ms).wait_ms);
         let no_room = live.is_some_and(|live| live.member.waits_for_room());
-        refusal::queue_timeout(&self.code, wait_ms, no_room)
+        // Whoever runs into the quota of the space is told so.
+        let over = live.filter(|_| no_room).and_then(|live| live.member.over_quota());
+        over.map(|fault| fault.with_status(503).retry_after(1))
+            .unwrap_or_else(|| refusal::queue_timeout(&self.code, wait_ms, no_room))
     }
 }
 
 impl Idle for Shared {
+    fn space(&self) -> Option<u32> {
+        self.live.get().map(|live| live.member.space_number())
+    }
+
     fn idle_since(&self) -> Option<Instant> {
         let since_ms = self.live.get()?.lock().scale.idle_since_ms()?;
         Some(self.epoch + Duration::from_millis(since_ms))

@@ -1,4 +1,4 @@
-//! The opened tables of one node: hosts and contracts, and what they share.
+//! The opened tables of one space: hosts and contracts, and what they share with those of the node's other spaces.
 
 use crate::code::FunctionCode;
 use crate::contract::{self, Contract};
@@ -8,9 +8,10 @@ use crate::pool::Pool;
 use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
+use hob_core::name::SpaceName;
 use hob_core::spec::FunctionSpec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Lets this process open as many files as it may: connections, topics and pipes all need them, and the
@@ -21,11 +22,16 @@ fn open_more_files() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: own.maximum, maximum: own.maximum });
 }
 
-/// The hosts and contracts of one node.
+/// The hosts and contracts of one space.
 pub struct Runtime {
     environment: Arc<Environment>,
     hosts: BTreeMap<&'static str, Arc<dyn Host>>,
+    /// Shared with those of the node's other spaces.
+    needs: Arc<tokio::sync::Mutex<Needs>>,
 }
+
+/// The files whose compiled code each space needs; `None`: it has not said so since it was opened.
+type Needs = HashMap<SpaceName, Option<HashSet<Digest>>>;
 
 impl Runtime {
     /// Opens every host.
@@ -39,7 +45,25 @@ impl Runtime {
         for row in HOSTS {
             hosts.insert(row.name, (row.open)(&environment)?);
         }
-        Ok(Self { environment, hosts })
+        let needs = HashMap::from([(environment.space.clone(), None)]);
+        Ok(Self { environment, hosts, needs: Arc::new(tokio::sync::Mutex::new(needs)) })
+    }
+
+    /// The hosts and contracts of another space of the same node: what is dear and belongs to nobody is shared.
+    ///
+    /// # Errors
+    /// As [`Host::beside`].
+    pub async fn beside(&self, environment: Environment) -> Result<Self> {
+        let environment = Arc::new(environment);
+        let beside = |(name, host): (&&'static str, &Arc<dyn Host>)| Ok((*name, host.beside(&environment)?));
+        let hosts = self.hosts.iter().map(beside).collect::<Result<_>>()?;
+        self.needs.lock().await.insert(environment.space.clone(), None);
+        Ok(Self { environment, hosts, needs: Arc::clone(&self.needs) })
+    }
+
+    /// The space is gone, and needs nothing any more.
+    pub async fn leave(&self) {
+        self.needs.lock().await.remove(&self.environment.space);
     }
 
     /// What the node gave to hosts and contracts.
@@ -80,19 +104,33 @@ impl Runtime {
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<()> {
         self.check(code)?;
+        // Before another space looks what nobody needs.
+        if let Some(Some(needed)) = self.needs.lock().await.get_mut(&self.environment.space) {
+            needed.extend(code.spec.package.values().map(|file| file.digest));
+        }
         self.host(&code.spec)?.prepare(code, progress).await
     }
 
-    /// Removes what was made ready of files that are not among these; says how many files that were. What runs keeps its own,
-    /// but whoever still has to be started needs his among them.
+    /// Removes what was made ready of files that neither are among these nor does another space need; says how many files
+    /// that were. What runs keeps its own, but whoever still has to be started needs his among them. As long as a
+    /// space has not said what it needs, nothing is removed.
     pub async fn retain(&self, needed: HashSet<Digest>) -> u64 {
         if self.environment.cache_shared {
             return 0;
         }
-        let hosts: Vec<Arc<dyn Host>> = self.hosts.values().cloned().collect();
+        let mut needs = self.needs.lock().await;
+        needs.insert(self.environment.space.clone(), Some(needed));
+        let mut all = HashSet::new();
+        for needed in needs.values() {
+            let Some(needed) = needed else { return 0 };
+            all.extend(needed.iter().copied());
+        }
+        let (needed, hosts): (_, Vec<Arc<dyn Host>>) = (all, self.hosts.values().cloned().collect());
         let work = move || hosts.iter().map(|host| host.retain(&needed)).sum();
         // Nobody is kept waiting, and the next time it goes again.
-        tokio::task::spawn_blocking(work).await.unwrap_or_default()
+        let gone = tokio::task::spawn_blocking(work).await.unwrap_or_default();
+        drop(needs);
+        gone
     }
 
     /// How good a prepared function's code is; `None` where nothing is compiled.

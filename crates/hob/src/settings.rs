@@ -1,11 +1,12 @@
 //! Where things are by default: the data folder, the addresses, the token; and the flags for them.
 //!
 //! **How.** A flag beats its environment variable (`HOB_DATA`, `HOB_HTTP`, `HOB_CONTROL`,
-//! `HOB_TOKEN_FILE`), which beats the default. clap reads the first two; this file knows the third.
+//! `HOB_TOKEN_FILE`, `HOB_SPACE`), which beats the default. clap reads the first two; this file knows the third.
 
 use crate::client::{Client, Endpoint};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
+use hob_core::name::SpaceName;
 use hob_node::{Dashboard, Otlp};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,9 @@ pub(crate) struct Connection {
     /// Data folder of the node [default: $XDG_DATA_HOME/hob]
     #[arg(long, env = "HOB_DATA", value_name = "DIR", hide_env_values = true)]
     data: Option<PathBuf>,
+    /// Space of the node to work in [default: default]
+    #[arg(long = "space", env = "HOB_SPACE", value_name = "NAME", hide_env_values = true)]
+    in_space: Option<String>,
 }
 
 impl Connection {
@@ -40,20 +44,24 @@ impl Connection {
             control: set("HOB_CONTROL").and_then(|value| value.into_string().ok()),
             token_file: set("HOB_TOKEN_FILE").map(PathBuf::from),
             data: set("HOB_DATA").map(PathBuf::from),
+            in_space: set("HOB_SPACE").and_then(|value| value.into_string().ok()),
         }
     }
 
     /// A client of the node that the flags name.
     ///
     /// # Errors
-    /// `HOB-0111` for an address that cannot be understood, `HOB-0108` for a token file that cannot be read.
+    /// `HOB-0111` for an address that cannot be understood, `HOB-0108` for a token file that cannot be read, `HOB-0104`
+    /// for what is no name of a space.
     pub(crate) fn client(&self) -> Result<Client> {
         let endpoint = match &self.control {
             Some(text) => endpoint(text)?,
             None => Endpoint::Unix(control_socket(&data_dir(self.data.as_deref())?)),
         };
         let token = self.token_file.as_deref().map(read_token).transpose()?;
-        Ok(Client::new(endpoint, token))
+        let space =
+            self.in_space.as_deref().filter(|name| !name.is_empty()).map(SpaceName::new).transpose()?;
+        Ok(Client::new(endpoint, token).within(space))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What functions may reach, as tables.
 
-use super::{Policy, Reach, Refusal};
-use std::net::IpAddr;
+use super::{Doors, Policy, Reach, Refusal};
+use std::net::{IpAddr, SocketAddr};
 
 /// Each line: a host as a guest writes it, where its name leads (`-`: it is refused before), and
 /// whether that is reached.
@@ -67,6 +67,14 @@ fn without_a_list_only_public_addresses_are_reached() {
         [2002:7f00:1::]        -                        refused
         [2001::1]              -                        refused
         [2001:db8::1]          -                        refused
+        168.63.129.16          -                        refused
+        100.100.100.200        -                        refused
+        [fd20:ce::254]         -                        refused
+        [2606:4700::5efe:a00:1] -                       refused
+        [2606:4700::200:5efe:7f00:1] -                  refused
+        [::ffff:0:127.0.0.1]   -                        refused
+        [fe80::1%eth0]         -                        refused
+        [5f00::1]              -                        refused
         [::1                   -                        refused
         2130706433             -                        refused
         0x7f000001             -                        refused
@@ -97,6 +105,11 @@ fn a_list_allows_what_it_names_and_nothing_else() {
         DB.corp.example        93.184.216.34            reached
         db.corp.example        127.0.0.1                denied
         db.corp.example        169.254.169.254          denied
+        db.corp.example        fd00:ec2::254            denied
+        db.corp.example        fd20:ce::254             denied
+        db.corp.example        100.100.100.200          denied
+        db.corp.example        168.63.129.16            denied
+        db.corp.example        fd00::7                  reached
         xdb.corp.example       10.0.0.8                 refused
         a.api.example          93.184.216.34            reached
         a.b.api.example        93.184.216.34            reached
@@ -120,4 +133,31 @@ fn a_list_allows_what_it_names_and_nothing_else() {
 fn a_refusal_says_why() {
     assert_eq!(Policy::new(None).admits("0x7f.1", 80), Err(Refusal::Malformed));
     assert_eq!(Policy::new(Some(&[])).admits("example.com", 80), Err(Refusal::Unlisted));
+}
+
+#[test]
+fn the_nodes_own_doors_are_known_in_every_form() {
+    let doors = |text: &str| {
+        Doors::new(text.split(' ').map(|door| door.parse::<SocketAddr>().unwrap()).collect::<Vec<_>>())
+    };
+    // A machine with one address besides loopback.
+    let is_here = |ip: IpAddr| ip == "203.0.113.5".parse::<IpAddr>().unwrap();
+    for (listening, to, expected) in [
+        ("127.0.0.1:80", "127.0.0.1:80", true),
+        ("127.0.0.1:80", "127.0.0.1:81", false),
+        ("127.0.0.1:80", "127.0.0.2:80", false),
+        ("127.0.0.1:80", "0.0.0.0:80", true),
+        ("127.0.0.1:80", "[::ffff:127.0.0.1]:80", true),
+        ("127.0.0.1:80", "203.0.113.5:80", false),
+        ("0.0.0.0:80", "203.0.113.5:80", true),
+        ("0.0.0.0:80", "127.9.9.9:80", true),
+        ("0.0.0.0:80", "203.0.113.6:80", false),
+        ("[::]:443 127.0.0.1:81", "203.0.113.5:443", true),
+        ("[::]:443 127.0.0.1:81", "[::1]:443", true),
+        ("[::]:443 127.0.0.1:81", "127.0.0.1:81", true),
+        ("[::1]:80", "127.0.0.1:80", false),
+        ("[::1]:80", "[::]:80", true),
+    ] {
+        assert_eq!(doors(listening).lead_to(to.parse().unwrap(), is_here), expected, "{listening} {to}");
+    }
 }

@@ -7,7 +7,9 @@
 //! **How.** [`Room`] holds who waits. What is taken is told by whoever asks ([`Taken`]), since calls that fit are
 //! counted without a lock. An instance that does not fit asks for another's end ([`Verdict::Reclaim`]): idle ones
 //! are stopped, the least recently used first. Nobody is overtaken for lack of memory, so that a large instance
-//! is not starved by small ones. Where nothing runs, anything may start: a node always gets on.
+//! is not starved by small ones. Where nothing runs, anything may start: a node always gets on. A space has a quota of
+//! its own besides ([`Quota`]): whoever does not fit into that waits for instances of the own space to end, and holds
+//! up nobody else.
 //!
 //! **Invariants**, checked in `tests`: what is admitted fits, or is alone; starts at a time are bounded; each app
 //! is served in its turn.
@@ -22,6 +24,8 @@ pub type Ticket = u64;
 pub struct Ask {
     /// Number of the app.
     pub app: u32,
+    /// Number of its space.
+    pub space: u32,
     /// Memory that the instance is taken to need.
     pub bytes: u64,
     /// Whether it is one of the starts of which only some may go on at a time.
@@ -41,6 +45,17 @@ pub struct Taken {
     pub crowded: bool,
 }
 
+/// How one more instance fits into its space's quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quota {
+    /// It does.
+    Fits,
+    /// An instance of the space has to end first.
+    Full,
+    /// Those that are asked to end already are enough.
+    Soon,
+}
+
 /// What to do about those that wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -48,6 +63,8 @@ pub enum Verdict {
     Admit(Ticket, Ask),
     /// An idle instance has to end first.
     Reclaim,
+    /// An idle instance of this space has to end first.
+    ReclaimOf(u32),
     /// Something has to end or to have started first.
     Wait,
 }
@@ -130,14 +147,25 @@ impl Room {
         self.starting = self.starting.saturating_sub(1);
     }
 
-    /// Looks whether somebody may start now. Asked again until it admits nobody.
-    pub fn next(&mut self, taken: Taken) -> Verdict {
+    /// Looks whether somebody may start now; `quota` tells how one fits into its space's. Asked again until it admits
+    /// nobody.
+    pub fn next(&mut self, taken: Taken, quota: impl Fn(&Ask) -> Quota) -> Verdict {
+        let (mut otherwise, mut full) = (Verdict::Wait, Vec::new());
         let starts_max = if taken.crowded { self.starts_max.div_ceil(2) } else { self.starts_max };
         for place in 0..self.line.len() {
             let app = self.line[place];
             let first = self.asks.get(&app).and_then(BTreeMap::first_key_value);
             let Some((ticket, ask)) = first.map(|(ticket, ask)| (*ticket, *ask)) else { continue };
             if ask.slow && self.starting >= starts_max {
+                continue;
+            }
+            // In a space too nobody is overtaken for lack of memory.
+            let fit = if full.contains(&ask.space) { Quota::Soon } else { quota(&ask) };
+            if fit != Quota::Fits {
+                if fit == Quota::Full && otherwise == Verdict::Wait {
+                    otherwise = Verdict::ReclaimOf(ask.space);
+                }
+                full.push(ask.space);
                 continue;
             }
             if !self.fits(ask.bytes, taken) {
@@ -154,7 +182,7 @@ impl Room {
             self.starting += u32::from(ask.slow);
             return Verdict::Admit(ticket, ask);
         }
-        Verdict::Wait
+        otherwise
     }
 }
 

@@ -6,10 +6,19 @@ use serde::{Deserialize, Serialize};
 /// A link that signs a browser in to the dashboard.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct DashboardLink {
-    /// Where to go with a browser. Whoever has it can use the whole node: it works once.
+    /// Where to go with a browser. Whoever has it may do what the one who asked for it may: it works once.
     pub url: String,
     /// Until when, milliseconds since the Unix epoch.
     pub expires_ms: u64,
+}
+
+/// Which link is wanted.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DashboardLinkQuery {
+    /// Whether whoever signs in with it may only look.
+    #[serde(default)]
+    pub read_only: bool,
 }
 
 /// How a node is.

@@ -4,27 +4,31 @@
 //!
 //! **How.** Plain data with JSON schemas; `docs/reference/openapi.json` is generated from them.
 
+mod access;
 mod cost;
 mod dashboard;
 mod event;
 mod key;
 mod log;
+mod space;
 mod top;
 mod usage;
 mod why;
 
+pub use access::*;
 pub use cost::*;
 pub use dashboard::*;
 pub use event::*;
 pub use key::*;
 pub use log::LogQuery;
+pub use space::*;
 pub use top::*;
 pub use usage::*;
 pub use why::*;
 
 use crate::digest::Digest;
 use crate::fault::FaultWire;
-use crate::name::{AppName, FunctionName, RevisionNumber};
+use crate::name::{AppName, FunctionName, RevisionNumber, SpaceName};
 use crate::spec::{AppSpec, RouteSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +42,9 @@ pub struct NodeInfo {
     pub url: String,
     /// Domain below which apps get their addresses.
     pub domain: String,
+    /// The space that is asked, unless that is `default`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<SpaceName>,
     /// Process id.
     pub pid: u32,
     /// When it started, milliseconds since the Unix epoch.

@@ -40,7 +40,7 @@ use hob_core::wire::{AlertInfo, BudgetInfo, Prices};
 use hob_runtime::machine;
 use ledger::Ledger;
 use sample::Sampler;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// Says what the machine costs, in the data folder.
@@ -61,12 +61,12 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Of a node with these settings.
+    /// Of a space with these settings, on a machine whose price a file in this folder may say.
     ///
     /// # Errors
     /// `HOB-0103` for a `price.toml` that cannot be understood.
     pub(crate) fn new(
-        settings: &Settings,
+        (settings, prices_dir): (&Settings, &Path),
         bus: &Arc<Bus>,
         live: &Arc<Live>,
         usage: &Arc<UsageBook>,
@@ -77,7 +77,7 @@ impl Parts {
             live: Arc::clone(live),
             usage: Arc::clone(usage),
             doors,
-            prices: prices(settings)?,
+            prices: prices(settings, prices_dir)?,
             data: settings.data.clone(),
             certificate: settings.tls.as_ref().and_then(tls::validity_ms),
         })
@@ -178,8 +178,8 @@ impl Alerts {
 ///
 /// # Errors
 /// `HOB-0103` for a `price.toml` that cannot be understood.
-fn prices(settings: &Settings) -> Result<Prices> {
-    let file = settings.data.join(PRICE_FILE);
+fn prices(settings: &Settings, folder: &Path) -> Result<Prices> {
+    let file = folder.join(PRICE_FILE);
     let own = match (&settings.price_per_month, std::fs::read_to_string(&file)) {
         (Some(price), _) => Sheet::own(Some(price.clone())),
         (None, Ok(text)) => Sheet::parse_own(&text, &file.display().to_string())?,

@@ -106,6 +106,7 @@ pub(super) async fn remove(apps: &Arc<Apps>, app: &AppName) -> Result<()> {
     triggers::empty_topics(apps, app).await;
     apps.shelf.soil();
     if let Some(gone) = gone {
+        release_hosts(apps, &gone.current);
         retire_all(apps, Arc::unwrap_or_clone(gone).into_revisions());
     }
     drop(turn);
@@ -153,16 +154,24 @@ impl Switch<'_> {
     async fn try_to(&self, target: &Arc<LiveRevision>, origin: Origin, report: &Report) -> Result<()> {
         let apps = &self.turn.apps;
         ready::check_hosts(apps, target)?;
+        ready::check_quotas(apps, target)?;
         ready::make_ready(apps, target, report).await?;
         (apps.observe)(Step::Ready);
         let mut writes = self.writes(target, origin)?;
         let _switch = apps.switch.lock().await;
         writes.extend(self.triggers(target).await?);
         ready::check_hosts(apps, target)?;
+        ready::check_quotas(apps, target)?;
+        let claimed = apps.claims.claim(target.routes.hosts())?;
         apps.state.commit(writes).await?;
         // From here to the publication nothing waits, so that nothing can come between.
         (apps.observe)(Step::Committed);
+        let before = apps.live.load().app(target.app.as_str()).map(|app| Arc::clone(&app.current));
         let gone = self.publish(target);
+        claimed.stay();
+        if let Some(before) = before {
+            release_hosts(apps, &before);
+        }
         (apps.observe)(Step::Published);
         retire_all(apps, gone);
         Ok(())
@@ -236,6 +245,12 @@ fn kept(
     let spec = (Arc::new(revision.spec.clone()), revision.digest);
     let renewed = ready::assemble(apps, number, revision.created_ms, spec, Role::Current)?;
     Ok((Arc::new(renewed), Origin::Renewed))
+}
+
+/// Lets go of the hosts that no app has any more now that this revision is not current.
+fn release_hosts(apps: &Apps, before: &LiveRevision) {
+    let table = apps.live.load();
+    apps.claims.release(before.routes.hosts().filter(|host| table.owner_of(host).is_none()));
 }
 
 fn retire_all(apps: &Arc<Apps>, revisions: Vec<Arc<LiveRevision>>) {

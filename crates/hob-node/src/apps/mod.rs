@@ -37,6 +37,7 @@ pub use address::Addresses;
 pub(crate) use record::{BESIDE, beside};
 
 use crate::bus::Bus;
+use crate::hosts::Claims;
 use crate::identity;
 use crate::live::functions::Maker;
 use crate::live::{Live, LiveApp, LiveRevision};
@@ -76,8 +77,10 @@ pub struct Parts {
     pub live: Arc<Live>,
     /// Folder of packages; private to the node, created when missing.
     pub packages: PathBuf,
-    /// How the node's addresses are written.
+    /// How the space's addresses are written.
     pub addresses: Addresses,
+    /// What the space may say about hosts.
+    pub(crate) claims: Claims,
 }
 
 /// Told of each step of a deploy or rollback; only [`DeployEvent::Progress`] comes this way.
@@ -102,7 +105,7 @@ pub(crate) enum Step {
     Swept,
 }
 
-/// The apps of one node.
+/// The apps of one space.
 pub struct Apps {
     state: Arc<dyn State>,
     blobs: Arc<dyn Blobs>,
@@ -114,6 +117,7 @@ pub struct Apps {
     /// Makes the pools of functions that are called.
     maker: Arc<dyn Maker>,
     addresses: Addresses,
+    claims: Claims,
     /// Apps that are being changed.
     busy: Mutex<HashSet<AppName>>,
     /// Held from the last check of hosts to the publication, so that no two apps claim one host.
@@ -148,6 +152,7 @@ impl Apps {
             packages,
             maker: Arc::new(maker),
             addresses: parts.addresses,
+            claims: parts.claims,
             busy: Mutex::default(),
             switch: tokio::sync::Mutex::default(),
             shelf: Shelf::default(),

@@ -10,6 +10,7 @@ use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::DEPLOY_CONCURRENCY;
 use hob_core::name::{FunctionName, RevisionNumber};
+use hob_core::space::Resource;
 use hob_core::spec::AppSpec;
 use hob_core::wire::DeployEvent;
 use hob_runtime::code::FunctionCode;
@@ -160,11 +161,33 @@ pub(super) async fn check_artifacts(apps: &Apps, spec: &AppSpec) -> Result<()> {
         .hint("deploy again: what is missing is uploaded first"))
 }
 
-/// Checks that no other app has one of the revision's own hosts.
+/// Checks that the space may have the apps and functions that there are with this revision, and as much memory as an
+/// instance of each may need.
 ///
 /// # Errors
-/// `HOB-0106`, which names the host and the other app.
+/// `HOB-0712`.
+pub(super) fn check_quotas(apps: &Apps, revision: &LiveRevision) -> Result<()> {
+    let (allowance, table) = (apps.bus.allowance(), apps.live.load());
+    let others = || table.apps().values().filter(|app| app.name != revision.app);
+    if allowance.limits(Resource::Apps) {
+        allowance.admit(Resource::Apps, others().count() as u64, 1)?;
+    }
+    if allowance.limits(Resource::Functions) {
+        let there: usize = others().map(|app| app.current.spec.functions.len()).sum();
+        allowance.admit(Resource::Functions, there as u64, revision.spec.functions.len() as u64)?;
+    }
+    revision.spec.functions.iter().try_for_each(|(name, function)| {
+        let judged = allowance.admit(Resource::Memory, 0, function.memory_bytes);
+        judged.map_err(|fault| of_function(fault, name))
+    })
+}
+
+/// Checks that no other app has one of the revision's own hosts, nor another space.
+///
+/// # Errors
+/// `HOB-0106`, which names the host and the other app; `HOB-0716`, which names the host alone.
 pub(super) fn check_hosts(apps: &Apps, revision: &LiveRevision) -> Result<()> {
+    apps.claims.check(revision.routes.hosts())?;
     let table = apps.live.load();
     for host in revision.routes.hosts() {
         if let Some(owner) = table.owner_of(host).filter(|owner| **owner != revision.app) {

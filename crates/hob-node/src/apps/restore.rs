@@ -25,6 +25,13 @@ pub(super) async fn restore(apps: &Arc<Apps>) -> Result<()> {
             Err(fault) => tracing::error!(app = %name, %fault, "the app cannot be served"),
         }
     }
+    for app in &shown {
+        // Two spaces cannot have committed the same, unless somebody put back old data of one.
+        match apps.claims.claim(app.current.routes.hosts()) {
+            Ok(claimed) => claimed.stay(),
+            Err(fault) => tracing::error!(app = %app.name, %fault, "the app does not get its hosts"),
+        }
+    }
     apps.live.publish(LiveTable::new(shown.iter().cloned()));
     apps.shelf.soil();
     let apps_then = Arc::clone(apps);

@@ -4,7 +4,9 @@ mod density;
 mod kill;
 
 use super::{Addresses, Apps, Parts, Report, Step};
+use crate::allowance::Allowance;
 use crate::bus::Bus;
+use crate::hosts::Hosts;
 use crate::live::{Live, LiveRevision};
 use crate::logs::Logs;
 use crate::task::Tasks;
@@ -23,7 +25,7 @@ use hob_core::wire::Deployed;
 use hob_runtime::body::{Body, empty};
 use hob_runtime::code::FunctionCode;
 use hob_runtime::crowd::{Crowd, Shares};
-use hob_runtime::environment::Environment;
+use hob_runtime::environment::{Environment, Workers};
 use hob_runtime::gate::Open;
 use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
 use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
@@ -74,23 +76,31 @@ impl Desk {
             cache_shared: false,
             work_dir: data.join("work"),
             compiler: Vec::new(),
+            workers: Workers::none(),
             pooling: Some(false),
             spawn: Arc::clone(&tasks) as _,
             logs: Logs::new(),
             witnesses: Arc::new(Nobody),
             gates: Arc::new(Open),
             outbound: Arc::new(Alone),
-            instances: AtomicU64::new(1),
+            instances: Arc::new(AtomicU64::new(1)),
+            space: hob_core::name::SpaceName::default_space(),
         };
         let parts = Parts {
             state: Arc::clone(&engine.state),
             blobs: engine.blobs,
-            bus: Bus::new(engine.log, engine.state, Telemetry::start(engine.facts, true, &tasks)),
+            bus: Bus::new(
+                Arc::clone(&engine.log),
+                engine.state,
+                Telemetry::start(Arc::clone(&engine.facts), true, &tasks),
+                Allowance::unlimited(&engine.log, &engine.facts, &tasks),
+            ),
             runtime: Arc::new(Runtime::open(environment).unwrap()),
             spawn: Arc::clone(&tasks) as _,
             live: Arc::clone(&live),
             packages: data.join("packages"),
             addresses: Addresses { secure: false, domain: "localhost".into(), port: 8080 },
+            claims: Hosts::new("localhost").of(&hob_core::name::SpaceName::default_space()),
         };
         let apps = Apps::observed(parts, Box::new(observe)).unwrap();
         Self { apps, live, tasks }

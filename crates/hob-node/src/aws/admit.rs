@@ -48,7 +48,8 @@ impl Lambda {
             return Err(refuse(Wrong::Invalid(what.to_owned())));
         }
         drop(room);
-        Ok(Ask { id: identity::invocation(), head, path, body, region: claim.region })
+        self.control.bus.allowance().take(1)?;
+        Ok(Ask { id: identity::invocation(), key: claim.key, head, path, body, region: claim.region })
     }
 }
 

@@ -3,30 +3,73 @@
 use super::answer::{Answered, Refusal, identify, refuse};
 use super::records::Records;
 use super::{Lambda, Parts, find_operation};
-use crate::aside::Aside;
+use crate::aside::{Aside, Peer};
+use crate::audit::Action;
+use crate::caller::{Caller, LAMBDA, act};
 use crate::clock::now_ms;
+use crate::control::Control;
 use crate::identity;
+use crate::keys::Keys;
 use crate::listener::Listener;
+use crate::per_space::PerSpace;
 use crate::telemetry::Budget;
+use hob_core::access::audit::Act;
+use hob_core::aws::signature::Claim;
 use hob_core::fact::{Failure, Refused, What};
 use hob_core::id::InvocationId;
 use hob_core::limit::{FACTS_REFUSED_PER_SECOND, H2_STREAMS_MAX};
+use hob_core::name::SpaceName;
+use hob_core::port::State;
 use hob_runtime::body::Body;
 use http::header::HOST;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+/// The API of all spaces, behind one listener.
+pub(crate) struct Lambdas {
+    each: Arc<PerSpace<Lambda>>,
+    tls: Option<TlsAcceptor>,
+    private: bool,
+}
+
+impl Lambdas {
+    /// That of `default`.
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let Parts { control, state, keys, tls, loopback } = parts;
+        let private = loopback || tls.is_some();
+        Arc::new(Self { each: PerSpace::new(Lambda::new(control, state, keys, private)), tls, private })
+    }
+
+    /// From now on a space has the API, over its own objects and state; `None`: it has it no more.
+    pub(crate) fn show(&self, space: &SpaceName, parts: Option<(Arc<Control>, Arc<dyn State>)>) {
+        let made = parts.and_then(|(control, state)| {
+            let (keys, _) = control.lambda.clone()?;
+            Some(Lambda::new(control, state, keys, self.private))
+        });
+        self.each.show(space, made);
+    }
+
+    /// The space whose key a request is signed with. Whether it is signed with it, that space finds out.
+    fn of(&self, request: &Request<Incoming>) -> Arc<Lambda> {
+        match Claim::read(request.headers()) {
+            Ok(claim) if !self.each.is_alone() => {
+                self.each.meant(|lambda| lambda.keys.get(&claim.key).is_ok())
+            }
+            _ => Arc::clone(self.each.default()),
+        }
+    }
+}
+
 /// Begins to serve one listener until `closing`.
-pub(crate) fn serve(parts: Parts, listener: Listener, closing: CancellationToken) {
-    let Parts { control, state, keys, tls, loopback } = parts;
-    let private = loopback || tls.is_some();
-    let aside = Aside { name: "Lambda API", tls, streams: H2_STREAMS_MAX, tasks: Arc::clone(&control.tasks) };
-    let (records, refused) = (Records::new(state), Budget::new(FACTS_REFUSED_PER_SECOND));
-    let lambda = Arc::new(Lambda { control, keys, records, private, refused });
+pub(crate) fn serve(lambdas: &Arc<Lambdas>, listener: Listener, closing: CancellationToken) {
+    let (tls, tasks) = (lambdas.tls.clone(), Arc::clone(&lambdas.each.default().control.tasks));
+    let aside = Aside { name: "Lambda API", tls, streams: H2_STREAMS_MAX, tasks };
+    let lambdas = Arc::clone(lambdas);
     aside.serve(listener, closing, move |request| {
-        let lambda = Arc::clone(&lambda);
+        let lambda = lambdas.of(&request);
         async move { answer(&lambda, request).await }
     });
 }
@@ -49,12 +92,32 @@ async fn answer(lambda: &Arc<Lambda>, request: Request<Incoming>) -> Response<Bo
 
 async fn handle(lambda: &Arc<Lambda>, id: InvocationId, request: Request<Incoming>) -> Answered {
     let (operation, path) = find_operation(request.method().as_str(), request.uri().path())?;
-    let ask = lambda.admit(operation, path, request).await?;
+    let from = Peer::of(&request).to_string();
+    let on = path.first().cloned();
+    let ask = match lambda.admit(operation, path, request).await {
+        Ok(ask) => ask,
+        Err(refusal) => {
+            let act = act("nobody".to_owned(), from, LAMBDA, operation.name, on, lambda.control.space());
+            let act = Act { outcome: refusal.fault.code().text().to_owned(), ..act };
+            lambda.control.audit.count(act, Some(id.to_string()));
+            return Err(refusal);
+        }
+    };
     tracing::debug!(%id, operation = operation.name, "a request to the Lambda API");
-    (operation.handle)(Arc::clone(lambda), super::Ask { id, ..ask }).await
+    let caller = Caller::operator(&format!("key {}", ask.key), from, LAMBDA);
+    let act = caller.act(operation.name, on, lambda.control.space());
+    let action = Action::begin(&lambda.control.audit, act, id.to_string(), operation.is_change()).await?;
+    let answered = (operation.handle)(Arc::clone(lambda), super::Ask { id, ..ask }).await;
+    action.answered(answered.as_ref().err().map(|refusal| &refusal.fault)).await?;
+    answered
 }
 
 impl Lambda {
+    fn new(control: Arc<Control>, state: Arc<dyn State>, keys: Arc<Keys>, private: bool) -> Arc<Self> {
+        let (records, refused) = (Records::new(state), Budget::new(FACTS_REFUSED_PER_SECOND));
+        Arc::new(Self { control, keys, records, private, refused })
+    }
+
     /// That a request was not granted, so that its id can be asked for.
     fn tell_refused(&self, refusal: &Refusal, id: InvocationId, asked: (Method, String, String)) {
         // Strangers can cause as many as they like.

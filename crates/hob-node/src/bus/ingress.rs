@@ -37,7 +37,7 @@ impl Bus {
     ///
     /// # Errors
     /// `HOB-0805` for one of the node's own topics, `HOB-0801` and `HOB-0802` for what is no event or
-    /// too large, and those of [`Bus::publish`].
+    /// too large, `HOB-0713` for too many in a second, and those of [`Bus::publish`].
     pub(crate) async fn take(
         &self,
         topic: &TopicName,
@@ -51,6 +51,10 @@ impl Bus {
             let by = by.or_else(|| caller?.context.as_ref().map(|context| context.id));
             self.tell_unread(topic, &head.headers, by, fault);
         })?;
+        // What comes by an event route was counted as a request.
+        if by.is_none() {
+            self.allowance.take(events.len() as u64)?;
+        }
         let trace = head.headers.get(TRACEPARENT).and_then(|value| TraceContext::parse(value.to_str().ok()?));
         let stored = events.into_iter().map(|event| match caller {
             Some(caller) => caused(event, caller),

@@ -15,6 +15,7 @@ pub(crate) mod position;
 pub(crate) mod tell;
 mod topics;
 
+use crate::allowance::Allowance;
 use crate::identity;
 use crate::sync::lock;
 use crate::telemetry::{Budget, Telemetry};
@@ -22,16 +23,17 @@ use hob_core::code::Code;
 use hob_core::event::record::{self, Stored};
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
-use hob_core::limit::{EVENT_BATCH_MAX, EVENT_HOPS_MAX, FACTS_EVENTS_PER_SECOND, INGRESS_BYTES_MAX};
+use hob_core::limit::{EVENT_BATCH_MAX, EVENT_HOPS_MAX, FACTS_EVENTS_PER_SECOND};
 use hob_core::name::TopicName;
 use hob_core::port::{Durability, Log, NewRecord, ReadLimit, State, TopicSettings};
+use hob_core::space::Resource;
 use hob_core::spec::AppSpec;
 use hob_core::trigger::StartAt;
 use hob_core::wire::Published;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tell::Teller;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{MutexGuard, Semaphore, watch};
 use topics::Topics;
 
 /// Publishes, reads, and wakes those who wait.
@@ -50,6 +52,10 @@ pub(crate) struct Bus {
     telemetry: Arc<Telemetry>,
     /// For what went well.
     told: Budget,
+    /// What the space may have.
+    allowance: Arc<Allowance>,
+    /// Held while a topic begins, so that no two are the last one that may.
+    beginning: tokio::sync::Mutex<()>,
 }
 
 /// An event at its place.
@@ -80,17 +86,24 @@ impl Events {
 }
 
 impl Bus {
-    pub(crate) fn new(log: Arc<dyn Log>, state: Arc<dyn State>, telemetry: Arc<Telemetry>) -> Arc<Self> {
+    pub(crate) fn new(
+        log: Arc<dyn Log>,
+        state: Arc<dyn State>,
+        telemetry: Arc<Telemetry>,
+        allowance: Arc<Allowance>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             log,
             state,
             arrivals: Mutex::default(),
             topics: Topics::default(),
-            room: Semaphore::new(INGRESS_BYTES_MAX / ingress::ROOM_UNIT),
+            room: Semaphore::new(allowance.ingress_bytes() / ingress::ROOM_UNIT),
             settling: tokio::sync::Mutex::default(),
             letters: tokio::sync::Mutex::default(),
             telemetry,
             told: Budget::new(FACTS_EVENTS_PER_SECOND),
+            allowance,
+            beginning: tokio::sync::Mutex::default(),
         })
     }
 
@@ -148,7 +161,36 @@ impl Bus {
             // What is meant for one subscription was there before.
             key: stored.only.is_none().then(|| stored.event.key()),
         });
-        self.append(topic, records.collect(), durability).await
+        let records: Vec<NewRecord> = records.collect();
+        self.allowance.keep(records.iter().map(|record| record.payload.len() as u64).sum()).await?;
+        let _beginning = self.begin(topic).await?;
+        self.append(topic, records, durability).await
+    }
+
+    /// Checks that the space may have another topic, if this is one; holds up others that begin meanwhile.
+    async fn begin(&self, topic: &TopicName) -> Result<Option<MutexGuard<'_, ()>>> {
+        if topic.is_own() || !self.allowance.limits(Resource::Topics) || self.topics.is_known(topic) {
+            return Ok(None);
+        }
+        let beginning = self.beginning.lock().await;
+        if self.log.topic(topic).await?.is_some() {
+            return Ok(None);
+        }
+        self.allowance.admit(Resource::Topics, self.topics_begun().await?, 1)?;
+        Ok(Some(beginning))
+    }
+
+    /// How many topics there are, but for the node's own.
+    ///
+    /// # Errors
+    /// Those of [`Log::topics`].
+    pub(crate) async fn topics_begun(&self) -> Result<u64> {
+        Ok(self.log.topics().await?.iter().filter(|(topic, _)| !topic.is_own()).count() as u64)
+    }
+
+    /// What the space may have.
+    pub(crate) fn allowance(&self) -> &Arc<Allowance> {
+        &self.allowance
     }
 
     /// Appends records and wakes those who wait for them.

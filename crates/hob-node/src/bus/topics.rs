@@ -46,6 +46,11 @@ impl Topics {
         Ok(lock(&self.known).told.insert(topic.clone()))
     }
 
+    /// Whether something was published in it since the start.
+    pub(super) fn is_known(&self, topic: &TopicName) -> bool {
+        lock(&self.known).told.contains(topic)
+    }
+
     pub(super) fn settings(&self, topic: &TopicName) -> TopicSettings {
         lock(&self.known).settings(topic)
     }

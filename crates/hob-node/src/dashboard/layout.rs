@@ -100,6 +100,7 @@ fn top(visit: &Visit) -> Markup {
     html! {
         header class="top" {
             a class="home" href="/" aria-label="Hob, overview" { (logo()) }
+            @if let Some(space) = &visit.dashboard.space { span class="muted" { "space " (space) } }
             form class="search" role="search" action="/why" method="get" {
                 label for="ask" class="hidden" { "Ask why" }
                 input id="ask" type="search" name="ask" value=(question) autocomplete="off" spellcheck="false"

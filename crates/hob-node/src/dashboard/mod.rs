@@ -32,16 +32,17 @@ mod part;
 mod serve;
 mod visit;
 
-pub(crate) use serve::{Parts, serve};
+pub(crate) use serve::{Boards, Parts, serve};
 
 use crate::control::Control;
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
-use api::Api;
 use hob_core::fault::Result;
 use hob_core::limit::DASHBOARD_STREAMS_MAX;
+use hob_core::name::SpaceName;
 use hob_core::port::BoxFuture;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::Semaphore;
 use visit::{Content, Visit};
 
@@ -109,9 +110,11 @@ impl Page {
     }
 }
 
-/// The dashboard of one node.
+/// The dashboard of one space.
 struct Dashboard {
-    api: Api,
+    /// The space that it shows, unless that is `default`.
+    space: Option<SpaceName>,
+    control: Arc<Control>,
     sign_in: Arc<SignIn>,
     tasks: Arc<Tasks>,
     /// What may stand in for a link: the tokens of the control API.
@@ -125,12 +128,18 @@ impl Dashboard {
     fn new(control: Arc<Control>, sign_in: Arc<SignIn>, tokens: Vec<String>, guard: guard::Guard) -> Self {
         Self {
             tasks: Arc::clone(&control.tasks),
-            api: Api::new(control),
+            space: control.node.space.clone(),
+            control,
             sign_in,
             tokens,
             guard,
             streams: Arc::new(Semaphore::new(DASHBOARD_STREAMS_MAX)),
         }
+    }
+
+    /// Whether a session goes on, without being seen by this.
+    fn is_signed_in(&self, key: &str, now: Instant) -> bool {
+        self.sign_in.look(key, now).is_some_and(|caller| self.control.tokens.still_good(&caller))
     }
 }
 

@@ -4,11 +4,11 @@
 //! each request gets its id, trace, deadline and revision.
 //!
 //! **How.** [`serve`] drives connections (TLS, HTTP/1.1 behind [`strict`], HTTP/2) and calls
-//! [`Gateway::answer`] for each request. A call looks at one immutable table, waits for one pool, and
-//! touches no lock.
+//! [`Gateway::answer`] for each request. Its host decides the space ([`tenant`]), and with that all that it can
+//! reach. A call looks at one immutable table, waits for one pool, and touches no lock.
 //!
 //! ```text
-//! socket ─▶ serve ─▶ strict ─▶ hyper ─▶ answer ─▶ routing ─▶ pool
+//! socket ─▶ serve ─▶ strict ─▶ hyper ─▶ answer ─▶ tenant ─▶ routing ─▶ pool
 //! ```
 //!
 //! **Not here:** calls between functions ([`crate::dispatcher`]).
@@ -21,24 +21,24 @@ mod peer;
 pub(crate) mod routing;
 mod serve;
 mod strict;
+mod tenant;
 mod upgrade;
 
 pub(crate) use serve::{Server, serve};
+pub(crate) use tenant::{Tenant, Tenants};
 
-use crate::bus::Bus;
-use crate::calls::{self, Acceptance, Calls};
+use crate::calls::{self, Acceptance};
 use crate::identity;
-use crate::live::{Live, LiveRevision};
+use crate::live::LiveRevision;
 use crate::problem::{self, Form};
 use crate::settings::Clients;
 use crate::task::Tasks;
-use crate::telemetry::{Budget, Telemetry};
 use body::Answer;
 use hob_core::code::Code;
 use hob_core::fact::{CallCause, Failure, Refused, What};
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
-use hob_core::limit::{FACTS_REFUSED_PER_SECOND, HEADER_COUNT_MAX, URI_BYTES_MAX};
+use hob_core::limit::{HEADER_COUNT_MAX, URI_BYTES_MAX};
 use hob_core::name::TopicName;
 use hob_core::trace::{SpanId, TraceId};
 use hob_runtime::body::{self as bodies, Body};
@@ -47,7 +47,7 @@ use http::header::{ALLOW, CONNECTION, HOST, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use peer::{Busy, Peer};
-use routing::{Choice, Found, Rules};
+use routing::{Choice, Found};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -55,13 +55,8 @@ use upgrade::Upgrade;
 
 /// What answers requests from outside.
 pub(crate) struct Gateway {
-    live: Arc<Live>,
-    bus: Arc<Bus>,
-    calls: Arc<Calls>,
-    rules: Rules,
+    tenants: Arc<Tenants>,
     tasks: Arc<Tasks>,
-    telemetry: Arc<Telemetry>,
-    refused: Budget,
     closing: AtomicBool,
     /// What its clients may do.
     clients: Clients,
@@ -102,17 +97,8 @@ impl Told {
 }
 
 impl Gateway {
-    pub(crate) fn new(
-        live: Arc<Live>,
-        bus: Arc<Bus>,
-        calls: Arc<Calls>,
-        rules: Rules,
-        tasks: Arc<Tasks>,
-        telemetry: Arc<Telemetry>,
-        clients: Clients,
-    ) -> Arc<Self> {
-        let (refused, closing) = (Budget::new(FACTS_REFUSED_PER_SECOND), AtomicBool::new(false));
-        Arc::new(Self { live, bus, calls, rules, tasks, telemetry, refused, closing, clients })
+    pub(crate) fn new(tenants: Arc<Tenants>, tasks: Arc<Tasks>, clients: Clients) -> Arc<Self> {
+        Arc::new(Self { tenants, tasks, closing: AtomicBool::new(false), clients })
     }
 
     /// From now on every answer asks its client to come back on another connection.
@@ -122,40 +108,41 @@ impl Gateway {
 
     /// Answers one request, whatever it is.
     async fn answer(&self, peer: &Arc<Peer>, mut request: Request<Incoming>) -> Response<Answer> {
-        let busy = Busy::new(peer);
+        let mut busy = Busy::new(peer);
         let arrival = Arrival {
             id: identity::invocation(),
             came: Instant::now(),
             form: Form::of(request.headers()),
             upgrade: Upgrade::asked(&mut request, peer),
         };
-        let (mut response, revision) = match self.choose(peer, &mut request) {
+        let (tenant, chosen) = self.choose(peer, &mut request, &mut busy);
+        let (mut response, revision) = match chosen {
             Ok(Choice::Function(found)) if calls::is_asked(request.headers()) => {
-                (self.call_later(&arrival, peer, &found, request).await, None)
+                (self.call_later(&tenant, &arrival, (peer, &found), request).await, None)
             }
             Ok(Choice::Function(found)) => {
                 let response = call(&arrival, peer, &found, request).await;
                 (response, Some(found.revision))
             }
             Ok(Choice::Events(revision, topic, route)) => {
-                (self.take_events(&arrival, &revision, &topic, &route, request).await, None)
+                (self.take_events(&tenant, &arrival, (&revision, &topic, &route), request).await, None)
             }
             Ok(Choice::Call(rest)) => {
-                let answer = self.calls.answer(request.method(), &rest).await;
+                let answer = tenant.calls.answer(request.method(), &rest).await;
                 let refuse = |fault| {
-                    self.tell_refused(&arrival, &Told::of(&request), &fault);
+                    tenant.tell_refused(&arrival, &Told::of(&request), &fault);
                     arrival.refuse(&fault)
                 };
                 (answer.unwrap_or_else(refuse), None)
             }
             Ok(Choice::Options(allow)) => (allowing(no_content(), &allow), None),
             Ok(Choice::NotAllowed(fault, allow)) => {
-                self.tell_refused(&arrival, &Told::of(&request), &fault);
+                tenant.tell_refused(&arrival, &Told::of(&request), &fault);
                 body::drain(&mut request).await;
                 (allowing(arrival.refuse(&fault), &allow), None)
             }
             Err(fault) => {
-                self.tell_refused(&arrival, &Told::of(&request), &fault);
+                tenant.tell_refused(&arrival, &Told::of(&request), &fault);
                 // After a refusal by [`strict`] nothing more is read at all.
                 if peer.exchange.refusal().is_none() {
                     body::drain(&mut request).await;
@@ -167,35 +154,17 @@ impl Gateway {
         self.hand_over(arrival.upgrade, peer, response, busy, revision)
     }
 
-    /// That nobody was called for a request.
-    fn tell_refused(&self, arrival: &Arrival, told: &Told, fault: &Fault) {
-        if !self.refused.spend(crate::clock::now_ms()) {
-            return;
-        }
-        let app = routing::app(&self.live.load(), &self.rules, &told.host).map(|app| app.name.clone());
-        let refused = Refused {
-            id: arrival.id,
-            control: false,
-            app,
-            method: told.method.as_str().to_owned(),
-            path: told.uri.path().to_owned(),
-            host: told.host.clone(),
-            failure: Failure::from(fault),
-        };
-        self.telemetry.now(told.trace, What::Refused(Box::new(refused)));
-    }
-
     /// Accepts a call that is made later.
     async fn call_later(
         &self,
+        tenant: &Tenant,
         arrival: &Arrival,
-        peer: &Peer,
-        found: &Found,
+        (peer, found): (&Peer, &Found),
         request: Request<Incoming>,
     ) -> Response<Body> {
         let (context, told) = (context(arrival, peer, found, &request), Told::of(&request));
         let refuse = |fault| {
-            self.tell_refused(arrival, &told, &fault);
+            tenant.tell_refused(arrival, &told, &fault);
             arrival.refuse(&fault)
         };
         let (mut parts, incoming) = request.into_parts();
@@ -207,35 +176,41 @@ impl Gateway {
         parts.uri = parts.uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from);
         let by = Acceptance { code: found.pool.code(), id: arrival.id, trace: context.trace, callback };
         let request = Request::from_parts(parts, body::incoming_from(incoming, &self.clients));
-        self.calls.accept(by, request).await.unwrap_or_else(refuse)
+        tenant.calls.accept(by, request).await.unwrap_or_else(refuse)
     }
 
     /// Takes the events of a request to an event route.
     async fn take_events(
         &self,
+        tenant: &Tenant,
         arrival: &Arrival,
-        revision: &LiveRevision,
-        topic: &TopicName,
-        route: &str,
+        (revision, topic, route): (&LiveRevision, &TopicName, &str),
         request: Request<Incoming>,
     ) -> Response<Body> {
         let routes = &revision.spec.triggers.event_routes;
         let origins = routes.iter().find(|spec| spec.route == route).map(|spec| spec.origins.as_slice());
         let origins = origins.unwrap_or_default();
         let request = request.map(|body| body::incoming_from(body, &self.clients));
-        let taken = self.bus.take_from_outside(topic, origins, request, arrival.id);
+        let taken = tenant.bus.take_from_outside(topic, origins, request, arrival.id);
         taken.await.unwrap_or_else(|fault| arrival.refuse(&fault))
     }
 
-    /// Checks a request and chooses who answers it.
-    fn choose(&self, peer: &Peer, request: &mut Request<Incoming>) -> Result<Choice> {
-        check(peer, request)?;
-        let host = routing::host_name(host_of(request));
-        let (method, path) = (request.method().as_str(), request.uri().path());
-        if let Some(rest) = path.strip_prefix(calls::PATH) {
-            return Ok(Choice::Call(rest.to_owned()));
+    /// Checks a request, finds the space that it belongs to, and chooses who answers it there.
+    fn choose(
+        &self,
+        peer: &Peer,
+        request: &mut Request<Incoming>,
+        busy: &mut Busy,
+    ) -> (Arc<Tenant>, Result<Choice>) {
+        if let Err(fault) = check(peer, request) {
+            return (Arc::clone(self.tenants.default()), Err(fault));
         }
-        routing::find(&self.live.load(), &self.rules, method, &host, path)
+        let tenant = self.tenants.of(host_of(request));
+        let chosen = tenant.allowance.begin().and_then(|running| {
+            busy.counts(running);
+            tenant.choose(request)
+        });
+        (tenant, chosen)
     }
 
     /// Gives the response to the connection, with what has to stay until its body has ended.
@@ -258,6 +233,36 @@ impl Gateway {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(|body| Answer::new(body, busy, revision))
+    }
+}
+
+impl Tenant {
+    /// That nobody was called for a request.
+    fn tell_refused(&self, arrival: &Arrival, told: &Told, fault: &Fault) {
+        if !self.refused.spend(crate::clock::now_ms()) {
+            return;
+        }
+        let app = routing::app(&self.live.load(), &self.rules, &told.host).map(|app| app.name.clone());
+        let refused = Refused {
+            id: arrival.id,
+            control: false,
+            app,
+            method: told.method.as_str().to_owned(),
+            path: told.uri.path().to_owned(),
+            host: told.host.clone(),
+            failure: Failure::from(fault),
+        };
+        self.telemetry.now(told.trace, What::Refused(Box::new(refused)));
+    }
+
+    /// Chooses who answers a request.
+    fn choose(&self, request: &Request<Incoming>) -> Result<Choice> {
+        let host = routing::host_name(host_of(request));
+        let (method, path) = (request.method().as_str(), request.uri().path());
+        if let Some(rest) = path.strip_prefix(calls::PATH) {
+            return Ok(Choice::Call(rest.to_owned()));
+        }
+        routing::find(&self.live.load(), &self.rules, method, &host, path)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is known about one connection, made once and used by each of its requests.
 
 use super::strict::Exchange;
+use crate::allowance::Running;
 use crate::listener::Place;
 use crate::settings::Clients;
 use crate::sync::lock;
@@ -110,12 +111,17 @@ impl Peer {
 }
 
 /// Counts a request until its answer has ended.
-pub(super) struct Busy(Arc<Peer>);
+pub(super) struct Busy(Arc<Peer>, Option<Running>);
 
 impl Busy {
     pub(super) fn new(peer: &Arc<Peer>) -> Self {
         peer.active.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(peer))
+        Self(Arc::clone(peer), None)
+    }
+
+    /// It counts for its space too.
+    pub(super) fn counts(&mut self, running: Option<Running>) {
+        self.1 = running;
     }
 }
 

@@ -1,17 +1,28 @@
 //! How functions share the machine, as metrics.
 
 use crate::telemetry::meter::{Kind, Metric};
+use hob_core::name::SpaceName;
 use hob_runtime::crowd::{Crowd, Stats};
 use std::sync::Arc;
 
-/// What tells them when somebody asks.
-pub(super) fn metrics(crowd: Arc<Crowd>) -> impl Fn() -> Vec<Metric> + Send + Sync + 'static {
-    move || told(&crowd.stats())
+/// What tells them when somebody asks: of a space what its apps have waited, and of the machine nothing but to
+/// `default`, since it tells of all spaces.
+pub(super) fn metrics(
+    crowd: Arc<Crowd>,
+    space: SpaceName,
+) -> impl Fn() -> Vec<Metric> + Send + Sync + 'static {
+    move || {
+        let stats = crowd.stats();
+        let mut all = waits(&stats, &space);
+        if space.is_default() {
+            all.extend(machine(&stats));
+        }
+        all
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a metric is a floating point number")]
-fn told(stats: &Stats) -> Vec<Metric> {
-    let gauge = |name, unit, help, value| Metric::new(name, Kind::Gauge, unit, help).with([], value);
+fn waits(stats: &Stats, space: &SpaceName) -> Vec<Metric> {
     let mut waits = Metric::new(
         "hob_processor_waits",
         Kind::Counter,
@@ -24,13 +35,17 @@ fn told(stats: &Stats) -> Vec<Metric> {
         "seconds",
         "Time for which guests of an app waited for a processor",
     );
-    for (app, times, time) in &stats.waits {
+    for (_, app, times, time) in stats.waits.iter().filter(|(of, ..)| of == space) {
         waits.push([("app", app.as_str())], *times as f64);
         waited.push([("app", app.as_str())], time.as_secs_f64());
     }
+    vec![waits, waited]
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric is a floating point number")]
+fn machine(stats: &Stats) -> Vec<Metric> {
+    let gauge = |name, unit, help, value| Metric::new(name, Kind::Gauge, unit, help).with([], value);
     vec![
-        waits,
-        waited,
         gauge("hob_guests_running", "", "Guests that have a processor", f64::from(stats.turns)),
         gauge("hob_guests_waiting", "", "Guests that wait for a processor", stats.turns_waiting as f64),
         gauge(

@@ -1,7 +1,8 @@
-//! What everything else of a node stands on: tasks, logs, facts, the bus, and the ways of functions out.
+//! What everything else of a space stands on: tasks, logs, facts, the bus, and the ways of functions out.
 
-use super::sockets::Sockets;
+use super::space::Common;
 use crate::alerts::Doors;
+use crate::allowance::Allowance;
 use crate::bus::Bus;
 use crate::calls::{Calls, Told};
 use crate::dispatcher::Dispatcher;
@@ -10,19 +11,19 @@ use crate::export::Export;
 use crate::intake::Intake;
 use crate::live::Live;
 use crate::logs::Logs;
-use crate::settings::Settings;
+use crate::settings::{Place, Settings};
 use crate::task::Tasks;
 use crate::telemetry::meter::{Kind, Metric};
 use crate::telemetry::{Telemetry, Watches};
 use crate::usage::UsageBook;
 use hob_core::fault::Result;
+use hob_core::name::{AppName, SpaceName};
 use hob_core::port::{Facts, Log, State};
-use hob_runtime::crowd::{Crowd, Shares};
-use hob_runtime::environment::Environment;
+use hob_runtime::environment::{Environment, Workers};
 use hob_runtime::log::Limited;
 use hob_runtime::outbound::external::External;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 /// What waits for nothing and fails rarely, in the order in which it stands on each other.
 pub(super) struct Ground {
@@ -30,8 +31,6 @@ pub(super) struct Ground {
     pub(super) logs: Arc<Logs>,
     /// What functions print, on its way to `logs`.
     pub(super) printed: Arc<Limited>,
-    /// How functions share the machine.
-    pub(super) crowd: Arc<Crowd>,
     pub(super) live: Arc<Live>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) export: Option<Export>,
@@ -51,31 +50,32 @@ impl Ground {
     pub(super) fn lay(
         (state, log, facts): (Arc<dyn State>, Arc<dyn Log>, Arc<dyn Facts>),
         settings: &Settings,
-        sockets: &Sockets,
+        (common, tasks, allowance, port): (&Common, Arc<Tasks>, Arc<Allowance>, u16),
     ) -> Result<(Self, Told)> {
-        let (tasks, logs, live) = (Tasks::new(), Logs::new(), Arc::new(Live::default()));
-        let telemetry = Telemetry::start(facts, settings.facts, &tasks);
+        let (logs, live) = (Logs::within(allowance.log_bytes()), Arc::new(Live::default()));
+        let of = Arc::clone(&allowance);
+        let telemetry = Telemetry::start_within(facts, settings.facts, &tasks, move || of.facts_bytes());
         let export = settings.otlp.as_ref();
         let export = export.map(|otlp| Export::start(otlp, &telemetry, &logs, &tasks)).transpose()?;
-        let bus = Bus::new(log, Arc::clone(&state), Arc::clone(&telemetry));
+        let bus = Bus::new(log, Arc::clone(&state), Arc::clone(&telemetry), allowance);
         let usage = UsageBook::start(state, Arc::clone(&telemetry), &live, &bus, &tasks);
         let printed = Limited::new(Arc::clone(&logs) as _, Arc::clone(&tasks) as _);
-        let crowd = Crowd::new(Shares::here(settings.memory_bytes), Arc::clone(&tasks) as _);
         let (calls, told) = Calls::new(Arc::clone(&bus));
-        let entrances = Entrances::new(sockets.inner_port);
+        let entrances = Entrances::new(port);
+        let external = External::new(Arc::clone(&tasks) as _)?;
+        external.close_as(Arc::clone(&common.doors));
         let dispatcher = Dispatcher::new(
             Arc::clone(&live),
             Arc::clone(&bus),
             Arc::clone(&entrances),
             Intake::new(Arc::clone(&telemetry), Arc::clone(&printed) as _),
-            External::new(Arc::clone(&tasks) as _)?,
+            external,
         );
         let doors = Arc::new(Doors::default());
         let ground = Self {
             tasks,
             logs,
             printed,
-            crowd,
             live,
             telemetry,
             export,
@@ -90,20 +90,27 @@ impl Ground {
     }
 
     /// What hosts and contracts are given.
-    pub(super) fn environment(&self, settings: &Settings) -> Environment {
+    pub(super) fn environment(
+        &self,
+        settings: &Settings,
+        (common, space): (&Common, &SpaceName),
+    ) -> Environment {
         Environment {
-            cache_shared: settings.cache.is_some(),
+            space: space.clone(),
+            // Whether others than this node's spaces may need what is there.
+            cache_shared: common.settings.cache.is_some(),
             cache_dir: settings.cache.clone().unwrap_or_else(|| settings.data.join("cache")),
             work_dir: settings.data.join("work"),
             compiler: settings.compiler.clone(),
+            workers: workers(settings, common, space),
             pooling: settings.pooling,
             spawn: Arc::clone(&self.tasks) as _,
             logs: Arc::clone(&self.printed) as _,
             witnesses: Arc::new(Watches(Arc::clone(&self.telemetry))),
             gates: Arc::clone(&self.doors) as _,
-            crowd: Arc::clone(&self.crowd),
+            crowd: Arc::clone(&common.crowd),
             outbound: Arc::clone(&self.dispatcher) as _,
-            instances: AtomicU64::new(1),
+            instances: Arc::clone(&common.instances),
         }
     }
 
@@ -121,4 +128,18 @@ impl Ground {
             vec![lines]
         }
     }
+}
+
+/// Which WASM functions of a space run in its worker process.
+fn workers(settings: &Settings, common: &Common, space: &SpaceName) -> Workers {
+    let (place, space, named) = (settings.wasm, space.clone(), Arc::clone(&common.named));
+    let space_of = move |_: &AppName| {
+        let walled = match place {
+            Place::Auto => named.load(Ordering::Relaxed) > 0,
+            Place::InProcess => false,
+            Place::Worker => true,
+        };
+        walled.then(|| space.clone())
+    };
+    Workers { command: settings.worker.clone(), space_of: Arc::new(space_of) }
 }

@@ -1,11 +1,13 @@
-//! What runs in a node by itself: apps, deliveries, schedules, budgets and alerts.
+//! What runs in a space by itself: apps, deliveries, schedules, budgets and alerts.
 
 use super::ground::Ground;
+use super::space::Common;
 use crate::alerts::{self, Alerts};
 use crate::apps::{Addresses, Apps, Parts};
 use crate::calls::Told;
 use crate::delivery::{self, Delivery};
 use crate::gateway::routing::Rules;
+use crate::hosts::Claims;
 use crate::schedules::Schedules;
 use crate::settings::Settings;
 use crate::why::Why;
@@ -15,8 +17,9 @@ use hob_runtime::runtime::Runtime;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// The services of one node.
+/// The services of one space.
 pub(super) struct Services {
+    pub(super) runtime: Arc<Runtime>,
     pub(super) apps: Arc<Apps>,
     pub(super) alerts: Arc<Alerts>,
     pub(super) delivery: Arc<Delivery>,
@@ -31,27 +34,28 @@ impl Services {
     /// `HOB-06xx` when the store cannot be read.
     pub(super) async fn start(
         ground: &Ground,
-        (state, blobs): (Arc<dyn State>, Arc<dyn Blobs>),
-        told: Told,
-        settings: &Settings,
-        addresses: &Addresses,
+        ((state, blobs), told, runtime): ((Arc<dyn State>, Arc<dyn Blobs>), Told, Arc<Runtime>),
+        (settings, common): (&Settings, &Common),
+        (addresses, claims): (&Addresses, Claims),
         ready: impl FnOnce(),
     ) -> Result<Self> {
         let Ground { bus, live, tasks, usage, doors, calls, dispatcher, .. } = ground;
-        let runtime = Runtime::open(ground.environment(settings))?;
         let apps = Apps::new(Parts {
             state,
             blobs,
             bus: Arc::clone(bus),
-            runtime: Arc::new(runtime),
+            runtime: Arc::clone(&runtime),
             spawn: Arc::clone(tasks) as _,
             live: Arc::clone(live),
             packages: settings.data.join("packages"),
             addresses: addresses.clone(),
+            claims,
         })?;
         ready();
         apps.restore().await?;
-        let alerts = Alerts::open(alerts::Parts::new(settings, bus, live, usage, Arc::clone(doors))?).await?;
+        let prices = &common.settings.data;
+        let parts = alerts::Parts::new((settings, prices), bus, live, usage, Arc::clone(doors))?;
+        let alerts = Alerts::open(parts).await?;
         let parts = delivery::Parts {
             bus: Arc::clone(bus),
             live: Arc::clone(live),
@@ -64,7 +68,7 @@ impl Services {
         alerts.start(&delivery, tasks);
         let schedules =
             Schedules::start(Arc::clone(bus), Arc::clone(live), Arc::clone(&delivery), tasks).await?;
-        Ok(Self { apps, alerts, delivery, schedules })
+        Ok(Self { runtime, apps, alerts, delivery, schedules })
     }
 
     /// Who says why.

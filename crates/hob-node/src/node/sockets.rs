@@ -7,6 +7,7 @@ use crate::listener::Listener;
 use crate::settings::{Address, Dashboard, Settings};
 use crate::tls;
 use hob_core::code::Code;
+use hob_core::egress::Doors;
 use hob_core::fault::{Fault, Result};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
@@ -18,9 +19,8 @@ use tokio_rustls::TlsAcceptor;
 pub(super) struct Sockets {
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) http: Listener,
-    /// For functions that are child processes.
-    pub(super) inner: Listener,
-    pub(super) inner_port: u16,
+    /// For functions of `default` that are child processes, and its port.
+    pub(super) inner: (Listener, u16),
     pub(super) control: Vec<Bound>,
     pub(super) board: Option<Board>,
     pub(super) lambda: Option<Desk>,
@@ -37,15 +37,35 @@ impl Sockets {
     pub(super) fn bind(settings: &Settings) -> Result<Self> {
         let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
         let http = Listener::bind(settings.http)?;
-        let inner = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let inner = bind_inner()?;
         let control = settings.control.iter().map(bind_control).collect::<Result<Vec<_>>>()?;
         let board = bind_dashboard(settings)?;
         let lambda = settings.lambda.map(|at| bind_lambda(at, settings)).transpose()?;
         let addresses =
             Addresses { secure: tls.is_some(), domain: settings.domain.clone(), port: port(&http)? };
-        let (url, inner_port) = (url(&addresses, settings.http, &http), port(&inner)?);
-        Ok(Self { tls, http, inner, inner_port, control, board, lambda, addresses, url })
+        let url = url(&addresses, settings.http, &http);
+        Ok(Self { tls, http, inner, control, board, lambda, addresses, url })
     }
+
+    /// Where they all listen, for who must never come in by them.
+    pub(super) fn doors(&self) -> Doors {
+        let (board, lambda) = (self.board.as_ref(), self.lambda.as_ref());
+        let more = board.map(|board| &board.listener).into_iter().chain(lambda.map(|desk| &desk.listener));
+        let control = self.control.iter().map(|bound| &bound.listener);
+        Doors::new(
+            [&self.http, &self.inner.0].into_iter().chain(control).chain(more).filter_map(Listener::local),
+        )
+    }
+}
+
+/// Where the functions of one space that are child processes reach it, with its port.
+///
+/// # Errors
+/// `HOB-0902` when there is no port.
+pub(super) fn bind_inner() -> Result<(Listener, u16)> {
+    let inner = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let port = port(&inner)?;
+    Ok((inner, port))
 }
 
 /// A control address, bound.
@@ -115,9 +135,9 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// What its clients need.
-    pub(super) fn access(&self) -> (Arc<Keys>, String) {
-        (Arc::clone(&self.keys), self.url.clone())
+    /// The keys of `default`.
+    pub(super) fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys)
     }
 }
 

@@ -4,7 +4,8 @@
 //!
 //! **How.** [`Scrape::metrics`] asks pools, bus, subscriptions, facts, the async runtime and the machine. The
 //! Prometheus operation and the export by OTLP write what it returns. A part of the node that this module
-//! must not know adds its own by [`Scrape::extra`].
+//! must not know adds its own by [`Scrape::extra`]. Each space has its own; the series of those beside `default` say
+//! in a label which it is, and tell nothing of the machine.
 //!
 //! **Not here:** the forms in which metrics are written ([`crate::telemetry::meter`]).
 
@@ -70,9 +71,15 @@ impl Scrape {
             Metric::new("hob_build_info", Kind::Gauge, "", "The version of Hob")
                 .with([("version", self.node.version.as_str())], 1.0),
         );
-        all.extend(machine::metrics(self.node.started_ms));
+        if self.node.space.is_none() {
+            all.extend(machine::metrics(self.node.started_ms));
+        }
         lock(&self.extra).iter().for_each(|extra| all.extend(extra()));
-        all.into_iter().map(limited).collect()
+        let all = all.into_iter().map(limited);
+        match &self.node.space {
+            None => all.collect(),
+            Some(space) => all.map(|metric| metric.labelled("space", space.as_str())).collect(),
+        }
     }
 
     /// Of current revisions, and of others that have something to show.

@@ -1,6 +1,7 @@
 //! What is used is stored once, survives a store that refuses and a new start, and becomes less when it is old.
 
 use super::UsageBook;
+use crate::allowance::Allowance;
 use crate::bus::Bus;
 use crate::live::Live;
 use crate::task::Tasks;
@@ -57,8 +58,9 @@ impl Bench {
         let Engine { state, log, facts, .. } = hob_bus::open("file", &EngineSettings::new(folder)).unwrap();
         let state = Arc::new(Moody { state, refuses: AtomicBool::new(false) });
         let tasks = Tasks::new();
+        let allowance = Allowance::unlimited(&log, &facts, &tasks);
         let telemetry = Telemetry::start(facts, true, &tasks);
-        let bus = Bus::new(log, Arc::clone(&state) as _, Arc::clone(&telemetry));
+        let bus = Bus::new(log, Arc::clone(&state) as _, Arc::clone(&telemetry), allowance);
         let book = UsageBook::start(
             Arc::clone(&state) as _,
             Arc::clone(&telemetry),

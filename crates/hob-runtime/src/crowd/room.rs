@@ -5,11 +5,11 @@
 //! has to make room, the pool with the one that was idle for longest is asked ([`Idle`]). While somebody waits, a
 //! task looks at the machine's memory.
 
-use super::{Crowd, Member, Shares, Stats};
+use super::{Crowd, Member, Shares, Space, Stats};
 use crate::machine;
-use hob_core::limit::{MEMORY_LEFT_PERCENT, MEMORY_LOOK_INTERVAL};
+use hob_core::limit::{MEMORY_LEFT_PERCENT, MEMORY_LOOK_INTERVAL, SPACES_MAX};
 use hob_core::port::Spawn;
-use hob_core::share::room::{Ask, Room, Taken, Ticket, Verdict};
+use hob_core::share::room::{Ask, Quota, Room, Taken, Ticket, Verdict};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -29,6 +29,8 @@ pub(crate) enum Kind {
 
 /// A pool that keeps instances.
 pub(crate) trait Idle: Send + Sync {
+    /// The number of its space.
+    fn space(&self) -> Option<u32>;
     /// Since when the instance has been idle that could be given up first.
     fn idle_since(&self) -> Option<Instant>;
     /// Lets the permits of its instances follow what they have ([`Member::follow`]).
@@ -57,12 +59,15 @@ pub(super) struct Rooms {
 
 struct Line {
     room: Room,
-    grants: HashMap<Ticket, oneshot::Sender<Permit>>,
+    grants: HashMap<Ticket, (Arc<Space>, oneshot::Sender<Permit>)>,
+    /// Spaces of which somebody has waited, by their number.
+    spaces: HashMap<u32, Arc<Space>>,
 }
 
 /// The right of an instance to be there, or of code to be loaded now. Dropped at the end.
 pub struct Permit {
     crowd: Arc<Crowd>,
+    space: Arc<Space>,
     bytes: u64,
     starting: Option<Starting>,
 }
@@ -71,6 +76,28 @@ pub struct Permit {
 pub(crate) struct Starting {
     crowd: Arc<Crowd>,
     kind: Kind,
+}
+
+impl Line {
+    /// Looks whether somebody may start now.
+    fn next(&mut self, kind: Kind, taken: Taken) -> Verdict {
+        let Self { room, spaces, .. } = self;
+        room.next(taken, |ask| match spaces.get(&ask.space) {
+            Some(space) if kind != Kind::Load => space.fits(ask.bytes),
+            _ => Quota::Fits,
+        })
+    }
+
+    /// A start joins the line.
+    fn enter(&mut self, ask: Ask, space: &Arc<Space>, grant: oneshot::Sender<Permit>) -> Ticket {
+        if self.spaces.len() > SPACES_MAX && !self.spaces.contains_key(&space.number) {
+            self.spaces.retain(|_, known| Arc::strong_count(known) > 1);
+        }
+        self.spaces.entry(space.number).or_insert_with(|| Arc::clone(space));
+        let ticket = self.room.enter(ask);
+        self.grants.insert(ticket, (Arc::clone(space), grant));
+        ticket
+    }
 }
 
 impl Permit {
@@ -91,11 +118,12 @@ impl Permit {
 
     /// Reckons with another size from here on. Whoever waits for room is looked at with the next look.
     pub(super) fn resize(&mut self, bytes: u64) {
-        let taken = &self.crowd.rooms.taken_bytes;
-        if bytes > self.bytes {
-            taken.fetch_add(bytes - self.bytes, Ordering::AcqRel);
-        } else {
-            taken.fetch_sub(self.bytes - bytes, Ordering::AcqRel);
+        for taken in [&self.crowd.rooms.taken_bytes, &self.space.taken_bytes] {
+            if bytes > self.bytes {
+                taken.fetch_add(bytes - self.bytes, Ordering::AcqRel);
+            } else {
+                taken.fetch_sub(self.bytes - bytes, Ordering::AcqRel);
+            }
         }
         self.bytes = bytes;
     }
@@ -111,6 +139,7 @@ impl Drop for Starting {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.crowd.rooms.taken_bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.space.taken_bytes.fetch_sub(self.bytes, Ordering::AcqRel);
         self.started();
         if self.crowd.rooms.waiting() > 0 {
             self.crowd.pump(Kind::Start);
@@ -121,12 +150,14 @@ impl Drop for Permit {
 /// An idle instance that is on its way out; dropped when it is gone.
 pub(crate) struct Leaving {
     crowd: Arc<Crowd>,
+    space: Arc<Space>,
     bytes: u64,
 }
 
 impl Drop for Leaving {
     fn drop(&mut self) {
         self.crowd.rooms.leaving_bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.space.leaving_bytes.fetch_sub(self.bytes, Ordering::AcqRel);
         self.crowd.pump(Kind::Start);
     }
 }
@@ -156,7 +187,7 @@ impl Drop for Asking<'_> {
 
 impl Rooms {
     pub(super) fn new(shares: Shares, spawn: Arc<dyn Spawn>) -> Self {
-        let line = |room| Mutex::new(Line { room, grants: HashMap::new() });
+        let line = |room| Mutex::new(Line { room, grants: HashMap::new(), spaces: HashMap::new() });
         Self {
             starts: line(Room::new(shares.memory_bytes, shares.starts)),
             loads: line(Room::new(u64::MAX, shares.loads)),
@@ -196,6 +227,10 @@ impl Rooms {
     /// Looks how much memory the machine has left and what instances have of it, unless somebody has just done so.
     /// Not to be called under the lock of a pool.
     pub(super) fn look(&self, now_ns: u64) {
+        // Somebody else looks after it: a worker's node.
+        if self.budget_bytes == u64::MAX {
+            return;
+        }
         let looked_ns = self.looked_ns.load(Ordering::Relaxed);
         let due = u128::from(now_ns.saturating_sub(looked_ns)) >= MEMORY_LOOK_INTERVAL.as_nanos();
         if looked_ns > 0 && !due {
@@ -226,8 +261,8 @@ impl Rooms {
     }
 
     /// Takes memory without asking anybody, if there is enough and nobody waits for it.
-    fn take_at_once(&self, bytes: u64) -> bool {
-        if self.waiting() > 0 || self.tight.load(Ordering::Relaxed) {
+    fn take_at_once(&self, space: &Space, bytes: u64) -> bool {
+        if self.waiting() > 0 || self.tight.load(Ordering::Relaxed) || !space.take(bytes) {
             return false;
         }
         let before = self.taken_bytes.fetch_add(bytes, Ordering::AcqRel);
@@ -235,24 +270,30 @@ impl Rooms {
             return true;
         }
         self.taken_bytes.fetch_sub(bytes, Ordering::AcqRel);
+        space.taken_bytes.fetch_sub(bytes, Ordering::AcqRel);
         false
     }
 
     /// Waits until there is room.
     pub(super) async fn admit(&self, crowd: &Arc<Crowd>, member: &Member, kind: Kind) -> Permit {
         let bytes = if kind == Kind::Load { 0 } else { member.estimate_bytes() };
-        if kind == Kind::Call && self.take_at_once(bytes) {
-            return Permit { crowd: Arc::clone(crowd), bytes, starting: None };
+        let permit = |bytes| Permit {
+            crowd: Arc::clone(crowd),
+            space: Arc::clone(&member.space),
+            bytes,
+            starting: None,
+        };
+        if kind == Kind::Call && self.take_at_once(&member.space, bytes) {
+            return permit(bytes);
         }
         if kind != Kind::Load {
             self.look(crowd.now_ns());
         }
-        let ask = Ask { app: member.who.app, bytes, slow: kind != Kind::Call };
+        let ask = Ask { app: member.who.app, space: member.space.number, bytes, slow: kind != Kind::Call };
         let (grant, mut granted) = oneshot::channel();
         let ticket = {
             let mut line = lock(self.line(kind));
-            let ticket = line.room.enter(ask);
-            line.grants.insert(ticket, grant);
+            let ticket = line.enter(ask, &member.space, grant);
             self.note(kind, &line);
             ticket
         };
@@ -262,10 +303,10 @@ impl Rooms {
             return permit;
         }
         self.watch(crowd);
-        let permit = granted.await;
+        let given = granted.await;
         drop(asking);
         // Whoever waits has its grant in the line until it is given.
-        permit.unwrap_or_else(|_| Permit { crowd: Arc::clone(crowd), bytes: 0, starting: None })
+        given.unwrap_or_else(|_| permit(0))
     }
 
     /// Lets a task look at the memory for as long as somebody waits.
@@ -322,14 +363,15 @@ impl Crowd {
                         crowded,
                     }
                 };
-                let verdict = line.room.next(taken);
-                let admitted = if let Verdict::Admit(ticket, ask) = verdict {
-                    rooms.taken_bytes.fetch_add(ask.bytes, Ordering::AcqRel);
-                    let starting = ask.slow.then(|| Starting { crowd: Arc::clone(self), kind });
-                    let permit = Permit { crowd: Arc::clone(self), bytes: ask.bytes, starting };
-                    Some((line.grants.remove(&ticket), permit))
-                } else {
-                    None
+                let verdict = line.next(kind, taken);
+                let admitted = match verdict {
+                    Verdict::Admit(ticket, ask) => line.grants.remove(&ticket).map(|(space, grant)| {
+                        rooms.taken_bytes.fetch_add(ask.bytes, Ordering::AcqRel);
+                        space.taken_bytes.fetch_add(ask.bytes, Ordering::AcqRel);
+                        let starting = ask.slow.then(|| Starting { crowd: Arc::clone(self), kind });
+                        (grant, Permit { crowd: Arc::clone(self), space, bytes: ask.bytes, starting })
+                    }),
+                    _ => None,
                 };
                 rooms.note(kind, &line);
                 (verdict, admitted)
@@ -337,19 +379,21 @@ impl Crowd {
             match verdict {
                 (_, Some((grant, permit))) => {
                     // Whoever has gone meanwhile gives it back.
-                    let _ = grant.map(|grant| grant.send(permit));
+                    let _ = grant.send(permit);
                 }
-                (Verdict::Reclaim, None) if self.reclaim() => {}
+                (Verdict::Reclaim, None) if self.reclaim(None) => {}
+                (Verdict::ReclaimOf(space), None) if self.reclaim(Some(space)) => {}
                 _ => return,
             }
         }
     }
 
-    /// Has the least recently used idle instance stopped, if there is one.
-    fn reclaim(self: &Arc<Self>) -> bool {
+    /// Has the least recently used idle instance stopped, if there is one; that of a space, if it has to be.
+    fn reclaim(self: &Arc<Self>, of: Option<u32>) -> bool {
         // Asked without the lock, and dropped without it.
         let pools: Vec<Arc<dyn Idle>> = self.rooms.pools().iter().filter_map(Weak::upgrade).collect();
-        let idle = pools.into_iter().filter_map(|pool| Some((pool.idle_since()?, pool)));
+        let pools = pools.into_iter().filter(|pool| of.is_none() || pool.space() == of);
+        let idle = pools.filter_map(|pool| Some((pool.idle_since()?, pool)));
         let Some((_, pool)) = idle.min_by_key(|(since, _)| *since) else { return false };
         pool.give_up();
         true
@@ -359,7 +403,8 @@ impl Crowd {
     pub(crate) fn leaves(self: &Arc<Self>, permit: &Permit) -> Leaving {
         self.rooms.reclaimed.fetch_add(1, Ordering::Relaxed);
         self.rooms.leaving_bytes.fetch_add(permit.bytes, Ordering::AcqRel);
-        Leaving { crowd: Arc::clone(self), bytes: permit.bytes }
+        permit.space.leaving_bytes.fetch_add(permit.bytes, Ordering::AcqRel);
+        Leaving { crowd: Arc::clone(self), space: Arc::clone(&permit.space), bytes: permit.bytes }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::cpu::CpuTotal;
 use futures_util::FutureExt as _;
 use futures_util::task::noop_waker;
 use hob_core::limit::{MEMORY_LOOK_INTERVAL, MEMORY_SETTLED, TURN_LAPSE};
-use hob_core::name::{AppName, FunctionName, RevisionNumber};
+use hob_core::name::{AppName, FunctionName, RevisionNumber, SpaceName};
 use hob_core::port::{BoxFuture, Spawn};
 use hob_core::spec::FunctionSpec;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,15 +33,23 @@ fn crowd(guests: u32, memory_bytes: u64) -> Arc<Crowd> {
 
 /// A function `f` of an app, whose instances may have so much memory.
 fn member(crowd: &Arc<Crowd>, app: &str, memory_bytes: u64) -> Arc<Member> {
+    member_of(crowd, SPACE, app, memory_bytes)
+}
+
+const SPACE: &str = "default";
+
+/// The same of a space.
+fn member_of(crowd: &Arc<Crowd>, space: &str, app: &str, memory_bytes: u64) -> Arc<Member> {
     let spec = FunctionSpec { memory_bytes, ..FunctionSpec::new("wasm", "wasi-http", ["f.wasm"]) };
-    crowd.member(&FunctionCode {
+    let code = FunctionCode {
         app: AppName::new(app).unwrap(),
         revision: RevisionNumber(1),
         name: FunctionName::new("f").unwrap(),
         spec,
         dir: "/".into(),
         cpu: CpuTotal::default(),
-    })
+    };
+    crowd.member(&SpaceName::new(space).unwrap(), &code)
 }
 
 /// A guest that gives the processor back so many times, saying its name each time it has it.
@@ -124,6 +132,10 @@ struct Pool {
 }
 
 impl Idle for Pool {
+    fn space(&self) -> Option<u32> {
+        self.member.as_ref().map(|(member, _)| member.space_number())
+    }
+
     fn idle_since(&self) -> Option<Instant> {
         self.idle.lock().unwrap().first().map(|(since, _)| *since)
     }
@@ -241,4 +253,47 @@ async fn what_is_reckoned_follows_what_instances_have() {
     }
     pool.idle.lock().unwrap().clear();
     assert_eq!(crowd.stats().memory_reserved_bytes, 0);
+}
+
+#[tokio::test]
+async fn a_space_has_its_quota_and_apps_of_one_name_are_two() {
+    let crowd = crowd(1, 1000 * MIB);
+    let name = |text: &str| SpaceName::new(text).unwrap();
+    crowd.limit(&name("left"), Some(50 * MIB));
+    let (left, right) = (member_of(&crowd, "left", "a", 80 * MIB), member_of(&crowd, "right", "a", 80 * MIB));
+    assert_ne!(left.who.app, right.who.app);
+    // A quarter of the limit is taken for each.
+    let mut kept = vec![left.admit(Kind::Call).await, left.admit(Kind::Start).await];
+    assert_eq!((crowd.memory_of(&name("left")), left.over_quota().is_some()), (40 * MIB, true));
+    let mut waits = Box::pin(left.admit(Kind::Call));
+    assert!(waits.as_mut().now_or_never().is_none());
+    // The neighbour is not held up.
+    let others: Vec<Permit> = futures_util::future::join_all((0..9).map(|_| right.admit(Kind::Call))).await;
+    assert_eq!((crowd.memory_of(&name("right")), right.over_quota().is_some()), (180 * MIB, false));
+    // An idle instance of the neighbour is no help, one of its own is.
+    let pool = |member: &Arc<Member>, permit: Permit| {
+        let pool = Pool {
+            crowd: Some(Arc::clone(&crowd)),
+            member: Some((Arc::clone(member), AtomicU64::new(0))),
+            ..Pool::default()
+        };
+        let pool = Arc::new(pool);
+        pool.idle.lock().unwrap().push((Instant::now(), permit));
+        crowd.keeps(Arc::downgrade(&(Arc::clone(&pool) as Arc<dyn Idle>)));
+        pool
+    };
+    let (of_right, of_left) = (pool(&right, right.admit(Kind::Call).await), pool(&left, kept.pop().unwrap()));
+    crowd.limit(&name("left"), Some(51 * MIB));
+    let mut also = Box::pin(left.admit(Kind::Call));
+    assert!(also.as_mut().now_or_never().is_none());
+    assert_eq!((of_right.stopping.lock().unwrap().len(), of_left.stopping.lock().unwrap().len()), (0, 1));
+    of_left.stopping.lock().unwrap().clear();
+    let first = waits.await;
+    assert!(also.as_mut().now_or_never().is_none());
+    drop((kept, first));
+    drop(also.await);
+    drop(others);
+    of_right.idle.lock().unwrap().clear();
+    crowd.forget(&name("left"));
+    assert_eq!((crowd.stats().memory_reserved_bytes, crowd.memory_of(&name("left"))), (0, 0));
 }

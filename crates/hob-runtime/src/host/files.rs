@@ -9,6 +9,7 @@
 
 use super::{Candidate, Detected, Host, HostRow, Progress};
 use crate::code::FunctionCode;
+use crate::environment::Environment;
 use crate::unit::Unit;
 use hob_core::fault::Result;
 use hob_core::port::BoxFuture;
@@ -52,6 +53,10 @@ impl Host for Files {
 
     fn is_prepared(&self, _: &FunctionCode) -> bool {
         true
+    }
+
+    fn beside(&self, _: &Arc<Environment>) -> Result<Arc<dyn Host>> {
+        Ok(Arc::new(Self))
     }
 
     fn load(&self, code: Arc<FunctionCode>) -> BoxFuture<'_, Result<Arc<dyn Unit>>> {

@@ -111,6 +111,13 @@ pub trait Host: Send + Sync {
         0
     }
 
+    /// The same for another space of the node: what is dear and belongs to nobody is shared, what a function can reach
+    /// comes from that space's environment.
+    ///
+    /// # Errors
+    /// When the space's working folder cannot be used.
+    fn beside(&self, environment: &Arc<Environment>) -> Result<Arc<dyn Host>>;
+
     /// How good a prepared function's code is; `None` where nothing is compiled. Looks at a file at most.
     fn stage(&self, _code: &FunctionCode) -> Option<Stage> {
         None

@@ -3,26 +3,29 @@
 //! **Why.** See [`hob_core::egress`]: a name may lead anywhere, so the address is judged after it is
 //! resolved, and the judged address is the one that is connected.
 //!
-//! **How.** One HTTP client with a connector of its own, which resolves, judges and connects.
+//! **How.** One HTTP client with a connector of its own, which judges the name and goes the one [`Way`].
 //! Connections are kept for each app and egress list apart: a connection that one list allowed must
 //! not serve a function whose list does not. Redirects are answers like any other; whoever follows
-//! them is judged again.
+//! them is judged again. `Host` always is the host that was judged: a server of many names must not be asked for
+//! another one.
 //!
 //! **Not here:** deadlines of calls (the dispatcher knows them); calls between functions.
 
+use super::way::{Resolve, System, Way};
 use crate::body::Body;
 use crate::code::FunctionCode;
 use crate::executor::Executor;
 use crate::hop;
 use crate::invocation::Reply;
-use crate::machine;
+use arc_swap::ArcSwap;
 use hob_core::code::Code;
-use hob_core::egress::{Policy, Reach, Refusal};
+use hob_core::egress::{Doors, Policy, Reach, Refusal};
 use hob_core::fault::{Fault, Result};
 use hob_core::limit;
 use hob_core::name::AppName;
 use hob_core::port::{BoxFuture, Spawn};
 use http::Uri;
+use http::header::HOST;
 use http::uri::{Authority, Scheme};
 use http_body_util::BodyExt;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -30,7 +33,6 @@ use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::collections::HashMap;
 use std::error::Error as _;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
@@ -41,6 +43,7 @@ type Outside = Client<HttpsConnector<Connector>, Body>;
 /// The way to outside addresses.
 pub struct External {
     tls: rustls::ClientConfig,
+    way: Arc<Way>,
     spawn: Arc<dyn Spawn>,
     clients: Mutex<HashMap<(AppName, Listed), Outside>>,
     /// For what the node itself sends.
@@ -53,6 +56,14 @@ impl External {
     /// # Errors
     /// `HOB-0901` when TLS cannot be set up.
     pub fn new(spawn: Arc<dyn Spawn>) -> Result<Self> {
+        Self::with(spawn, Box::new(System::new()))
+    }
+
+    /// The same with another resolver of names.
+    ///
+    /// # Errors
+    /// As [`External::new`].
+    pub fn with(spawn: Arc<dyn Spawn>, resolver: Box<dyn Resolve>) -> Result<Self> {
         use hyper_rustls::ConfigBuilderExt;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
@@ -60,7 +71,18 @@ impl External {
             .map_err(Fault::internal)?
             .with_webpki_roots()
             .with_no_client_auth();
-        Ok(Self { tls, spawn, clients: Mutex::default(), own: OnceLock::new() })
+        let way = Arc::new(Way::new(resolver));
+        Ok(Self { tls, way, spawn, clients: Mutex::default(), own: OnceLock::new() })
+    }
+
+    /// Where the node itself listens: no function reaches that, listed or not. The first word counts.
+    pub fn close(&self, doors: Doors) {
+        self.close_as(Arc::new(ArcSwap::from_pointee(doors)));
+    }
+
+    /// The same for a node that opens further sockets while it runs.
+    pub fn close_as(&self, doors: Arc<ArcSwap<Doors>>) {
+        self.way.close(doors);
     }
 
     /// Sends a request with an absolute `http` or `https` URI for a function.
@@ -72,6 +94,8 @@ impl External {
         let (host, port) = destination(request.uri())?;
         admit(code, &host, port)?;
         hop::strip(request.headers_mut());
+        // The client writes it anew from the URI.
+        request.headers_mut().remove(HOST);
         let sent = self.client(code).request(request).await;
         sent.map(answer).map_err(|error| blame(code, failure(&host, &error)))
     }
@@ -83,7 +107,7 @@ impl External {
     /// `HOB-0510` when it does not answer properly, `HOB-0406` when the URI is not absolute.
     pub async fn send(&self, request: http::Request<Body>) -> Result<Reply> {
         let (host, _) = destination(request.uri())?;
-        let client = self.own.get_or_init(|| self.open(Allowed::Anything)).clone();
+        let client = self.own.get_or_init(|| self.open(None, Allowed::Anything)).clone();
         client.request(request).await.map(answer).map_err(|error| failure(&host, &error))
     }
 
@@ -95,7 +119,7 @@ impl External {
         let malformed = || Fault::new(Code::RequestMalformed, format!("`{to}` is not `host:port`"));
         let port = to.port_u16().ok_or_else(malformed)?;
         let reach = admit(code, to.host(), port)?;
-        connect(to.host(), port, reach).await.map_err(|fault| blame(code, fault))
+        self.way.connect(Some(&code.app), to.host(), port, reach).await.map_err(|fault| blame(code, fault))
     }
 
     fn client(&self, code: &FunctionCode) -> Outside {
@@ -108,17 +132,17 @@ impl External {
             // Their connections end with the calls that use them.
             clients.clear();
         }
-        let client = self.open(Allowed::Listed(Arc::new(key.1.clone())));
+        let client = self.open(Some(code.app.clone()), Allowed::Listed(Arc::new(key.1.clone())));
         clients.entry(key).or_insert(client).clone()
     }
 
-    fn open(&self, allowed: Allowed) -> Outside {
+    fn open(&self, app: Option<AppName>, allowed: Allowed) -> Outside {
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(self.tls.clone())
             .https_or_http()
             .enable_http1()
             .enable_http2()
-            .wrap_connector(Connector { allowed });
+            .wrap_connector(Connector { way: Arc::clone(&self.way), app, allowed });
         Client::builder(Executor::new(&self.spawn, "outbound-connection"))
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(limit::EGRESS_IDLE_TIMEOUT)
@@ -192,46 +216,11 @@ fn refusal_fault(refusal: Refusal, host: &str, port: u16) -> Fault {
     }
 }
 
-async fn connect(host: &str, port: u16, reach: Reach) -> Result<TcpStream> {
-    let unreachable = |detail: &dyn std::fmt::Display| {
-        Fault::new(Code::DependencyFailed, format!("cannot connect to `{host}:{port}`")).detail(detail)
-    };
-    let attempt = async {
-        let name = host.trim_start_matches('[').trim_end_matches(']');
-        let found = tokio::net::lookup_host((name, port)).await.map_err(|error| {
-            Fault::new(Code::DependencyFailed, format!("the name `{host}` was not found")).detail(error)
-        })?;
-        let (allowed, denied): (Vec<SocketAddr>, Vec<SocketAddr>) =
-            found.partition(|address| reach.allows(address.ip()));
-        if let (true, Some(address)) = (allowed.is_empty(), denied.first()) {
-            return Err(Fault::new(
-                Code::EgressDenied,
-                format!("`{host}:{port}`: it leads to the address {}, which is not public", address.ip()),
-            )
-            .hint(format!(
-                "if that is meant, add `\"{host}:{port}\"` or the address itself to `egress` in the manifest"
-            )));
-        }
-        let mut last = unreachable(&"the name has no address");
-        for address in allowed {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    // A socket that cannot be told to hurry is still a socket.
-                    let _ = stream.set_nodelay(true);
-                    return Ok(stream);
-                }
-                Err(error) => last = machine::out_of_files(&error).unwrap_or_else(|| unreachable(&error)),
-            }
-        }
-        Err(last)
-    };
-    let in_time = tokio::time::timeout(limit::EGRESS_CONNECT_TIMEOUT, attempt).await;
-    in_time.unwrap_or_else(|_| Err(unreachable(&"it took too long")))
-}
-
 /// Resolves, judges and connects.
 #[derive(Clone)]
 struct Connector {
+    way: Arc<Way>,
+    app: Option<AppName>,
     allowed: Allowed,
 }
 
@@ -254,7 +243,7 @@ impl tower_service::Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let allowed = self.allowed.clone();
+        let Self { way, app, allowed } = self.clone();
         Box::pin(async move {
             let (host, port) = destination(&uri)?;
             let reach = match allowed {
@@ -263,7 +252,7 @@ impl tower_service::Service<Uri> for Connector {
                     .admits(&host, port)
                     .map_err(|refusal| refusal_fault(refusal, &host, port))?,
             };
-            connect(&host, port, reach).await.map(TokioIo::new)
+            way.connect(app.as_ref(), &host, port, reach).await.map(TokioIo::new)
         })
     }
 }

@@ -47,6 +47,10 @@ impl Host for Nothing {
         true
     }
 
+    fn beside(&self, _: &Arc<hob_runtime::environment::Environment>) -> Result<Arc<dyn Host>> {
+        Ok(Arc::new(Self(Arc::clone(&self.0))))
+    }
+
     fn load(&self, _: Arc<FunctionCode>) -> BoxFuture<'_, Result<Arc<dyn Unit>>> {
         Box::pin(async { Ok(Arc::new(Nothing(Arc::clone(&self.0))) as Arc<dyn Unit>) })
     }

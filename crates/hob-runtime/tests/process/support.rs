@@ -12,7 +12,7 @@ use hob_core::trace::TraceContext;
 use hob_runtime::body::{Body, empty, full};
 use hob_runtime::code::FunctionCode;
 use hob_runtime::crowd::{Crowd, Shares};
-use hob_runtime::environment::Environment;
+use hob_runtime::environment::{Environment, Workers};
 use hob_runtime::gate::Open;
 use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
 use hob_runtime::log::Limited;
@@ -77,13 +77,15 @@ impl Bench {
             cache_shared: false,
             work_dir: folder.path().join("work"),
             compiler: Vec::new(),
+            workers: Workers::none(),
             pooling: Some(false),
             spawn,
             logs: Arc::clone(&limited) as Arc<dyn LogSink>,
             outbound: Arc::new(Nowhere),
             witnesses: Arc::new(Nobody),
             gates: Arc::new(Open),
-            instances: AtomicU64::new(1),
+            instances: Arc::new(AtomicU64::new(1)),
+            space: hob_core::name::SpaceName::default_space(),
         };
         let runtime = Runtime::open(environment).unwrap();
         Self { runtime, logs, limited, crowd, folder, next: AtomicU64::new(1) }

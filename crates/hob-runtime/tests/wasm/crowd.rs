@@ -39,7 +39,10 @@ async fn a_quiet_app_is_answered_while_others_loop() {
     let _loops = begin(&bench, &loud, LOOPS, LOOPS).await;
     let waited = || {
         let stats = bench.environment.crowd.stats();
-        stats.waits.iter().any(|(app, waits, time)| app.as_str() == "quiet" && *waits > 0 && !time.is_zero())
+        stats
+            .waits
+            .iter()
+            .any(|(_, app, waits, time)| app.as_str() == "quiet" && *waits > 0 && !time.is_zero())
     };
     // Each is answered; sooner or later one has to wait for its turn, and knows it.
     let mut calls = 0;

@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
 
+#[path = "../shared/hostile.rs"]
+mod attack;
 mod compile;
 mod crowd;
 mod exchange;
@@ -15,3 +17,4 @@ mod ports;
 mod serve;
 mod spin;
 mod support;
+mod worker;

@@ -5,10 +5,12 @@
 //! **How.** One method for each operation, with the types of [`hob_core::wire`]. An error answer
 //! becomes the [`Fault`] that the node sent; no answer at all is `HOB-0703`.
 
+mod access;
 mod connection;
 mod event;
 mod key;
 mod lines;
+mod space;
 mod top;
 mod watch;
 
@@ -21,12 +23,12 @@ use hob_core::digest::Digest;
 use hob_core::fact::Fact;
 use hob_core::fault::{Fault, FaultWire, Result};
 use hob_core::limit::CONTROL_BODY_BYTES_MAX;
-use hob_core::name::{AppName, FunctionName, RevisionNumber};
+use hob_core::name::{AppName, FunctionName, RevisionNumber, SpaceName};
 use hob_core::port::LogRecord;
 use hob_core::spec::AppSpec;
 use hob_core::wire::{
-    AppInfo, DashboardLink, DeployEvent, Deployed, FactsQuery, LogQuery, MissingReply, MissingRequest,
-    NodeInfo, Revision, RollbackRequest, Story, WhyQuery,
+    AppInfo, DashboardLink, DashboardLinkQuery, DeployEvent, Deployed, FactsQuery, LogQuery, MissingReply,
+    MissingRequest, NodeInfo, Revision, RollbackRequest, Story, WhyQuery,
 };
 use http::{Method, Request, StatusCode, header};
 use http_body_util::channel::Channel;
@@ -38,6 +40,9 @@ use std::io;
 use std::path::Path;
 use tokio::io::AsyncReadExt;
 
+/// The header that says in which space something is asked.
+const SPACE: &str = "hob-space";
+
 /// Bytes of a file that are read at a time.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -46,12 +51,19 @@ const PIECE_BYTES: usize = 256 << 10;
 pub(crate) struct Client {
     endpoint: Endpoint,
     token: Option<String>,
+    /// `None`: `default`.
+    space: Option<SpaceName>,
 }
 
 impl Client {
     /// A client of the node whose control API listens at `endpoint`.
     pub(crate) fn new(endpoint: Endpoint, token: Option<String>) -> Self {
-        Self { endpoint, token }
+        Self { endpoint, token, space: None }
+    }
+
+    /// The same in a space.
+    pub(crate) fn within(self, space: Option<SpaceName>) -> Self {
+        Self { space, ..self }
     }
 
     /// What the node says about itself.
@@ -74,9 +86,10 @@ impl Client {
         self.get(&format!("/v1/apps/{app}/revisions/{number}")).await
     }
 
-    /// A link that signs in to the dashboard, once.
-    pub(crate) async fn dashboard_link(&self) -> Result<DashboardLink> {
-        let mut answer = self.request(Method::POST, "/v1/dashboard/links", empty()).await?;
+    /// A link that signs in to the dashboard, once; to look only, if that is asked for.
+    pub(crate) async fn dashboard_link(&self, read_only: bool) -> Result<DashboardLink> {
+        let path = format!("/v1/dashboard/links{}", query_string(&DashboardLinkQuery { read_only }));
+        let mut answer = self.request(Method::POST, &path, empty()).await?;
         self.read(&mut answer).await
     }
 
@@ -227,6 +240,9 @@ impl Client {
         let headers = request.headers_mut();
         if !headers.contains_key(header::HOST) {
             headers.insert(header::HOST, host.parse().map_err(Fault::internal)?);
+        }
+        if let Some(space) = &self.space {
+            headers.insert(SPACE, space.as_str().parse().map_err(Fault::internal)?);
         }
         if let Some(token) = &self.token {
             let value = format!("Bearer {token}").parse().map_err(|_| {

@@ -6,7 +6,8 @@ use crate::client::lines::Lines;
 use hob_core::fault::{Fault, Result};
 use hob_core::name::{AppName, FunctionName};
 use hob_core::wire::{Cooled, TopQuery, TopReport};
-use http::{HeaderValue, Method};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Method};
 
 /// Reports of what runs, as they come.
 pub(crate) struct Reports {
@@ -40,13 +41,18 @@ impl Client {
         self.read(&mut answer).await
     }
 
-    /// Where the control API listens, and the header that it wants; for who keeps connections of his own.
+    /// Where the control API listens, and the headers that it wants; for who keeps connections of his own.
     ///
     /// # Errors
     /// `HOB-0701` for a token that is no header's value.
-    pub(crate) fn door(&self) -> Result<(Endpoint, Option<HeaderValue>)> {
-        let value =
-            self.token.as_ref().map(|token| format!("Bearer {token}").parse().map_err(Fault::internal));
-        Ok((self.endpoint.clone(), value.transpose()?))
+    pub(crate) fn door(&self) -> Result<(Endpoint, HeaderMap)> {
+        let mut headers = HeaderMap::new();
+        if let Some(token) = &self.token {
+            headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().map_err(Fault::internal)?);
+        }
+        if let Some(space) = &self.space {
+            headers.insert(super::SPACE, space.as_str().parse().map_err(Fault::internal)?);
+        }
+        Ok((self.endpoint.clone(), headers))
     }
 }

@@ -1,6 +1,6 @@
 //! Stories of a machine that fills up.
 
-use super::{Ask, Room, Taken, Verdict};
+use super::{Ask, Quota, Room, Taken, Verdict};
 use crate::random::Random;
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ fn check(story: &[(&str, &str)]) {
     for (line, expected) in story {
         let numbers: Vec<u64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
         let number = |at: usize| numbers.get(at).copied().unwrap_or_default();
-        let ask = |slow| Ask { app: u32::try_from(number(0)).unwrap(), bytes: number(1), slow };
+        let ask = |slow| Ask { app: u32::try_from(number(0)).unwrap(), space: 0, bytes: number(1), slow };
         match line.split(' ').next().unwrap() {
             "ask" => drop(room.enter(ask(false))),
             "start" => drop(room.enter(ask(true))),
@@ -28,14 +28,14 @@ fn check(story: &[(&str, &str)]) {
         }
         let mut told = String::new();
         loop {
-            match room.next(taken) {
+            match room.next(taken, |_| Quota::Fits) {
                 Verdict::Admit(ticket, ask) => {
                     assert!(room.fits(ask.bytes, taken), "after `{line}`");
                     taken.bytes += ask.bytes;
                     write!(told, "{ticket} ").unwrap();
                 }
                 Verdict::Reclaim => break told.push('!'),
-                Verdict::Wait => break,
+                Verdict::ReclaimOf(_) | Verdict::Wait => break,
             }
         }
         assert_eq!(told.trim(), *expected, "after `{line}`");
@@ -112,6 +112,26 @@ fn slow_starts_are_few_and_hold_up_nobody_else() {
 }
 
 #[test]
+fn a_full_space_waits_for_its_own_and_holds_up_nobody_else() {
+    let (mut room, taken) = (Room::new(100, 2), Taken::default());
+    let ask = |app, space, bytes| Ask { app, space, bytes, slow: false };
+    for one in [ask(1, 1, 50), ask(2, 1, 5), ask(3, 2, 10), ask(4, 3, 10)] {
+        room.enter(one);
+    }
+    // Space 1 has room for 20 more, and space 2 for nothing until an instance is gone that is on its way out.
+    let quota = |ask: &Ask| match ask.space {
+        1 if ask.bytes > 20 => Quota::Full,
+        2 => Quota::Soon,
+        _ => Quota::Fits,
+    };
+    assert_eq!(room.next(taken, quota), Verdict::Admit(4, ask(4, 3, 10)));
+    assert_eq!(room.next(taken, quota), Verdict::ReclaimOf(1));
+    room.leave(1);
+    assert_eq!(room.next(taken, quota), Verdict::Admit(2, ask(2, 1, 5)));
+    assert_eq!((room.next(taken, quota), room.waiting()), (Verdict::Wait, 1));
+}
+
+#[test]
 fn everybody_starts_at_last() {
     for seed in 0..200 {
         let (mut room, mut random) = (Room::new(1000, 3), Random(seed));
@@ -122,8 +142,15 @@ fn everybody_starts_at_last() {
             if asked < 300 && random.once_in(2) {
                 asked += 1;
                 let app = u32::try_from(random.below(5)).unwrap();
-                room.enter(Ask { app, bytes: 1 + random.below(700), slow: random.once_in(2) });
-            } else if let Verdict::Admit(_, ask) = room.next(Taken { bytes, ..Taken::default() }) {
+                room.enter(Ask {
+                    app,
+                    space: app % 2,
+                    bytes: 1 + random.below(700),
+                    slow: random.once_in(2),
+                });
+            } else if let Verdict::Admit(_, ask) =
+                room.next(Taken { bytes, ..Taken::default() }, |ask| within(&running, ask, 700))
+            {
                 admitted += 1;
                 running.push(ask);
                 starting.extend(ask.slow.then_some(()));
@@ -134,7 +161,16 @@ fn everybody_starts_at_last() {
             }
             let bytes: u64 = running.iter().map(|ask| ask.bytes).sum();
             assert!(bytes <= 1000 && room.starting() <= 3, "seed {seed}");
+            assert!([0, 1].iter().all(|space| of_space(&running, *space) <= 700), "seed {seed}");
         }
         assert_eq!(admitted, 300, "seed {seed}");
     }
+}
+
+fn of_space(running: &[Ask], space: u32) -> u64 {
+    running.iter().filter(|ask| ask.space == space).map(|ask| ask.bytes).sum()
+}
+
+fn within(running: &[Ask], ask: &Ask, quota: u64) -> Quota {
+    if of_space(running, ask.space) + ask.bytes <= quota { Quota::Fits } else { Quota::Full }
 }

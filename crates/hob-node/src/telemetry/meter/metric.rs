@@ -71,6 +71,13 @@ impl Metric {
         self
     }
 
+    /// The same with one more label on each series.
+    #[must_use]
+    pub(crate) fn labelled(mut self, name: &'static str, value: &str) -> Self {
+        self.samples.iter_mut().for_each(|sample| sample.labels.push((name, value.to_owned())));
+        self
+    }
+
     /// Adds a series.
     pub(crate) fn push<const N: usize>(&mut self, labels: [(&'static str, &str); N], value: f64) {
         let labels = labels.map(|(name, value)| (name, value.to_owned())).into();

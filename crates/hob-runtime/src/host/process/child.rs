@@ -131,7 +131,7 @@ pub(super) fn watch(
         began: Instant::now(),
         context: launch.context.clone(),
         memory_bytes_max: code.spec.memory_bytes,
-        member: environment.crowd.member(code),
+        member: environment.crowd.member(&environment.space, code),
         pumped,
         exited,
     };

@@ -54,12 +54,17 @@ struct Shared {
     work_dir: PathBuf,
     /// The node's `PATH`.
     path: String,
-    forker: Forker,
+    forker: Arc<Forker>,
 }
 
 impl Process {
-    /// Ends what a killed node left behind, and empties its working folders.
     fn open(environment: &Arc<Environment>) -> Result<Self> {
+        let forker = Forker::start().map_err(|error| unusable(&environment.work_dir, error))?;
+        Self::with(environment, Arc::new(forker))
+    }
+
+    /// Ends what a killed node left behind, and empties its working folders.
+    fn with(environment: &Arc<Environment>, forker: Arc<Forker>) -> Result<Self> {
         let work_dir = environment.work_dir.join("process");
         procfs::kill_marked(|value| Path::new(value).starts_with(&work_dir), 0);
         let renewed = || -> std::io::Result<PathBuf> {
@@ -69,16 +74,15 @@ impl Process {
             std::fs::create_dir_all(&work_dir)?;
             work_dir.canonicalize()
         };
-        let machine = |error: std::io::Error| {
-            let folder = work_dir.display();
-            Fault::new(Code::MachineLacks, format!("the working folder `{folder}` cannot be used"))
-                .detail(error)
-        };
-        let work_dir = renewed().map_err(machine)?;
-        let forker = Forker::start().map_err(machine)?;
+        let work_dir = renewed().map_err(|error| unusable(&work_dir, error))?;
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
         Ok(Self { shared: Arc::new(Shared { environment: Arc::clone(environment), work_dir, path, forker }) })
     }
+}
+
+fn unusable(folder: &Path, error: std::io::Error) -> Fault {
+    let folder = folder.display();
+    Fault::new(Code::MachineLacks, format!("the working folder `{folder}` cannot be used")).detail(error)
 }
 
 impl Host for Process {
@@ -88,6 +92,11 @@ impl Host for Process {
         _progress: &'a (dyn Fn(Progress) + Send + Sync),
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move { find::check(code, &find::program(code, &self.shared.path)?) })
+    }
+
+    /// Shares the thread that starts programs.
+    fn beside(&self, environment: &Arc<Environment>) -> Result<Arc<dyn Host>> {
+        Ok(Arc::new(Self::with(environment, Arc::clone(&self.shared.forker))?))
     }
 
     /// There is nothing to make: looking again says what a call would meet.

@@ -127,22 +127,26 @@ fn open_gateway(url: &str) -> Result<Uri> {
 /// A target behind the gateway.
 fn gate(wish: &Wish<'_>, gateway: &Uri, authority: &str, path: &str) -> Result<Target> {
     let host = HeaderValue::from_str(authority).map_err(Fault::internal)?;
-    Ok(Target { endpoint: call::endpoint(gateway), path: uri(path)?, headers: headers(wish, host, None) })
+    Ok(Target {
+        endpoint: call::endpoint(gateway),
+        path: uri(path)?,
+        headers: headers(wish, host, HeaderMap::new()),
+    })
 }
 
 /// A target behind the control API, and its address.
 fn door(client: &Client, wish: &Wish<'_>, path: &str) -> Result<(Target, String)> {
-    let (endpoint, token) = client.door()?;
+    let (endpoint, own) = client.door()?;
     let host = match &endpoint {
         Endpoint::Unix(_) => "localhost",
         Endpoint::Tcp(address) => address,
     };
     let host = HeaderValue::from_str(host).map_err(Fault::internal)?;
     let url = format!("{endpoint}{path}");
-    Ok((Target { path: uri(path)?, headers: headers(wish, host, token), endpoint }, url))
+    Ok((Target { path: uri(path)?, headers: headers(wish, host, own), endpoint }, url))
 }
 
-fn headers(wish: &Wish<'_>, host: HeaderValue, token: Option<HeaderValue>) -> HeaderMap {
+fn headers(wish: &Wish<'_>, host: HeaderValue, own: HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::HOST, host);
     // One that is given wins over what is usual, and one that is given twice is sent twice.
@@ -152,9 +156,7 @@ fn headers(wish: &Wish<'_>, host: HeaderValue, token: Option<HeaderValue>) -> He
     for (name, value) in wish.headers {
         headers.append(name, value.clone());
     }
-    if let Some(token) = token {
-        headers.insert(header::AUTHORIZATION, token);
-    }
+    headers.extend(own);
     headers
 }
 

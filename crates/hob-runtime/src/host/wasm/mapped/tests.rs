@@ -4,7 +4,7 @@ use super::{Codes, OVERHEAD_BYTES};
 use crate::body::Body;
 use crate::code::FunctionCode;
 use crate::crowd::{Crowd, Shares};
-use crate::environment::Environment;
+use crate::environment::{Environment, Workers};
 use crate::gate::Open;
 use crate::host::Host as _;
 use crate::host::wasm::{Wasm, WasmUnit};
@@ -48,13 +48,15 @@ fn environment(folder: &Path) -> Arc<Environment> {
         cache_shared: false,
         work_dir: folder.join("work"),
         compiler: Vec::new(),
+        workers: Workers::none(),
         pooling: Some(false),
         spawn: Arc::new(Nothing),
         logs: Arc::new(Nothing),
         witnesses: Arc::new(Nobody),
         gates: Arc::new(Open),
         outbound: Arc::new(Nothing),
-        instances: AtomicU64::new(1),
+        instances: Arc::new(AtomicU64::new(1)),
+        space: hob_core::name::SpaceName::default_space(),
         crowd: Crowd::new(Shares::here(None), Arc::new(Nothing)),
     })
 }

@@ -128,7 +128,7 @@ pub(super) fn linker(
         return Ok(None);
     }
     let variables = Arc::new(Variables::read(&code.spec)?);
-    let mut linker = shared.components.clone();
+    let mut linker = Linker::clone(&shared.components);
     for (name, item) in kind.imports(&shared.engine) {
         let ComponentItem::ComponentInstance(interface) = &item.ty else { continue };
         let made = match offer(name) {

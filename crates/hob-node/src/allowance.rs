@@ -1,0 +1,286 @@
+//! What one space may have, and what it has: asked wherever something is taken.
+//!
+//! **Why.** A quota that is looked at somewhere else than where things are taken is a report, not a wall.
+//!
+//! **How.** [`Allowance::take`] lets requests and events through at the space's rate, [`Allowance::begin`] a call as long
+//! as there are not too many, [`Allowance::keep`] bytes to be stored. What is stored is measured now and then and
+//! reckoned in between. Where there is no quota nothing is counted. Memory is held against its quota where
+//! instances start ([`hob_runtime::crowd`]).
+//!
+//! **Invariants.** A request costs no lock. One space's allowance knows nothing of another's.
+//!
+//! **Not here:** the numbers and the words of what is refused ([`hob_core::space`]).
+
+use arc_swap::ArcSwap;
+use hob_core::fault::{Fault, Result};
+use hob_core::limit::{
+    FACTS_BYTES_MAX, INGRESS_BYTES_MAX, LOG_BYTES_KEPT, SPACE_FACTS_SHARE, SPACE_INGRESS_BYTES_MAX,
+    SPACE_LOG_BYTES_KEPT, SPACE_STORAGE_LOOK_INTERVAL,
+};
+use hob_core::name::SpaceName;
+use hob_core::port::{Facts, Log};
+use hob_core::space::{Quotas, Resource, pace, refused};
+use hob_core::unit::millis;
+use hob_runtime::crowd::Crowd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// No limit, where it is looked at for each request.
+const NONE: u64 = u64::MAX;
+
+/// What a space may have.
+pub(crate) struct Allowance {
+    space: SpaceName,
+    created_ms: Option<u64>,
+    quotas: ArcSwap<Quotas>,
+    began: Instant,
+    /// Requests in a second.
+    rate: AtomicU64,
+    /// Until when the rate is used up, nanoseconds since `began`.
+    until_ns: AtomicU64,
+    /// Calls at a time.
+    calls_max: AtomicU64,
+    calls: AtomicU64,
+    stored: Stored,
+    crowd: Arc<Crowd>,
+}
+
+/// What a space stores.
+pub(crate) struct Stored {
+    log: Arc<dyn Log>,
+    facts: Arc<dyn Facts>,
+    artifacts: PathBuf,
+    bytes: AtomicU64,
+    /// When it was measured, milliseconds since the allowance began, plus one; 0: never.
+    looked_ms: AtomicU64,
+}
+
+impl Stored {
+    /// What is kept below this folder, and behind these ports.
+    pub(crate) fn new(log: &Arc<dyn Log>, facts: &Arc<dyn Facts>, data: &Path) -> Self {
+        Self {
+            log: Arc::clone(log),
+            facts: Arc::clone(facts),
+            artifacts: data.join("artifacts"),
+            bytes: AtomicU64::new(0),
+            looked_ms: AtomicU64::new(0),
+        }
+    }
+
+    async fn measure(&self) -> Result<u64> {
+        let topics = self.log.topics().await?;
+        let topics: u64 = topics.iter().map(|(_, topic)| topic.bytes).sum();
+        let (_, facts) = self.facts.size().await?;
+        let folder = self.artifacts.clone();
+        let artifacts =
+            tokio::task::spawn_blocking(move || bytes_in(&folder)).await.map_err(Fault::internal)?;
+        Ok(topics + facts + artifacts)
+    }
+}
+
+/// Bytes of the files in a folder and those below it; what is not there has none.
+fn bytes_in(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = entries.map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_in(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    });
+    bytes.sum()
+}
+
+/// A call that is counted as long as this is there.
+pub(crate) struct Running(Arc<Allowance>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Allowance {
+    /// Of a space that was made then; `None`: it is always there.
+    pub(crate) fn new(
+        space: SpaceName,
+        created_ms: Option<u64>,
+        quotas: Quotas,
+        stored: Stored,
+        crowd: Arc<Crowd>,
+    ) -> Arc<Self> {
+        let this = Self {
+            space,
+            created_ms,
+            quotas: ArcSwap::from_pointee(Quotas::unlimited()),
+            began: Instant::now(),
+            rate: AtomicU64::new(NONE),
+            until_ns: AtomicU64::new(0),
+            calls_max: AtomicU64::new(NONE),
+            calls: AtomicU64::new(0),
+            stored,
+            crowd,
+        };
+        this.set(quotas);
+        Arc::new(this)
+    }
+
+    /// Without any limit, for tests of what asks it.
+    #[cfg(test)]
+    pub(crate) fn unlimited(
+        log: &Arc<dyn Log>,
+        facts: &Arc<dyn Facts>,
+        tasks: &Arc<crate::task::Tasks>,
+    ) -> Arc<Self> {
+        use hob_runtime::crowd::Shares;
+        let crowd = Crowd::new(Shares::here(None), Arc::clone(tasks) as _);
+        let stored = Stored::new(log, facts, Path::new("/nowhere"));
+        Self::new(SpaceName::default_space(), None, Quotas::unlimited(), stored, crowd)
+    }
+
+    /// From now on it may have this.
+    pub(crate) fn set(&self, quotas: Quotas) {
+        self.rate.store(quotas.limit(Resource::Requests).unwrap_or(NONE), Ordering::Relaxed);
+        self.calls_max.store(quotas.limit(Resource::Calls).unwrap_or(NONE), Ordering::Relaxed);
+        self.crowd.limit(&self.space, quotas.limit(Resource::Memory));
+        self.quotas.store(Arc::new(quotas));
+    }
+
+    /// The space.
+    pub(crate) fn space(&self) -> &SpaceName {
+        &self.space
+    }
+
+    /// When it was made.
+    pub(crate) fn created_ms(&self) -> Option<u64> {
+        self.created_ms
+    }
+
+    /// Bodies with events that it may have in memory, bytes.
+    pub(crate) fn ingress_bytes(&self) -> usize {
+        if self.space.is_default() { INGRESS_BYTES_MAX } else { SPACE_INGRESS_BYTES_MAX }
+    }
+
+    /// Log records that are kept of it, bytes.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        if self.space.is_default() { LOG_BYTES_KEPT } else { SPACE_LOG_BYTES_KEPT }
+    }
+
+    /// Facts that are kept of it, bytes: it is not to be stopped by its own.
+    pub(crate) fn facts_bytes(&self) -> u64 {
+        let storage = self.quotas.load().limit(Resource::Storage);
+        storage.map_or(FACTS_BYTES_MAX, |bytes| FACTS_BYTES_MAX.min(bytes / SPACE_FACTS_SHARE))
+    }
+
+    /// What it may have.
+    pub(crate) fn quotas(&self) -> Arc<Quotas> {
+        self.quotas.load_full()
+    }
+
+    /// Whether there may be only so much of a resource.
+    pub(crate) fn limits(&self, resource: Resource) -> bool {
+        self.quotas.load().limit(resource).is_some()
+    }
+
+    /// Checks that there may be so much more of a resource.
+    ///
+    /// # Errors
+    /// `HOB-0712`.
+    pub(crate) fn admit(&self, resource: Resource, have: u64, more: u64) -> Result<()> {
+        self.quotas.load().admit(&self.space, resource, have, more)
+    }
+
+    /// Lets so many requests or events through.
+    ///
+    /// # Errors
+    /// `HOB-0713`, with the time after which it goes on.
+    pub(crate) fn take(&self, count: u64) -> Result<()> {
+        let rate = self.rate.load(Ordering::Relaxed);
+        if rate == NONE {
+            return Ok(());
+        }
+        let now_ns = self.now_ns();
+        let mut until_ns = self.until_ns.load(Ordering::Relaxed);
+        loop {
+            let next_ns = pace(rate, until_ns, now_ns, count).map_err(|wait_ns| {
+                let wait_s = u32::try_from(wait_ns.div_ceil(1_000_000_000)).unwrap_or(u32::MAX);
+                refused(&self.space, Resource::Requests, (rate, count), rate).retry_after(wait_s.max(1))
+            })?;
+            let swapped =
+                self.until_ns.compare_exchange_weak(until_ns, next_ns, Ordering::Relaxed, Ordering::Relaxed);
+            match swapped {
+                Ok(_) => return Ok(()),
+                Err(other_ns) => until_ns = other_ns,
+            }
+        }
+    }
+
+    /// A request begins, which is counted until what is returned is dropped.
+    ///
+    /// # Errors
+    /// `HOB-0713` and `HOB-0714`.
+    pub(crate) fn begin(self: &Arc<Self>) -> Result<Option<Running>> {
+        self.take(1)?;
+        let most = self.calls_max.load(Ordering::Relaxed);
+        if most == NONE {
+            return Ok(None);
+        }
+        let running = self.calls.fetch_add(1, Ordering::AcqRel);
+        let counted = Running(Arc::clone(self));
+        if running >= most {
+            return Err(refused(&self.space, Resource::Calls, (running, 1), most));
+        }
+        Ok(Some(counted))
+    }
+
+    /// Bytes are about to be stored.
+    ///
+    /// # Errors
+    /// `HOB-0712`, and `HOB-06xx` when what is stored cannot be measured.
+    pub(crate) async fn keep(&self, bytes: u64) -> Result<()> {
+        let Some(limit) = self.quotas.load().limit(Resource::Storage) else { return Ok(()) };
+        self.look().await?;
+        let have = self.stored.bytes.fetch_add(bytes, Ordering::AcqRel);
+        if have.saturating_add(bytes) <= limit {
+            return Ok(());
+        }
+        self.stored.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        Err(refused(&self.space, Resource::Storage, (have, bytes), limit))
+    }
+
+    /// Measures what is stored, unless somebody has just done so.
+    async fn look(&self) -> Result<()> {
+        let now_ms = millis(self.began.elapsed()) + 1;
+        let looked_ms = self.stored.looked_ms.load(Ordering::Acquire);
+        if looked_ms > 0 && now_ms.saturating_sub(looked_ms) < millis(SPACE_STORAGE_LOOK_INTERVAL) {
+            return Ok(());
+        }
+        let bytes = self.stored.measure().await?;
+        self.stored.bytes.store(bytes, Ordering::Release);
+        self.stored.looked_ms.store(now_ms, Ordering::Release);
+        Ok(())
+    }
+
+    /// What it has of a resource that is counted here; `None`: that is known elsewhere.
+    ///
+    /// # Errors
+    /// `HOB-06xx` when what is stored cannot be measured.
+    pub(crate) async fn used(&self, resource: Resource) -> Result<Option<u64>> {
+        Ok(match resource {
+            Resource::Memory => Some(self.crowd.memory_of(&self.space)),
+            Resource::Storage => Some(self.stored.measure().await?),
+            Resource::Requests => {
+                let ahead_ns = self.until_ns.load(Ordering::Relaxed).saturating_sub(self.now_ns());
+                let rate = self.rate.load(Ordering::Relaxed);
+                let of_rate = if rate == NONE { 0 } else { u128::from(ahead_ns) * u128::from(rate) };
+                Some(u64::try_from(of_rate / 1_000_000_000).unwrap_or(u64::MAX))
+            }
+            Resource::Calls => Some(self.calls.load(Ordering::Relaxed)),
+            Resource::Apps | Resource::Functions | Resource::Topics => None,
+        })
+    }
+
+    fn now_ns(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,196 @@
+//! The way from a host name to a connection: looked up once, every address judged, a judged one connected.
+//!
+//! **Why.** Whoever looks a name up again after judging it can be given another address the second time (DNS
+//! rebinding). Here is the only place that does either, so that there is no second time.
+//!
+//! **How.** [`Way::connect`] is for every kind of traffic: requests, tunnels, and raw streams. Addresses are not
+//! looked up. Look-ups run on threads of the pool that may block; a permit stays with the thread and not with
+//! whoever waits, since nobody can end a look-up that hangs.
+//!
+//! **Invariant.** The node's own sockets are not reached, whatever the list says ([`Doors`]).
+//!
+//! **Not here:** what a list says ([`hob_core::egress`]).
+
+use crate::machine;
+use arc_swap::ArcSwap;
+use hob_core::code::Code;
+use hob_core::egress::{Doors, Reach};
+use hob_core::fault::{Fault, Result};
+use hob_core::limit::{
+    EGRESS_CLIENTS_MAX, EGRESS_CONNECT_TIMEOUT, EGRESS_LOOKUPS_MAX, EGRESS_LOOKUPS_PER_APP_MAX,
+};
+use hob_core::name::AppName;
+use hob_core::port::BoxFuture;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+/// Who knows the addresses of names.
+pub trait Resolve: Send + Sync {
+    /// The addresses of `host`, for `app` or the node itself.
+    ///
+    /// # Errors
+    /// When it has none, or nobody answers.
+    fn resolve(
+        &self,
+        app: Option<AppName>,
+        host: String,
+        port: u16,
+    ) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+}
+
+/// The machine's own resolver (`getaddrinfo(3)`).
+pub(super) struct System {
+    all: Arc<Semaphore>,
+    apps: Mutex<HashMap<AppName, Arc<Semaphore>>>,
+}
+
+impl System {
+    pub(super) fn new() -> Self {
+        Self { all: Arc::new(Semaphore::new(EGRESS_LOOKUPS_MAX)), apps: Mutex::default() }
+    }
+
+    fn of(&self, app: AppName) -> Arc<Semaphore> {
+        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        if apps.len() >= EGRESS_CLIENTS_MAX {
+            apps.retain(|_, places| Arc::strong_count(places) > 1);
+        }
+        let new = || Arc::new(Semaphore::new(EGRESS_LOOKUPS_PER_APP_MAX));
+        Arc::clone(apps.entry(app).or_insert_with(new))
+    }
+}
+
+impl Resolve for System {
+    fn resolve(
+        &self,
+        app: Option<AppName>,
+        host: String,
+        port: u16,
+    ) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+        let (all, own) = (Arc::clone(&self.all), app.map(|app| self.of(app)));
+        Box::pin(async move {
+            // The app's own first: who waits there takes nobody else's place.
+            let own = match own {
+                Some(own) => Some(own.acquire_owned().await.map_err(io::Error::other)?),
+                None => None,
+            };
+            let place = all.acquire_owned().await.map_err(io::Error::other)?;
+            let found = tokio::task::spawn_blocking(move || {
+                let _places = (own, place);
+                (host.as_str(), port).to_socket_addrs().map(Iterator::collect)
+            });
+            found.await.map_err(io::Error::other)?
+        })
+    }
+}
+
+/// From names to connections.
+pub(super) struct Way {
+    resolver: Box<dyn Resolve>,
+    doors: OnceLock<Arc<ArcSwap<Doors>>>,
+}
+
+impl Way {
+    pub(super) fn new(resolver: Box<dyn Resolve>) -> Self {
+        Self { resolver, doors: OnceLock::new() }
+    }
+
+    /// Where the node itself listens. The first word counts.
+    pub(super) fn close(&self, doors: Arc<ArcSwap<Doors>>) {
+        // A node binds its sockets once.
+        let _ = self.doors.set(doors);
+    }
+
+    /// Connects to the first of a name's addresses that may be reached and answers.
+    ///
+    /// # Errors
+    /// `HOB-0507` when none may be reached, `HOB-0510` when there is none, or none answers in time.
+    pub(super) async fn connect(
+        &self,
+        app: Option<&AppName>,
+        host: &str,
+        port: u16,
+        reach: Reach,
+    ) -> Result<TcpStream> {
+        let attempt = async {
+            let mut last = unreachable(host, port, &"the name has no address");
+            for address in self.judged(app, host, port, reach).await? {
+                match TcpStream::connect(address).await {
+                    Ok(stream) => {
+                        // A socket that cannot be told to hurry is still a socket.
+                        let _ = stream.set_nodelay(true);
+                        return Ok(stream);
+                    }
+                    Err(error) => {
+                        last =
+                            machine::out_of_files(&error).unwrap_or_else(|| unreachable(host, port, &error));
+                    }
+                }
+            }
+            Err(last)
+        };
+        let in_time = tokio::time::timeout(EGRESS_CONNECT_TIMEOUT, attempt).await;
+        in_time.unwrap_or_else(|_| Err(unreachable(host, port, &"it took too long")))
+    }
+
+    /// The addresses of a name that may be reached.
+    async fn judged(
+        &self,
+        app: Option<&AppName>,
+        host: &str,
+        port: u16,
+        reach: Reach,
+    ) -> Result<Vec<SocketAddr>> {
+        let name = host.trim_start_matches('[').trim_end_matches(']');
+        let found = match name.parse::<IpAddr>() {
+            Ok(address) => vec![SocketAddr::new(address, port)],
+            Err(_) => self.resolver.resolve(app.cloned(), name.to_owned(), port).await.map_err(|error| {
+                Fault::new(Code::DependencyFailed, format!("the name `{host}` was not found")).detail(error)
+            })?,
+        };
+        let (allowed, denied): (Vec<SocketAddr>, Vec<SocketAddr>) =
+            found.into_iter().partition(|address| reach.allows(address.ip()));
+        if let (true, Some(address)) = (allowed.is_empty(), denied.first()) {
+            return Err(Fault::new(
+                Code::EgressDenied,
+                format!("`{host}:{port}`: it leads to the address {}, which is not public", address.ip()),
+            )
+            .hint(format!(
+                "if that is meant, add `\"{host}:{port}\"` or the address itself to `egress` in the manifest"
+            )));
+        }
+        let own = |address: &SocketAddr| {
+            reach != Reach::Any
+                && self.doors.get().is_some_and(|doors| doors.load().lead_to(*address, is_here))
+        };
+        if allowed.iter().any(own) {
+            return Err(Fault::new(
+                Code::EgressDenied,
+                format!("`{host}:{port}`, which is this node itself"),
+            )
+            .hint("call a function by name: `http://<function>.<app>.internal/`"));
+        }
+        Ok(allowed)
+    }
+}
+
+fn unreachable(host: &str, port: u16, detail: &dyn std::fmt::Display) -> Fault {
+    Fault::new(Code::DependencyFailed, format!("cannot connect to `{host}:{port}`")).detail(detail)
+}
+
+/// Whether an address is one of this machine's: from such a one the kernel would also send. Nothing is sent.
+fn is_here(address: IpAddr) -> bool {
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
+        // Any port but 0, which cannot be connected to.
+        socket.connect((address, 9))?;
+        socket.local_addr()
+    });
+    from.is_ok_and(|from| from.ip() == address)
+}

@@ -1,0 +1,233 @@
+//! Threats to what operators use: the control API, TLS, uploads, and connections that last.
+
+use crate::arena::{Arena, Outcome, judge};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A second node, with other flags.
+struct Other {
+    child: Child,
+    /// What it says it is ready at.
+    url: String,
+}
+
+impl Other {
+    fn start(home: &Path, arguments: &[&str]) -> Self {
+        let log = std::fs::File::create(home.join("other.log")).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hob"))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", home)
+            .current_dir(home)
+            .args(["serve", "--data", "other", "--http", "127.0.0.1:0", "--dashboard", "none"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("ready ").unwrap_or_else(|| panic!("it said `{line}`")).to_owned();
+        Self { child, url }
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Asks every operation of the document in every way that has no right to an answer, and once with the token.
+const STRANGER: &str = r#"
+import http.client, json, sys
+port, token = int(sys.argv[2]), sys.argv[3]
+def ask(method, path, headers):
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    c.putrequest(method, path, skip_host=True)
+    for name, value in headers.items():
+        c.putheader(name, value)
+    c.putheader("content-length", "2")
+    c.endheaders(b"{}")
+    r = c.getresponse()
+    r.read(200)
+    return r.status
+right = {"host": "127.0.0.1", "authorization": "Bearer " + token}
+c = http.client.HTTPConnection("127.0.0.1", port)
+c.request("GET", "/v1/openapi.json", headers=right)
+document = json.loads(c.getresponse().read())
+ways = {
+    "no token": {"host": "127.0.0.1"},
+    "wrong token": {"host": "127.0.0.1", "authorization": "Bearer " + token[:-1] + "x"},
+    "token of another scheme": {"host": "127.0.0.1", "authorization": "Basic " + token},
+    "token in the query": {"host": "127.0.0.1"},
+    "web page": dict(right, origin="https://evil.example"),
+    "rebound name": dict(right, host="evil.example"),
+    "no host": {"authorization": "Bearer " + token},
+}
+allowed, failed, asked = [], [], 0
+for path, methods in document["paths"].items():
+    for method in methods:
+        if method not in ("get", "put", "post", "delete", "patch"):
+            continue
+        real = path.replace("{", "").replace("}", "")
+        for way, headers in ways.items():
+            status = ask(method.upper(), real + ("?token=" + token if "query" in way else ""), headers)
+            asked += 1
+            if status < 400:
+                allowed.append((way, method, path, status))
+            if status >= 500:
+                failed.append((way, method, path, status))
+print(asked, len(allowed), len(failed), allowed[:3], failed[:3])
+"#;
+
+/// T19: nobody uses the control API without a right to it.
+pub(crate) fn strangers(arena: &Arena) -> Outcome {
+    let token = "0123456789abcdef0123456789abcdef";
+    let file = arena.stage.path("token");
+    std::fs::write(&file, token).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (control, file) = (format!("127.0.0.1:{port}"), file.display().to_string());
+    let home = arena.stage.path("");
+    let _other = Other::start(&home, &["--control", &control, "--token-file", &file]);
+    let said = arena.python(STRANGER, &[&port.to_string(), token]);
+    let numbers: Vec<&str> = said.split(' ').take(3).collect();
+    let right = numbers.get(1..) == Some(&["0", "0"]) && numbers.first() != Some(&"0");
+    judge(right, format!("requests without a right, answered, failed inside: {said}"))
+}
+
+/// Tries old protocols and weak ciphers.
+const OLD: &str = r#"
+import socket, ssl, sys, warnings
+warnings.simplefilter("ignore")
+port = int(sys.argv[2])
+def shake(low, high, ciphers="ALL:COMPLEMENTOFALL:@SECLEVEL=0"):
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    c.check_hostname, c.verify_mode = False, ssl.CERT_NONE
+    try:
+        c.set_ciphers(ciphers)
+        c.minimum_version, c.maximum_version = low, high
+        with socket.create_connection(("127.0.0.1", port), 10) as s, c.wrap_socket(s) as t:
+            return t.version()
+    except (ssl.SSLError, OSError, ValueError) as error:
+        return None
+V = ssl.TLSVersion
+old = [shake(v, v) for v in (V.TLSv1, V.TLSv1_1)]
+weak = [shake(V.TLSv1_2, V.TLSv1_2, c + ":@SECLEVEL=0") for c in ("NULL", "RC4", "3DES", "aNULL", "EXPORT", "AES128-SHA", "AES256-GCM-SHA384", "ECDHE-RSA-AES128-SHA", "CAMELLIA128-SHA")]
+new = [shake(v, v) for v in (V.TLSv1_2, V.TLSv1_3)]
+print(sum(x is not None for x in old), sum(x is not None for x in weak), ",".join(map(str, new)))
+"#;
+
+/// T31: old protocols and weak ciphers are refused.
+pub(crate) fn tls(arena: &Arena) -> Outcome {
+    let home = arena.stage.path("");
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem"])
+        .args(["-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+        .current_dir(&home)
+        .output();
+    if !made.is_ok_and(|made| made.status.success()) {
+        return Outcome::Skipped("there is no `openssl` that makes a certificate".into());
+    }
+    let other = Other::start(&home, &["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
+    let port = other.url.rsplit(':').next().unwrap();
+    let said = arena.python(OLD, &[port]);
+    let right = said == "0 0 TLSv1.2,TLSv1.3";
+    judge(right, format!("old protocols, weak ciphers, good protocols accepted: {said}"))
+}
+
+/// Uploads an artifact with one bit turned, again and again.
+const TURNED: &str = r#"
+import hashlib, http.client, random, socket, sys
+control, count = sys.argv[2], int(sys.argv[3])
+class Unix(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(control)
+pick, refused = random.Random(7), 0
+whole = bytes(pick.randrange(256) for _ in range(20000))
+digest = hashlib.sha256(whole).hexdigest()
+for _ in range(count):
+    turned = bytearray(whole)
+    turned[pick.randrange(len(turned))] ^= 1 << pick.randrange(8)
+    c = Unix("localhost")
+    c.request("PUT", "/v1/artifacts/sha256:" + digest, bytes(turned))
+    refused += 400 <= c.getresponse().status < 500
+c = Unix("localhost")
+c.request("PUT", "/v1/artifacts/sha256:" + digest, whole)
+print(refused, c.getresponse().status)
+"#;
+
+/// T30: an artifact that is not what it says is taken neither at deploy nor at load.
+pub(crate) fn turned(arena: &Arena) -> Outcome {
+    let control = arena.stage.path("data/control.sock").display().to_string();
+    let said = arena.python(TURNED, &[&control, "100"]);
+    judge(said == "100 204", format!("of 100 uploads with a bit turned refused, then the whole one: {said}"))
+}
+
+const SOCKETS: &str = r#"
+import os, socket, base64, hashlib, time, threading
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", int(os.environ["PORT"])))
+s.listen(64)
+def serve(c):
+    head = b""
+    while b"\r\n\r\n" not in head:
+        more = c.recv(4096)
+        if not more:
+            return
+        head += more
+    key = [l.split(b": ")[1] for l in head.split(b"\r\n") if l.lower().startswith(b"sec-websocket-key")]
+    if not key:
+        c.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        return
+    accept = base64.b64encode(hashlib.sha1(key[0].strip() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    c.sendall(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: " + accept + b"\r\n\r\n")
+    time.sleep(20)
+while True:
+    threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
+"#;
+
+/// Opens WebSockets whose server reads nothing, and sends frames without end.
+const FRAMES: &str = r#"
+import socket, sys, time
+port = int(sys.argv[1])
+sent = opened = 0
+held = []
+for i in range(20):
+    s = socket.create_connection(("127.0.0.1", port), 30)
+    s.sendall(b"GET /ws HTTP/1.1\r\nhost: sockets.localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+    answer = s.recv(4096)
+    opened += answer.startswith(b"HTTP/1.1 101")
+    if not answer.startswith(b"HTTP/1.1 101"):
+        sys.exit(repr(answer))
+    s.setblocking(False)
+    held.append(s)
+end = time.time() + 3
+chunk = b"\x82\xff\0\0\0\0\x7f\xff\xff\xff\0\0\0\0" + b"x" * 65536
+while time.time() < end:
+    for s in held:
+        try:
+            sent += s.send(chunk)
+        except BlockingIOError:
+            pass
+        except OSError:
+            pass
+    time.sleep(0.001)
+print(opened, sent >> 10)
+"#;
+
+/// T18: WebSockets that send without end to who reads nothing.
+pub(crate) fn sockets(arena: &Arena) -> Outcome {
+    let manifest = "[functions.f]\nrun = [\"python3\", \"ws.py\"]\ncontract = \"http\"\nroute = \"/*\"\n";
+    arena.stage.deploy("sockets", manifest, &[("ws.py", SOCKETS)]);
+    arena.stage.seen("sockets", "GET /", 200);
+    let before = arena.memory();
+    let (said, beside) = arena.beside(|| arena.python(FRAMES, &[]));
+    let grown = arena.memory().saturating_sub(before);
+    let right = said.starts_with("20 ") && beside.errors == 0 && grown <= 32;
+    judge(right, format!("sockets open, KiB taken of endless frames: {said}; node +{grown} MiB; {beside}"))
+}

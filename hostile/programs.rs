@@ -1,0 +1,106 @@
+//! Threats by native programs.
+
+use crate::arena::{Arena, Outcome, judge};
+use crate::stage::eventually;
+
+/// Forks until it is refused or has a thousand, which is harmless without a wall; says how many it had.
+const BOMB: &str = "import os, sys, time
+n = 0
+try:
+    while n < 1000:
+        if os.fork() == 0:
+            os.closerange(0, 3)
+            time.sleep(60)
+            os._exit(0)
+        n += 1
+except OSError:
+    pass
+print('Content-Type: text/plain\\r\\n\\r\\n%d' % n, flush=True)
+";
+/// Tasks that a function may have, with some room for those that it has anyway.
+const TASKS_MAX: u64 = 600;
+
+/// T6: a fork bomb ends at a limit, and goes with its call.
+pub(crate) fn forks(arena: &Arena) -> Outcome {
+    let manifest = "[functions.f]\nrun = [\"python3\", \"bomb.py\"]\ncontract = \"stdio\"\nroute = \"/\"\n";
+    arena.stage.deploy("bomb", manifest, &[("bomb.py", BOMB)]);
+    let (answer, beside) = arena.beside(|| arena.stage.request("GET /", "bomb.localhost", &[], ""));
+    // Its processes count as its memory, too.
+    let Ok(forks) = answer.body.trim().parse::<u64>() else {
+        let figures = format!("ended: {}; {beside}", answer.body.lines().next().unwrap_or_default());
+        return judge(answer.body.contains("HOB-0505") && beside.errors == 0, figures);
+    };
+    if forks == 1000 {
+        return Outcome::Skipped(
+            "no limit of tasks on this machine: `hob doctor` says which walls there are".into(),
+        );
+    }
+    let gone = || {
+        let list = std::process::Command::new("ps").args(["-eo", "args"]).output().ok()?;
+        (!String::from_utf8_lossy(&list.stdout).contains("bomb.py")).then_some(())
+    };
+    eventually("its processes are gone", gone);
+    judge(
+        forks <= TASKS_MAX && beside.errors == 0,
+        format!("stopped after {forks} forks, all gone; {beside}"),
+    )
+}
+
+const HOG: &str = "import sys
+held = []
+while True:
+    held.append(bytearray(8 << 20))
+";
+
+/// T7: who takes too much memory is ended, and nobody else.
+pub(crate) fn hog(arena: &Arena) -> Outcome {
+    let manifest = "[functions.f]\nrun = [\"python3\", \"hog.py\"]\ncontract = \"stdio\"\nroute = \"/\"\nmemory = \"128 MiB\"\n";
+    arena.stage.deploy("hog", manifest, &[("hog.py", HOG)]);
+    let attack = || {
+        (0..5)
+            .filter(|_| {
+                let answer = arena.stage.request("GET /", "hog.localhost", &[], "");
+                answer.body.contains("HOB-0505")
+            })
+            .count()
+    };
+    let (ended, beside) = arena.beside(attack);
+    judge(ended == 5 && beside.errors == 0, format!("{ended}/5 ended with HOB-0505; {beside}"))
+}
+
+/// Fills its temporary folder until it is refused or has 2 GiB.
+const FILL: &str = "import os
+n = 0
+try:
+    with open('/tmp/hob-fill-%d' % os.getpid(), 'wb') as f:
+        while n < 2048:
+            f.write(bytes(1 << 20))
+            f.flush()
+            n += 1
+except OSError:
+    pass
+finally:
+    try:
+        os.remove('/tmp/hob-fill-%d' % os.getpid())
+    except OSError:
+        pass
+print('Content-Type: text/plain\\r\\n\\r\\n%d' % n)
+";
+
+/// T8: a function fills its own folder, not the machine's.
+pub(crate) fn fill(arena: &Arena) -> Outcome {
+    let manifest = "[functions.f]\nrun = [\"python3\", \"fill.py\"]\ncontract = \"stdio\"\nroute = \"/\"\ntimeout = \"60s\"\n";
+    arena.stage.deploy("fill", manifest, &[("fill.py", FILL)]);
+    let (answer, beside) = arena.beside(|| arena.stage.request("GET /", "fill.localhost", &[], ""));
+    match answer.body.trim().parse::<u64>() {
+        Ok(2048) => Outcome::Skipped(
+            "no folder of its own on this machine: `hob doctor` says which walls there are".into(),
+        ),
+        Ok(mib) => judge(beside.errors == 0, format!("stopped after {mib} MiB; {beside}")),
+        // Written pages of a tmpfs count as memory of the function.
+        Err(_) => judge(
+            answer.body.contains("HOB-0505"),
+            format!("ended: {}; {beside}", answer.body.lines().next().unwrap_or_default()),
+        ),
+    }
+}
