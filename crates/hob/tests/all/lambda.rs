@@ -7,8 +7,8 @@
 use super::clients::{PYTHON, packages_of};
 use super::proof::client::{AWSLAMBDARIC, LAMBDA_MJS, ric, rust_guest};
 use super::proof::http::{Reply, ask};
-use super::support::{Node, eventually, write};
-use serde_json::{Value, json};
+use super::support::{Node, eventually, finish, write};
+use std::process::Command;
 
 const FUNCTION: &[u8] = include_bytes!("../clients/lambda.py");
 
@@ -56,9 +56,10 @@ fn functions_with_the_official_python_client_have_their_context_and_their_ends()
     assert_eq!(at_once(&node, "one"), 1);
     assert!(at_once(&node, "several") > 1);
     assert_eq!(get(&node, "one", "/context").shown(), r#"200 ["guest", "512", true, 36]"#);
+    ends(&node, "one");
+    // Last: the client dies of what it is told.
     let large = get(&node, "one", "/toolarge");
     assert!(large.shown().starts_with("502 HOB-0506"), "{}", large.shown());
-    ends(&node, "one");
 }
 
 /// The manifest of a function whose program is the Rust function.
@@ -112,6 +113,80 @@ fn functions_with_the_official_crates_run_as_they_are() {
     assert!(reply.status == 200 && !reply.whole, "{reply:?}");
 
     events(&node, &guest);
+}
+
+const LAYERED: &str = r#"app = "layered"
+
+[functions.guest]
+run = ["python3", "-m", "awslambdaric", "internal.handler"]
+contract = "lambda"
+files = ["*.py"]
+timeout = "30s"
+
+[functions.guest.lambda]
+handler = "internal.handler"
+layers = ["layer.zip"]
+"#;
+
+#[test]
+fn a_layer_brings_a_client_modules_and_an_extension_beside_one_inside() {
+    let (packages, guest) = match (packages_of(&PYTHON, &[AWSLAMBDARIC]), rust_guest()) {
+        (Ok(packages), Ok(guest)) => (packages, guest),
+        (Err(why), _) | (_, Err(why)) => return println!("skipped a_layer_brings_a_client: {why}"),
+    };
+    let node = Node::start();
+    let home = node.home.path();
+    let files: [(&str, &[u8]); 4] = [
+        ("app/hob.toml", LAYERED.as_bytes()),
+        ("app/internal.py", include_bytes!("../clients/lambda/internal.py")),
+        ("layer/python/layered.py", b"GREETING = \"from the layer\"\n"),
+        ("layer/extensions/watcher", &guest),
+    ];
+    write(home, &files);
+    let python = home.join("layer/python");
+    let copied = finish(Command::new("cp").arg("-R").arg(packages.join(".")).arg(&python));
+    assert_eq!(copied.code, 0, "{}", copied.stderr);
+    let mut zip = Command::new("python3");
+    zip.current_dir(home.join("layer")).args([
+        "-m",
+        "zipfile",
+        "-c",
+        "../app/layer.zip",
+        "python",
+        "extensions",
+    ]);
+    let zipped = finish(&mut zip);
+    assert_eq!(zipped.code, 0, "{}", zipped.stderr);
+    node.ok(&["deploy", "app"]);
+
+    for _ in 0..3 {
+        let reply = get(&node, "layered", "/");
+        assert_eq!(reply.shown(), r#"200 {"greeting": "from the layer", "layers": "opt"}"#);
+    }
+    for told in ["refused 403 Extension.InvalidEventType", "inside: INVOKE ", "watcher: invoke "] {
+        eventually(told, || node.ok(&["logs", "layered"]).contains(told).then_some(()));
+    }
+}
+
+#[test]
+fn a_function_of_node_that_breaks_off_its_stream_says_why_in_trailers() {
+    let prefix = match ric() {
+        Ok(prefix) => prefix,
+        Err(why) => return println!("skipped a_function_of_node_that_breaks_off: {why}"),
+    };
+    let template = format!(
+        "Transform: AWS::Serverless-2016-10-31\nResources:\n  Guest:\n    Type: AWS::Serverless::Function\n    Properties:\n      Runtime: nodejs20.x\n      Handler: index.stream\n      Timeout: 30\n      Environment: {{Variables: {{NPM_CONFIG_PREFIX: {prefix:?}}}}}\n      Events:\n        Any: {{Type: HttpApi, Properties: {{Path: '/{{proxy+}}', Method: any}}}}\n"
+    );
+    let node = Node::start();
+    write(node.home.path(), &[("app/template.yaml", template.as_bytes()), ("app/index.mjs", LAMBDA_MJS)]);
+    node.ok(&["deploy", "app"]);
+    assert_eq!(get(&node, "app", "/stream").shown(), "200 0123456789");
+    let reply = get(&node, "app", "/broken");
+    assert!(reply.body == b"0123" && !reply.whole, "{reply:?}");
+    eventually("the failure has its words", || {
+        let why = node.ok(&["why", "app/guest"]);
+        (why.contains("HOB-0331") && why.contains("TypeError: no more of it")).then_some(())
+    });
 }
 
 /// What a topic delivers, read by the types of the crate `aws_lambda_events`.

@@ -26,5 +26,6 @@ mod restart;
 mod schema;
 mod support;
 mod templates;
+mod triggers;
 mod webdriver;
 mod why;
