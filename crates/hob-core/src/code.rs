@@ -137,6 +137,7 @@ codes! {
     DependencyFailed    = "HOB-0510", 502, Dependency, FUNCTION, "a system that was called did not answer properly";
     BudgetSpent         = "HOB-0511", 503, Limit, REFUSED, "the budget of the app or function is spent";
     CircuitOpen         = "HOB-0515", 503, Code, FUNCTION, "the function fails again and again, and calls are refused for a while";
+    WallsMissing        = "HOB-0520", 500, Platform, PLATFORM, "the machine gives no walls for native functions, and the node needs them";
     // State.
     StoreIo             = "HOB-0601", 500, Platform, PLATFORM, "the store could not be read or written";
     StoreCorrupt        = "HOB-0602", 500, Platform, PLATFORM, "stored data is damaged";

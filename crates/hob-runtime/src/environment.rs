@@ -23,6 +23,8 @@ pub struct Environment {
     pub compiler: Vec<OsString>,
     /// Whether WASM instances come from a pool of reserved slots; `None`: if the machine allows it.
     pub pooling: Option<bool>,
+    /// Whether programs run behind walls.
+    pub walls: crate::wall::Choice,
     /// Starts background tasks.
     pub spawn: Arc<dyn Spawn>,
     /// Takes log records; a node gives a [`crate::log::Limited`].

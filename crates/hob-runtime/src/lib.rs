@@ -31,6 +31,7 @@ pub mod pool;
 pub mod runtime;
 mod spin;
 pub mod unit;
+pub mod wall;
 pub mod witness;
 
 pub use host::wasm::compile_child;

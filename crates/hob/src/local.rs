@@ -33,6 +33,7 @@ impl Temporary {
         dashboard: Dashboard,
         domain: &str,
         otlp: Option<Otlp>,
+        walls: hob_node::Walls,
     ) -> Result<Self> {
         let data = tempfile::Builder::new().prefix("hob-").tempdir().map_err(|error| {
             Fault::new(Code::MachineLacks, format!("cannot make a temporary folder: {error}"))
@@ -53,6 +54,7 @@ impl Temporary {
             compiler: compiler(),
             facts: true,
             pooling: None,
+            walls,
             memory_bytes: None,
             clients: hob_node::Clients::default(),
             otlp,

@@ -75,6 +75,7 @@ impl Desk {
             work_dir: data.join("work"),
             compiler: Vec::new(),
             pooling: Some(false),
+            walls: hob_runtime::wall::Choice::Off,
             spawn: Arc::clone(&tasks) as _,
             logs: Logs::new(),
             witnesses: Arc::new(Nobody),

@@ -97,6 +97,7 @@ impl Ground {
             work_dir: settings.data.join("work"),
             compiler: settings.compiler.clone(),
             pooling: settings.pooling,
+            walls: settings.walls,
             spawn: Arc::clone(&self.tasks) as _,
             logs: Arc::clone(&self.printed) as _,
             witnesses: Arc::new(Watches(Arc::clone(&self.telemetry))),

@@ -150,6 +150,7 @@ impl Bench {
             work_dir: folder.path().join("work"),
             compiler,
             pooling,
+            walls: hob_runtime::wall::Choice::Off,
             spawn: Arc::new(Spawner(tokio::runtime::Handle::current())),
             logs: Arc::clone(&logs) as Arc<dyn LogSink>,
             crowd: Crowd::new(Shares::here(None), Arc::new(Spawner(tokio::runtime::Handle::current()))),

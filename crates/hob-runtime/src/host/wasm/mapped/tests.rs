@@ -49,6 +49,7 @@ fn environment(folder: &Path) -> Arc<Environment> {
         work_dir: folder.join("work"),
         compiler: Vec::new(),
         pooling: Some(false),
+        walls: crate::wall::Choice::Off,
         spawn: Arc::new(Nothing),
         logs: Arc::new(Nothing),
         witnesses: Arc::new(Nobody),
