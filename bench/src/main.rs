@@ -44,7 +44,9 @@ use clap::{Parser, Subcommand};
 use plan::{Options, Plan, Scenario};
 
 /// Any error: this is a tool for people, and nothing is decided by the kind of an error.
-pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
+/// What may fail.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 #[derive(Parser)]
 #[command(name = "hob-bench", about, version, args_conflicts_with_subcommands = true)]

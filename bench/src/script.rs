@@ -3,9 +3,8 @@
 //! **How.** Both are functions of one node, so that a call costs the same way through Hob; Node's server alone stands
 //! beside them. What an instance holds is the proportional set size (proc(5), `Pss`) of the node with all of its
 //! descendants, at one instance and at many: what processes share counts once, so that Node's program does not count
-//! for each child. Every instance has answered a call, since a module is evaluated at its first one.
+//! for each child; the resident set size, where it does, stands beside it. Every instance has answered a call, since a module is evaluated at its first one.
 
-use crate::Result;
 use crate::client::{Target, burst, once, steady};
 use crate::contestant::{Hob, warm};
 use crate::contract::{Alone, Direct, FROM_MODULE, MODULE, SERVER};
@@ -13,6 +12,7 @@ use crate::load::{Contestant, Turn, rounds};
 use crate::plan::Plan;
 use crate::report::contract::ScriptRow;
 use crate::report::median;
+use crate::{Error, Result};
 use std::fs;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -35,6 +35,7 @@ struct Program<'a> {
 struct Held {
     first: f64,
     each: f64,
+    each_resident: f64,
     instances: u64,
 }
 
@@ -109,9 +110,12 @@ fn target(hob: &Hob, app: &str, path: &str) -> Target {
 async fn instances(plan: &Plan, program: &Program<'_>) -> Result<Held> {
     let hob = Hob::start(plan)?;
     let most = plan.script_instances;
-    deploy(&hob, APP, program, &format!("scale = {{ max = {most}, concurrency = 1 }}\n"))?;
-    let mib = || hob.server.proportional_bytes().map(|bytes| bytes as f64 / f64::from(1 << 20));
+    let mib = || {
+        let (proportional, resident) = hob.server.family_bytes()?;
+        Ok::<_, Error>((proportional as f64 / f64::from(1 << 20), resident as f64 / f64::from(1 << 20)))
+    };
     let before = mib()?;
+    deploy(&hob, APP, program, &format!("scale = {{ max = {most}, concurrency = 1 }}\n"))?;
     once(&target(&hob, APP, "/wait")).await?;
     let one = mib()?;
     let wait = Arc::new(target(&hob, APP, "/wait"));
@@ -127,7 +131,13 @@ async fn instances(plan: &Plan, program: &Program<'_>) -> Result<Held> {
         }
     }
     let further = running.saturating_sub(1).max(1) as f64;
-    Ok(Held { first: one - before, each: (mib()? - one) / further, instances: running })
+    let all = mib()?;
+    Ok(Held {
+        first: one.0 - before.0,
+        each: (all.0 - one.0) / further,
+        each_resident: (all.1 - one.1) / further,
+        instances: running,
+    })
 }
 
 fn row(
@@ -151,6 +161,7 @@ fn row(
         instances: held.map(|held| held.instances),
         first_mib: held.map(|held| held.first),
         each_mib: held.map(|held| held.each),
+        each_resident_mib: held.map(|held| held.each_resident),
         correct: all().map(|outcome| outcome.correct).sum(),
         failed: all().map(|outcome| outcome.failed).sum(),
         first_failure: all().find_map(|outcome| outcome.first_failure.clone()),

@@ -134,9 +134,15 @@ impl Server {
         pids.into_iter().map(|pid| Ok(status(pid, "VmRSS:")? * 1024)).sum()
     }
 
-    /// Proportional set size of the process and all its descendants: what several processes share counts once.
-    pub(crate) fn proportional_bytes(&self) -> Result<u64> {
-        tree(self.child.id()).into_keys().map(proportional_bytes).sum()
+    /// Memory of the process and all its descendants, bytes: proportional set size, where what several processes share
+    /// counts once, and resident set size, where it counts for each.
+    pub(crate) fn family_bytes(&self) -> Result<(u64, u64)> {
+        let (mut proportional, mut resident) = (0, 0);
+        for pid in tree(self.child.id()).into_keys() {
+            proportional += line_of(&format!("/proc/{pid}/smaps_rollup"), "Pss:")? * 1024;
+            resident += status(pid, "VmRSS:")? * 1024;
+        }
+        Ok((proportional, resident))
     }
 
     /// Threads and open files of the process alone.
@@ -216,11 +222,6 @@ impl Drop for Program {
 pub(crate) fn own_cpu() -> Result<Duration> {
     let own = stat(&fs::read_to_string("/proc/self/stat")?).ok_or("no times in `/proc/self/stat`")?;
     Ok(own.cpu)
-}
-
-/// `Pss` of a process (proc(5), `smaps_rollup`).
-fn proportional_bytes(pid: u32) -> Result<u64> {
-    Ok(line_of(&format!("/proc/{pid}/smaps_rollup"), "Pss:")? * 1024)
 }
 
 /// Voluntary and other switches of one thread's status (proc(5)).

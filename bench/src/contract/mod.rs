@@ -89,7 +89,8 @@ pub(crate) enum Direct {
 
 /// Every case whose programs are there.
 pub(crate) fn cases(plan: &Plan) -> Vec<Case<'_>> {
-    let child = |word: &str| format!("run = [\"{CHILD}\", \"{word}\"]\nhost = \"process\"\n");
+    let child =
+        |word: &str| format!("run = [\"{CHILD}\", \"{word}\"]\nfiles = [\"{CHILD}\"]\nhost = \"process\"\n");
     let new = |contract, program, name, lines, alone, expect| Case {
         contract,
         program,

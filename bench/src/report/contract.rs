@@ -63,6 +63,7 @@ pub(crate) struct ScriptRow {
     pub(crate) instances: Option<u64>,
     pub(crate) first_mib: Option<f64>,
     pub(crate) each_mib: Option<f64>,
+    pub(crate) each_resident_mib: Option<f64>,
     pub(crate) correct: u64,
     pub(crate) failed: u64,
     pub(crate) first_failure: Option<String>,
@@ -156,6 +157,7 @@ pub(crate) fn script_table(rows: &[ScriptRow]) -> String {
         "instances",
         "MiB of the first",
         "MiB of each other",
+        "resident MiB",
         "correct",
         "wrong",
     ];
@@ -170,13 +172,15 @@ pub(crate) fn script_table(rows: &[ScriptRow]) -> String {
             row.instances.map_or_else(|| "–".to_owned(), |instances| instances.to_string()),
             maybe(row.first_mib, 2),
             maybe(row.each_mib, 2),
+            maybe(row.each_resident_mib, 1),
             row.correct.to_string(),
             row.failed.to_string(),
         ]
     });
     let table = markdown(&head, cells.collect());
     format!(
-        "{table}\nMemory is what the node with its children holds more (`Pss`, so that what processes share counts once). Aims: \
-         `CPU ÷ Node\nchild` of at most 2, a twentieth of the memory of a Node child.\n"
+        "{table}\nMemory is what the node with its children holds more than without the function, and with each further instance, as `Pss`: \
+         what\nprocesses share counts once. `resident MiB` is the same by resident set size, as `ps` shows it, where Node's program \
+         counts for each child.\nAims: `CPU ÷ Node child` of at most 2, a twentieth of the memory of a Node child.\n"
     )
 }

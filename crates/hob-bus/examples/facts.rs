@@ -175,6 +175,7 @@ fn call(event: u64, attempt: u32, fails: bool, published_ms: u64) -> What {
             sequence: event,
             attempt,
             published_ms,
+            others: Vec::new(),
         },
         method: "POST".to_owned(),
         path: "/".to_owned(),

@@ -136,6 +136,9 @@ codes! {
     Stopping            = "HOB-0509", 503, Platform, PLATFORM, "the node is shutting down";
     DependencyFailed    = "HOB-0510", 502, Dependency, FUNCTION, "a system that was called did not answer properly";
     BudgetSpent         = "HOB-0511", 503, Limit, REFUSED, "the budget of the app or function is spent";
+    WorkerEnded         = "HOB-0512", 502, Platform, PLATFORM, "the worker process in which the call ran has ended";
+    WorkerMissing       = "HOB-0513", 503, Platform, PLATFORM, "there is no worker process for the space's WASM functions";
+    WorkerBroke         = "HOB-0514", 502, Platform, PLATFORM, "the worker process broke the rules between it and the node, and was ended";
     CircuitOpen         = "HOB-0515", 503, Code, FUNCTION, "the function fails again and again, and calls are refused for a while";
     // State.
     StoreIo             = "HOB-0601", 500, Platform, PLATFORM, "the store could not be read or written";

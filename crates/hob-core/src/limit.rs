@@ -4,9 +4,14 @@
 //! one page lets a person see what the platform promises to refuse.
 //!
 //! **How.** Constants, units last in the name. Settings may lower a limit or raise it up to the
-//! matching `_CEILING`.
+//! matching `_CEILING`. Those of tenants stand in `limit/tenant.rs`, the relations in `limit/relation.rs`.
 //!
 //! **Not here:** limits that belong to one machine (file descriptors, memory), which the node probes.
+
+mod relation;
+mod tenant;
+
+pub use tenant::*;
 
 use std::time::Duration;
 
@@ -88,44 +93,10 @@ pub const AWS_LOG_WAIT_MAX: Duration = Duration::from_millis(200);
 pub const AWS_VERSIONS_MAX: usize = 100;
 /// Aliases of one function of the Lambda API.
 pub const AWS_ALIASES_MAX: usize = 100;
+/// Patterns of one event source mapping (as AWS Lambda on request).
+pub const AWS_FILTERS_MAX: usize = 10;
 /// Access keys of the Lambda API.
 pub const ACCESS_KEYS_MAX: usize = 100;
-/// API tokens that are good.
-pub const TOKENS_MAX: usize = 1000;
-/// Revoked tokens that are remembered, so that whoever still uses one is told so; the oldest are forgotten.
-pub const TOKENS_REVOKED_KEPT: usize = 1000;
-/// The name of an API token.
-pub const TOKEN_NAME_BYTES_MAX: usize = 64;
-/// How long an API token is good, unless somebody says otherwise.
-pub const TOKEN_LIFETIME_DEFAULT: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long an API token is good at most.
-pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
-/// How exactly the last use of an API token is known: it is not written with every request.
-pub const TOKEN_USE_NOTED: Duration = Duration::from_secs(3600);
-/// How often the last uses of API tokens are written.
-pub const TOKEN_USE_FLUSH_EVERY: Duration = Duration::from_secs(60);
-/// Wrong tokens that one address may show in a row before no more are judged.
-pub const ATTEMPTS_MAX: u32 = 20;
-/// After so long one more wrong token of an address is judged.
-pub const ATTEMPT_REFILL: Duration = Duration::from_secs(6);
-/// Addresses whose wrong tokens are counted; of more the ones not seen for longest are forgotten.
-pub const ATTEMPT_ADDRESSES_MAX: usize = 4096;
-/// One file of the audit log; the oldest are removed whole.
-pub const AUDIT_SEGMENT_BYTES: u64 = 4 << 20;
-/// The audit log on disk: the oldest files go above this.
-pub const AUDIT_BYTES_MAX: u64 = 128 << 20;
-/// How long the audit log is kept: 400 days.
-pub const AUDIT_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
-/// What a line of the audit log says of one thing, such as a path.
-pub const AUDIT_TEXT_BYTES_MAX: usize = 256;
-/// How long actions that change nothing are counted together, after the first of their kind was told.
-pub const AUDIT_TALLY_EVERY: Duration = Duration::from_secs(600);
-/// How long the first of its kind may wait to be written with others.
-pub const AUDIT_TALLY_WAIT: Duration = Duration::from_secs(1);
-/// Kinds of actions that are counted apart; of more only operation and outcome are told.
-pub const AUDIT_TALLIES_MAX: usize = 1024;
-/// Lines of the audit log that one request lists.
-pub const AUDIT_LISTED_MAX: usize = 10_000;
 /// Body of a control API request other than an artifact.
 pub const CONTROL_BODY_BYTES_MAX: usize = 16 << 20;
 
@@ -161,6 +132,9 @@ pub const CLIENT_BYTES_PER_SECOND_MIN: u64 = 64;
 pub const H2_RESETS_PENDING_MAX: usize = 32;
 /// HTTP/2 streams of one connection that were reset because of its client's errors; more end the connection.
 pub const H2_ERROR_RESETS_MAX: usize = 64;
+/// How long a connection that speaks another protocol after an upgrade, such as a WebSocket, is kept without a byte
+/// either way (as AWS's WebSocket APIs).
+pub const UPGRADE_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Connections that the kernel may hold before they are accepted.
 pub const LISTEN_BACKLOG: u32 = 4096;
 /// Concurrent HTTP/2 streams of one connection.
@@ -293,6 +267,34 @@ pub const CALL_DEPTH_MAX: u32 = 16;
 pub const PROCESS_FILES_MAX: u64 = 8192;
 /// Processes and threads of the node's user, which bounds a fork bomb where the node is not root.
 pub const PROCESS_TASKS_MAX: u64 = 4096;
+/// Time in which a worker process has to be ready for functions.
+pub const WORKER_START_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often a worker that has calls is asked whether it is there.
+pub const WORKER_PING_INTERVAL: Duration = Duration::from_secs(1);
+/// A worker that has not said anything for so long, though it was asked, is ended.
+pub const WORKER_SILENCE_MAX: Duration = Duration::from_secs(15);
+/// Workers of one space that may be started within [`WORKER_STARTS_WINDOW`].
+pub const WORKER_STARTS_MAX: usize = 128;
+/// See [`WORKER_STARTS_MAX`].
+pub const WORKER_STARTS_WINDOW: Duration = Duration::from_secs(10);
+/// Idle lanes to one worker that are kept.
+pub const WORKER_LANES_KEPT_MAX: usize = 256;
+/// Requests that the guests of one worker may have on their way at a time.
+pub const WORKER_EXITS_MAX: usize = 1024;
+/// Compiled code that a worker is given before it is exchanged for another one when it is idle: it never lets go of any.
+pub const WORKER_CODE_BYTES_MAX: u64 = 1 << 30;
+/// Files, sockets and pipes that a worker may have open.
+pub const WORKER_FILES_MAX: u64 = 16_384;
+/// One frame between a node and a worker, bytes.
+pub const WALL_FRAME_BYTES_MAX: usize = 1 << 20;
+/// The frame with which a function's code is loaded: its settings, and its program where that is text.
+pub const WALL_LOAD_BYTES_MAX: usize = 64 << 20;
+/// Parts in which bodies cross.
+pub const WALL_PART_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a body that may be sent before the other side has taken them.
+pub const WALL_WINDOW_BYTES: usize = 256 << 10;
+/// Lines of a call that wait until the node reads them, bytes; what comes above this is dropped.
+pub const WALL_SAID_BYTES_MAX: usize = 256 << 10;
 /// Output of a `stdio` program that is held back until its exit code is known.
 pub const STDIO_HELD_BYTES_MAX: usize = 64 << 10;
 /// Time in which an AWS Lambda runtime has to ask for its first event, besides the function's `timeout`: Lambda gives
@@ -549,6 +551,12 @@ pub const SUBSCRIPTION_CACHE_BYTES_MAX: usize = 8 << 20;
 pub const SUBSCRIPTION_CONCURRENCY_DEFAULT: u32 = 16;
 /// What a subscription may raise it to.
 pub const SUBSCRIPTION_CONCURRENCY_CEILING: u32 = 1000;
+/// Events of one call that a subscription may ask for (as AWS Lambda); a call has [`EVENT_BATCH_MAX`] at most.
+pub const DELIVERY_BATCH_CEILING: u32 = 10_000;
+/// How long the first event of a call may wait for others (as AWS Lambda).
+pub const DELIVERY_BATCH_WINDOW_CEILING: Duration = Duration::from_secs(300);
+/// Events of one call in bytes, unless its function takes less; what is gathered beyond goes into the next one.
+pub const DELIVERY_BATCH_BYTES_MAX: usize = 4 << 20;
 /// Events per second of one subscription at most.
 pub const SUBSCRIPTION_RATE_CEILING: u32 = 1_000_000;
 /// Attempts to deliver one event, unless the subscription says otherwise.
@@ -703,64 +711,3 @@ pub const USAGE_WRITES_MAX: usize = 64;
 pub const USAGE_HOURS_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 /// How long use is kept: 13 months.
 pub const USAGE_DAYS_KEPT: Duration = Duration::from_secs(396 * 24 * 3600);
-
-/// Spaces of a node, `default` among them.
-pub const SPACES_MAX: usize = 64;
-/// Apps of a space, unless the operator says otherwise; `default` has no quota unless it is given one.
-pub const SPACE_APPS_DEFAULT: u64 = 100;
-/// Functions of a space's current revisions.
-pub const SPACE_FUNCTIONS_DEFAULT: u64 = 500;
-/// Memory of a space's instances together, bytes.
-pub const SPACE_MEMORY_BYTES_DEFAULT: u64 = 1 << 30;
-/// Artifacts, topics and facts of a space together, bytes.
-pub const SPACE_STORAGE_BYTES_DEFAULT: u64 = 10 << 30;
-/// Topics of a space, those that Hob makes for itself not counted.
-pub const SPACE_TOPICS_DEFAULT: u64 = 1000;
-/// Requests and events that a space gets in a second.
-pub const SPACE_REQUESTS_PER_SECOND_DEFAULT: u64 = 1000;
-/// Requests of a space that are answered at a time.
-pub const SPACE_CALLS_DEFAULT: u64 = 500;
-/// For so long what a space stores is reckoned, before it is measured again.
-pub const SPACE_STORAGE_LOOK_INTERVAL: Duration = Duration::from_secs(5);
-/// Bytes of log records that are kept of a space beside `default`.
-pub const SPACE_LOG_BYTES_KEPT: u64 = 8 << 20;
-/// Bodies with events that a space beside `default` may have in memory at a time, bytes.
-pub const SPACE_INGRESS_BYTES_MAX: usize = 32 << 20;
-/// Facts of a space take one part of this many of its storage quota at most; the oldest go.
-pub const SPACE_FACTS_SHARE: u64 = 8;
-/// For so long a space that is removed lets its calls finish.
-pub const SPACE_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-
-const _: () = assert!(ARCHIVE_BYTES_ANYWAY < PACKAGE_BYTES_MAX);
-const _: () = assert!(EGRESS_LOOKUPS_PER_APP_MAX < EGRESS_LOOKUPS_MAX);
-const _: () = assert!(USAGE_HOURS_KEPT.as_millis() < USAGE_DAYS_KEPT.as_millis());
-const _: () = assert!(ASYNC_BODY_BYTES_MAX < EVENT_BYTES_MAX && ASYNC_RESULT_BYTES_MAX < EVENT_BYTES_MAX);
-const _: () =
-    assert!(EVENT_BYTES_MAX <= EVENT_BATCH_BYTES_MAX && EVENT_BATCH_BYTES_MAX <= LOG_GROUP_BYTES_MAX);
-const _: () = assert!((LOG_GROUP_BYTES_MAX as u64) < LOG_SEGMENT_BYTES);
-const _: () = assert!(EVENT_BATCH_BYTES_MAX < INGRESS_BYTES_MAX);
-const _: () = assert!(EVENT_BATCH_BYTES_MAX < SPACE_INGRESS_BYTES_MAX);
-const _: () = assert!(DELIVERY_BACKOFF_MIN_DEFAULT.as_millis() <= DELIVERY_BACKOFF_MAX_DEFAULT.as_millis());
-const _: () = assert!(2 * NAME_BYTES_MAX + 2 <= 63, "`<function>--<app>` must be one DNS label");
-const _: () = assert!(URI_BYTES_MAX < HEADER_BYTES_MAX);
-const _: () = assert!(BODY_BYTES_DEFAULT <= BODY_BYTES_CEILING);
-const _: () = assert!(MEMORY_BYTES_DEFAULT <= WASM_MEMORY_BYTES_CEILING);
-const _: () = assert!(INSTANCES_DEFAULT_WASM <= INSTANCES_CEILING && WASM_INSTANCES_MAX >= 3000);
-const _: () = assert!(
-    (WASM_HANDLES_MAX * WASM_FIELDS_BYTES_MAX) as u64 <= MEMORY_BYTES_DEFAULT,
-    "what a guest can make the host hold must stay below what it may hold itself"
-);
-const _: () = assert!(
-    COMPILE_PACK_BYTES_MAX * 4 <= COMPILE_CACHE_BYTES_MAX,
-    "one component must not push all others out"
-);
-const _: () = assert!(COMPILE_TIMEOUT.as_millis() < OPTIMISE_TIMEOUT.as_millis());
-const _: () = assert!(START_BACKOFF_MIN.as_millis() < START_BACKOFF_MAX.as_millis());
-const _: () = assert!(CONCURRENCY_DEFAULT_HTTP <= CONCURRENCY_CEILING);
-const _: () = assert!(OTLP_BATCH_MAX <= OTLP_QUEUED_MAX && OTLP_ITEMS_MAX <= OTLP_QUEUED_MAX);
-const _: () = assert!(CONNECTIONS_PER_CLIENT_MAX < CONNECTIONS_MAX, "one client cannot take all");
-const _: () = assert!(WASM_EPOCH_TICK.as_millis() < TURN_LAPSE.as_millis());
-const _: () = assert!(MEMORY_SHARE_PERCENT + MEMORY_LEFT_PERCENT < 100);
-const _: () = assert!(AUDIT_SEGMENT_BYTES * 4 <= AUDIT_BYTES_MAX, "removing one file leaves most of the log");
-const _: () = assert!(TOKEN_LIFETIME_DEFAULT.as_millis() <= TOKEN_LIFETIME_MAX.as_millis());
-const _: () = assert!(DASHBOARD_SESSION_IDLE.as_millis() < DASHBOARD_SESSION_AGE.as_millis());

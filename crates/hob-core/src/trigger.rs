@@ -84,6 +84,21 @@ pub struct DeliverySpec {
     pub on_success: Option<TopicName>,
     /// Where a record of each event that is given up goes.
     pub on_failure: Option<TopicName>,
+    /// How events are gathered into one call; `None`: each has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchSpec>,
+}
+
+/// Events of one call (Lambda developer guide, "Batching behavior"). Then `concurrency` counts calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchSpec {
+    /// Events of one call at most; never more than [`limit::EVENT_BATCH_MAX`].
+    pub events: u32,
+    /// How long the first one waits for others, in milliseconds.
+    pub window_ms: u64,
+    /// Whether the answer names the events that failed, so that only those are tried again.
+    pub partial: bool,
 }
 
 /// Form of an event in a request (CloudEvents HTTP binding 1.0.2, section 3).

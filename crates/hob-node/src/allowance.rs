@@ -138,6 +138,11 @@ impl Allowance {
         Self::new(SpaceName::default_space(), None, Quotas::unlimited(), stored, crowd)
     }
 
+    /// Whether the space belongs to somebody else than the node.
+    pub(crate) fn is_of_strangers(&self) -> bool {
+        !self.space.is_default()
+    }
+
     /// From now on it may have this.
     pub(crate) fn set(&self, quotas: Quotas) {
         self.rate.store(quotas.limit(Resource::Requests).unwrap_or(NONE), Ordering::Relaxed);

@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
@@ -32,6 +33,23 @@ pub(crate) struct Aside {
     pub(crate) streams: u32,
     /// Runs its connections and their streams.
     pub(crate) tasks: Arc<Tasks>,
+}
+
+/// The address of whoever sent a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+impl Peer {
+    /// That of a request of an [`Aside`].
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        request.extensions().get().copied().unwrap_or(Self(Ipv4Addr::UNSPECIFIED.into()))
+    }
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.to_canonical().fmt(f)
+    }
 }
 
 impl Aside {
@@ -57,17 +75,18 @@ impl Aside {
         A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        let Connection::Tcp(socket, _) = connection else { return };
+        let Connection::Tcp(socket, peer) = connection else { return };
+        let peer = Peer(peer.ip());
         match &self.tls {
-            None => self.speak(socket, answer).await,
+            None => self.speak(socket, peer, answer).await,
             Some(tls) => match timeout(HEADER_TIMEOUT, tls.accept(socket)).await {
-                Ok(Ok(socket)) => self.speak(socket, answer).await,
+                Ok(Ok(socket)) => self.speak(socket, peer, answer).await,
                 _ => tracing::debug!(to = self.name, "a connection ends before it has begun"),
             },
         }
     }
 
-    async fn speak<S, A, F>(&self, socket: S, answer: A)
+    async fn speak<S, A, F>(&self, socket: S, peer: Peer, answer: A)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -86,6 +105,7 @@ impl Aside {
             if let Some(host) = host {
                 request.headers_mut().insert(HOST, host);
             }
+            request.extensions_mut().insert(peer);
             let answered = answer(request);
             async move { Ok::<_, Infallible>(answered.await) }
         });

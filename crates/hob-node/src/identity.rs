@@ -3,8 +3,10 @@
 //! **How.** The low 64 bits of such an id are random, so they serve as the call's span id; a call that
 //! comes without a trace begins one that has the call's own id. One draw of randomness makes all three.
 
+use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
 use hob_core::trace::{SpanId, TraceContext};
+use ring::rand::{SecureRandom, SystemRandom};
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -26,6 +28,18 @@ pub(crate) fn trace(id: InvocationId, caller: Option<TraceContext>) -> TraceCont
 pub(crate) fn secret() -> String {
     let (first, second) = (Uuid::new_v4(), Uuid::new_v4());
     format!("{}{}", first.simple(), second.simple())
+}
+
+/// So many random hexadecimal digits, four bits each.
+///
+/// # Errors
+/// `HOB-0901` when the system has no randomness to give.
+pub(crate) fn random(digits: usize) -> Result<String> {
+    let mut bytes = vec![0; digits.div_ceil(2)];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| Fault::internal("the system gives no random bytes"))?;
+    let mut text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    text.truncate(digits);
+    Ok(text)
 }
 
 /// Whether two secrets are equal, in a time that depends on their lengths only.

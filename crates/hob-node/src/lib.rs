@@ -10,8 +10,10 @@ mod allowance;
 pub mod apps;
 pub mod archive;
 mod aside;
+mod audit;
 mod aws;
 mod bus;
+mod caller;
 mod calls;
 mod clock;
 mod control;
@@ -21,6 +23,7 @@ mod dispatcher;
 pub mod doctor;
 mod entrance;
 mod export;
+pub mod fuzz;
 mod gateway;
 mod hosts;
 mod identity;
@@ -43,6 +46,7 @@ mod sync;
 pub mod task;
 mod telemetry;
 mod tls;
+mod tokens;
 mod top;
 mod usage;
 mod why;
@@ -50,7 +54,7 @@ mod why;
 pub use control::openapi;
 pub use hob_runtime::host::{Detected, Wanted, detect};
 pub use node::Node;
-pub use settings::{Address, Clients, Dashboard, Otlp, Settings, Tls};
+pub use settings::{Address, Clients, Dashboard, Otlp, Place, Settings, Tls};
 
 /// What the program does when it was started with [`COMPILE_COMMAND`] as its first argument: compiles
 /// one component under limits of its own, and ends.
@@ -58,3 +62,12 @@ pub use hob_runtime::compile_child;
 
 /// First argument with which the program starts itself as the compiling child.
 pub const COMPILE_COMMAND: &str = "__compile";
+
+/// First argument with which the program starts itself as a worker.
+pub const WORKER_COMMAND: &str = "__worker";
+
+/// What the program does when it was started with [`WORKER_COMMAND`] as its first argument: runs the WASM functions of
+/// one space for the node that has started it, and ends with it.
+pub fn worker_child() -> std::process::ExitCode {
+    hob_runtime::worker_child(task::Tasks::new(), None)
+}

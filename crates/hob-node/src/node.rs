@@ -11,6 +11,7 @@ mod sockets;
 mod space;
 mod spaces;
 
+use crate::audit::Audit;
 use crate::aws::{self, Lambdas};
 use crate::clock;
 use crate::control::{self, Control, Keeper};
@@ -22,11 +23,13 @@ use crate::settings::{Address, Settings};
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
 use crate::telemetry::meter::{Kind, Metric};
+use crate::tokens::Tokens;
 use arc_swap::ArcSwap;
 use hob_bus::{Engine, EngineSettings};
 use hob_core::fault::Result;
 use hob_core::limit::DRAIN_TIMEOUT;
 use hob_core::name::SpaceName;
+use hob_core::port::State;
 use hob_core::wire::NodeInfo;
 use hob_runtime::crowd::{Crowd, Shares};
 use sockets::{Board, Bound, Desk, Sockets};
@@ -70,7 +73,7 @@ impl Node {
     /// Those of [`Node::start`] that are not about opening the store.
     pub async fn start_on(engine: Engine, settings: Settings) -> Result<Self> {
         let sockets = Sockets::bind(&settings)?;
-        let common = Arc::new(common(&settings, &sockets));
+        let common = Arc::new(common(&settings, &sockets, &engine.state).await?);
         let Sockets { tls, http, inner, control, board, lambda, url, .. } = sockets;
         let default = Of {
             name: SpaceName::default_space(),
@@ -141,6 +144,8 @@ impl Node {
             tracing::warn!("calls were still running after {} s and are ended", DRAIN_TIMEOUT.as_secs());
         }
         tokio::join!(self.spaces.stop(), self.default.stop(&self.common));
+        self.common.tokens.note().await;
+        self.common.audit.close().await;
         self.common.tasks.stop().await;
         for address in &self.control {
             if let Address::Unix(path) = address {
@@ -184,20 +189,27 @@ fn number(count: u64) -> f64 {
 }
 
 /// What belongs to no space.
-fn common(settings: &Settings, sockets: &Sockets) -> Common {
+///
+/// # Errors
+/// `HOB-06xx` when what is stored of tokens or of the audit log cannot be read.
+async fn common(settings: &Settings, sockets: &Sockets, state: &Arc<dyn State>) -> Result<Common> {
     let tasks = Tasks::new();
-    Common {
+    Ok(Common {
         settings: settings.clone(),
         addresses: sockets.addresses.clone(),
         crowd: Crowd::new(Shares::here(settings.memory_bytes), Arc::clone(&tasks) as _),
         hosts: Hosts::new(&settings.domain),
         doors: Arc::new(ArcSwap::from_pointee(sockets.doors())),
+        names: Arc::default(),
+        named: Arc::default(),
         instances: Arc::new(AtomicU64::new(1)),
         node: info(&sockets.url, &settings.domain),
+        tokens: Tokens::open(Arc::clone(state), &tasks).await?,
+        audit: Audit::open(&settings.data, Arc::clone(state), &tasks).await?,
         dashboard: sockets.board.as_ref().map(|board| board.url.clone()),
         lambda: sockets.lambda.as_ref().map(|desk| desk.url.clone()),
         tasks,
-    }
+    })
 }
 
 /// Begins to serve the control API; returns where.

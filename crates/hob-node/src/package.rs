@@ -10,10 +10,12 @@
 //!
 //! **Invariants.** A folder with a package's name is whole. Packages are made again from artifacts at
 //! any time, so they are not synced: after a start of the machine (not of the node) all are made anew,
-//! since a power cut may have left them half written.
+//! since a power cut may have left them half written. One that an earlier node made is read once before it is used,
+//! and made anew when a byte of it has changed: a program that runs as the node's user can write to its package.
 //!
 //! **Not here:** when a package is needed ([`crate::apps`]).
 
+use crate::sync::lock;
 use hob_core::code::Code;
 use hob_core::digest::{Digest, Hasher};
 use hob_core::fault::{Fault, Result};
@@ -25,8 +27,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::sync::RwLock;
 
 /// Changes with every start of the machine (Linux, `random(4)`).
@@ -40,6 +42,8 @@ pub(crate) struct Packages {
     next: AtomicU64,
     /// Whoever makes a package holds it to the end, even when the deploy that wanted it is gone.
     making: Arc<RwLock<()>>,
+    /// The names of those that this node has made or read.
+    known: Mutex<HashSet<OsString>>,
 }
 
 impl Packages {
@@ -48,7 +52,8 @@ impl Packages {
     /// # Errors
     /// `HOB-0601` when the folder cannot be used.
     pub(crate) fn open(root: PathBuf) -> Result<Self> {
-        let packages = Self { root, next: AtomicU64::new(0), making: Arc::default() };
+        let packages =
+            Self { root, next: AtomicU64::new(0), making: Arc::default(), known: Mutex::default() };
         let incoming = packages.root.join("incoming");
         remove(&incoming)
             .and_then(|()| DirBuilder::new().recursive(true).mode(0o700).create(&incoming))
@@ -73,15 +78,22 @@ impl Packages {
         read().map_err(|error| fault("read", &self.root, &error))
     }
 
-    /// Makes the package of this function, unless it is there.
+    /// Makes the package of this function, unless it is there and as it was made.
     ///
     /// # Errors
     /// `HOB-0204` when an artifact is missing, `HOB-0602` when one is damaged, `HOB-0205` for a path
     /// that leads elsewhere, `HOB-0601` and `HOB-0604` when it cannot be written.
     pub(crate) async fn make(&self, spec: &FunctionSpec, blobs: &dyn Blobs) -> Result<()> {
         let target = self.folder(spec);
+        let name = target.file_name().unwrap_or_default().to_owned();
         if target.is_dir() {
-            return Ok(());
+            if lock(&self.known).contains(&name) || self.is_whole(spec, &target).await? {
+                lock(&self.known).insert(name);
+                return Ok(());
+            }
+            tracing::warn!(folder = %target.display(), "a package has changed since it was made, and is made anew");
+            let (away, changed) = (self.unused(), target.clone());
+            blocking(move || take_away(&changed, &away)).await?;
         }
         let mut files = Vec::with_capacity(spec.package.len());
         for (path, file) in &spec.package {
@@ -98,6 +110,19 @@ impl Packages {
             made
         })
         .await
+        .inspect(|()| {
+            lock(&self.known).insert(name);
+        })
+    }
+
+    /// Whether a package holds what it shall, and nothing else.
+    async fn is_whole(&self, spec: &FunctionSpec, folder: &Path) -> Result<bool> {
+        let (package, folder) = (spec.package.clone(), folder.to_owned());
+        blocking(move || {
+            let same = |(path, file): (&String, &PackageFile)| is_same(&folder.join(path), *file);
+            Ok(package.iter().all(same) && count_files(&folder).is_ok_and(|count| count == package.len()))
+        })
+        .await
     }
 
     /// Removes every package that has none of these names; returns how many went. Waits for those that are
@@ -111,6 +136,7 @@ impl Packages {
         let mut gone = 0;
         for folder in self.all()?.into_iter().filter(|folder| !kept(folder)) {
             let away = self.unused();
+            folder.file_name().map(|name| lock(&self.known).remove(name));
             blocking(move || take_away(&folder, &away)).await?;
             gone += 1;
         }
@@ -211,6 +237,35 @@ fn copy_checked(copy: &Copy, target: &Path) -> Result<()> {
     }
     check_content(copy, hasher.finish(), size)?;
     set_mode(target, if copy.file.executable { 0o555 } else { 0o444 })
+}
+
+/// Whether a file of a package is as it was made: its bytes, and that it is a file.
+fn is_same(path: &Path, file: PackageFile) -> bool {
+    let read = || -> io::Result<Digest> {
+        let plain = fs::symlink_metadata(path)?;
+        if !plain.is_file() || plain.len() != file.size {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        let (mut from, mut hasher) = (File::open(path)?, Hasher::default());
+        let mut buffer = vec![0; COPY_BYTES.min(usize::try_from(file.size).unwrap_or(COPY_BYTES) + 1)];
+        loop {
+            match from.read(&mut buffer)? {
+                0 => return Ok(hasher.finish()),
+                read => hasher.update(&buffer[..read]),
+            }
+        }
+    };
+    read().is_ok_and(|digest| digest == file.digest)
+}
+
+/// Whatever lies in a folder and the folders in it, but for these.
+fn count_files(folder: &Path) -> io::Result<usize> {
+    let mut count = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        count += if entry.file_type()?.is_dir() { count_files(&entry.path())? } else { 1 };
+    }
+    Ok(count)
 }
 
 fn check_content(copy: &Copy, digest: Digest, size: u64) -> Result<()> {

@@ -33,6 +33,10 @@ pub struct Settings {
     pub default_app: Option<AppName>,
     /// The command that compiles a component in a child process; empty: in this process.
     pub compiler: Vec<OsString>,
+    /// Where WASM functions run.
+    pub wasm: Place,
+    /// The command that becomes a worker process; empty: there are none.
+    pub worker: Vec<OsString>,
     /// Whether what happens is counted and kept: without it `hob why` knows nothing. For measurements only.
     pub facts: bool,
     /// Pool of reserved WASM slots; `None`: if the machine allows it.
@@ -45,6 +49,24 @@ pub struct Settings {
     pub otlp: Option<Otlp>,
     /// What the machine costs in a month; `None`: what `price.toml` in the data folder says.
     pub price_per_month: Option<Price>,
+}
+
+/// Where WASM functions run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// In the node's process while there is one space, in a worker process for each space while there are several.
+    #[default]
+    Auto,
+    /// In the node's process.
+    InProcess,
+    /// In a worker process for each space.
+    Worker,
+}
+
+impl Place {
+    /// Every value, as a person writes it.
+    pub const ALL: [(&str, Self); 3] =
+        [("auto", Self::Auto), ("in-process", Self::InProcess), ("worker", Self::Worker)];
 }
 
 /// What clients may do at the gateway. The defaults are those of [`hob_core::limit`].
@@ -61,6 +83,8 @@ pub struct Clients {
     /// What a client has to send of a body, or to take of an answer, for each second in which it is waited for;
     /// looked at after `body_idle`.
     pub bytes_per_second: u64,
+    /// Longest silence of both ends of an upgraded connection, such as a WebSocket.
+    pub upgrade_idle: Duration,
 }
 
 impl Default for Clients {
@@ -71,6 +95,7 @@ impl Default for Clients {
             header_timeout: limit::HEADER_TIMEOUT,
             body_idle: limit::BODY_IDLE_TIMEOUT,
             bytes_per_second: limit::CLIENT_BYTES_PER_SECOND_MIN,
+            upgrade_idle: limit::UPGRADE_IDLE_TIMEOUT,
         }
     }
 }

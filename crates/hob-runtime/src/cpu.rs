@@ -38,6 +38,11 @@ impl CpuTotal {
         self.sum_ns.load(Ordering::Relaxed) / 1000
     }
 
+    /// The sum, nanoseconds.
+    pub(crate) fn ns(&self) -> u64 {
+        self.sum_ns.load(Ordering::Relaxed)
+    }
+
     /// Whether nobody else has a clone: then the sum is final.
     pub fn is_final(&self) -> bool {
         Arc::strong_count(&self.sum_ns) == 1

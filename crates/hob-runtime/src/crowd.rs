@@ -333,6 +333,11 @@ impl Member {
         self.held_bytes.load(Ordering::Relaxed)
     }
 
+    /// The most memory that an instance of the function had, bytes; 0: nobody has seen one.
+    pub(crate) fn largest_bytes(&self) -> u64 {
+        self.function.largest_bytes.load(Ordering::Relaxed)
+    }
+
     /// Lets a permit follow what its instance has: at once to more, and to less when the instance has been there for
     /// so long that it is not to be expected to grow to what others had.
     pub(crate) fn follow(&self, permit: &mut Permit, bytes: u64, age: Duration) {

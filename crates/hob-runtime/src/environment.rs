@@ -4,7 +4,7 @@ use crate::crowd::Crowd;
 use crate::gate::Gates;
 use crate::outbound::Outbound;
 use crate::witness::Witnesses;
-use hob_core::name::SpaceName;
+use hob_core::name::{AppName, SpaceName};
 use hob_core::port::{LogSink, Spawn};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -27,6 +27,8 @@ pub struct Environment {
     pub compiler: Vec<OsString>,
     /// Whether WASM instances come from a pool of reserved slots; `None`: if the machine allows it.
     pub pooling: Option<bool>,
+    /// Which WASM functions run in processes of their own, and how those are started.
+    pub workers: Workers,
     /// Starts background tasks.
     pub spawn: Arc<dyn Spawn>,
     /// Takes log records; a node gives a [`crate::log::Limited`].
@@ -47,5 +49,22 @@ impl Environment {
     /// A number that no other instance of this node has.
     pub fn next_instance(&self) -> u64 {
         self.instances.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Which WASM functions run in worker processes, one for each space, and how those are started.
+#[derive(Clone)]
+pub struct Workers {
+    /// The command that becomes a worker: program, then leading arguments.
+    pub command: Vec<OsString>,
+    /// The space in whose worker the functions of an app run; `None`: in this process. Asked for each instance, so
+    /// that it may change.
+    pub space_of: Arc<dyn Fn(&AppName) -> Option<SpaceName> + Send + Sync>,
+}
+
+impl Workers {
+    /// There are none: WASM runs in this process.
+    pub fn none() -> Self {
+        Self { command: Vec::new(), space_of: Arc::new(|_| None) }
     }
 }

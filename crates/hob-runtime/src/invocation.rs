@@ -264,6 +264,11 @@ impl Timing {
         let known = self.cpu.load(Ordering::Relaxed) == CPU_KNOWN;
         known.then(|| self.cpu_ns.load(Ordering::Relaxed).div_ceil(1000))
     }
+    /// Nanoseconds of processor time; `None`: it cannot be told from that of other calls.
+    pub(crate) fn cpu_ns(&self) -> Option<u64> {
+        let known = self.cpu.load(Ordering::Relaxed) == CPU_KNOWN;
+        known.then(|| self.cpu_ns.load(Ordering::Relaxed))
+    }
     /// Bytes of the request's body that the function has read so far.
     pub fn bytes_in(&self) -> u64 {
         self.bytes_in.load(Ordering::Relaxed)

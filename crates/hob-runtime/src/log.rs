@@ -155,6 +155,18 @@ pub(crate) fn printed(
     }
 }
 
+/// A line that a worker has read, of this instance, and of this call if it is known.
+pub(crate) fn line(
+    sink: &dyn LogSink,
+    code: &FunctionCode,
+    (instance, call): (u64, Option<&Context>),
+    (stream, level): (Stream, Option<Level>),
+    text: &str,
+) {
+    let cut = text.floor_char_boundary(2 * LOG_LINE_BYTES_MAX);
+    sink.record(record(code, instance, call, stream, level, harmless(&text.as_bytes()[..cut])));
+}
+
 /// A record of Hob's own about a function: started, crashed, stopped.
 pub fn platform(
     sink: &dyn LogSink,

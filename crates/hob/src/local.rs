@@ -51,6 +51,8 @@ impl Temporary {
             domain: domain.to_owned(),
             default_app: None,
             compiler: compiler(),
+            wasm: hob_node::Place::InProcess,
+            worker: Vec::new(),
             facts: true,
             pooling: None,
             memory_bytes: None,
@@ -91,6 +93,12 @@ pub(crate) fn compiler() -> Vec<OsString> {
     // Without a path to itself the program compiles in its own process.
     std::env::current_exe()
         .map_or_else(|_| Vec::new(), |program| vec![program.into(), hob_node::COMPILE_COMMAND.into()])
+}
+
+/// The command that becomes a worker: this program itself.
+pub(crate) fn worker() -> Vec<OsString> {
+    std::env::current_exe()
+        .map_or_else(|_| Vec::new(), |program| vec![program.into(), hob_node::WORKER_COMMAND.into()])
 }
 
 /// The wish of a person or of the system that the program ends.

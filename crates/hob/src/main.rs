@@ -22,5 +22,9 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == hob_node::COMPILE_COMMAND) {
         return hob_node::compile_child();
     }
+    // So has a worker, which is about to lose everything else.
+    if std::env::args_os().nth(1).is_some_and(|word| word == hob_node::WORKER_COMMAND) {
+        return hob_node::worker_child();
+    }
     ExitCode::from(command::main())
 }

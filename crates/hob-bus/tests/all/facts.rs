@@ -62,6 +62,7 @@ fn story() -> Vec<Fact> {
         sequence: 3,
         attempt,
         published_ms: 10,
+        others: Vec::new(),
     };
     let whats = [
         What::Published(Box::new(Publication {

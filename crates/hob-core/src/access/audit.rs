@@ -295,8 +295,8 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::{Act, Check, DONE, Head, Kept, TRIM, Tally, write};
-    use crate::access::default_space;
     use crate::limit::AUDIT_TALLIES_MAX;
+    use crate::name::SpaceName;
 
     fn act(operation: &str) -> Act {
         Act {
@@ -305,7 +305,7 @@ mod tests {
             via: "control".into(),
             operation: operation.into(),
             on: Some("desk".into()),
-            space: default_space(),
+            space: SpaceName::default_space(),
             outcome: DONE.into(),
         }
     }

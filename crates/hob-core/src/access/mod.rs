@@ -170,11 +170,6 @@ impl Need {
     }
 }
 
-/// The space of whoever names none.
-pub fn default_space() -> SpaceName {
-    SpaceName::new("default").expect("it is a valid name")
-}
-
 /// Somebody who is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
@@ -208,7 +203,7 @@ impl Principal {
         match (&self.space, asked) {
             (Some(own), Some(asked)) if own != asked => Err(self.foreign(asked, own)),
             (Some(space), _) | (None, Some(space)) => Ok(space.clone()),
-            (None, None) => Ok(default_space()),
+            (None, None) => Ok(SpaceName::default_space()),
         }
     }
 

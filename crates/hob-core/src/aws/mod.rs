@@ -8,6 +8,8 @@
 
 pub mod alias;
 pub mod asynchronous;
+pub mod batch;
+pub mod criteria;
 pub mod error;
 pub mod frame;
 pub mod function;

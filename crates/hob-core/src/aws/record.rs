@@ -47,6 +47,9 @@ pub struct Record {
     /// Instances at most, where somebody said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserved: Option<u32>,
+    /// The filter patterns of its event source mappings as they were sent, by the mapping's id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub patterns: BTreeMap<String, Vec<String>>,
 }
 
 /// What somebody said of a function that no revision holds.
@@ -112,6 +115,15 @@ impl Record {
             aliases: BTreeMap::new(),
             asynchronous_ms: None,
             reserved: None,
+            patterns: BTreeMap::new(),
+        }
+    }
+
+    /// Keeps the patterns of a mapping; none of one that has none.
+    pub fn set_patterns(&mut self, mapping: &str, patterns: Vec<String>) {
+        match patterns.is_empty() {
+            true => drop(self.patterns.remove(mapping)),
+            false => drop(self.patterns.insert(mapping.to_owned(), patterns)),
         }
     }
 

@@ -100,6 +100,9 @@ pub enum CallCause {
         attempt: u32,
         /// When the event was published, milliseconds since the Unix epoch.
         published_ms: u64,
+        /// The numbers of the other events of the call, where it has several.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        others: Vec<u64>,
     },
     /// A schedule's run.
     Schedule {

@@ -117,19 +117,17 @@ fn of_function(app: &AppName, function: Option<&FunctionName>) -> Vec<About> {
     std::iter::once(About::App(app.clone())).chain(of_one).collect()
 }
 
-fn of_cause(cause: &CallCause, app: &AppName) -> Option<About> {
+fn of_cause(cause: &CallCause, app: &AppName) -> Vec<About> {
+    let event = |topic: &TopicName, sequence: u64| About::Event(topic.clone(), sequence);
     match cause {
-        CallCause::Function { invocation, .. } => invocation.map(About::Invocation),
-        CallCause::Event { topic, sequence, .. } | CallCause::Replay { topic, sequence } => {
-            Some(About::Event(topic.clone(), *sequence))
+        CallCause::Function { invocation, .. } => invocation.map(About::Invocation).into_iter().collect(),
+        CallCause::Event { topic, sequence, others, .. } => {
+            std::iter::once(sequence).chain(others).map(|sequence| event(topic, *sequence)).collect()
         }
-        CallCause::Schedule { sequence, .. } => {
-            Some(About::Event(TopicName::own("schedules", app), *sequence))
-        }
-        CallCause::Asynchronous { sequence, .. } => {
-            Some(About::Event(TopicName::own("calls", app), *sequence))
-        }
-        CallCause::Request | CallCause::Control => None,
+        CallCause::Replay { topic, sequence } => vec![event(topic, *sequence)],
+        CallCause::Schedule { sequence, .. } => vec![event(&TopicName::own("schedules", app), *sequence)],
+        CallCause::Asynchronous { sequence, .. } => vec![event(&TopicName::own("calls", app), *sequence)],
+        CallCause::Request | CallCause::Control => Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 //! **Why.** Filters need no event, only its attributes; so they are tested without one, and can be
 //! asked about what is stored as well as about what is in memory.
 //!
-//! **Not here:** an event's data. No dialect can reach it.
+//! **Data** is asked for by one dialect only, so that nobody else pays for it.
 
 use crate::event::{Attribute, Event};
 use std::borrow::Cow;
@@ -53,6 +53,11 @@ impl std::fmt::Display for Value<'_> {
 pub trait Attributes {
     /// The attribute with that name (lower case), or `None` when the event does not have it.
     fn attribute(&self, name: &str) -> Option<Value<'_>>;
+
+    /// The data as it is; `None` when there is none.
+    fn data(&self) -> Option<&[u8]> {
+        None
+    }
 }
 
 impl Attributes for Event {
@@ -75,5 +80,9 @@ impl Attributes for Event {
             }
         };
         text.map(|text| Value::String(Cow::Borrowed(text)))
+    }
+
+    fn data(&self) -> Option<&[u8]> {
+        self.data.as_deref()
     }
 }

@@ -11,6 +11,7 @@
 
 use super::attribute::{Attributes, Value};
 use super::cesql::{Expression, nearest_function};
+use super::pattern::Pattern;
 use super::{DIALECTS, Filter};
 use crate::code::Code;
 use crate::fault::{Fault, Result};
@@ -41,6 +42,7 @@ enum Clause {
     Any(Vec<Clause>),
     Not(Box<Clause>),
     Sql(Box<Expression>),
+    Data(Box<Pattern>),
 }
 
 /// How a text is compared: byte for byte (Subscriptions API 0.1, section 3.2.4.1.1).
@@ -111,6 +113,7 @@ impl Compiler {
                 Ok(Clause::Not(Box::new(self.clause(inner, &format!("{place}.not"), depth + 1)?)))
             }
             Filter::Sql(text) => sql(text, &format!("{place}.sql")),
+            Filter::Data(value) => data(value, &format!("{place}.data")),
         }
     }
 
@@ -135,8 +138,8 @@ fn texts(how: How, map: &BTreeMap<String, String>, place: &str) -> Result<Clause
     for (attribute, wanted) in map {
         let place = format!("{place}.{attribute}");
         if attribute == "data" {
-            return Err(invalid("filters see an event's attributes, not its `data`", &place)
-                .hint("let the publisher put what matters into `type`, `subject` or an extension"));
+            return Err(invalid("this dialect sees an event's attributes, not its `data`", &place)
+                .hint("write for example `data = { status = [\"paid\"] }` beside it"));
         }
         if attribute.is_empty() || !attribute.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
             return Err(invalid(format!("`{attribute}` is not the name of an attribute"), &place)
@@ -153,6 +156,26 @@ fn texts(how: How, map: &BTreeMap<String, String>, place: &str) -> Result<Clause
         });
     }
     Ok(if clauses.len() == 1 { clauses.remove(0) } else { Clause::All(clauses) })
+}
+
+fn data(value: &serde_json::Value, place: &str) -> Result<Clause> {
+    let size = value.to_string().len();
+    if size > CESQL_BYTES_MAX {
+        let message = format!("a pattern has {size} bytes, more than the {CESQL_BYTES_MAX} allowed");
+        return Err(invalid(message, place));
+    }
+    let pattern = Pattern::read(value, place).map_err(|(at, why)| {
+        invalid(format!("a pattern of data cannot be understood: {why}"), &at)
+            .hint("write for example `data = { status = [\"paid\"] }`")
+    })?;
+    Ok(Clause::Data(Box::new(pattern)))
+}
+
+/// An event's data as JSON, or as a text where it is none.
+fn content(event: &(impl Attributes + ?Sized)) -> Option<serde_json::Value> {
+    let data = event.data()?;
+    let text = || serde_json::Value::from(String::from_utf8_lossy(data));
+    Some(serde_json::from_slice(data).unwrap_or_else(|_| text()))
 }
 
 fn sql(text: &str, place: &str) -> Result<Clause> {
@@ -215,6 +238,7 @@ impl Clause {
             Clause::Any(clauses) => clauses.iter().any(|clause| clause.matches(event)),
             Clause::Not(clause) => !clause.matches(event),
             Clause::Sql(expression) => expression.is_true(event),
+            Clause::Data(pattern) => pattern.matches(content(event).as_ref()),
         }
     }
 
@@ -241,6 +265,9 @@ impl Clause {
                 inner.seen(event),
             ),
             Clause::Sql(expression) => ("sql".to_owned(), expression.text().to_owned(), self.seen(event)),
+            Clause::Data(pattern) => pattern
+                .missed(content(event).as_ref(), "data")
+                .unwrap_or_else(|| (self.name(), self.describe(), None)),
         };
         Err(Mismatch { clause, wanted, seen })
     }
@@ -253,6 +280,7 @@ impl Clause {
             Clause::Any(_) => "any".to_owned(),
             Clause::Not(inner) => format!("not.{}", inner.name()),
             Clause::Sql(_) => "sql".to_owned(),
+            Clause::Data(_) => "data".to_owned(),
         }
     }
 
@@ -268,6 +296,7 @@ impl Clause {
             Clause::Any(clauses) => join(clauses, " or "),
             Clause::Not(inner) => format!("not {}", inner.describe()),
             Clause::Sql(expression) => format!("sql `{}`", expression.text()),
+            Clause::Data(_) => "a pattern of data".to_owned(),
         }
     }
 
@@ -281,7 +310,7 @@ impl Clause {
                 let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
                 Some(if errors.is_empty() { value.to_string() } else { errors.join("; ") })
             }
-            Clause::All(_) | Clause::Any(_) => None,
+            Clause::All(_) | Clause::Any(_) | Clause::Data(_) => None,
         }
     }
 }

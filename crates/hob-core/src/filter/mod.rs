@@ -4,14 +4,15 @@
 //! match can say by which clause.
 //!
 //! **How.** [`Filter`] is the written form (JSON and TOML alike); [`Filters`] is what was checked once
-//! and is asked for every event. [`cesql`] is the expression language. Events are seen through
-//! [`Attributes`] alone.
+//! and is asked for every event. [`cesql`] is the expression language, `pattern` the dialect of an event's data, which is
+//! Hob's own. Events are seen through [`Attributes`] alone.
 //!
-//! **Not here:** an event's data, which no dialect can reach, and which subscription a filter is of.
+//! **Not here:** which subscription a filter is of.
 
 mod attribute;
 pub mod cesql;
 mod clause;
+pub(crate) mod pattern;
 
 pub use attribute::{Attributes, Value};
 pub use clause::{Filters, Mismatch};
@@ -21,7 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// The dialects, in the words of messages.
-const DIALECTS: &str = "`exact`, `prefix`, `suffix`, `all`, `any`, `not`, `sql`";
+const DIALECTS: &str = "`exact`, `prefix`, `suffix`, `all`, `any`, `not`, `sql`, `data`";
 
 /// One filter (CloudEvents Subscriptions API 0.1, section 3.2.4): exactly one dialect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -41,6 +42,8 @@ pub enum Filter {
     Not(Box<Filter>),
     /// A CESQL expression that is true and has no error.
     Sql(String),
+    /// The data is JSON that matches this pattern, in the syntax of EventBridge; a dialect of Hob's own.
+    Data(serde_json::Value),
 }
 
 /// Read by hand: a derived reader takes neither a second dialect nor none for a mistake of the writer's
@@ -72,6 +75,7 @@ impl<'de> Visitor<'de> for OneDialect {
             "any" => Filter::Any(map.next_value()?),
             "not" => Filter::Not(map.next_value()?),
             "sql" | "cesql" => Filter::Sql(map.next_value()?),
+            "data" => Filter::Data(map.next_value()?),
             unknown => {
                 return Err(M::Error::custom(format_args!(
                     "`{unknown}` is not a filter dialect; the dialects are {DIALECTS}"

@@ -95,7 +95,7 @@ fn mistakes_in_filters_are_refused_with_their_place() {
         (r#"[{"exact":{"":"x"}}]"#, "filters[0].exact.", "`` is not the name"),
         (r#"[{"suffix":{"Type":"x"}}]"#, "filters[0].suffix.Type", "`Type` is not the name of an attribute"),
         (r#"[{"exact":{"my-ext":"x"}}]"#, "filters[0].exact.my-ext", "`my-ext` is not the name"),
-        (r#"[{"exact":{"data":"x"}}]"#, "filters[0].exact.data", "filters see an event's attributes"),
+        (r#"[{"exact":{"data":"x"}}]"#, "filters[0].exact.data", "this dialect sees an event's attributes"),
         (r#"[{"all":[]}]"#, "filters[0].all", "a list of filters is empty"),
         (r#"[{"not":{"any":[{"exact":{"id":"1"}},{"any":[]}]}}]"#, "filters[0].not.any[1].any", "a list of"),
         (r#"[{"sql":"é' = "}]"#, "filters[0].sql", "the CESQL expression is wrong at character 1: `é`"),

@@ -1,11 +1,11 @@
-//! EventBridge patterns as filters: `source` and `detail-type` are the event's `source` and `type`.
+//! EventBridge patterns as filters: `source` and `detail-type` are the event's `source` and `type`, `detail` its data.
 //!
 //! **Why.** A function that gets other events than its pattern names does what nobody wrote, so a clause that
 //! no filter can express is an error and not a loss.
 
 use super::tree::Node;
-use crate::filter::Filter;
-use std::collections::BTreeMap;
+use crate::filter::pattern::alternative;
+use crate::filter::{Filter, Filters};
 
 /// Keys of an event of EventBridge and the attributes of CloudEvents that mean the same.
 const ATTRIBUTES: &[(&str, &str)] = &[("source", "source"), ("detail-type", "type"), ("id", "id")];
@@ -20,16 +20,23 @@ pub(super) fn filters(pattern: &Node) -> Result<Vec<Filter>, (usize, String)> {
     };
     let mut filters = Vec::new();
     for entry in entries {
+        if entry.key == "detail" {
+            let filter = Filter::Data(entry.value.json());
+            Filters::compile(std::slice::from_ref(&filter))
+                .map_err(|fault| (entry.line, fault.message().to_owned()))?;
+            filters.push(filter);
+            continue;
+        }
         let attribute = ATTRIBUTES.iter().find(|(key, _)| *key == entry.key).map(|(_, attribute)| *attribute);
         let Some(attribute) = attribute else {
-            let why = format!("filters see an event's attributes, not `{}`", entry.key);
+            let why = format!("filters see `source`, `detail-type`, `id` and `detail`, not `{}`", entry.key);
             return Err((entry.line, why));
         };
         let Some(items) = entry.value.list() else {
             return Err((entry.line, format!("`{}` has to be a list of alternatives", entry.key)));
         };
         let each: Result<Vec<Filter>, String> =
-            items.iter().map(|item| alternative(attribute, item)).collect();
+            items.iter().map(|item| alternative(attribute, &item.json())).collect();
         let mut each = each.map_err(|why| (entry.line, why))?;
         match each.len() {
             0 => return Err((entry.line, format!("`{}` has no alternative", entry.key))),
@@ -38,39 +45,4 @@ pub(super) fn filters(pattern: &Node) -> Result<Vec<Filter>, (usize, String)> {
         }
     }
     Ok(filters)
-}
-
-fn alternative(attribute: &str, item: &Node) -> Result<Filter, String> {
-    let one = |text: &str| BTreeMap::from([(attribute.to_owned(), text.to_owned())]);
-    if let Some(text) = item.text() {
-        return Ok(Filter::Exact(one(text)));
-    }
-    let entries = item.entries().unwrap_or_default();
-    let [entry] = entries else { return Err("an alternative is neither text nor one comparison".to_owned()) };
-    let text = entry.value.text();
-    match (entry.key.as_str(), text) {
-        ("prefix", Some(text)) => Ok(Filter::Prefix(one(text))),
-        ("suffix", Some(text)) => Ok(Filter::Suffix(one(text))),
-        ("wildcard", Some(text)) => Ok(Filter::Sql(format!("{attribute} LIKE '{}'", like(text)))),
-        ("equals-ignore-case", Some(text)) => {
-            Ok(Filter::Sql(format!("LOWER({attribute}) = '{}'", text.to_lowercase().replace('\'', "\\'"))))
-        }
-        ("exists", Some("true")) => Ok(Filter::Sql(format!("EXISTS {attribute}"))),
-        ("exists", Some("false")) => Ok(Filter::Sql(format!("NOT EXISTS {attribute}"))),
-        ("anything-but", Some(text)) => Ok(Filter::Not(Box::new(Filter::Exact(one(text))))),
-        ("anything-but", None) => {
-            let inner = match entry.value.list() {
-                Some(items) => items.iter().map(|item| alternative(attribute, item)).collect(),
-                None => alternative(attribute, &entry.value).map(|filter| vec![filter]),
-            };
-            Ok(Filter::Not(Box::new(Filter::Any(inner?))))
-        }
-        (comparison, _) => Err(format!("no filter can say `{comparison}`")),
-    }
-}
-
-/// `a*b` as a pattern of CESQL's LIKE.
-fn like(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('\'', "\\'").replace('%', "\\%").replace('_', "\\_");
-    escaped.replace('*', "%")
 }

@@ -3,6 +3,8 @@
 use super::naming;
 use super::note::Notes;
 use super::tree::Node;
+use crate::aws::criteria::{of_policy, of_record};
+use crate::filter::{Filter, Filters};
 use crate::limit::TRIGGER_NAME_BYTES_MAX;
 use crate::manifest::{Function, On, Written};
 use crate::name::{FunctionName, TopicName, TriggerName, suggestion_within};
@@ -131,6 +133,85 @@ pub(super) fn megabytes(number: &Written<u32>) -> Written<u64> {
 
 pub(super) fn seconds(number: &Written<u32>) -> Written<Duration> {
     Written { value: Duration::from_secs(number.value.into()), line: number.line }
+}
+
+/// How a queue's messages are gathered into calls.
+pub(super) struct Batch {
+    pub(super) size: Option<Written<u32>>,
+    /// Seconds.
+    pub(super) window: Option<Written<u32>>,
+    /// Whether the function says which messages failed.
+    pub(super) partial: bool,
+}
+
+impl Batch {
+    /// Messages of a call, unless the manifest says otherwise (Lambda API reference, `BatchSize` of an SQS queue).
+    const SIZE: u32 = 10;
+
+    /// Sets it; so many fit into a call unless the manifest says otherwise.
+    pub(super) fn set(self, on: &mut On) {
+        let line = on.line;
+        on.batch = Some(self.size.unwrap_or(Written { value: Self::SIZE, line }));
+        on.batch_window = self.window.as_ref().map(seconds);
+        on.batch_partial = self.partial.then_some(Written { value: true, line });
+    }
+}
+
+/// The filters of `FilterCriteria`: patterns, written as JSON text or as maps, of which one has to match.
+///
+/// # Errors
+/// In words, for what no filter can say.
+pub(super) fn criteria<'n>(
+    patterns: impl Iterator<Item = &'n Node>,
+) -> Result<Option<Written<Vec<Filter>>>, String> {
+    let (mut any, mut line) = (Vec::new(), 0);
+    for node in patterns {
+        line = node.line;
+        // A pattern that asks for nothing lets everything through.
+        let Some(filter) = of_record(&pattern(node)?)? else { return Ok(None) };
+        any.push(filter);
+    }
+    let value = if any.len() > 1 { vec![Filter::Any(any)] } else { any };
+    checked(value, line)
+}
+
+/// The filters of an SNS filter policy; `body`: it is about the message.
+///
+/// # Errors
+/// In words, for what no filter can say.
+pub(super) fn policy(node: &Node, body: bool) -> Result<Option<Written<Vec<Filter>>>, String> {
+    checked(of_policy(&pattern(node)?, body)?.into_iter().collect(), node.line)
+}
+
+/// A pattern as JSON.
+fn pattern(node: &Node) -> Result<serde_json::Value, String> {
+    if let Some((_, unknown)) = node.first_unknown() {
+        return Err(unknown.why.clone());
+    }
+    let value = match node.text() {
+        Some(text) => {
+            serde_json::from_str(text).map_err(|error| format!("the pattern is not JSON: {error}"))?
+        }
+        None => node.json(),
+    };
+    match has_null(&value) {
+        true => Err("`null` cannot be written in `hob.toml`".to_owned()),
+        false => Ok(value),
+    }
+}
+
+fn has_null(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Null => true,
+        serde_json::Value::Array(items) => items.iter().any(has_null),
+        serde_json::Value::Object(map) => map.values().any(has_null),
+        _ => false,
+    }
+}
+
+fn checked(value: Vec<Filter>, line: usize) -> Result<Option<Written<Vec<Filter>>>, String> {
+    Filters::compile(&value).map_err(|fault| fault.message().to_owned())?;
+    Ok((!value.is_empty()).then_some(Written { value, line }))
 }
 
 /// A number that counts retries as one that counts attempts.

@@ -123,6 +123,9 @@ fn of_trigger(text: &mut String, on: &On) {
     });
     key(text, "order-by", &on.order_by, |attribute| attribute.as_str().into());
     key(text, "concurrency", &on.concurrency, |number| i64::from(*number).into());
+    key(text, "batch", &on.batch, |number| i64::from(*number).into());
+    key(text, "batch-window", &on.batch_window, |time| duration(*time).into());
+    key(text, "batch-partial", &on.batch_partial, |partial| (*partial).into());
     key(text, "publish", &on.publish, |topic| topic.as_str().into());
     key(text, "on-success", &on.on_success, |topic| topic.as_str().into());
     key(text, "on-failure", &on.on_failure, |topic| topic.as_str().into());

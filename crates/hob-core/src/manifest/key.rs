@@ -189,7 +189,7 @@ pub static ON: &[Key<On>] = keys! {
             Ok(())
         };
     "where", "`{ exact = { type = \"x\" } }`, a CESQL text, or a list", "every event",
-        "Which events: `exact`, `prefix`, `suffix`, `all`, `any`, `not`, `sql`; all that are written have to match.",
+        "Which events: `exact`, `prefix`, `suffix`, `all`, `any`, `not`, `sql`, `data`; all that are written have to match.",
         |on, item| { on.filters = Some(item.filters()?); Ok(()) };
     "order-by", "an attribute's name, such as `\"partitionkey\"`", "no order",
         "Events with one value of it are delivered one after the other, in order; others go on meanwhile.",
@@ -203,6 +203,15 @@ pub static ON: &[Key<On>] = keys! {
     "start", "`\"now\"`, `\"beginning\"`, a sequence or a time", "now",
         "The first event of a new subscription.",
         |on, item| { on.start = Some(item.start()?); Ok(()) };
+    "batch", "number", "one event in each call, in `mode`",
+        "Events of one call at most, which then is a CloudEvents batch; `concurrency` counts calls.",
+        |on, item| { on.batch = Some(item.number()?); Ok(()) };
+    "batch-window", "`\"5s\"`", "0s, at most 300s",
+        "How long the first event of a call waits for others.",
+        |on, item| { on.batch_window = Some(item.duration()?); Ok(()) };
+    "batch-partial", "true or false", "false",
+        "The answer names the events that failed, as AWS Lambda's `batchItemFailures`; only those are tried again.",
+        |on, item| { on.batch_partial = Some(item.boolean()?); Ok(()) };
     "publish", "a topic", "the topic that the event came from",
         "Where an event goes that the function answers with; for a route, where its events go.",
         |on, item| { on.publish = Some(item.topic()?); Ok(()) };

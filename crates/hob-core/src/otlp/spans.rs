@@ -287,7 +287,7 @@ fn of_cause(cause: &CallCause) -> Attributes {
 /// What is tried, the number of the attempt, and when it was published.
 fn attempt(cause: &CallCause) -> Option<(String, u32, u64)> {
     match cause {
-        CallCause::Event { subscription, topic, sequence, attempt, published_ms } => {
+        CallCause::Event { subscription, topic, sequence, attempt, published_ms, .. } => {
             Some((format!("event/{subscription}/{topic}/{sequence}"), *attempt, *published_ms))
         }
         CallCause::Schedule { schedule, sequence, attempt, published_ms } => {

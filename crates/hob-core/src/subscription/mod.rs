@@ -32,6 +32,7 @@
 //! **Not here:** filters, payloads, invocations, where dead letters go, and who calls [`Machine::step`]
 //! (`hob-node`).
 
+mod batch;
 mod crash;
 mod deliver;
 mod machine;
@@ -45,6 +46,7 @@ mod snapshot;
 mod tests;
 mod window;
 
+pub use batch::{Batches, Gathering};
 pub use crash::{CRASHES_ALONE, CRASHES_MAX, CRASHES_NAMED, Marks};
 pub use machine::Machine;
 pub use ranges::Ranges;

@@ -254,9 +254,10 @@ fn cause(call: &Call) -> String {
         CallCause::Request => format!("{method} {path}"),
         CallCause::Control => format!("hob call: {method} {path}"),
         CallCause::Function { app, function, .. } => format!("{app}/{function} calls {method} {path}"),
-        CallCause::Event { subscription, topic, sequence, attempt, .. } => {
-            format!("{subscription} delivers {topic}/{sequence}, attempt {attempt}")
-        }
+        CallCause::Event { subscription, topic, sequence, attempt, others, .. } => match others.len() {
+            0 => format!("{subscription} delivers {topic}/{sequence}, attempt {attempt}"),
+            more => format!("{subscription} delivers {topic}/{sequence} and {more} more, attempt {attempt}"),
+        },
         CallCause::Schedule { schedule, attempt, .. } => format!("schedule {schedule}, attempt {attempt}"),
         CallCause::Asynchronous { attempt, .. } => format!("asynchronous {method} {path}, attempt {attempt}"),
         CallCause::Replay { topic, sequence } => format!("replay of {topic}/{sequence}"),

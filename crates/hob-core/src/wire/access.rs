@@ -3,6 +3,7 @@
 pub use crate::access::audit::{AuditReport, Entry as AuditEntry};
 pub use crate::access::token::{TokenInfo, TokenMade, TokenRequest};
 
+use crate::access::audit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,27 @@ pub struct AuditQuery {
     /// So many at most; 100 unless said otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
+}
+
+impl AuditQuery {
+    /// The entry of a line, if it is wanted. A line that cannot be read is not.
+    pub fn wanted(&self, line: &str) -> Option<AuditEntry> {
+        let (entry, _) = audit::read(line).ok()?;
+        let act = &entry.act;
+        let about = |on: &String| {
+            act.on
+                .as_ref()
+                .and_then(|found| found.strip_prefix(on.as_str()))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let wanted = self.since_ms.is_none_or(|since| entry.time_ms >= since)
+            && self.until_ms.is_none_or(|until| entry.time_ms < until)
+            && self.who.as_ref().is_none_or(|who| act.who.contains(who.as_str()))
+            && self.operation.as_ref().is_none_or(|operation| act.operation.starts_with(operation.as_str()))
+            && self.on.as_ref().is_none_or(about)
+            && (!self.refused || act.outcome != audit::DONE);
+        wanted.then_some(entry)
+    }
 }
 
 /// How the audit log is checked.

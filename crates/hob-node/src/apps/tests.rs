@@ -25,7 +25,7 @@ use hob_core::wire::Deployed;
 use hob_runtime::body::{Body, empty};
 use hob_runtime::code::FunctionCode;
 use hob_runtime::crowd::{Crowd, Shares};
-use hob_runtime::environment::Environment;
+use hob_runtime::environment::{Environment, Workers};
 use hob_runtime::gate::Open;
 use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
 use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
@@ -76,6 +76,7 @@ impl Desk {
             cache_shared: false,
             work_dir: data.join("work"),
             compiler: Vec::new(),
+            workers: Workers::none(),
             pooling: Some(false),
             spawn: Arc::clone(&tasks) as _,
             logs: Logs::new(),

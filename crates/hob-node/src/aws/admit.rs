@@ -49,7 +49,7 @@ impl Lambda {
         }
         drop(room);
         self.control.bus.allowance().take(1)?;
-        Ok(Ask { id: identity::invocation(), head, path, body, region: claim.region })
+        Ok(Ask { id: identity::invocation(), key: claim.key, head, path, body, region: claim.region })
     }
 }
 

@@ -1,8 +1,8 @@
 //! Event source mappings: subscriptions of a function's app to topics (Lambda API reference, "CreateEventSourceMapping").
 //!
 //! **How.** A mapping is a trigger of the app whose name is the mapping's UUID, so it is stored, delivered, retried and
-//! explained as every subscription is. A function with contract `lambda` gets each event as SQS or SNS would bring it, one
-//! in each batch.
+//! explained as every subscription is. A function with contract `lambda` gets its events as SQS or SNS would bring them, in
+//! batches of the size that the mapping says. What a mapping was created with and no trigger holds is in the record.
 
 use super::answer::{Answered, Refusal, json};
 use super::page::page;
@@ -10,17 +10,19 @@ use super::{Ask, Handled, Lambda, Operation, operation};
 use crate::bus::position::Key;
 use crate::identity;
 use crate::live::LiveApp;
+use hob_core::aws::criteria::Criteria;
 use hob_core::aws::name::{self, LATEST, Reference, arn, topic_arn};
 use hob_core::aws::record::{Record, uuid};
 use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::Fault;
+use hob_core::filter::Filter;
 use hob_core::limit::{
     DELIVERY_ATTEMPTS_DEFAULT, SUBSCRIPTION_CONCURRENCY_CEILING, SUBSCRIPTION_CONCURRENCY_DEFAULT,
 };
 use hob_core::name::TriggerName;
 use hob_core::spec::{AppSpec, FunctionSpec};
-use hob_core::trigger::{DeliveryMode, DeliverySpec, RetrySpec, StartAt, SubscriptionSpec};
+use hob_core::trigger::{BatchSpec, DeliveryMode, DeliverySpec, RetrySpec, StartAt, SubscriptionSpec};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -37,6 +39,8 @@ pub(super) static OPERATIONS: &[Operation] = &[
 
 /// Mappings of a page, unless the request wants fewer.
 const PAGE: usize = 100;
+/// How events are gathered, unless the request says otherwise.
+const BATCH: BatchSpec = BatchSpec { events: 10, window_ms: 0, partial: false };
 /// The contract whose settings say what an event becomes.
 const CONTRACT: &str = "lambda";
 const EVENTS: &str = "events";
@@ -54,6 +58,7 @@ struct Wanted {
     starting_position_timestamp: Option<f64>,
     scaling_config: Option<Scaling>,
     function_response_types: Option<Vec<String>>,
+    filter_criteria: Option<Criteria>,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
@@ -65,7 +70,7 @@ struct Scaling {
 }
 
 impl Wanted {
-    /// Refuses what Hob does not have. A batch has up to so many events, so one at a time fits every size.
+    /// Refuses what Hob does not have.
     fn check(&self) -> Answered<()> {
         hob_core::aws::function::check_rest(&self.rest)?;
         let within = |name: &str, value: Option<u32>, least: u32, most: u32| match value {
@@ -82,6 +87,24 @@ impl Wanted {
             Some(other) => Err(Refusal::value(format!("`{other}` is no type of a function's response"))),
             None => Ok(()),
         }
+    }
+
+    /// How events are gathered where they were gathered so `before`.
+    fn batch(&self, before: BatchSpec) -> BatchSpec {
+        let window_ms = self.maximum_batching_window_in_seconds.map(|seconds| u64::from(seconds) * 1000);
+        let partial = self.function_response_types.as_ref().map(|kinds| !kinds.is_empty());
+        BatchSpec {
+            events: self.batch_size.unwrap_or(before.events),
+            window_ms: window_ms.unwrap_or(before.window_ms),
+            partial: partial.unwrap_or(before.partial),
+        }
+    }
+
+    /// The patterns as they were sent, and what they mean to the bus; `None`: the request says nothing of them.
+    fn filters(&self) -> Answered<Option<(Vec<String>, Vec<Filter>)>> {
+        let Some(criteria) = &self.filter_criteria else { return Ok(None) };
+        let patterns = criteria.filters.iter().filter_map(|one| one.pattern.clone()).collect();
+        Ok(Some((patterns, criteria.filters()?)))
     }
 
     fn concurrency(&self) -> Option<u32> {
@@ -144,15 +167,15 @@ impl Lambda {
     async fn change_triggers(
         &self,
         reference: &Reference,
-        change: impl FnOnce(&mut AppSpec) -> Answered<()> + Send,
+        change: impl FnOnce(&mut AppSpec, &mut Record) -> Answered<()> + Send,
     ) -> Answered<Arc<LiveApp>> {
         let (app, _) = reference.app()?;
         let _turn = self.records.turn(&app)?;
         let mut known = self.known_alone(reference).await?;
         let about = known.about(&known.app.current);
-        let mut spec = AppSpec::clone(&known.app.current.spec);
-        change(&mut spec)?;
-        known.stored.record = Some(known.record());
+        let (mut spec, mut record) = (AppSpec::clone(&known.app.current.spec), known.record());
+        change(&mut spec, &mut record)?;
+        known.stored.record = Some(record);
         self.deploy(&mut known.stored, spec, about).await
     }
 
@@ -168,18 +191,25 @@ impl Lambda {
                 _ => "Enabled",
             },
         };
-        Ok(json!({
+        let batch = spec.delivery.batch.unwrap_or(BatchSpec { events: 1, ..BATCH });
+        let partial: &[&str] = if batch.partial { &[PARTIAL_FAILURES] } else { &[] };
+        let mut shown = json!({
             "UUID": mapping.name.as_str(),
-            "BatchSize": 1,
-            "MaximumBatchingWindowInSeconds": 0,
+            "BatchSize": batch.events,
+            "MaximumBatchingWindowInSeconds": batch.window_ms / 1000,
             "EventSourceArn": topic_arn(region, &spec.topic),
             "FunctionArn": arn(region, &record.name, None),
             "LastModified": app.current.created_ms / 1000,
             "State": state,
             "StateTransitionReason": "USER_INITIATED",
-            "FunctionResponseTypes": [PARTIAL_FAILURES],
+            "FunctionResponseTypes": partial,
             "ScalingConfig": { "MaximumConcurrency": spec.delivery.concurrency },
-        }))
+        });
+        if let Some(patterns) = record.patterns.get(mapping.name.as_str()) {
+            let filters: Vec<Value> = patterns.iter().map(|text| json!({ "Pattern": text })).collect();
+            shown["FilterCriteria"] = json!({ "Filters": filters });
+        }
+        Ok(shown)
     }
 }
 
@@ -211,11 +241,12 @@ fn create(lambda: Arc<Lambda>, ask: Ask) -> Handled {
             publish: None,
             on_success: None,
             on_failure: None,
+            batch: Some(asked.batch(BATCH)),
         };
-        let spec =
-            SubscriptionSpec { topic, filters: Vec::new(), delivery, order_by: None, rate: None, start };
+        let (patterns, filters) = asked.filters()?.unwrap_or_default();
+        let spec = SubscriptionSpec { topic, filters, delivery, order_by: None, rate: None, start };
         let (name, subscription) = (id.clone(), spec.clone());
-        let app = lambda.change_triggers(&reference, move |app| {
+        let app = lambda.change_triggers(&reference, move |app, record| {
             let known = app
                 .triggers
                 .subscriptions
@@ -227,6 +258,7 @@ fn create(lambda: Arc<Lambda>, ask: Ask) -> Handled {
                 return Err(Fault::new(Code::LambdaConflict, what).hint("update it instead").into());
             }
             app.functions.values_mut().for_each(|function| set_shape(function, &name, Some(shape)));
+            record.set_patterns(name.as_str(), patterns);
             app.triggers.subscriptions.insert(name, subscription);
             Ok(())
         });
@@ -293,11 +325,19 @@ fn update(lambda: Arc<Lambda>, ask: Ask) -> Handled {
         {
             return Err(Refusal::value("a mapping stays with its function: delete it and create another"));
         }
-        if let Some(concurrency) = asked.concurrency() {
+        let filters = asked.filters()?;
+        let before = mapping.spec.delivery.batch.unwrap_or(BATCH);
+        let batch = Some(asked.batch(before)).filter(|batch| *batch != before);
+        let concurrency = asked.concurrency();
+        if concurrency.is_some() || filters.is_some() || batch.is_some() {
             let (reference, name) = (Reference::read(mapping.app.name.as_str(), None)?, mapping.name.clone());
-            let changed = lambda.change_triggers(&reference, move |app| {
-                if let Some(spec) = app.triggers.subscriptions.get_mut(&name) {
-                    spec.delivery.concurrency = concurrency;
+            let changed = lambda.change_triggers(&reference, move |app, record| {
+                let Some(spec) = app.triggers.subscriptions.get_mut(&name) else { return Ok(()) };
+                spec.delivery.concurrency = concurrency.unwrap_or(spec.delivery.concurrency);
+                spec.delivery.batch = batch.or(spec.delivery.batch);
+                if let Some((patterns, filters)) = filters {
+                    spec.filters = filters;
+                    record.set_patterns(name.as_str(), patterns);
                 }
                 Ok(())
             });
@@ -318,8 +358,9 @@ fn delete(lambda: Arc<Lambda>, ask: Ask) -> Handled {
         let mapping = lambda.mapping(ask.part(0))?;
         let shown = lambda.shown_mapping(&mapping, &ask.region, Some("Deleting")).await?;
         let (reference, name) = (Reference::read(mapping.app.name.as_str(), None)?, mapping.name.clone());
-        let changed = lambda.change_triggers(&reference, move |app| {
+        let changed = lambda.change_triggers(&reference, move |app, record| {
             app.triggers.subscriptions.remove(&name);
+            record.set_patterns(name.as_str(), Vec::new());
             app.functions.values_mut().for_each(|function| set_shape(function, &name, None));
             Ok(())
         });

@@ -90,6 +90,13 @@ struct Operation {
     handle: fn(Arc<Lambda>, Ask) -> Handled,
 }
 
+impl Operation {
+    /// Whether the audit log has it on disk before it is answered.
+    fn is_change(&self) -> bool {
+        self.method != "GET" && !self.name.starts_with("Invoke")
+    }
+}
+
 /// An operation at work.
 type Handled = BoxFuture<'static, Answered>;
 
@@ -106,6 +113,8 @@ const fn operation(
 /// A request to an operation, from somebody who may ask.
 struct Ask {
     id: InvocationId,
+    /// The access key with which it is signed.
+    key: String,
     head: http::request::Parts,
     /// The text for each `{}` of the path, in order, without escapes.
     path: Vec<String>,

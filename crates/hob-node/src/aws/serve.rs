@@ -3,7 +3,9 @@
 use super::answer::{Answered, Refusal, identify, refuse};
 use super::records::Records;
 use super::{Lambda, Parts, find_operation};
-use crate::aside::Aside;
+use crate::aside::{Aside, Peer};
+use crate::audit::Action;
+use crate::caller::{Caller, LAMBDA, act};
 use crate::clock::now_ms;
 use crate::control::Control;
 use crate::identity;
@@ -11,6 +13,7 @@ use crate::keys::Keys;
 use crate::listener::Listener;
 use crate::per_space::PerSpace;
 use crate::telemetry::Budget;
+use hob_core::access::audit::Act;
 use hob_core::aws::signature::Claim;
 use hob_core::fact::{Failure, Refused, What};
 use hob_core::id::InvocationId;
@@ -89,9 +92,24 @@ async fn answer(lambda: &Arc<Lambda>, request: Request<Incoming>) -> Response<Bo
 
 async fn handle(lambda: &Arc<Lambda>, id: InvocationId, request: Request<Incoming>) -> Answered {
     let (operation, path) = find_operation(request.method().as_str(), request.uri().path())?;
-    let ask = lambda.admit(operation, path, request).await?;
+    let from = Peer::of(&request).to_string();
+    let on = path.first().cloned();
+    let ask = match lambda.admit(operation, path, request).await {
+        Ok(ask) => ask,
+        Err(refusal) => {
+            let act = act("nobody".to_owned(), from, LAMBDA, operation.name, on, lambda.control.space());
+            let act = Act { outcome: refusal.fault.code().text().to_owned(), ..act };
+            lambda.control.audit.count(act, Some(id.to_string()));
+            return Err(refusal);
+        }
+    };
     tracing::debug!(%id, operation = operation.name, "a request to the Lambda API");
-    (operation.handle)(Arc::clone(lambda), super::Ask { id, ..ask }).await
+    let caller = Caller::operator(&format!("key {}", ask.key), from, LAMBDA);
+    let act = caller.act(operation.name, on, lambda.control.space());
+    let action = Action::begin(&lambda.control.audit, act, id.to_string(), operation.is_change()).await?;
+    let answered = (operation.handle)(Arc::clone(lambda), super::Ask { id, ..ask }).await;
+    action.answered(answered.as_ref().err().map(|refusal| &refusal.fault)).await?;
+    answered
 }
 
 impl Lambda {

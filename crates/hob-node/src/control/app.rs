@@ -2,6 +2,8 @@
 
 use super::stream::{self, Lines};
 use super::{Ask, Control, Handled, Operation, Payload, json, nothing};
+use crate::audit::Action;
+use hob_core::access::{Need, Scope};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::name::{AppName, RevisionNumber};
@@ -16,6 +18,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/apps",
         summary: "Lists every app, by name.",
+        needs: Need::Space(Scope::Read),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<Vec<AppInfo>>()),
@@ -27,6 +30,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/apps/{app}",
         summary: "Shows one app.",
+        needs: Need::Space(Scope::Read),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<AppInfo>()),
@@ -38,6 +42,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("DELETE"),
         path: "/v1/apps/{app}",
         summary: "Removes an app with all its revisions; running calls finish.",
+        needs: Need::Space(Scope::Deploy),
         query: None,
         request: Payload::None,
         response: Payload::None,
@@ -49,6 +54,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("POST"),
         path: "/v1/apps/{app}/revisions",
         summary: "Makes a revision of the app and switches to it, or changes nothing.",
+        needs: Need::Space(Scope::Deploy),
         query: None,
         request: Payload::Json(|schemas| schemas.subschema_for::<AppSpec>()),
         response: Payload::Lines(|schemas| schemas.subschema_for::<DeployEvent>()),
@@ -60,6 +66,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/apps/{app}/revisions/{revision}",
         summary: "Shows one kept revision as it was deployed.",
+        needs: Need::Space(Scope::Read),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<Revision>()),
@@ -71,6 +78,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("POST"),
         path: "/v1/apps/{app}/rollback",
         summary: "Switches to the revision before, or to a chosen one.",
+        needs: Need::Space(Scope::Deploy),
         query: None,
         request: Payload::Json(|schemas| schemas.subschema_for::<RollbackRequest>()),
         response: Payload::Lines(|schemas| schemas.subschema_for::<DeployEvent>()),
@@ -106,7 +114,7 @@ fn revision(control: Arc<Control>, ask: Ask) -> Handled {
 
 fn deploy(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
-        let app = ask.part::<AppName>(0)?;
+        let (app, action) = (ask.part::<AppName>(0)?, ask.action.clone());
         let spec: AppSpec = ask.json().await?;
         if spec.app != app {
             let what = format!("the body describes app `{}`, the path names `{app}`", spec.app);
@@ -116,29 +124,34 @@ fn deploy(control: Arc<Control>, ask: Ask) -> Handled {
         let apps = Arc::clone(&control.apps);
         let report = lines.clone();
         let report = Arc::new(move |event: DeployEvent| report.offer(&event));
-        control.tasks.start("deploy", async move { finish(lines, apps.deploy(spec, report).await).await });
+        let action = action.later();
+        control.tasks.start("deploy", async move {
+            finish(lines, action, apps.deploy(spec, report).await).await;
+        });
         Ok(response)
     })
 }
 
 fn rollback(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
-        let app = ask.part::<AppName>(0)?;
+        let (app, action) = (ask.part::<AppName>(0)?, ask.action.clone());
         let RollbackRequest { to } = ask.json().await?;
         let (lines, response) = stream::lines();
         let apps = Arc::clone(&control.apps);
         let report = lines.clone();
         let report = Arc::new(move |event: DeployEvent| report.offer(&event));
+        let action = action.later();
         control.tasks.start("rollback", async move {
-            finish(lines, apps.rollback(&app, to, report).await).await;
+            finish(lines, action, apps.rollback(&app, to, report).await).await;
         });
         Ok(response)
     })
 }
 
 /// The last line of a change.
-async fn finish(lines: Lines, result: Result<Deployed>) {
-    let event = match result {
+async fn finish(lines: Lines, action: Action, result: Result<Deployed>) {
+    let told = action.end(result.as_ref().err()).await;
+    let event = match told.and(result) {
         Ok(deployed) => DeployEvent::Done(deployed),
         Err(fault) => {
             tracing::info!(%fault, "a deploy or rollback is refused");

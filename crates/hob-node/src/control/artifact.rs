@@ -1,6 +1,7 @@
 //! Operations on artifacts: what is missing, and uploads.
 
 use super::{Ask, Control, Handled, Operation, Payload, json, nothing};
+use hob_core::access::{Need, Scope};
 use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::Fault;
@@ -16,6 +17,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("POST"),
         path: "/v1/artifacts/missing",
         summary: "Says which of some artifacts have to be uploaded.",
+        needs: Need::Space(Scope::Deploy),
         query: None,
         request: Payload::Json(|schemas| schemas.subschema_for::<MissingRequest>()),
         response: Payload::Json(|schemas| schemas.subschema_for::<MissingReply>()),
@@ -27,6 +29,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("PUT"),
         path: "/v1/artifacts/{digest}",
         summary: "Uploads an artifact under its digest.",
+        needs: Need::Space(Scope::Deploy),
         query: None,
         request: Payload::Bytes,
         response: Payload::None,

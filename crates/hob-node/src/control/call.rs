@@ -1,7 +1,9 @@
 //! The operation that forwards a request to a function, private ones too.
 
+use super::serve::HOB_SPACE;
 use super::{Ask, Control, Handled, Operation, Payload};
 use crate::dispatcher::{self, Cause};
+use hob_core::access::{Need, Scope};
 use hob_core::fact::CallCause;
 use hob_core::fault::Fault;
 use hob_core::name::{AppName, FunctionName};
@@ -14,6 +16,7 @@ pub(super) static OPERATIONS: &[Operation] = &[Operation {
     method: None,
     path: "/v1/apps/{app}/functions/{function}/call/{*path}",
     summary: "Forwards a request to a function of the current revision and answers as it does.",
+    needs: Need::Space(Scope::Invoke),
     query: None,
     request: Payload::Any,
     response: Payload::Any,
@@ -30,8 +33,9 @@ fn call(control: Arc<Control>, ask: Ask) -> Handled {
         let query = parts.uri.query().map_or_else(String::new, |query| format!("?{query}"));
         let path = ask.path.get(2).map_or("", String::as_str);
         parts.uri = Uri::try_from(format!("/{path}{query}")).map_err(Fault::internal)?;
-        // It is the node's, and no function should ever see it.
+        // They are the node's, and no function should ever see them.
         parts.headers.remove(AUTHORIZATION);
+        parts.headers.remove(HOB_SPACE);
         let request = http::Request::from_parts(parts, body);
         Ok(dispatcher::call(target, Cause::of(CallCause::Control), request).await)
     })

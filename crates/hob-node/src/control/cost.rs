@@ -2,6 +2,7 @@
 
 use super::{Ask, Control, Handled, Operation, Payload, json, query};
 use crate::clock::now_ms;
+use hob_core::access::{Need, Scope};
 use hob_core::bill;
 use hob_core::code::Code;
 use hob_core::fact::{About, FactQuery};
@@ -22,6 +23,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/cost",
         summary: "Adds up what was used and says what it costs, here or elsewhere.",
+        needs: Need::Space(Scope::Observe),
         query: Some(CostQuery::json_schema),
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<CostReport>()),
@@ -33,6 +35,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/prices",
         summary: "Shows every price sheet, and what the machine has.",
+        needs: Need::Space(Scope::Read),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<Prices>()),
@@ -44,6 +47,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/budgets",
         summary: "Lists budgets and how they stand, by app.",
+        needs: Need::Space(Scope::Read),
         query: Some(WatchQuery::json_schema),
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<Vec<BudgetInfo>>()),
@@ -60,6 +64,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/alerts",
         summary: "Lists alert rules and how they stand, the node's own first.",
+        needs: Need::Space(Scope::Read),
         query: Some(WatchQuery::json_schema),
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<Vec<AlertInfo>>()),

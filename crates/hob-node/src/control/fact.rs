@@ -1,6 +1,7 @@
 //! The operation that lists facts.
 
 use super::{Ask, Control, Handled, Operation, Payload, query, stream};
+use hob_core::access::{Need, Scope};
 use hob_core::code::Code;
 use hob_core::fact::{About, Fact, FactQuery, What};
 use hob_core::fault::{Fault, Result};
@@ -20,6 +21,7 @@ pub(super) static OPERATIONS: &[Operation] = &[Operation {
     method: Some("GET"),
     path: "/v1/facts",
     summary: "Lists what the node decided and did, oldest first, and goes on with new facts if asked to.",
+    needs: Need::Space(Scope::Observe),
     query: Some(<FactsQuery as schemars::JsonSchema>::json_schema),
     request: Payload::None,
     response: Payload::Lines(|schemas| schemas.subschema_for::<Fact>()),

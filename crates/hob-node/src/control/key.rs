@@ -2,6 +2,7 @@
 
 use super::{Ask, Control, Handled, Operation, Payload, json, nothing};
 use crate::keys::Keys;
+use hob_core::access::{Need, Scope};
 use hob_core::aws::name::REGION;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -15,6 +16,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/keys",
         summary: "Lists the access keys of the Lambda API, without their secrets.",
+        needs: Need::Node(Scope::Admin),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<Vec<AccessKeyInfo>>()),
@@ -26,6 +28,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("POST"),
         path: "/v1/keys",
         summary: "Makes an access key of the Lambda API.",
+        needs: Need::Node(Scope::Admin),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<LambdaAccess>()),
@@ -37,6 +40,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/keys/{id}",
         summary: "Shows an access key with its secret, and where the Lambda API answers.",
+        needs: Need::Node(Scope::Admin),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<LambdaAccess>()),
@@ -48,6 +52,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("DELETE"),
         path: "/v1/keys/{id}",
         summary: "Removes an access key; what is signed with it is refused from then on.",
+        needs: Need::Node(Scope::Admin),
         query: None,
         request: Payload::None,
         response: Payload::None,

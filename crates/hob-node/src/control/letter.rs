@@ -2,6 +2,7 @@
 
 use super::{Ask, Control, Handled, Operation, Payload, json, query};
 use crate::bus::dead::Deal;
+use hob_core::access::{Need, Scope};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::name::TopicName;
@@ -23,6 +24,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/dead-letters",
         summary: "Lists the topics that hold dead letters, by name.",
+        needs: Need::Space(Scope::Read),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<Vec<DeadLetterTopicInfo>>()),
@@ -34,6 +36,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/dead-letters/{topic}",
         summary: "Lists the dead letters of a topic that are not dealt with, the oldest first.",
+        needs: Need::Space(Scope::Observe),
         query: Some(DeadLettersQuery::json_schema),
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<Vec<DeadLetter>>()),
@@ -45,6 +48,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/dead-letters/{topic}/{sequence}",
         summary: "Shows one dead letter.",
+        needs: Need::Space(Scope::Observe),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<DeadLetter>()),
@@ -56,6 +60,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("POST"),
         path: "/v1/dead-letters/{topic}/redrive",
         summary: "Delivers dead letters once more, to the subscription that gave them up.",
+        needs: Need::Space(Scope::Operate),
         query: None,
         request: Payload::Json(|schemas| schemas.subschema_for::<LettersRequest>()),
         response: Payload::Json(|schemas| schemas.subschema_for::<LettersReply>()),
@@ -67,6 +72,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("POST"),
         path: "/v1/dead-letters/{topic}/drop",
         summary: "Forgets dead letters.",
+        needs: Need::Space(Scope::Operate),
         query: None,
         request: Payload::Json(|schemas| schemas.subschema_for::<LettersRequest>()),
         response: Payload::Json(|schemas| schemas.subschema_for::<LettersReply>()),
@@ -78,6 +84,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/calls/{id}",
         summary: "Says how an asynchronous call is.",
+        needs: Need::Space(Scope::Observe),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<CallInfo>()),

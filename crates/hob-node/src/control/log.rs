@@ -2,6 +2,7 @@
 
 use super::{Ask, Control, Handled, Operation, Payload, query, stream};
 use crate::logs::{Follow, Line};
+use hob_core::access::{Need, Scope};
 use hob_core::log_line::Level;
 use hob_core::port::{LogRecord, Stream};
 use hob_core::wire::LogQuery;
@@ -12,6 +13,7 @@ pub(super) static OPERATIONS: &[Operation] = &[Operation {
     method: Some("GET"),
     path: "/v1/logs",
     summary: "Reads the newest log records, and goes on with new ones if asked to.",
+    needs: Need::Space(Scope::Observe),
     query: Some(<LogQuery as schemars::JsonSchema>::json_schema),
     request: Payload::None,
     response: Payload::Lines(|schemas| schemas.subschema_for::<LogRecord>()),

@@ -2,6 +2,7 @@
 
 use super::{Ask, Control, Handled, Operation, Payload, json, query};
 use crate::telemetry::meter::Form;
+use hob_core::access::{Need, Scope};
 use hob_core::wire::{UsageQuery, UsageReport};
 use hob_runtime::body;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
@@ -15,6 +16,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/metrics",
         summary: "Tells all metrics in the text format of Prometheus, or in that of OpenMetrics if asked to.",
+        needs: Need::Node(Scope::Observe),
         query: None,
         request: Payload::None,
         response: Payload::Any,
@@ -26,6 +28,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/metrics",
         summary: "The same, where Prometheus looks for it.",
+        needs: Need::Node(Scope::Observe),
         query: None,
         request: Payload::None,
         response: Payload::Any,
@@ -37,6 +40,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/usage",
         summary: "Adds up what apps used: calls, time, processor time, memory, bytes.",
+        needs: Need::Space(Scope::Observe),
         query: Some(UsageQuery::json_schema),
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<UsageReport>()),

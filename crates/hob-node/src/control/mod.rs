@@ -10,6 +10,7 @@
 
 mod app;
 mod artifact;
+mod audit;
 mod auth;
 mod call;
 mod cost;
@@ -25,6 +26,7 @@ pub(crate) mod query;
 mod serve;
 mod space;
 mod stream;
+mod token;
 mod top;
 mod topic;
 mod trigger;
@@ -37,11 +39,12 @@ pub(crate) use space::{Keeper, describe};
 
 use crate::alerts::Alerts;
 use crate::apps::Apps;
+use crate::audit::{Action, Audit};
 use crate::bus::Bus;
+use crate::caller::Caller;
 use crate::calls::Calls;
 use crate::delivery::Delivery;
 use crate::dispatcher::Dispatcher;
-use crate::identity;
 use crate::keys::Keys;
 use crate::live::Live;
 use crate::logs::Logs;
@@ -50,12 +53,16 @@ use crate::scrape::Scrape;
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
+use crate::tokens::Tokens;
 use crate::usage::UsageBook;
 use crate::why::Why;
+use hob_core::access::{Need, Scope};
 use hob_core::code::Code;
 use hob_core::fact::{Failure, Refused, What};
 use hob_core::fault::{Fault, Result};
+use hob_core::id::InvocationId;
 use hob_core::limit::CONTROL_BODY_BYTES_MAX;
+use hob_core::name::SpaceName;
 use hob_core::port::BoxFuture;
 use hob_core::wire::NodeInfo;
 use hob_runtime::body::{self, Body};
@@ -86,6 +93,8 @@ static OPERATIONS: &[&[Operation]] = &[
     dashboard::OPERATIONS,
     key::OPERATIONS,
     space::OPERATIONS,
+    token::OPERATIONS,
+    audit::OPERATIONS,
 ];
 
 /// What operations work with: the objects of one space.
@@ -105,6 +114,10 @@ pub(crate) struct Control {
     pub(crate) alerts: Arc<Alerts>,
     pub(crate) why: Why,
     pub(crate) node: NodeInfo,
+    /// API tokens.
+    pub(crate) tokens: Arc<Tokens>,
+    /// What people and programs did to the node.
+    pub(crate) audit: Arc<Audit>,
     /// The data folder.
     pub(crate) data: PathBuf,
     /// Who may use the dashboard; `None` when there is none.
@@ -114,12 +127,17 @@ pub(crate) struct Control {
 }
 
 impl Control {
+    /// Whose objects these are.
+    pub(crate) fn space(&self) -> SpaceName {
+        self.bus.allowance().space().clone()
+    }
+
     /// That a request to the control API was refused; the id under which that can be looked up.
-    fn tell_refused(&self, fault: &Fault, (method, path): (Method, String)) -> String {
+    fn tell_refused(&self, fault: &Fault, id: InvocationId, (method, path): (Method, String)) -> String {
         if let Some(id) = fault.id() {
             return id.to_owned();
         }
-        let (id, host) = (identity::invocation(), String::new());
+        let host = String::new();
         let refused = Refused {
             id,
             control: true,
@@ -144,6 +162,8 @@ struct Operation {
     path: &'static str,
     /// One sentence.
     summary: &'static str,
+    /// What whoever asks must be allowed to do.
+    needs: Need,
     /// What may stand behind `?`.
     query: Option<Shape>,
     /// What is sent.
@@ -154,6 +174,18 @@ struct Operation {
     status: u16,
     /// What it does.
     handle: fn(Arc<Control>, Ask) -> Handled,
+}
+
+impl Operation {
+    /// Whether the audit log has it on disk before it is answered: it changes what is deployed, kept or allowed, or
+    /// shows what only a few may know. Calls and events are the work that a node is there for, and have facts.
+    fn is_change(&self) -> bool {
+        match self.needs.scope() {
+            Some(Scope::Admin | Scope::Secrets) => true,
+            Some(Scope::Invoke | Scope::Publish) => false,
+            _ => self.method != Some("GET"),
+        }
+    }
 }
 
 /// An operation at work.
@@ -183,6 +215,10 @@ struct Ask {
     request: Request<Body>,
     /// Who keeps all spaces, with requests of the node's operator.
     keeper: Option<Arc<dyn Keeper>>,
+    /// Who asks.
+    caller: Caller,
+    /// What is written down about it.
+    action: Action,
 }
 
 impl Ask {

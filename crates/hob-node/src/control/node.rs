@@ -2,6 +2,7 @@
 
 use super::{Ask, Control, Handled, Operation, Payload, json, openapi::openapi};
 use crate::doctor;
+use hob_core::access::{Need, Scope};
 use hob_core::wire::{MachineFinding, NodeHealth, NodeInfo};
 use hob_runtime::disk;
 use http::StatusCode;
@@ -13,6 +14,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/node",
         summary: "Says which node answers.",
+        needs: Need::Nothing,
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<NodeInfo>()),
@@ -24,6 +26,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/node/health",
         summary: "Says how the node is: its memory, its disk, and what the machine offers.",
+        needs: Need::Node(Scope::Observe),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<NodeHealth>()),
@@ -35,6 +38,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/openapi.json",
         summary: "Describes this API.",
+        needs: Need::Nothing,
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<serde_json::Value>()),

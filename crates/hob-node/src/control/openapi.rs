@@ -1,6 +1,8 @@
 //! The OpenAPI document (3.1), made from the table of operations.
 
+use super::serve::HOB_SPACE;
 use super::{OPERATIONS, Operation, Payload};
+use hob_core::access::{Need, Scope};
 use hob_core::fault::FaultWire;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
@@ -47,7 +49,15 @@ pub fn openapi() -> Value {
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "On TCP. A unix socket needs none: only its owner may open it.",
+                    "description": "On TCP: a token of the node's own making, which may do what its scopes say, or the operator's, which may do everything. A unix socket needs none: only its owner may open it.",
+                },
+            },
+            "parameters": {
+                "hob-space": {
+                    "name": HOB_SPACE,
+                    "in": "header",
+                    "description": "The space that is meant; without it the token's own, or `default`.",
+                    "schema": { "type": "string" },
                 },
             },
             "responses": {
@@ -63,9 +73,15 @@ pub fn openapi() -> Value {
 
 fn describe(operation: &Operation, id: &str, schemas: &mut SchemaGenerator) -> Value {
     let mut item = json!({ "operationId": id, "summary": operation.summary });
+    // What a token needs (OpenAPI 3.1, 4.8.30: role names, for a scheme that is not OAuth's).
+    let scope = operation.needs.scope().map(Scope::word);
+    item["security"] = json!([{ "token": Vec::from_iter(scope) }, {}]);
     let mut parameters: Vec<Value> = operation.path.split('/').filter_map(path_parameter).collect();
     if let Some(query) = operation.query {
         parameters.extend(query_parameters(&query(schemas).to_value()));
+    }
+    if matches!(operation.needs, Need::Space(_)) {
+        parameters.push(json!({ "$ref": "#/components/parameters/hob-space" }));
     }
     if !parameters.is_empty() {
         item["parameters"] = parameters.into();
@@ -91,10 +107,17 @@ fn path_parameter(segment: &str) -> Option<Value> {
 
 fn query_parameters(schema: &Value) -> Vec<Value> {
     let properties = schema["properties"].as_object().into_iter().flatten();
+    let required =
+        |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
     let parameter = |(name, schema): (&String, &Value)| {
         let mut schema = schema.clone();
         let description = schema.as_object_mut().and_then(|members| members.remove("description"));
-        json!({ "name": name, "in": "query", "description": description, "schema": schema })
+        let mut parameter =
+            json!({ "name": name, "in": "query", "description": description, "schema": schema });
+        if required(name) {
+            parameter["required"] = true.into();
+        }
+        parameter
     };
     properties.map(parameter).collect()
 }

@@ -1,17 +1,26 @@
 //! The control API's listeners and the way of one request through the table.
 //!
-//! **How.** The header `hob-space` says whose objects an operation sees; without it these are those of `default`.
+//! **How.** Who asks, then in which space (the header `hob-space`, for who is bound to none), then what is asked for, then
+//! whether he may; then the operation, which sees that space's objects only. All of it is told to the audit log
+//! ([`crate::audit`]): a change before it is answered.
 
-use super::{Ask, Control, Guard, Keeper, find};
+use super::auth::Peer;
+use super::{Ask, Control, Guard, Keeper, Operation, find};
+use crate::audit::Action;
+use crate::caller::{self, Caller};
+use crate::clock::now_ms;
 use crate::gateway::body;
+use crate::identity;
 use crate::listener::{self, Connection, Listener, Open};
 use crate::problem::{self, Form};
 use crate::task::Tasks;
+use hob_core::access::audit::Act;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
+use hob_core::id::InvocationId;
 use hob_core::name::SpaceName;
 use hob_runtime::body::Body;
-use http::header::{HeaderMap, HeaderValue};
+use http::header::HeaderValue;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -22,8 +31,8 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-/// The header that names a space.
-const SPACE: &str = "hob-space";
+/// The header that names the space that a request is about.
+pub(crate) const HOB_SPACE: &str = "hob-space";
 
 /// Begins to serve one listener until `closing`.
 pub(crate) fn serve(
@@ -52,48 +61,30 @@ struct Entrance {
     guard: Guard,
 }
 
-impl Entrance {
-    /// The objects that a request sees.
-    ///
-    /// # Errors
-    /// `HOB-0704` for a header that names no space, and those of [`Keeper::control`].
-    fn control(&self, headers: &HeaderMap) -> Result<Arc<Control>> {
-        match headers.get(SPACE) {
-            Some(named) => self.keeper.control(&space_name(named)?),
-            None => Ok(Arc::clone(&self.control)),
-        }
-    }
-}
-
 type Shared = Arc<Entrance>;
 
 async fn drive(shared: Shared, connection: Connection) {
     match connection {
-        Connection::Tcp(stream, _) => speak(shared, stream, Ok(())).await,
-        Connection::Unix(stream) => {
-            let admitted = shared.guard.admit(&stream);
-            speak(shared, stream, admitted).await;
-        }
+        Connection::Tcp(stream, peer) => speak(shared, stream, Peer::Address(peer.ip())).await,
+        Connection::Unix(stream) => match stream.peer_cred() {
+            Ok(peer) => speak(shared, stream, Peer::User(peer.uid())).await,
+            Err(error) => tracing::warn!(%error, "the system does not say who connects to the control API"),
+        },
     }
 }
 
-/// Answers the requests of one connection; one that was not admitted is told so by each answer.
-async fn speak<S>(shared: Shared, stream: S, admitted: Result<()>)
+/// Answers the requests of one connection.
+async fn speak<S>(shared: Shared, stream: S, peer: Peer)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let service = service_fn(move |request| {
-        let (shared, admitted) = (Arc::clone(&shared), admitted.clone());
+        let shared = Arc::clone(&shared);
         async move {
-            let asked = (request.method().clone(), request.uri().path().to_owned());
-            // What a space is refused, that space is told, and no other.
-            let told = shared.control(request.headers()).unwrap_or_else(|_| Arc::clone(&shared.control));
-            let answered = match admitted {
-                Ok(()) => admit(&shared, request).await,
-                Err(fault) => Err(fault),
-            };
-            Ok::<_, Infallible>(answered.unwrap_or_else(|fault| {
-                let id = told.tell_refused(&fault, asked);
+            let (id, asked) = (identity::invocation(), asked(&request));
+            let answered = admit(&shared, id, peer, request).await;
+            Ok::<_, Infallible>(answered.unwrap_or_else(|(told, fault)| {
+                let id = told.tell_refused(&fault, id, asked);
                 problem::respond(&fault, Some(id), Form::Json)
             }))
         }
@@ -105,47 +96,101 @@ where
     }
 }
 
-async fn admit(entrance: &Entrance, mut request: Request<Incoming>) -> Result<Response<Body>> {
-    entrance.guard.check(request.headers())?;
-    let control = entrance.control(request.headers())?;
-    // No function should ever see it.
-    request.headers_mut().remove(SPACE);
-    let keeper = Some(Arc::clone(&entrance.keeper));
-    answer_with(&control, keeper, request.map(body::incoming)).await
+fn asked<B>(request: &Request<B>) -> (http::Method, String) {
+    (request.method().clone(), request.uri().path().to_owned())
 }
 
-/// The space that a header names.
+/// Answers, or says what is wrong and which space is told of it: what a space is refused, no other is told.
+async fn admit(
+    entrance: &Entrance,
+    id: InvocationId,
+    peer: Peer,
+    mut request: Request<Incoming>,
+) -> std::result::Result<Response<Body>, (Arc<Control>, Fault)> {
+    let first = &entrance.control;
+    let operation = find(request.method().as_str(), request.uri().path());
+    let operation = operation.map_or("none", |(operation, _)| operation.id);
+    let caller = entrance.guard.check(request.headers(), peer, &first.tokens).map_err(|fault| {
+        let (who, from) = ("nobody".to_owned(), peer.to_string());
+        let act = caller::act(who, from, caller::CONTROL, operation, None, SpaceName::default_space());
+        count(first, act, &fault, id);
+        (Arc::clone(first), fault)
+    })?;
+    // No function should ever see the header.
+    let named = request.headers_mut().remove(HOB_SPACE);
+    let found = space(named.as_ref(), &caller).and_then(|space| entrance.keeper.control(&space));
+    let control = found.map_err(|fault| {
+        count(first, caller.act(operation, None, SpaceName::default_space()), &fault, id);
+        (Arc::clone(first), fault)
+    })?;
+    let keeper = caller.principal.space.is_none().then(|| Arc::clone(&entrance.keeper));
+    let answered = answer_with(&control, keeper, &caller, id, request.map(body::incoming)).await;
+    answered.map_err(|fault| (control, fault))
+}
+
+/// Counts what was refused in the audit log.
+fn count(control: &Control, act: Act, fault: &Fault, id: InvocationId) {
+    control.audit.count(Act { outcome: fault.code().text().to_owned(), ..act }, Some(id.to_string()));
+}
+
+/// Answers a request from somebody who is known: at a listener, or at the dashboard in this process.
 ///
 /// # Errors
-/// `HOB-0704` when it is none.
-fn space_name(value: &HeaderValue) -> Result<SpaceName> {
-    let text = value.to_str().unwrap_or_default();
-    SpaceName::new(text).map_err(|fault| {
-        let what = format!("header `{SPACE}` names no space: {}", fault.message());
-        Fault::new(Code::ControlRequest, what).hint("`hob space ls` lists the spaces")
-    })
+/// Those of the operation, `HOB-0704` when there is none, those of [`hob_core::access::Principal::may`] for who may not.
+pub(crate) async fn answer(
+    control: &Arc<Control>,
+    caller: &Caller,
+    id: InvocationId,
+    request: Request<Body>,
+) -> Result<Response<Body>> {
+    answer_with(control, None, caller, id, request).await
 }
 
-/// Answers a request from somebody who may ask: of a listener, or of the dashboard in this process.
-///
-/// # Errors
-/// Those of the operation, and `HOB-0704` when there is none.
-pub(crate) async fn answer(control: &Arc<Control>, request: Request<Body>) -> Result<Response<Body>> {
-    answer_with(control, None, request).await
-}
-
-/// The same; with a keeper for the node's operator.
+/// The same; with a keeper of all spaces for who is bound to none.
 async fn answer_with(
     control: &Arc<Control>,
     keeper: Option<Arc<dyn Keeper>>,
+    caller: &Caller,
+    id: InvocationId,
     request: Request<Body>,
 ) -> Result<Response<Body>> {
     let (operation, path) = find(request.method().as_str(), request.uri().path())?;
-    let mut response = (operation.handle)(Arc::clone(control), Ask { path, request, keeper }).await?;
+    let (on, space) = (on(operation, &path), control.space());
+    if let Err(fault) = caller.principal.may(operation.needs, &space, now_ms()) {
+        count(control, caller.act(operation.id, on, space), &fault, id);
+        return Err(fault);
+    }
+    let act = caller.act(operation.id, on, space);
+    let action = Action::begin(&control.audit, act, id.to_string(), operation.is_change()).await?;
+    let ask = Ask { path, request, keeper, caller: caller.clone(), action: action.clone() };
+    let answered = (operation.handle)(Arc::clone(control), ask).await;
+    action.answered(answered.as_ref().err()).await?;
+    let mut response = answered?;
     if response.status() == StatusCode::OK
         && let Ok(status) = StatusCode::from_u16(operation.status)
     {
         *response.status_mut() = status;
     }
     Ok(response)
+}
+
+/// The space that a request is about.
+///
+/// # Errors
+/// `HOB-0704` when the header is no name, `HOB-0723` when it names another space than the caller's.
+fn space(named: Option<&HeaderValue>, caller: &Caller) -> Result<SpaceName> {
+    let Some(named) = named else { return caller.principal.space(None) };
+    let text = named.to_str().unwrap_or_default();
+    let named = SpaceName::new(text).map_err(|fault| {
+        let what = format!("header `{HOB_SPACE}` names no space: {}", fault.message());
+        Fault::new(Code::ControlRequest, what).hint("`hob space ls` lists the spaces")
+    })?;
+    caller.principal.space(Some(&named))
+}
+
+/// What an operation is done to: the parts of its path that are names.
+fn on(operation: &Operation, path: &[String]) -> Option<String> {
+    let rest = operation.path.contains("{*");
+    let named = &path[..path.len() - usize::from(rest)];
+    (!named.is_empty()).then(|| named.join("/"))
 }

@@ -4,6 +4,7 @@
 //! operator and with no other ([`Ask::keeper`]): who is bound to a space holds nothing that leads out of it.
 
 use super::{Ask, Control, Handled, Operation, Payload, json, nothing, query};
+use hob_core::access::{Need, Scope};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::name::SpaceName;
@@ -21,6 +22,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/space",
         summary: "Shows the caller's own space: what it has and may have.",
+        needs: Need::Space(Scope::Read),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<SpaceInfo>()),
@@ -32,6 +34,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/spaces",
         summary: "Lists every space, for the node's operator.",
+        needs: Need::Node(Scope::Admin),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<Vec<SpaceInfo>>()),
@@ -43,6 +46,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("POST"),
         path: "/v1/spaces",
         summary: "Makes a space, for the node's operator.",
+        needs: Need::Node(Scope::Admin),
         query: None,
         request: Payload::Json(|schemas| schemas.subschema_for::<SpaceRequest>()),
         response: Payload::Json(|schemas| schemas.subschema_for::<SpaceInfo>()),
@@ -54,6 +58,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/spaces/{space}",
         summary: "Shows a space, for the node's operator.",
+        needs: Need::Node(Scope::Admin),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<SpaceInfo>()),
@@ -65,6 +70,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("PATCH"),
         path: "/v1/spaces/{space}",
         summary: "Changes what a space may have, for the node's operator.",
+        needs: Need::Node(Scope::Admin),
         query: None,
         request: Payload::Json(|schemas| schemas.subschema_for::<QuotasRequest>()),
         response: Payload::Json(|schemas| schemas.subschema_for::<SpaceInfo>()),
@@ -76,6 +82,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("DELETE"),
         path: "/v1/spaces/{space}",
         summary: "Removes a space, and what is in it if that is asked for, for the node's operator.",
+        needs: Need::Node(Scope::Admin),
         query: Some(SpaceRemoveQuery::json_schema),
         request: Payload::None,
         response: Payload::None,

@@ -3,6 +3,7 @@
 use super::{Ask, Control, Handled, Operation, Payload, json, query, stream};
 use crate::clock::now_ms;
 use crate::top::Top;
+use hob_core::access::{Need, Scope};
 use hob_core::cost::Place;
 use hob_core::limit::TOP_INTERVAL;
 use hob_core::name::{AppName, FunctionName};
@@ -18,6 +19,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/top",
         summary: "Measures what functions do right now, and goes on with a report each second if asked to.",
+        needs: Need::Space(Scope::Observe),
         query: Some(TopQuery::json_schema),
         request: Payload::None,
         response: Payload::Lines(|schemas| schemas.subschema_for::<TopReport>()),
@@ -29,6 +31,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("POST"),
         path: "/v1/apps/{app}/functions/{function}/cool",
         summary: "Stops the idle instances of a function of the current revision, so that the next call is a cold one.",
+        needs: Need::Space(Scope::Operate),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<Cooled>()),

@@ -4,6 +4,7 @@ use super::{Ask, Control, Handled, Operation, Payload, json, query, stream};
 use crate::bus::Placed;
 use crate::bus::position::Key;
 use crate::delivery::{replay, topic_not_found};
+use hob_core::access::{Need, Scope};
 use hob_core::event::json as format;
 use hob_core::fault::Result;
 use hob_core::name::TopicName;
@@ -26,6 +27,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/topics",
         summary: "Lists every topic, by name.",
+        needs: Need::Space(Scope::Read),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<Vec<TopicInfo>>()),
@@ -37,6 +39,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/topics/{topic}",
         summary: "Shows one topic.",
+        needs: Need::Space(Scope::Read),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<TopicInfo>()),
@@ -48,6 +51,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("POST"),
         path: "/v1/topics/{topic}/events",
         summary: "Publishes CloudEvents: one in binary or structured mode, or a batch.",
+        needs: Need::Space(Scope::Publish),
         query: Some(PublishQuery::json_schema),
         request: Payload::Any,
         response: Payload::Json(|schemas| schemas.subschema_for::<Vec<Published>>()),
@@ -59,6 +63,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/topics/{topic}/events",
         summary: "Reads a topic's events, and goes on with new ones if asked to.",
+        needs: Need::Space(Scope::Observe),
         query: Some(EventsQuery::json_schema),
         request: Payload::None,
         response: Payload::Lines(|schemas| schemas.subschema_for::<StoredEvent>()),
@@ -70,6 +75,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("DELETE"),
         path: "/v1/topics/{topic}/events",
         summary: "Removes a topic's events, delivered or not.",
+        needs: Need::Space(Scope::Operate),
         query: Some(PurgeQuery::json_schema),
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<Removed>()),
@@ -81,6 +87,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("POST"),
         path: "/v1/topics/{topic}/replay",
         summary: "Delivers old events once more, to a chosen function or revision.",
+        needs: Need::Space(Scope::Operate),
         query: None,
         request: Payload::Json(|schemas| schemas.subschema_for::<ReplayRequest>()),
         response: Payload::Lines(|schemas| schemas.subschema_for::<ReplayEvent>()),
@@ -240,16 +247,22 @@ fn shown(topic: &TopicName, placed: &Placed) -> StoredEvent {
 fn again(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
         let topic = ask.part::<TopicName>(0)?;
+        let action = ask.action.clone();
         let asked: ReplayRequest = ask.json().await?;
         let prepared = control.delivery.replay(&topic, &asked).await?;
         let (lines, response) = stream::lines();
+        let action = action.later();
         control.tasks.start("replay", async move {
             let told = replay(&prepared, |event| {
                 let lines = lines.clone();
                 async move { lines.send(&event).await }
             });
-            if let Err(fault) = told.await {
+            let told = told.await;
+            if let Err(fault) = &told {
                 tracing::error!(%fault, "a replay ends early");
+            }
+            if let Err(fault) = action.end(told.as_ref().err()).await {
+                tracing::error!(%fault, "a replay cannot be written into the audit log");
             }
         });
         Ok(response)

@@ -2,6 +2,7 @@
 
 use super::{Ask, Control, Handled, Operation, Payload, json, nothing, query};
 use crate::bus::position::Key;
+use hob_core::access::{Need, Scope};
 use hob_core::fault::Result;
 use hob_core::name::{AppName, TriggerName};
 use hob_core::wire::{Published, ScheduleInfo, SeekRequest, SubscriptionInfo, TriggersQuery};
@@ -15,6 +16,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/subscriptions",
         summary: "Lists subscriptions to topics, by app and name.",
+        needs: Need::Space(Scope::Read),
         query: Some(TriggersQuery::json_schema),
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<Vec<SubscriptionInfo>>()),
@@ -26,6 +28,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/apps/{app}/subscriptions/{name}",
         summary: "Shows one subscription and how far it is.",
+        needs: Need::Space(Scope::Read),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<SubscriptionInfo>()),
@@ -37,6 +40,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("POST"),
         path: "/v1/apps/{app}/subscriptions/{name}/pause",
         summary: "Delivers nothing for a subscription until it is resumed.",
+        needs: Need::Space(Scope::Operate),
         query: None,
         request: Payload::None,
         response: Payload::None,
@@ -53,6 +57,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("POST"),
         path: "/v1/apps/{app}/subscriptions/{name}/resume",
         summary: "Goes on with a paused subscription.",
+        needs: Need::Space(Scope::Operate),
         query: None,
         request: Payload::None,
         response: Payload::None,
@@ -69,6 +74,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("POST"),
         path: "/v1/apps/{app}/subscriptions/{name}/seek",
         summary: "Goes to another place of the topic: forward skips events, back delivers them again.",
+        needs: Need::Space(Scope::Operate),
         query: None,
         request: Payload::Json(|schemas| schemas.subschema_for::<SeekRequest>()),
         response: Payload::Json(|schemas| schemas.subschema_for::<SubscriptionInfo>()),
@@ -80,6 +86,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/schedules",
         summary: "Lists schedules with their next runs, by app and name.",
+        needs: Need::Space(Scope::Read),
         query: Some(TriggersQuery::json_schema),
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<Vec<ScheduleInfo>>()),
@@ -91,6 +98,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/v1/apps/{app}/schedules/{name}",
         summary: "Shows one schedule with its next runs.",
+        needs: Need::Space(Scope::Read),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<ScheduleInfo>()),
@@ -102,6 +110,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("POST"),
         path: "/v1/apps/{app}/schedules/{name}/fire",
         summary: "Runs a schedule now.",
+        needs: Need::Space(Scope::Operate),
         query: None,
         request: Payload::None,
         response: Payload::Json(|schemas| schemas.subschema_for::<Published>()),
@@ -113,6 +122,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("POST"),
         path: "/v1/apps/{app}/schedules/{name}/pause",
         summary: "Leaves a schedule's runs out until it is resumed.",
+        needs: Need::Space(Scope::Operate),
         query: None,
         request: Payload::None,
         response: Payload::None,
@@ -124,6 +134,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("POST"),
         path: "/v1/apps/{app}/schedules/{name}/resume",
         summary: "Goes on with a paused schedule.",
+        needs: Need::Space(Scope::Operate),
         query: None,
         request: Payload::None,
         response: Payload::None,

@@ -1,6 +1,7 @@
 //! The operation that says why.
 
 use super::{Ask, Control, Handled, Operation, Payload, json, query};
+use hob_core::access::{Need, Scope};
 use hob_core::wire::{Story, WhyQuery};
 use http::StatusCode;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ pub(super) static OPERATIONS: &[Operation] = &[Operation {
     method: Some("GET"),
     path: "/v1/why",
     summary: "Says why something did or did not happen: by an id, or by what somebody expected.",
+    needs: Need::Space(Scope::Observe),
     query: Some(<WhyQuery as schemars::JsonSchema>::json_schema),
     request: Payload::None,
     response: Payload::Json(|schemas| schemas.subschema_for::<Story>()),

@@ -6,7 +6,10 @@
 //! **How.** A request goes to [`control::answer`] as it would come from a socket; only the bytes between
 //! are saved. Answers are read as the types of [`hob_core::wire`].
 
+use crate::caller::Caller;
 use crate::control::{self, Control};
+use crate::identity;
+use hob_core::access::Scope;
 use hob_core::code::Code;
 use hob_core::fact::Fact;
 use hob_core::fault::{Fault, Result};
@@ -20,19 +23,26 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
-/// A client of the node that it is part of.
+/// A client of the node that it is part of, for somebody who is signed in.
+#[derive(Clone)]
 pub(super) struct Api {
     control: Arc<Control>,
+    caller: Arc<Caller>,
 }
 
 impl Api {
-    pub(super) fn new(control: Arc<Control>) -> Self {
-        Self { control }
+    pub(super) fn new(control: Arc<Control>, caller: Arc<Caller>) -> Self {
+        Self { control, caller }
+    }
+
+    /// Whether whoever is signed in may do what needs `scope`, as far as scopes go.
+    pub(super) fn allows(&self, scope: Scope) -> bool {
+        self.caller.principal.scopes.allow(scope)
     }
 
     /// Sends a request; its answer, whatever its status.
     pub(super) async fn send(&self, request: Request<Body>) -> Result<Response<Body>> {
-        control::answer(&self.control, request).await
+        control::answer(&self.control, &self.caller, identity::invocation(), request).await
     }
 
     /// The answer to a `GET`, unread.

@@ -21,13 +21,15 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// With every answer: nothing but this program's own files, no frames, nothing kept, nothing told.
-const PROMISES: [(&str, &str); 7] = [
+const PROMISES: [(&str, &str); 8] = [
     (
         "content-security-policy",
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
          form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     ),
     ("x-content-type-options", "nosniff"),
+    // For browsers that do not know `frame-ancestors`.
+    ("x-frame-options", "DENY"),
     // Not `no-referrer`: browsers then say `Origin: null` with forms.
     ("referrer-policy", "same-origin"),
     ("cross-origin-opener-policy", "same-origin"),
@@ -124,9 +126,12 @@ impl Guard {
 /// Colours that a person may choose; without a choice those of the system.
 pub(super) const THEMES: [&str; 2] = ["light", "dark"];
 
+/// For a year nothing but TLS, where there is TLS (RFC 6797, 6.1).
+const ALWAYS_TLS: (&str, &str) = ("strict-transport-security", "max-age=31536000");
+
 /// Adds what every answer says, unless it says so itself.
-pub(super) fn promise(response: &mut Response<Body>) {
-    for (name, value) in PROMISES {
+pub(super) fn promise(response: &mut Response<Body>, secure: bool) {
+    for (name, value) in PROMISES.into_iter().chain(secure.then_some(ALWAYS_TLS)) {
         let headers = response.headers_mut();
         headers.entry(HeaderName::from_static(name)).or_insert_with(|| HeaderValue::from_static(value));
     }

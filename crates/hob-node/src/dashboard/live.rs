@@ -76,7 +76,8 @@ async fn watch(visit: Visit, page: &'static Page, sender: &Sender) {
     let mut first = true;
     loop {
         let again = tokio::time::Instant::now() + DASHBOARD_REFRESH;
-        if visit.dashboard.sign_in.visit(&visit.key, Instant::now()).is_none() {
+        // A page that is open is no person who looks: a session that nobody uses ends all the same.
+        if !visit.dashboard.is_signed_in(&visit.key, Instant::now()) {
             return;
         }
         match (page.show)(visit.clone()).await {

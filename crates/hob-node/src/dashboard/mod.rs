@@ -37,12 +37,12 @@ pub(crate) use serve::{Boards, Parts, serve};
 use crate::control::Control;
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
-use api::Api;
 use hob_core::fault::Result;
 use hob_core::limit::DASHBOARD_STREAMS_MAX;
 use hob_core::name::SpaceName;
 use hob_core::port::BoxFuture;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::Semaphore;
 use visit::{Content, Visit};
 
@@ -114,7 +114,7 @@ impl Page {
 struct Dashboard {
     /// The space that it shows, unless that is `default`.
     space: Option<SpaceName>,
-    api: Api,
+    control: Arc<Control>,
     sign_in: Arc<SignIn>,
     tasks: Arc<Tasks>,
     /// What may stand in for a link: the tokens of the control API.
@@ -129,12 +129,17 @@ impl Dashboard {
         Self {
             tasks: Arc::clone(&control.tasks),
             space: control.node.space.clone(),
-            api: Api::new(control),
+            control,
             sign_in,
             tokens,
             guard,
             streams: Arc::new(Semaphore::new(DASHBOARD_STREAMS_MAX)),
         }
+    }
+
+    /// Whether a session goes on, without being seen by this.
+    fn is_signed_in(&self, key: &str, now: Instant) -> bool {
+        self.sign_in.look(key, now).is_some_and(|caller| self.control.tokens.still_good(&caller))
     }
 }
 

@@ -1,17 +1,22 @@
 //! The dashboard's listener and the way of one request to a page or an action.
 
 use super::action::{self, Done};
+use super::api::Api;
 use super::form::Fields;
 use super::guard::{Guard, check_token, promise};
 use super::visit::{Content, Visit};
 use super::{Dashboard, Page, asset, layout, live};
-use crate::aside::Aside;
+use crate::aside::{Aside, Peer};
+use crate::audit::Action;
+use crate::caller::{self, Caller, DASHBOARD};
+use crate::clock::now_ms;
 use crate::control::Control;
 use crate::gateway::body::incoming;
-use crate::identity::same_secret;
+use crate::identity;
 use crate::listener::Listener;
 use crate::per_space::PerSpace;
 use crate::sign_in::SignIn;
+use hob_core::access::{Need, Scope};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::DASHBOARD_H2_STREAMS_MAX;
@@ -90,7 +95,7 @@ pub(crate) fn serve(boards: &Arc<Boards>, listener: Listener, closing: Cancellat
         let dashboard = boards.of(&request);
         async move {
             let mut response = answer(&dashboard, request).await;
-            promise(&mut response);
+            promise(&mut response, dashboard.guard.secure);
             response
         }
     });
@@ -123,10 +128,15 @@ fn visit(
     theme: Option<&'static str>,
 ) -> Option<Visit> {
     let key = dashboard.guard.key(request.headers())?;
-    let token = dashboard.sign_in.visit(key, Instant::now())?;
+    let (token, caller) = dashboard.sign_in.visit(key, Instant::now())?;
+    if !dashboard.control.tokens.still_good(&caller) {
+        dashboard.sign_in.leave(key);
+        return None;
+    }
     let at = request.uri().path_and_query().map_or("/", |at| at.as_str());
     Some(Visit {
         dashboard: Arc::clone(dashboard),
+        api: Api::new(Arc::clone(&dashboard.control), caller),
         at: at.to_owned(),
         parts: Vec::new(),
         query: Fields::of(request.uri().query().unwrap_or_default()),
@@ -257,34 +267,71 @@ async fn sign_in(
     request: Request<Incoming>,
     theme: Option<&'static str>,
 ) -> Response<Body> {
-    let now = Instant::now();
-    let key = match *request.method() {
+    let (now, peer) = (Instant::now(), Peer::of(&request));
+    let before = dashboard.guard.key(request.headers()).map(str::to_owned);
+    let caller = match *request.method() {
         // Whoever only asks what is there must not use the link up.
         Method::GET => {
             let fields = Fields::of(request.uri().query().unwrap_or_default());
             match fields.some("code") {
-                Some(code) => dashboard.sign_in.redeem(code, now),
+                Some(code) => dashboard.sign_in.redeem(code, peer.to_string(), now).ok_or_else(no_good),
                 None => return door(dashboard, theme, None),
             }
         }
         Method::POST => match Fields::read(incoming(request.into_body())).await {
             Ok(fields) => {
-                let given = fields.get("token").trim().as_bytes();
-                let known = dashboard.tokens.iter().any(|token| same_secret(given, token.as_bytes()));
-                known.then(|| dashboard.sign_in.open(now))
+                let given = Some(fields.get("token").trim());
+                dashboard.control.tokens.judge(given, &dashboard.tokens, peer.0, DASHBOARD)
             }
             Err(fault) => return refuse(theme, &fault),
         },
-        _ => None,
+        _ => Err(no_good()),
     };
-    match key {
+    match dashboard.admit(caller, peer).await {
         // Not a redirect: a browser that comes from another site sends no strict cookie along with it.
-        Some(key) => {
+        Ok(caller) => {
+            // Whoever has seen the key of before has not seen this one.
+            before.into_iter().for_each(|key| dashboard.sign_in.leave(&key));
+            let key = dashboard.sign_in.open(caller, now);
             let inside = html! { p { a href="/" { "Go on to the dashboard" } } };
             let page = written(StatusCode::OK, layout::outside(theme, "Signed in", Some("/"), &inside));
             with_cookie(page, dashboard.guard.set_key(&key))
         }
-        None => door(dashboard, theme, Some("That link or token is not good, or not any more.")),
+        Err(fault) if fault.code() == Code::Unauthorized => door(dashboard, theme, Some(NO_GOOD)),
+        Err(fault) => refuse(theme, &fault),
+    }
+}
+
+/// What whoever shows a link or a token that is not good is told.
+const NO_GOOD: &str = "That link or token is not good, or not any more.";
+
+fn no_good() -> Fault {
+    Fault::new(Code::Unauthorized, NO_GOOD)
+}
+
+impl Dashboard {
+    /// Lets somebody in who is known and may look, and writes down who comes or is refused.
+    ///
+    /// # Errors
+    /// The fault with which he came, `HOB-0722` for one who may not look, `HOB-0726` when it cannot be written down.
+    async fn admit(&self, caller: Result<Caller>, peer: Peer) -> Result<Caller> {
+        let audit = &self.control.audit;
+        let (operation, id) = ("dashboard.sign-in", identity::invocation().to_string());
+        let space = self.control.space();
+        let may = |caller: &Caller| caller.principal.may(Need::Space(Scope::Read), &space, now_ms());
+        match caller.and_then(|caller| may(&caller).map(|()| caller)) {
+            Ok(caller) => {
+                let act = caller.act(operation, None, space);
+                Action::begin(audit, act, id, true).await?.end(None).await?;
+                Ok(caller)
+            }
+            Err(fault) => {
+                let (who, from) = ("nobody".to_owned(), peer.to_string());
+                let act = caller::act(who, from, DASHBOARD, operation, None, space);
+                Action::begin(audit, act, id, false).await?.end(Some(&fault)).await?;
+                Err(fault)
+            }
+        }
     }
 }
 

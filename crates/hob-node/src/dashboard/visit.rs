@@ -3,6 +3,7 @@
 use super::Dashboard;
 use super::api::Api;
 use super::form::Fields;
+use hob_core::access::Scope;
 use hob_core::fault::{Fault, Result};
 use maud::{Markup, PreEscaped, Render, html};
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(super) struct Visit {
     pub(super) dashboard: Arc<Dashboard>,
+    /// What pages ask, for whoever looks.
+    pub(super) api: Api,
     /// Path and query.
     pub(super) at: String,
     /// The parts of the path that the page's pattern names.
@@ -28,7 +31,7 @@ pub(super) struct Visit {
 impl Visit {
     /// What pages ask.
     pub(super) fn api(&self) -> &Api {
-        &self.dashboard.api
+        &self.api
     }
 
     /// The `at`-th part of the path as text.
@@ -49,8 +52,11 @@ impl Visit {
         self.query.some(field).and_then(|text| T::try_from(text.to_owned()).ok())
     }
 
-    /// A form of one button: what it sends besides the token, and where.
+    /// A form of one button: what it sends besides the token, and where. Whoever may only look has none.
     pub(super) fn button(&self, to: &str, label: &str, fields: &[(&str, &str)]) -> Markup {
+        if !self.may_change() {
+            return html! {};
+        }
         html! {
             form method="post" action=(to) class="inline" {
                 (self.hidden())
@@ -62,6 +68,9 @@ impl Visit {
 
     /// The same behind a question, for what cannot be taken back.
     pub(super) fn asked_button(&self, to: &str, label: &str, sure: &str, fields: &[(&str, &str)]) -> Markup {
+        if !self.may_change() {
+            return html! {};
+        }
         html! {
             details class="sure" {
                 summary { (label) }
@@ -72,6 +81,11 @@ impl Visit {
                 }
             }
         }
+    }
+
+    /// Whether there is anything to press for whoever looks; the control API judges each press.
+    pub(super) fn may_change(&self) -> bool {
+        [Scope::Operate, Scope::Deploy].into_iter().any(|scope| self.api.allows(scope))
     }
 
     /// What makes a form one of this session.

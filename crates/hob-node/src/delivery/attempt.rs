@@ -107,7 +107,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn cause(&self) -> Cause {
+    pub(super) fn cause(&self) -> Cause {
         let mut headers = HeaderMap::new();
         let texts = [
             (ATTEMPT, self.number.to_string()),
@@ -130,10 +130,11 @@ impl Attempt<'_> {
         if self.topic.is_own() {
             return CallCause::Schedule { schedule: name, sequence, attempt, published_ms };
         }
-        CallCause::Event { subscription: name, topic: self.topic.clone(), sequence, attempt, published_ms }
+        let (topic, others) = (self.topic.clone(), Vec::new());
+        CallCause::Event { subscription: name, topic, sequence, attempt, published_ms, others }
     }
 
-    fn request(&self) -> Request<Body> {
+    pub(super) fn request(&self) -> Request<Body> {
         let stored = &self.placed.stored;
         let mode = match self.spec.mode {
             DeliveryMode::Binary => Mode::Binary,
@@ -158,7 +159,7 @@ impl Attempt<'_> {
 
     /// Publishes the event that the function answered with (Knative eventing, Broker): into the topic
     /// that the delivered one came from, or the one that the trigger names.
-    async fn publish_reply(&self, head: &http::response::Parts, answer: Bytes) -> Result<()> {
+    pub(super) async fn publish_reply(&self, head: &http::response::Parts, answer: Bytes) -> Result<()> {
         let with_event = matches!(head.status, StatusCode::OK | StatusCode::CREATED);
         if !with_event || binding::mode(&head.headers).is_none() {
             return Ok(());
@@ -173,7 +174,7 @@ impl Attempt<'_> {
         self.bus.publish(topic, stored, Durability::Disk).await.map(drop)
     }
 
-    async fn record_success(&self, head: &http::response::Parts, answer: &[u8]) -> Result<()> {
+    pub(super) async fn record_success(&self, head: &http::response::Parts, answer: &[u8]) -> Result<()> {
         let Some(topic) = &self.spec.on_success else { return Ok(()) };
         let failure = outcome::failure(head.status, &head.headers, answer, String::new());
         let event = record_of(self.key, &self.spec.function, self.placed, self.number, "Success", &failure);
@@ -200,7 +201,7 @@ impl Attempt<'_> {
     }
 
     /// The function has done its work, but what follows from it could not be published.
-    fn not_followed(&self, fault: &Fault) -> Attempted {
+    pub(super) fn not_followed(&self, fault: &Fault) -> Attempted {
         let outcome = match fault.code() {
             // It is dead-lettered itself, and the delivered event is done.
             Code::EventLoop => Outcome::Done,

@@ -5,7 +5,7 @@
 //!
 //! **How.** [`Delivery`] looks at the table of live apps whenever that changes, and starts and stops
 //! workers ([`worker`]) so that there is one for each trigger of each kept revision. [`role`] says what a
-//! worker does, [`attempt`] delivers one event, [`call`] makes one asynchronous call, [`outcome`] is the
+//! worker does, [`attempt`] delivers one event, [`batch`] many in one call, [`call`] makes one asynchronous call, [`outcome`] is the
 //! table of what answers mean, [`replay`] delivers old events once more.
 //!
 //! **Invariants.** One worker for each subscription: nobody else writes its position.
@@ -13,6 +13,7 @@
 //! **Not here:** when schedules run ([`crate::schedules`]).
 
 mod attempt;
+mod batch;
 mod call;
 mod destination;
 mod outcome;

@@ -100,6 +100,7 @@ fn one(revision: &LiveRevision, function: &FunctionName) -> Result<Receiver> {
         publish: None,
         on_success: None,
         on_failure: None,
+        batch: None,
     });
     let key = Key::new(&revision.app, &TriggerName::new("hob-replay")?);
     Ok(Receiver { key, spec: quiet(spec), filters: Filters::default() })

@@ -5,6 +5,7 @@
 
 use super::Parts;
 use super::attempt::{Attempt, Attempted, record_of};
+use super::batch::{Batch, Item};
 use super::call;
 use crate::bus::Placed;
 use crate::bus::dead::{Failure, Letter};
@@ -20,13 +21,16 @@ use hob_core::fact::{Delivered, Ending, SkipReason, Skipped, What};
 use hob_core::fault::{Fault, Result};
 use hob_core::filter::{Filters, Mismatch};
 use hob_core::id::InvocationId;
-use hob_core::limit::{ASYNC_CONCURRENCY, CALLBACK_ATTEMPTS, FACTS_EVENTS_PER_SECOND};
+use hob_core::limit::{
+    ASYNC_CONCURRENCY, CALLBACK_ATTEMPTS, DELIVERY_BATCH_BYTES_MAX, EVENT_BATCH_MAX, FACTS_EVENTS_PER_SECOND,
+    SUBSCRIPTION_WINDOW_MAX,
+};
 use hob_core::name::{AppName, FunctionName, RevisionNumber, TopicName, TriggerName};
 use hob_core::port::Durability;
-use hob_core::subscription::{Delivery, Outcome, Rate, Reason, Settings, Wanted};
+use hob_core::subscription::{Delivery, Gathering, Outcome, Rate, Reason, Settings, Wanted};
 use hob_core::trace::TraceId;
 use hob_core::trigger::{DeliverySpec, RetrySpec};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -133,7 +137,7 @@ impl Desk {
                     Some(Settings {
                         ordered: subscription.is_some_and(|subscription| subscription.order_by.is_some()),
                         rate: rate.map(|rate| Rate { events: rate.events, interval_ms: rate.per_ms }),
-                        ..retry(&spec.retry, spec.concurrency)
+                        ..retry(&spec.retry, events_at_a_time(spec))
                     })
                 })
                 .unwrap_or_default(),
@@ -143,6 +147,25 @@ impl Desk {
                 .unwrap_or_default(),
             Role::Callbacks => retry(&RetrySpec::of(CALLBACK_ATTEMPTS), ASYNC_CONCURRENCY),
         }
+    }
+
+    /// How events are gathered into calls, by the current revision, else the newest kept one that has the trigger; `None`:
+    /// each event has its own.
+    pub(super) fn gathering(&self) -> Option<Gathering> {
+        let table = self.parts.live.load();
+        let app = table.app(self.key.app.as_str())?;
+        let mut revisions = std::iter::once(&app.current).chain(app.kept.values().rev());
+        revisions.find_map(|revision| {
+            let spec = self.spec(revision)?;
+            Some(spec.batch.map(|batch| {
+                let function = revision.spec.functions.get(&spec.function);
+                let body = function.map_or(u64::MAX, |spec| spec.body_bytes_max);
+                // What is not text grows by a third when it is written into the body.
+                let bytes = usize::try_from(body / 3 * 2).unwrap_or(usize::MAX).min(DELIVERY_BATCH_BYTES_MAX);
+                let events = usize::try_from(batch.events).unwrap_or(usize::MAX).min(EVENT_BATCH_MAX);
+                Gathering { events, bytes, window_ms: batch.window_ms, calls: spec.concurrency as usize }
+            }))
+        })?
     }
 
     /// Whether a record is for this subscription.
@@ -306,6 +329,45 @@ impl Desk {
         }
     }
 
+    /// Makes an attempt of several records: one call for those of one revision that wants batches, else one for each.
+    pub(super) fn attempt_all(
+        &self,
+        items: Vec<Item>,
+    ) -> impl Future<Output = Vec<(Delivery, Attempted)>> + Send + use<> {
+        let (parts, key, topic) = (Arc::clone(&self.parts), self.key.clone(), self.topic.clone());
+        let (mut batches, mut alone) =
+            (BTreeMap::<RevisionNumber, (Arc<LiveRevision>, Vec<Item>)>::new(), Vec::new());
+        for (delivery, placed) in items {
+            let revision = self.revision_of(&placed.stored);
+            let batched =
+                |revision: &Arc<LiveRevision>| self.spec(revision).is_some_and(|spec| spec.batch.is_some());
+            match revision.filter(batched) {
+                Some(revision) => {
+                    let of = batches.entry(revision.number).or_insert_with(|| (revision, Vec::new()));
+                    of.1.push((delivery, placed));
+                }
+                None => {
+                    let attempt = self.attempt(placed, delivery);
+                    alone.push(async move { (delivery, attempt.await) });
+                }
+            }
+        }
+        let specs: Vec<_> = batches
+            .into_values()
+            .filter_map(|(revision, items)| Some((self.spec(&revision)?.clone(), revision, items)))
+            .collect();
+        async move {
+            let mut attempted = futures_util::future::join_all(alone).await;
+            for (spec, revision, items) in specs {
+                let Some(batch) = spec.batch else { continue };
+                let call = Batch { bus: &parts.bus, key: &key, spec: &spec, batch, revision, topic: &topic };
+                let outcomes = call.make(&items).await;
+                attempted.extend(items.iter().map(|(delivery, _)| *delivery).zip(outcomes));
+            }
+            attempted
+        }
+    }
+
     /// Writes what is to be written of a record that is given up.
     pub(super) fn bury(
         &self,
@@ -347,6 +409,13 @@ impl Desk {
             Ok(())
         }
     }
+}
+
+/// Events whose attempts run at a time: of batches as many as all calls can have.
+fn events_at_a_time(spec: &DeliverySpec) -> u32 {
+    let events = spec.batch.map_or(1, |batch| u64::from(batch.events).min(EVENT_BATCH_MAX as u64));
+    let most = u64::from(spec.concurrency) * events.max(1);
+    u32::try_from(most.min(SUBSCRIPTION_WINDOW_MAX as u64)).unwrap_or(u32::MAX)
 }
 
 fn retry(spec: &RetrySpec, concurrency: u32) -> Settings {

@@ -21,8 +21,8 @@ use hob_core::limit::{
 };
 use hob_core::port::ReadLimit;
 use hob_core::subscription::{
-    Bounds, Candidate, Delivery, Effect, Input, Machine, Outcome, Reason, Snapshot, Stats, Wanted,
-    Whereabouts,
+    Batches, Bounds, Candidate, Delivery, Effect, Gathering, Input, Machine, Outcome, Reason, Snapshot,
+    Stats, Wanted, Whereabouts,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -64,9 +64,17 @@ pub(super) enum Wish {
 
 /// What runs beside the worker and has ended.
 enum Report {
-    Delivered(Delivery, Attempted),
+    /// One event, or those of one call.
+    Delivered(Vec<(Delivery, Attempted)>, Call),
     Buried(Delivery, bool),
     Saved(u64, Result<()>),
+}
+
+/// How events were delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Single,
+    Batch,
 }
 
 /// The way to a worker.
@@ -137,6 +145,9 @@ pub(super) async fn start(parts: &Arc<Parts>, key: Key, role: Role) -> Result<Ha
         last_failure: None,
         saving: BTreeMap::new(),
         stopping: false,
+        gathering: None,
+        batches: Batches::default(),
+        hurry: false,
     };
     parts.bus.settle(&worker.desk.topic, &worker.desk.key, Some(worker.machine.settled_before())).await;
     parts.tasks.start("subscription", worker.run());
@@ -163,14 +174,25 @@ struct Worker {
     /// Who waits for a snapshot of at least this version.
     saving: BTreeMap<u64, Vec<oneshot::Sender<Result<()>>>>,
     stopping: bool,
+    /// How events are gathered into calls.
+    gathering: Option<Gathering>,
+    /// Events that are gathered.
+    batches: Batches<(Delivery, Placed)>,
+    /// What is gathered waits for no others.
+    hurry: bool,
 }
+
+/// What becomes of gathered events when they are to be gathered no more.
+const ALONE: Gathering = Gathering { events: 1, bytes: usize::MAX, window_ms: 0, calls: usize::MAX };
 
 impl Worker {
     async fn run(mut self) {
+        self.gathering = self.desk.gathering();
         self.step(Input::Tick).await;
         self.step_back().await;
+        self.send_batches();
         while !(self.stopping && self.machine.is_idle()) {
-            let wake = self.wake;
+            let (wake, due) = (self.wake, self.batches.due_ms(self.gathering.unwrap_or(ALONE)));
             // In no fixed order: while a backlog is worked off there is always a report, and wishes would wait.
             tokio::select! {
                 Some(report) = self.reports.recv() => {
@@ -191,8 +213,22 @@ impl Worker {
                     self.wake = None;
                     self.step(Input::Tick).await;
                 }
+                () = sleep_until(due) => {}
             }
+            self.send_batches();
         }
+    }
+
+    /// Makes the calls whose events have been gathered.
+    fn send_batches(&mut self) {
+        let by = self.gathering.unwrap_or(ALONE);
+        while let Some(items) = self.batches.take(by, now_ms(), self.hurry || self.stopping) {
+            let (report, attempts) = (self.report.clone(), self.desk.attempt_all(items));
+            self.desk.parts.tasks.start("delivery", async move {
+                let _ = report.send(Report::Delivered(attempts.await, Call::Batch)).await;
+            });
+        }
+        self.hurry &= !self.batches.is_empty();
     }
 
     /// A power failure may have taken records that were acknowledged from memory, and their numbers are
@@ -208,18 +244,13 @@ impl Worker {
 
     async fn take(&mut self, report: Report) -> Result<()> {
         match report {
-            Report::Delivered(delivery, attempted) => {
-                let Attempted { outcome, mut failure } = attempted;
-                if outcome == Outcome::Done {
-                    self.failures.remove(&delivery.sequence);
-                    self.last_failure = None;
-                } else {
-                    self.last_failure = Some(failure.text());
-                    shorten(&mut failure.answer);
-                    self.failures.insert(delivery.sequence, failure);
+            Report::Delivered(attempts, call) => {
+                if call == Call::Batch {
+                    self.batches.ended();
                 }
-                self.step(Input::Delivered { delivery, outcome }).await;
-                self.tell_retry(delivery, outcome);
+                for (delivery, attempted) in attempts {
+                    self.take_attempt(delivery, attempted).await;
+                }
             }
             Report::Buried(delivery, durable) => {
                 if durable {
@@ -244,6 +275,20 @@ impl Worker {
         Ok(())
     }
 
+    async fn take_attempt(&mut self, delivery: Delivery, attempted: Attempted) {
+        let Attempted { outcome, mut failure } = attempted;
+        if outcome == Outcome::Done {
+            self.failures.remove(&delivery.sequence);
+            self.last_failure = None;
+        } else {
+            self.last_failure = Some(failure.text());
+            shorten(&mut failure.answer);
+            self.failures.insert(delivery.sequence, failure);
+        }
+        self.step(Input::Delivered { delivery, outcome }).await;
+        self.tell_retry(delivery, outcome);
+    }
+
     /// Tells of an attempt after which another one follows.
     fn tell_retry(&self, delivery: Delivery, outcome: Outcome) {
         let Some(at_ms) = self.machine.due_ms(delivery.sequence) else { return };
@@ -259,6 +304,7 @@ impl Worker {
     async fn grant(&mut self, wish: Wish) {
         match wish {
             Wish::Pause(answer) => {
+                self.hurry = true;
                 self.step(Input::Pause).await;
                 self.answer_when_saved(answer);
             }
@@ -270,11 +316,13 @@ impl Worker {
                 self.desk.tell_sought(self.machine.stats().cursor, sequence);
                 self.cache.clear();
                 self.failures.clear();
+                self.hurry = true;
                 self.step(Input::Seek { sequence }).await;
                 self.answer_when_saved(answer);
             }
             Wish::Changed => {
                 self.desk.forget_filters();
+                self.gathering = self.desk.gathering();
                 let settings = self.desk.settings();
                 self.step(Input::Configure(settings)).await;
             }
@@ -394,13 +442,19 @@ impl Worker {
         let report = self.report.clone();
         let Some(placed) = self.event(delivery.sequence).await else {
             let gone = Attempted { outcome: Outcome::Gone, failure: Failure::default() };
-            let told = async move { drop(report.send(Report::Delivered(delivery, gone)).await) };
+            let told = async move {
+                drop(report.send(Report::Delivered(vec![(delivery, gone)], Call::Single)).await)
+            };
             return self.desk.parts.tasks.start("delivery", told);
         };
+        if self.gathering.is_some() {
+            let bytes = placed.stored.event.bytes();
+            return self.batches.put((delivery, placed), bytes, now_ms());
+        }
         let attempt = self.desk.attempt(placed, delivery);
         self.desk.parts.tasks.start("delivery", async move {
-            let attempted = attempt.await;
-            let _ = report.send(Report::Delivered(delivery, attempted)).await;
+            let attempted = vec![(delivery, attempt.await)];
+            let _ = report.send(Report::Delivered(attempted, Call::Single)).await;
         });
     }
 

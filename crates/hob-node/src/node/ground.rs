@@ -11,18 +11,19 @@ use crate::export::Export;
 use crate::intake::Intake;
 use crate::live::Live;
 use crate::logs::Logs;
-use crate::settings::Settings;
+use crate::settings::{Place, Settings};
 use crate::task::Tasks;
 use crate::telemetry::meter::{Kind, Metric};
 use crate::telemetry::{Telemetry, Watches};
 use crate::usage::UsageBook;
 use hob_core::fault::Result;
-use hob_core::name::SpaceName;
+use hob_core::name::{AppName, SpaceName};
 use hob_core::port::{Facts, Log, State};
-use hob_runtime::environment::Environment;
+use hob_runtime::environment::{Environment, Workers};
 use hob_runtime::log::Limited;
 use hob_runtime::outbound::external::External;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What waits for nothing and fails rarely, in the order in which it stands on each other.
 pub(super) struct Ground {
@@ -51,6 +52,7 @@ impl Ground {
         settings: &Settings,
         (common, tasks, allowance, port): (&Common, Arc<Tasks>, Arc<Allowance>, u16),
     ) -> Result<(Self, Told)> {
+        let strangers = allowance.is_of_strangers();
         let (logs, live) = (Logs::within(allowance.log_bytes()), Arc::new(Live::default()));
         let of = Arc::clone(&allowance);
         let telemetry = Telemetry::start_within(facts, settings.facts, &tasks, move || of.facts_bytes());
@@ -61,7 +63,8 @@ impl Ground {
         let printed = Limited::new(Arc::clone(&logs) as _, Arc::clone(&tasks) as _);
         let (calls, told) = Calls::new(Arc::clone(&bus));
         let entrances = Entrances::new(port);
-        let external = External::new(Arc::clone(&tasks) as _)?;
+        let names = Arc::clone(&common.names);
+        let external = External::with(Arc::clone(&tasks) as _, names)?.of_strangers(strangers);
         external.close_as(Arc::clone(&common.doors));
         let dispatcher = Dispatcher::new(
             Arc::clone(&live),
@@ -101,6 +104,7 @@ impl Ground {
             cache_dir: settings.cache.clone().unwrap_or_else(|| settings.data.join("cache")),
             work_dir: settings.data.join("work"),
             compiler: settings.compiler.clone(),
+            workers: workers(settings, common, space),
             pooling: settings.pooling,
             spawn: Arc::clone(&self.tasks) as _,
             logs: Arc::clone(&self.printed) as _,
@@ -126,4 +130,18 @@ impl Ground {
             vec![lines]
         }
     }
+}
+
+/// Which WASM functions of a space run in its worker process.
+fn workers(settings: &Settings, common: &Common, space: &SpaceName) -> Workers {
+    let (place, space, named) = (settings.wasm, space.clone(), Arc::clone(&common.named));
+    let space_of = move |_: &AppName| {
+        let walled = match place {
+            Place::Auto => named.load(Ordering::Relaxed) > 0,
+            Place::InProcess => false,
+            Place::Worker => true,
+        };
+        walled.then(|| space.clone())
+    };
+    Workers { command: settings.worker.clone(), space_of: Arc::new(space_of) }
 }

@@ -13,6 +13,7 @@ use super::ground::Ground;
 use super::services::Services;
 use crate::allowance::{Allowance, Stored};
 use crate::apps::Addresses;
+use crate::audit::Audit;
 use crate::clock;
 use crate::control::Control;
 use crate::gateway::Tenant;
@@ -26,6 +27,7 @@ use crate::scrape::Scrape;
 use crate::settings::Settings;
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
+use crate::tokens::Tokens;
 use arc_swap::ArcSwap;
 use hob_bus::Engine;
 use hob_core::egress::Doors;
@@ -36,10 +38,11 @@ use hob_core::port::State;
 use hob_core::space::Quotas;
 use hob_core::wire::NodeInfo;
 use hob_runtime::crowd::Crowd;
+use hob_runtime::outbound::way::System;
 use hob_runtime::runtime::Runtime;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 /// The folder of the spaces beside `default`, below the data folder.
 const FOLDER: &str = "spaces";
@@ -56,9 +59,17 @@ pub(super) struct Common {
     pub(super) hosts: Arc<Hosts>,
     /// Where the node listens, for all spaces: no function gets in there by an outside address.
     pub(super) doors: Arc<ArcSwap<Doors>>,
+    /// Who knows the addresses of names, for all spaces.
+    pub(super) names: Arc<System>,
+    /// How many spaces there are beside `default`.
+    pub(super) named: Arc<AtomicUsize>,
     /// The next instance's number.
     pub(super) instances: Arc<AtomicU64>,
     pub(super) node: NodeInfo,
+    /// API tokens of all spaces.
+    pub(super) tokens: Arc<Tokens>,
+    /// What people and programs did to the node.
+    pub(super) audit: Arc<Audit>,
     /// Where the dashboard answers.
     pub(super) dashboard: Option<String>,
     /// Where the Lambda API answers.
@@ -205,6 +216,8 @@ fn control(
         usage: Arc::clone(&ground.usage),
         alerts: Arc::clone(&services.alerts),
         node,
+        tokens: Arc::clone(&common.tokens),
+        audit: Arc::clone(&common.audit),
         data: settings.data.clone(),
         dashboard: sign_in,
         lambda: keys.zip(common.lambda.clone()),

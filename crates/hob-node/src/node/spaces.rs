@@ -31,6 +31,7 @@ use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
@@ -157,6 +158,8 @@ impl Spaces {
     }
 
     async fn start(&self, name: &SpaceName, record: &Record) -> Result<Space> {
+        // Before its first call: from now on there are walls between spaces.
+        self.common.named.fetch_max(1, Ordering::Relaxed);
         let (node, folder) = (&self.common.settings, folder_of(&self.common.settings.data, name));
         let opened = {
             let (engine, folder) = (node.engine.clone(), folder.clone());
@@ -181,7 +184,9 @@ impl Spaces {
     /// Lets everybody see a space.
     fn show(&self, name: SpaceName, record: Record, open: Option<Space>) {
         self.doors.show(&name, open.as_ref());
-        lock(&self.named).insert(name, Entry { record, open });
+        let mut named = lock(&self.named);
+        named.insert(name, Entry { record, open });
+        self.common.named.store(named.len(), Ordering::Relaxed);
     }
 
     async fn write(&self, space: &SpaceName, expect: Expect, record: Option<&Record>) -> Result<()> {
@@ -279,7 +284,11 @@ impl Spaces {
         drop(control);
         self.write(&name, Expect::Any, Some(&Record { removing: true, ..record })).await?;
         self.doors.show(&name, None);
-        let open = lock(&self.named).remove(&name).and_then(|entry| entry.open);
+        let (open, left) = {
+            let mut named = lock(&self.named);
+            (named.remove(&name).and_then(|entry| entry.open), named.len())
+        };
+        self.common.named.store(left, Ordering::Relaxed);
         if let Some(space) = open
             && tokio::time::timeout(SPACE_DRAIN_TIMEOUT, space.stop(&self.common)).await.is_err()
         {

@@ -157,3 +157,47 @@ async fn a_package_that_a_failed_deploy_left_half_made_goes_too() {
     assert_eq!(packages.retain(&HashSet::new()).await, Ok(1));
     assert_eq!((packages.folder(&spec).exists(), entries(&incoming)), (false, 0));
 }
+
+/// One byte of an artifact that has changed: refused when it is uploaded, when a package is made of it, and when a
+/// package that an earlier node made is used again. A hundred times at other places.
+#[tokio::test]
+async fn one_changed_byte_is_found_at_deploy_and_at_load() {
+    let content: String = (0..5000).map(|number| char::from(b'a' + (number * 7 % 26) as u8)).collect();
+    let digest = Digest::of(content.as_bytes());
+    let desk = Desk::with(&[&content]).await;
+    let spec = spec(&[("d/a", &content, false)]);
+    let artifact = desk.blobs.path(&digest).await.unwrap();
+    let write = |path: &Path, bytes: &[u8]| {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::write(path, bytes).unwrap();
+    };
+    let mut seed = 1_u64;
+    for round in 0..100 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let mut mutated = content.clone().into_bytes();
+        let at = (seed >> 33) as usize % mutated.len();
+        mutated[at] ^= 1 << (seed % 8);
+        let mut upload = desk.blobs.upload().await.unwrap();
+        upload.write(&mutated).await.unwrap();
+        assert_eq!(upload.finish(digest).await.unwrap_err().code().text(), "HOB-0202", "{round}: {at}");
+
+        desk.packages().make(&spec, &*desk.blobs).await.unwrap();
+        let (folder, file) = (desk.packages().folder(&spec), desk.packages().folder(&spec).join("d/a"));
+        write(&file, &mutated);
+        let again = desk.packages();
+        again.make(&spec, &*desk.blobs).await.unwrap();
+        assert_eq!(fs::read(&file).unwrap(), content.as_bytes(), "{round}: made anew of the artifact");
+        if round % 2 == 0 {
+            // What was added is found as well.
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+            fs::write(folder.join("more"), "x").unwrap();
+        } else {
+            write(&file, &mutated);
+        }
+        write(&artifact, &mutated);
+        let fault = desk.packages().make(&spec, &*desk.blobs).await.unwrap_err();
+        assert_eq!(fault.code().text(), "HOB-0602", "{round}: {at}: {fault}");
+        assert!(!folder.exists());
+        write(&artifact, content.as_bytes());
+    }
+}

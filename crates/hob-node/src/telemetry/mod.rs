@@ -47,6 +47,7 @@ pub(crate) struct Telemetry {
 
 impl Telemetry {
     /// Begins to keep facts in `store`; not `on`, it keeps none.
+    #[cfg(test)]
     pub(crate) fn start(store: Arc<dyn Facts>, on: bool, tasks: &Tasks) -> Arc<Self> {
         Self::start_within(store, on, tasks, || FACTS_BYTES_MAX)
     }

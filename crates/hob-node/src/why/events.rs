@@ -387,8 +387,10 @@ fn is_for(fact: &Fact, key: &Key, topic: &TopicName, sequence: u64) -> bool {
                 && one.sequence == sequence
         }
         What::Call(call) if call.app == key.app => match &call.cause {
-            CallCause::Event { subscription, topic: of, sequence: number, .. } => {
-                *subscription == key.name && of == topic && *number == sequence
+            CallCause::Event { subscription, topic: of, sequence: number, others, .. } => {
+                *subscription == key.name
+                    && of == topic
+                    && (*number == sequence || others.contains(&sequence))
             }
             CallCause::Schedule { schedule, sequence: number, .. } => {
                 *schedule == key.name && topic.is_own() && *number == sequence

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stderr, reason = "a skipped test is named")]
 
+mod access;
+mod batches;
 mod budget;
 mod clients;
 mod control;
@@ -12,7 +14,9 @@ mod malformed;
 mod metrics;
 mod protocol;
 mod routing;
+mod smuggle;
 mod spaces;
+mod ssrf;
 mod stop;
 mod support;
 mod switch;

@@ -72,6 +72,8 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         domain: "localhost".into(),
         default_app: None,
         compiler: Vec::new(),
+        wasm: hob_node::Place::InProcess,
+        worker: Vec::new(),
         facts: true,
         pooling: Some(false),
         otlp: None,
@@ -120,6 +122,11 @@ impl TestNode {
         let stream = UnixStream::connect(&self.control).await.unwrap();
         let all = [&[("host", "localhost")], headers].concat();
         exchange(stream, method, path, &all, body.into()).await.unwrap()
+    }
+
+    /// Its data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self._data.path().join("data")
     }
 
     /// A node that was started with these settings.

@@ -227,6 +227,10 @@ impl Rooms {
     /// Looks how much memory the machine has left and what instances have of it, unless somebody has just done so.
     /// Not to be called under the lock of a pool.
     pub(super) fn look(&self, now_ns: u64) {
+        // Somebody else looks after it: a worker's node.
+        if self.budget_bytes == u64::MAX {
+            return;
+        }
         let looked_ns = self.looked_ns.load(Ordering::Relaxed);
         let due = u128::from(now_ns.saturating_sub(looked_ns)) >= MEMORY_LOOK_INTERVAL.as_nanos();
         if looked_ns > 0 && !due {

@@ -25,6 +25,8 @@ pub struct Caller {
     /// How many events caused each other before the call: that invocation's, or where it cannot be
     /// known the most of those that run in the instance, so that no guest can begin anew.
     pub hops: u32,
+    /// The instance, where it matters; 0: it does not.
+    pub instance: u64,
 }
 
 impl Caller {
@@ -38,7 +40,7 @@ impl Caller {
             Some(context) => context.hops,
             None => running.into_iter().map(|context| context.hops).max().unwrap_or(0),
         };
-        Self { code, context, hops }
+        Self { code, context, hops, instance: 0 }
     }
 }
 

@@ -12,7 +12,7 @@ use hob_core::trace::TraceContext;
 use hob_runtime::body::{Body, empty, full};
 use hob_runtime::code::FunctionCode;
 use hob_runtime::crowd::{Crowd, Shares};
-use hob_runtime::environment::Environment;
+use hob_runtime::environment::{Environment, Workers};
 use hob_runtime::gate::Open;
 use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
 use hob_runtime::log::Limited;
@@ -77,6 +77,7 @@ impl Bench {
             cache_shared: false,
             work_dir: folder.path().join("work"),
             compiler: Vec::new(),
+            workers: Workers::none(),
             pooling: Some(false),
             spawn,
             logs: Arc::clone(&limited) as Arc<dyn LogSink>,

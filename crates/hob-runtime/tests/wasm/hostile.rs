@@ -20,47 +20,51 @@ async fn outcome(function: &Function) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_hostile_guest_is_one_failed_call() {
-    let bench = Bench::open();
-    let good = guest02(&handle("(call $answer (local.get $out) (call $fields) (i32.const 200))"));
-    let good = bench.ready(&good, &Settings::default()).await.unwrap();
-    let settings =
-        Settings { timeout: Duration::from_millis(300), memory_bytes: 8 * MIB, ..Settings::default() };
-    let mut wrong = Vec::new();
-    for (what, handler, expected) in HOSTILE {
-        let function =
-            bench.ready(&hostile(handler), &settings).await.unwrap_or_else(|fault| panic!("{what}: {fault}"));
-        let found = outcome(&function).await;
-        if found != *expected {
-            wrong.push(format!("{what}: {found}, expected {expected}"));
+    for bench in Bench::both() {
+        let good = guest02(&handle("(call $answer (local.get $out) (call $fields) (i32.const 200))"));
+        let good = bench.ready(&good, &Settings::default()).await.unwrap();
+        let settings =
+            Settings { timeout: Duration::from_millis(300), memory_bytes: 8 * MIB, ..Settings::default() };
+        let mut wrong = Vec::new();
+        for (what, handler, expected) in HOSTILE {
+            let function = bench
+                .ready(&hostile(handler), &settings)
+                .await
+                .unwrap_or_else(|fault| panic!("{what}: {fault}"));
+            let found = outcome(&function).await;
+            if found != *expected {
+                wrong.push(format!("{what}: {found}, expected {expected}"));
+            }
+            assert_eq!(outcome(&good).await, "200", "after the guest that {what}");
         }
-        assert_eq!(outcome(&good).await, "200", "after the guest that {what}");
+        assert!(wrong.is_empty(), "{wrong:#?}\n{}", bench.logs.text());
     }
-    assert!(wrong.is_empty(), "{wrong:#?}\n{}", bench.logs.text());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn loops_end_at_their_deadline_and_hold_nobody_up() {
-    let bench = Bench::open();
-    let timeout = Duration::from_millis(500);
-    let settings = Settings { timeout, ..Settings::default() };
-    let looping = bench.ready(&hostile("(loop $l (br $l))"), &settings).await.unwrap();
-    let good = guest02(&handle("(call $answer (local.get $out) (call $fields) (i32.const 200))"));
-    let good = bench.ready(&good, &Settings::default()).await.unwrap();
-    let begun = Instant::now();
-    let neighbours = async {
-        let mut calls = 0;
-        while begun.elapsed() < timeout / 2 {
-            assert_eq!(outcome(&good).await, "200");
-            calls += 1;
-        }
-        calls
-    };
-    let loops = futures_util::future::join_all((0..8).map(|_| looping.call(get())));
-    let (ends, neighbours) = tokio::join!(loops, neighbours);
-    // Ten times the deadline tells "ended by it" from "never ends" on any machine.
-    assert!(begun.elapsed() < timeout * 10, "8 loops took {:?}", begun.elapsed());
-    assert!(ends.iter().all(|end| *end == Err("HOB-0501".to_owned())), "{ends:?}");
-    assert!(neighbours > 1, "neighbours were held up: {neighbours} calls");
+    for bench in Bench::both() {
+        let timeout = Duration::from_millis(500);
+        let settings = Settings { timeout, ..Settings::default() };
+        let looping = bench.ready(&hostile("(loop $l (br $l))"), &settings).await.unwrap();
+        let good = guest02(&handle("(call $answer (local.get $out) (call $fields) (i32.const 200))"));
+        let good = bench.ready(&good, &Settings::default()).await.unwrap();
+        let begun = Instant::now();
+        let neighbours = async {
+            let mut calls = 0;
+            while begun.elapsed() < timeout / 2 {
+                assert_eq!(outcome(&good).await, "200");
+                calls += 1;
+            }
+            calls
+        };
+        let loops = futures_util::future::join_all((0..8).map(|_| looping.call(get())));
+        let (ends, neighbours) = tokio::join!(loops, neighbours);
+        // Ten times the deadline tells "ended by it" from "never ends" on any machine.
+        assert!(begun.elapsed() < timeout * 10, "8 loops took {:?}", begun.elapsed());
+        assert!(ends.iter().all(|end| *end == Err("HOB-0501".to_owned())), "{ends:?}");
+        assert!(neighbours > 1, "neighbours were held up: {neighbours} calls");
+    }
 }
 
 /// A guest of WASI 0.3 that does this before it answers.
@@ -73,23 +77,24 @@ fn hostile03(instructions: &str) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kept_instance_dies_with_its_guest_and_takes_its_calls_along() {
-    let bench = Bench::open();
-    let settings = Settings { timeout: Duration::from_millis(300), max: 1, ..Settings::default() };
-    for (instructions, expected) in [
-        ("unreachable", "HOB-0502"),
-        ("loop br 0 end", "HOB-0501"),
-        ("loop i32.const 64 memory.grow i32.const -1 i32.ne br_if 0 end unreachable", "HOB-0505"),
-        ("loop call 0 drop br 0 end", "HOB-0502"),
-    ] {
-        let function = bench.ready(&hostile03(instructions), &settings).await.unwrap();
-        // Twice, in the only place that the function has: the first instance has to be gone.
-        for _ in 0..2 {
-            let instance = function.instance().await.unwrap();
-            let calls = (0..3).map(|_| function.call_in(&*instance, get()));
-            let ends = futures_util::future::join_all(calls).await;
-            assert!(ends.iter().all(|end| *end == Err(expected.to_owned())), "{instructions}: {ends:?}");
-            let _ = instance.ended().await;
-            bench.eventually(|| instance.ended().now_or_never().flatten().is_some()).await;
+    for bench in Bench::both() {
+        let settings = Settings { timeout: Duration::from_millis(300), max: 1, ..Settings::default() };
+        for (instructions, expected) in [
+            ("unreachable", "HOB-0502"),
+            ("loop br 0 end", "HOB-0501"),
+            ("loop i32.const 64 memory.grow i32.const -1 i32.ne br_if 0 end unreachable", "HOB-0505"),
+            ("loop call 0 drop br 0 end", "HOB-0502"),
+        ] {
+            let function = bench.ready(&hostile03(instructions), &settings).await.unwrap();
+            // Twice, in the only place that the function has: the first instance has to be gone.
+            for _ in 0..2 {
+                let instance = function.instance().await.unwrap();
+                let calls = (0..3).map(|_| function.call_in(&*instance, get()));
+                let ends = futures_util::future::join_all(calls).await;
+                assert!(ends.iter().all(|end| *end == Err(expected.to_owned())), "{instructions}: {ends:?}");
+                let _ = instance.ended().await;
+                bench.eventually(|| instance.ended().now_or_never().flatten().is_some()).await;
+            }
         }
     }
 }
@@ -133,27 +138,29 @@ async fn what_cannot_run_is_refused_at_deploy() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelled_calls_leave_nothing_behind() {
-    let bench = Bench::open();
-    let busy = "(local $n i32)
+    for bench in Bench::both() {
+        let busy = "(local $n i32)
         (loop $l (local.set $n (i32.add (local.get $n) (i32.const 1))) (br_if $l (i32.lt_u (local.get $n) (i32.const 9000000))))
         (call $answer (local.get $out) (call $fields) (i32.const 200))";
-    let slow = "(local $s i32) (local.set $s (call $begin (local.get $out) (call $fields) (i32.const 200)))
+        let slow =
+            "(local $s i32) (local.set $s (call $begin (local.get $out) (call $fields) (i32.const 200)))
         (loop $l (call $put (local.get $s) (i32.const 1024) (i32.const 15) (i32.const 32)) (br $l))";
-    let settings = Settings { max: 2, ..Settings::default() };
-    for wasm in [hostile(busy), hostile(slow), std::fs::read(guest_path("hello03.wat")).unwrap()] {
-        let function = bench.ready(&wasm, &settings).await.unwrap();
-        for round in 0..300_u32 {
-            let instance = function.instance().await.unwrap();
-            let call = instance.call(function.invocation(get()));
-            // Dropped before its end, or with an answer whose body nobody reads.
-            let _ = tokio::time::timeout(Duration::from_micros(u64::from(round % 7) * 200), call).await;
+        let settings = Settings { max: 2, ..Settings::default() };
+        for wasm in [hostile(busy), hostile(slow), std::fs::read(guest_path("hello03.wat")).unwrap()] {
+            let function = bench.ready(&wasm, &settings).await.unwrap();
+            for round in 0..300_u32 {
+                let instance = function.instance().await.unwrap();
+                let call = instance.call(function.invocation(get()));
+                // Dropped before its end, or with an answer whose body nobody reads.
+                let _ = tokio::time::timeout(Duration::from_micros(u64::from(round % 7) * 200), call).await;
+            }
+            // Both places that the function has are free again.
+            let (one, two) = tokio::join!(function.instance(), function.instance());
+            let (one, two) = (one.unwrap(), two.unwrap());
+            let (a, b) = (one.call(function.invocation(get())), two.call(function.invocation(get())));
+            let (a, b) = tokio::join!(a, b);
+            assert!(a.is_ok() && b.is_ok(), "a cancelled call kept its place");
         }
-        // Both places that the function has are free again.
-        let (one, two) = tokio::join!(function.instance(), function.instance());
-        let (one, two) = (one.unwrap(), two.unwrap());
-        let (a, b) = (one.call(function.invocation(get())), two.call(function.invocation(get())));
-        let (a, b) = tokio::join!(a, b);
-        assert!(a.is_ok() && b.is_ok(), "a cancelled call kept its place");
     }
 }
 

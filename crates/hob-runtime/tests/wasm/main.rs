@@ -17,3 +17,4 @@ mod ports;
 mod serve;
 mod spin;
 mod support;
+mod worker;

@@ -35,18 +35,19 @@ async fn guests_of_every_kind_answer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_streams_and_work_after_it_is_finished() {
-    let bench = Bench::open();
-    // Answers, ends its body, and only then writes to its log.
-    let code = "(local $e i32)
+    for bench in Bench::both() {
+        // Answers, ends its body, and only then writes to its log.
+        let code = "(local $e i32)
         (call $answer (local.get $out) (call $fields) (i32.const 201))
         (local.set $e (call $get-stderr))
         (call $put (local.get $e) (i32.const 1024) (i32.const 15) (i32.const 32))
         (call $drop-stream (local.get $e))";
-    let function = bench.ready(&guest02(&handle(code)), &Settings::default()).await.unwrap();
-    assert_eq!(function.call(get()).await, Ok((201, "hello from wat\n".to_owned())));
-    bench.eventually(|| bench.logs.text() == "Stderr hello from wat\n").await;
-    let record = bench.logs.all().remove(0);
-    assert!(record.invocation.is_some() && record.instance > 0, "{record:?}");
+        let function = bench.ready(&guest02(&handle(code)), &Settings::default()).await.unwrap();
+        assert_eq!(function.call(get()).await, Ok((201, "hello from wat\n".to_owned())));
+        bench.eventually(|| bench.logs.text() == "Stderr hello from wat\n").await;
+        let record = bench.logs.all().remove(0);
+        assert!(record.invocation.is_some() && record.instance > 0, "{record:?}");
+    }
 }
 
 /// What a guest prints is its call's, whether the instance is made for one call (0.2, `stdio`) or kept (0.3).
@@ -66,36 +67,37 @@ async fn what_a_guest_prints_names_its_call() {
         ("wasi-http", read("hello03.wat"), "hello from wat p3"),
         ("stdio", tells.into_bytes(), "the body"),
     ] {
-        let bench = Bench::open();
-        let function = bench.ready(&wasm, &Settings { contract, ..Settings::default() }).await.unwrap();
-        let instance = function.instance().await.unwrap();
-        for number in 1..=3 {
-            let mut invocation = function.invocation(get());
-            *invocation.request.body_mut() = full("the body\n");
-            let context = std::sync::Arc::clone(&invocation.context);
-            let reply = instance.call(invocation).await.unwrap();
-            reply.into_body().collect().await.unwrap();
-            bench.eventually(|| bench.logs.all().len() >= number).await;
-            let record = bench.logs.all().remove(number - 1);
-            assert_eq!(
-                (
-                    record.text.as_str(),
-                    record.invocation,
-                    record.trace.map(|id| id.0),
-                    record.span.map(|id| id.0)
-                ),
-                (printed, Some(context.id), Some(context.trace.trace_id), Some(context.trace.span_id)),
-                "{contract} {printed}"
-            );
+        for bench in Bench::both() {
+            let function = bench.ready(&wasm, &Settings { contract, ..Settings::default() }).await.unwrap();
+            let instance = function.instance().await.unwrap();
+            for number in 1..=3 {
+                let mut invocation = function.invocation(get());
+                *invocation.request.body_mut() = full("the body\n");
+                let context = std::sync::Arc::clone(&invocation.context);
+                let reply = instance.call(invocation).await.unwrap();
+                reply.into_body().collect().await.unwrap();
+                bench.eventually(|| bench.logs.all().len() >= number).await;
+                let record = bench.logs.all().remove(number - 1);
+                assert_eq!(
+                    (
+                        record.text.as_str(),
+                        record.invocation,
+                        record.trace.map(|id| id.0),
+                        record.span.map(|id| id.0)
+                    ),
+                    (printed, Some(context.id), Some(context.trace.trace_id), Some(context.trace.span_id)),
+                    "{contract} {printed}"
+                );
+            }
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guest_calls_other_functions_through_the_node() {
-    let bench = Bench::open();
-    // Calls `other.app.internal` and answers with its status, or with 500 and the error's number.
-    let code = "(local $r i32) (local $f i32)
+    for bench in Bench::both() {
+        // Calls `other.app.internal` and answers with its status, or with 500 and the error's number.
+        let code = "(local $r i32) (local $f i32)
         (local.set $r (call $request (call $fields)))
         (drop (call $authority (local.get $r) (i32.const 1) (i32.const 2048) (i32.const 18)))
         (drop (call $path (local.get $r) (i32.const 1) (i32.const 2066) (i32.const 1)))
@@ -107,75 +109,83 @@ async fn a_guest_calls_other_functions_through_the_node() {
           (if (result i32) (i32.load8_u (i32.const 528))
             (then (i32.add (i32.const 500) (i32.load8_u (i32.const 536))))
             (else (call $reply-status (i32.load (i32.const 536))))))";
-    let function = bench.ready(&guest02(&handle(code)), &Settings::default()).await.unwrap();
-    let refused = |code| Err(Fault::new(code, "no"));
-    for (answer, expected) in [
-        (Ok(204), 204),
-        (Ok(418), 418),
-        (refused(Code::EgressDenied), 515),
-        (refused(Code::LoopTooDeep), 536),
-        (refused(Code::FunctionNotFound), 502),
-        (refused(Code::DependencyFailed), 503),
-        (refused(Code::CallTimeout), 533),
-        (refused(Code::QueueFull), 511),
-        (refused(Code::Crashed), 538),
-    ] {
-        *bench.world.answer.lock().unwrap() = Some(answer.clone());
-        let status = function.call(get()).await.map(|(status, _)| status);
-        assert_eq!(status, Ok(expected), "{answer:?}\n{}", bench.logs.text());
+        let function = bench.ready(&guest02(&handle(code)), &Settings::default()).await.unwrap();
+        let refused = |code| Err(Fault::new(code, "no"));
+        for (answer, expected) in [
+            (Ok(204), 204),
+            (Ok(418), 418),
+            (refused(Code::EgressDenied), 515),
+            (refused(Code::LoopTooDeep), 536),
+            (refused(Code::FunctionNotFound), 502),
+            (refused(Code::DependencyFailed), 503),
+            (refused(Code::CallTimeout), 533),
+            (refused(Code::QueueFull), 511),
+            (refused(Code::Crashed), 538),
+        ] {
+            *bench.world.answer.lock().unwrap() = Some(answer.clone());
+            let status = function.call(get()).await.map(|(status, _)| status);
+            assert_eq!(status, Ok(expected), "{answer:?}\n{}", bench.logs.text());
+        }
+        let seen = bench.world.seen.lock().unwrap();
+        assert!(
+            seen.iter().all(|(uri, id)| uri == "https://other.app.internal/" && id.is_some()),
+            "{seen:?}"
+        );
     }
-    let seen = bench.world.seen.lock().unwrap();
-    assert!(seen.iter().all(|(uri, id)| uri == "https://other.app.internal/" && id.is_some()), "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_of_wasi_0_3_serves_many_calls_at_once() {
-    let bench = Bench::open();
-    for file in ["built/hello-rust-p3-unknown.wasm", "built/hello-rust-spin-sdk7.wasm"] {
-        let function = bench.ready(&read(file), &Settings { max: 1, ..Settings::default() }).await.unwrap();
-        assert_eq!(function.unit.memory_bytes(), Some(0), "{file}");
-        let instance = function.instance().await.unwrap();
-        let held = function.unit.memory_bytes().unwrap();
-        assert!((64 << 10..32 << 20).contains(&held), "what it has, not what it may have: {held}");
-        let calls = (0..40).map(|_| function.call_in(&*instance, get()));
-        let ends = futures_util::future::join_all(calls).await;
-        assert!(
-            ends.iter().all(|end| end.as_ref().is_ok_and(|(status, _)| *status == 200)),
-            "{file}: {ends:?}"
-        );
-        instance.stop(Duration::from_secs(5)).await;
-        assert_eq!(instance.ended().await, None, "{file}: stopped, not failed");
-        assert_eq!(function.call_in(&*instance, get()).await, Err("HOB-0503".to_owned()));
-        drop(instance);
-        bench.eventually(|| function.unit.memory_bytes() == Some(0)).await;
-        // The only place that the function has is free again.
-        let next = function.instance().await.unwrap();
-        assert!(function.call_in(&*next, get()).await.is_ok(), "{file}");
+    for bench in Bench::both() {
+        for file in ["built/hello-rust-p3-unknown.wasm", "built/hello-rust-spin-sdk7.wasm"] {
+            let function =
+                bench.ready(&read(file), &Settings { max: 1, ..Settings::default() }).await.unwrap();
+            assert_eq!(function.unit.memory_bytes(), Some(0), "{file}");
+            let instance = function.instance().await.unwrap();
+            let held = function.unit.memory_bytes().unwrap();
+            assert!((64 << 10..32 << 20).contains(&held), "what it has, not what it may have: {held}");
+            let calls = (0..40).map(|_| function.call_in(&*instance, get()));
+            let ends = futures_util::future::join_all(calls).await;
+            assert!(
+                ends.iter().all(|end| end.as_ref().is_ok_and(|(status, _)| *status == 200)),
+                "{file}: {ends:?}"
+            );
+            instance.stop(Duration::from_secs(5)).await;
+            assert_eq!(instance.ended().await, None, "{file}: stopped, not failed");
+            assert_eq!(function.call_in(&*instance, get()).await, Err("HOB-0503".to_owned()));
+            drop(instance);
+            bench.eventually(|| function.unit.memory_bytes() == Some(0)).await;
+            // The only place that the function has is free again.
+            let next = function.instance().await.unwrap();
+            assert!(function.call_in(&*next, get()).await.is_ok(), "{file}");
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_is_passed_to_the_guest_and_back() {
-    let bench = Bench::open();
-    let function =
-        bench.ready(&read("built/hello-rust-p2-unknown.wasm"), &Settings::default()).await.unwrap();
-    let post =
-        || http::Request::post("/echo").header("host", "localhost").body(full(vec![b'x'; 100_000])).unwrap();
-    assert_eq!(function.call(post()).await.map(|(status, _)| status), Ok(200));
-    let no_host = http::Request::builder().uri("/").body(full("")).unwrap();
-    assert_eq!(function.call(no_host).await, Err("HOB-0406".to_owned()));
+    for bench in Bench::both() {
+        let function =
+            bench.ready(&read("built/hello-rust-p2-unknown.wasm"), &Settings::default()).await.unwrap();
+        let post = || {
+            http::Request::post("/echo").header("host", "localhost").body(full(vec![b'x'; 100_000])).unwrap()
+        };
+        assert_eq!(function.call(post()).await.map(|(status, _)| status), Ok(200));
+        let no_host = http::Request::builder().uri("/").body(full("")).unwrap();
+        assert_eq!(function.call(no_host).await, Err("HOB-0406".to_owned()));
+    }
 }
 
 /// A preview 1 module, what it is given, and how it ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn programs_have_streams_arguments_and_an_exit_code() {
-    let bench = Bench::open();
-    let exit = |code: u32| {
-        format!(
-            "(module (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32))) (memory (export \"memory\") 1) (func (export \"_start\") (call $exit (i32.const {code}))))"
-        )
-    };
-    let cases: Vec<(Vec<u8>, Exit)> = vec![
+    for bench in Bench::both() {
+        let exit = |code: u32| {
+            format!(
+                "(module (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32))) (memory (export \"memory\") 1) (func (export \"_start\") (call $exit (i32.const {code}))))"
+            )
+        };
+        let cases: Vec<(Vec<u8>, Exit)> = vec![
         (exit(0).into_bytes(), Exit::Code(0)),
         (exit(7).into_bytes(), Exit::Code(7)),
         (b"(module (func (export \"_start\")))".to_vec(), Exit::Code(0)),
@@ -185,29 +195,31 @@ async fn programs_have_streams_arguments_and_an_exit_code() {
         (b"(module (memory 1 2) (func (export \"_start\") (local $n i32) (loop $l (local.set $n (i32.add (local.get $n) (i32.const 1))) (if (i32.ne (memory.grow (i32.const 60)) (i32.const -1)) (then unreachable)) (br_if $l (i32.lt_u (local.get $n) (i32.const 100)))) (if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))))".to_vec(), Exit::Code(0)),
         (b"(module (memory 1) (func (export \"_start\") (if (i32.eq (memory.grow (i32.const 4096)) (i32.const -1)) (then unreachable))))".to_vec(), Exit::MemoryLimit),
     ];
-    let settings = Settings { contract: "stdio", timeout: Duration::from_millis(300), ..Settings::default() };
-    for (wasm, expected) in cases {
-        let function = bench.ready(&wasm, &settings).await.unwrap();
-        let context = Some(function.invocation(get()).context);
-        let launch = Launch {
-            instance: 1,
-            args: vec![],
-            env: vec![],
-            stdin: false,
-            stdout: false,
-            lines: None,
-            context,
-        };
-        let program = function.unit.command().unwrap().start(launch).await.unwrap();
-        assert_eq!(program.exit().await, expected, "{}", String::from_utf8_lossy(&wasm));
-    }
+        let settings =
+            Settings { contract: "stdio", timeout: Duration::from_millis(300), ..Settings::default() };
+        for (wasm, expected) in cases {
+            let function = bench.ready(&wasm, &settings).await.unwrap();
+            let context = Some(function.invocation(get()).context);
+            let launch = Launch {
+                instance: 1,
+                args: vec![],
+                env: vec![],
+                stdin: false,
+                stdout: false,
+                lines: None,
+                context,
+            };
+            let program = function.unit.command().unwrap().start(launch).await.unwrap();
+            assert_eq!(program.exit().await, expected, "{}", String::from_utf8_lossy(&wasm));
+        }
 
-    let cgi = read("built/cgi-c-p1.wasm");
-    let text = run(&bench, &cgi, b"").await;
-    assert!(text.to_lowercase().starts_with("content-type"), "{text}");
-    // More than both pipes hold: neither side may wait for the other for ever.
-    let long = "0123456789abcdef".repeat(64 << 10);
-    assert_eq!(run(&bench, CAT.as_bytes(), long.as_bytes()).await, long);
+        let cgi = read("built/cgi-c-p1.wasm");
+        let text = run(&bench, &cgi, b"").await;
+        assert!(text.to_lowercase().starts_with("content-type"), "{text}");
+        // More than both pipes hold: neither side may wait for the other for ever.
+        let long = "0123456789abcdef".repeat(64 << 10);
+        assert_eq!(run(&bench, CAT.as_bytes(), long.as_bytes()).await, long);
+    }
 }
 
 /// Copies its input to its output.
@@ -318,25 +330,26 @@ fn built_guests_are_those_of_the_manifest() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_is_charged_with_the_time_of_its_guest() {
-    let bench = Bench::open();
-    let busy = "(local $n i32)
+    for bench in Bench::both() {
+        let busy = "(local $n i32)
         (loop $l
           (local.set $n (i32.add (local.get $n) (i32.const 1)))
           (br_if $l (i32.lt_u (local.get $n) (i32.const 100000000))))
         (call $answer (local.get $out) (call $fields) (i32.const 200))";
-    let mut spent = Vec::new();
-    for guest in [read("built/hello-rust-p2-unknown.wasm"), guest02(&handle(busy)), read("hello03.wat")] {
-        let function = bench.ready(&guest, &Settings::default()).await.unwrap();
-        let instance = function.instance().await.unwrap();
-        let invocation = function.invocation(get());
-        let context = std::sync::Arc::clone(&invocation.context);
-        let reply = instance.call(invocation).await.unwrap();
-        http_body_util::BodyExt::collect(reply.into_body()).await.unwrap();
-        let cpu_us = context.timing.cpu_us().expect("no other call ran");
-        assert!(cpu_us > 0);
-        // A kept instance may have spent time before the call.
-        bench.eventually(|| function.code.cpu.us() + 1 >= cpu_us).await;
-        spent.push(cpu_us);
+        let mut spent = Vec::new();
+        for guest in [read("built/hello-rust-p2-unknown.wasm"), guest02(&handle(busy)), read("hello03.wat")] {
+            let function = bench.ready(&guest, &Settings::default()).await.unwrap();
+            let instance = function.instance().await.unwrap();
+            let invocation = function.invocation(get());
+            let context = std::sync::Arc::clone(&invocation.context);
+            let reply = instance.call(invocation).await.unwrap();
+            http_body_util::BodyExt::collect(reply.into_body()).await.unwrap();
+            let cpu_us = context.timing.cpu_us().expect("no other call ran");
+            assert!(cpu_us > 0);
+            // A kept instance may have spent time before the call.
+            bench.eventually(|| function.code.cpu.us() + 1 >= cpu_us).await;
+            spent.push(cpu_us);
+        }
+        assert!(spent[1] > spent[0], "{spent:?}");
     }
-    assert!(spent[1] > spent[0], "{spent:?}");
 }

@@ -60,18 +60,22 @@ async fn by_route(function: &Function, route: &str, request: http::Request<Body>
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn components_of_every_generation_get_their_variables_and_an_error_for_what_is_not_there() {
-    let bench = Bench::open();
-    for file in HTTP {
-        let function = ready(&bench, file).await;
-        for (path, expected) in [
-            ("/variable?greeting", "200 Ok(\"hi\")"),
-            ("/variable?token", "200 Ok(\"secret\")"),
-            ("/variable?other", "200 Err(Error::Undefined(\"no variable `other`\"))"),
-            ("/variable?Greeting", "200 Err(Error::InvalidName(\"`Greeting` is no name of a variable\"))"),
-            ("/store?default", "200 Error::NoSuchStore"),
-            ("/sqlite?default", "200 Error::NoSuchDatabase"),
-        ] {
-            assert_eq!(text(&function, path).await, expected, "{file} {path}\n{}", bench.logs.text());
+    for bench in Bench::both() {
+        for file in HTTP {
+            let function = ready(&bench, file).await;
+            for (path, expected) in [
+                ("/variable?greeting", "200 Ok(\"hi\")"),
+                ("/variable?token", "200 Ok(\"secret\")"),
+                ("/variable?other", "200 Err(Error::Undefined(\"no variable `other`\"))"),
+                (
+                    "/variable?Greeting",
+                    "200 Err(Error::InvalidName(\"`Greeting` is no name of a variable\"))",
+                ),
+                ("/store?default", "200 Error::NoSuchStore"),
+                ("/sqlite?default", "200 Error::NoSuchDatabase"),
+            ] {
+                assert_eq!(text(&function, path).await, expected, "{file} {path}\n{}", bench.logs.text());
+            }
         }
     }
 }
@@ -95,17 +99,18 @@ async fn requests_say_which_route_they_came_by_and_no_caller_can() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_reach_the_other_functions_of_the_app_by_the_names_that_spin_gives_them() {
-    let bench = Bench::open();
-    for file in HTTP {
-        let function = ready(&bench, file).await;
-        for (to, seen) in [
-            ("http://worker.spin.internal/x?y", "http://worker.test.internal/x?y"),
-            ("http://self/x", "http://self.internal/x"),
-            ("http://example.com/", "http://example.com/"),
-        ] {
-            let answer = text(&function, &format!("/call?{to}")).await;
-            assert!(answer.starts_with("200 200") && answer.ends_with("other"), "{file} {to}: {answer}");
-            assert_eq!(bench.world.seen.lock().unwrap().last().unwrap().0, seen, "{file}");
+    for bench in Bench::both() {
+        for file in HTTP {
+            let function = ready(&bench, file).await;
+            for (to, seen) in [
+                ("http://worker.spin.internal/x?y", "http://worker.test.internal/x?y"),
+                ("http://self/x", "http://self.internal/x"),
+                ("http://example.com/", "http://example.com/"),
+            ] {
+                let answer = text(&function, &format!("/call?{to}")).await;
+                assert!(answer.starts_with("200 200") && answer.ends_with("other"), "{file} {to}: {answer}");
+                assert_eq!(bench.world.seen.lock().unwrap().last().unwrap().0, seen, "{file}");
+            }
         }
     }
 }
@@ -143,21 +148,22 @@ async fn messages_of_redis_are_the_data_of_events() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ticks_of_cron_are_runs_of_schedules() {
-    let bench = Bench::open();
-    let function = ready(&bench, "spin/cron.wat").await;
-    for (time, expected) in [("2026-11-26T09:00:00Z", "204 "), ("2026-11-26T09:00:01Z", "HOB-0506")] {
-        let headers = [
-            ("ce-specversion", "1.0"),
-            ("ce-id", "1"),
-            ("ce-source", "/s"),
-            ("ce-type", "t"),
-            ("ce-time", time),
-        ];
-        let request = headers
-            .into_iter()
-            .fold(http::Request::post("/"), |request, (name, value)| request.header(name, value));
-        let outcome = function.call(request.header("host", "localhost").body(full("")).unwrap()).await;
-        assert_eq!(shown(outcome), expected, "{time}\n{}", bench.logs.text());
+    for bench in Bench::both() {
+        let function = ready(&bench, "spin/cron.wat").await;
+        for (time, expected) in [("2026-11-26T09:00:00Z", "204 "), ("2026-11-26T09:00:01Z", "HOB-0506")] {
+            let headers = [
+                ("ce-specversion", "1.0"),
+                ("ce-id", "1"),
+                ("ce-source", "/s"),
+                ("ce-type", "t"),
+                ("ce-time", time),
+            ];
+            let request = headers
+                .into_iter()
+                .fold(http::Request::post("/"), |request, (name, value)| request.header(name, value));
+            let outcome = function.call(request.header("host", "localhost").body(full("")).unwrap()).await;
+            assert_eq!(shown(outcome), expected, "{time}\n{}", bench.logs.text());
+        }
     }
 }
 
@@ -171,24 +177,25 @@ async fn drafts_of_wasi_are_the_release() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn components_of_spin_1_answer_whole_requests_and_send_whole_calls() {
-    let bench = Bench::open();
-    let function = ready(&bench, "spin/legacy.wat").await;
-    assert_eq!(text(&function, "/a?b=c").await, "200 /a?b=c");
-    let call =
-        |to: &'static str| http::Request::post("/").header("host", "localhost").body(full(to)).unwrap();
-    let refused = |code| Err(Fault::new(code, "no"));
-    for (answer, to, expected) in [
-        (Ok(201), "http://worker.spin.internal/", "201 other"),
-        (refused(Code::EgressDenied), "http://example.com/", "500 1"),
-        (refused(Code::QueueFull), "http://example.com/", "500 5"),
-        (refused(Code::DependencyFailed), "http://example.com/", "500 3"),
-        (Ok(200), "no address", "500 2"),
-    ] {
-        *bench.world.answer.lock().unwrap() = Some(answer);
-        assert_eq!(shown(function.call(call(to)).await), expected, "{to}\n{}", bench.logs.text());
+    for bench in Bench::both() {
+        let function = ready(&bench, "spin/legacy.wat").await;
+        assert_eq!(text(&function, "/a?b=c").await, "200 /a?b=c");
+        let call =
+            |to: &'static str| http::Request::post("/").header("host", "localhost").body(full(to)).unwrap();
+        let refused = |code| Err(Fault::new(code, "no"));
+        for (answer, to, expected) in [
+            (Ok(201), "http://worker.spin.internal/", "201 other"),
+            (refused(Code::EgressDenied), "http://example.com/", "500 1"),
+            (refused(Code::QueueFull), "http://example.com/", "500 5"),
+            (refused(Code::DependencyFailed), "http://example.com/", "500 3"),
+            (Ok(200), "no address", "500 2"),
+        ] {
+            *bench.world.answer.lock().unwrap() = Some(answer);
+            assert_eq!(shown(function.call(call(to)).await), expected, "{to}\n{}", bench.logs.text());
+        }
+        let other = http::Request::builder().method("PURGE").uri("/").header("host", "localhost");
+        assert_eq!(shown(function.call(other.body(full("")).unwrap()).await), "HOB-0402");
     }
-    let other = http::Request::builder().method("PURGE").uri("/").header("host", "localhost");
-    assert_eq!(shown(function.call(other.body(full("")).unwrap()).await), "HOB-0402");
 }
 
 #[test]

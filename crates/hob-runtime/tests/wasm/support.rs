@@ -6,7 +6,7 @@ use hob_core::digest::Digest;
 use hob_core::fact::CallCause;
 use hob_core::fault::Result;
 use hob_core::id::InvocationId;
-use hob_core::name::{AppName, FunctionName, RevisionNumber};
+use hob_core::name::{AppName, FunctionName, RevisionNumber, SpaceName};
 use hob_core::port::{BoxFuture, LogSink};
 use hob_core::spec::{FunctionSpec, PackageFile, ScaleSpec};
 use hob_core::trace::TraceContext;
@@ -14,7 +14,7 @@ use hob_runtime::body::{Body, empty, full};
 use hob_runtime::code::FunctionCode;
 use hob_runtime::contract;
 use hob_runtime::crowd::{Crowd, Shares};
-use hob_runtime::environment::Environment;
+use hob_runtime::environment::{Environment, Workers};
 use hob_runtime::gate::Open;
 use hob_runtime::host::{HOSTS, Host};
 use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
@@ -140,7 +140,29 @@ impl Bench {
         Self::with(Some(false), Vec::new())
     }
 
+    /// The same in a worker process for each app, as if each were of a space of its own.
+    pub(crate) fn walled() -> Self {
+        Self::walled_with(Some(false))
+    }
+
+    /// The same, with slots or without.
+    pub(crate) fn walled_with(pooling: Option<bool>) -> Self {
+        let space_of = |app: &AppName| SpaceName::new(app.as_str()).ok();
+        let workers = Workers { command: crate::worker::child(), space_of: Arc::new(space_of) };
+        Self::made(pooling, Vec::new(), workers)
+    }
+
+    /// In this process, and in workers.
+    pub(crate) fn both() -> [Self; 2] {
+        [Self::open(), Self::walled()]
+    }
+
     pub(crate) fn with(pooling: Option<bool>, compiler: Vec<std::ffi::OsString>) -> Self {
+        Self::made(pooling, compiler, Workers::none())
+    }
+
+    /// With these workers.
+    pub(crate) fn made(pooling: Option<bool>, compiler: Vec<std::ffi::OsString>, workers: Workers) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (logs, world, told) =
             (Arc::new(Logs::default()), Arc::new(World::default()), Arc::new(Told::default()));
@@ -149,6 +171,7 @@ impl Bench {
             cache_shared: false,
             work_dir: folder.path().join("work"),
             compiler,
+            workers,
             pooling,
             spawn: Arc::new(Spawner(tokio::runtime::Handle::current())),
             logs: Arc::clone(&logs) as Arc<dyn LogSink>,
@@ -261,7 +284,10 @@ impl Function {
         request: http::Request<Body>,
     ) -> std::result::Result<(u16, Bytes), String> {
         let invocation = self.invocation(request);
-        let reply = instance.call(invocation).await.map_err(|fault| fault.code().to_string())?;
+        let reply = instance.call(invocation).await.map_err(|fault| {
+            eprintln!("{fault}");
+            fault.code().to_string()
+        })?;
         let status = reply.status().as_u16();
         let body = reply.into_body().collect().await.map_err(|fault| fault.code().to_string())?;
         Ok((status, body.to_bytes()))

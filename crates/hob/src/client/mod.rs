@@ -5,6 +5,7 @@
 //! **How.** One method for each operation, with the types of [`hob_core::wire`]. An error answer
 //! becomes the [`Fault`] that the node sent; no answer at all is `HOB-0703`.
 
+mod access;
 mod connection;
 mod event;
 mod key;
@@ -26,8 +27,8 @@ use hob_core::name::{AppName, FunctionName, RevisionNumber, SpaceName};
 use hob_core::port::LogRecord;
 use hob_core::spec::AppSpec;
 use hob_core::wire::{
-    AppInfo, DashboardLink, DeployEvent, Deployed, FactsQuery, LogQuery, MissingReply, MissingRequest,
-    NodeInfo, Revision, RollbackRequest, Story, WhyQuery,
+    AppInfo, DashboardLink, DashboardLinkQuery, DeployEvent, Deployed, FactsQuery, LogQuery, MissingReply,
+    MissingRequest, NodeInfo, Revision, RollbackRequest, Story, WhyQuery,
 };
 use http::{Method, Request, StatusCode, header};
 use http_body_util::channel::Channel;
@@ -85,9 +86,10 @@ impl Client {
         self.get(&format!("/v1/apps/{app}/revisions/{number}")).await
     }
 
-    /// A link that signs in to the dashboard, once.
-    pub(crate) async fn dashboard_link(&self) -> Result<DashboardLink> {
-        let mut answer = self.request(Method::POST, "/v1/dashboard/links", empty()).await?;
+    /// A link that signs in to the dashboard, once; to look only, if that is asked for.
+    pub(crate) async fn dashboard_link(&self, read_only: bool) -> Result<DashboardLink> {
+        let path = format!("/v1/dashboard/links{}", query_string(&DashboardLinkQuery { read_only }));
+        let mut answer = self.request(Method::POST, &path, empty()).await?;
         self.read(&mut answer).await
     }
 

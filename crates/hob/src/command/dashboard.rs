@@ -11,7 +11,7 @@ use std::process::Stdio;
 const OPENERS: [&str; 2] = ["xdg-open", "open"];
 
 /// Print a link that signs a browser in to the node's dashboard. It works once, for five minutes; the
-/// browser then stays signed in for as long as it is used.
+/// browser then stays signed in for as long as it is used, for a day at most.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -21,13 +21,16 @@ pub(super) struct Dashboard {
     /// Open it in a browser, too
     #[arg(long)]
     open: bool,
+    /// A link for somebody who may look, and press nothing
+    #[arg(long)]
+    read_only: bool,
     #[command(flatten)]
     connection: Connection,
 }
 
 impl Command for Dashboard {
     async fn run(self, output: &Output) -> Result<u8> {
-        let link = self.connection.client()?.dashboard_link().await?;
+        let link = self.connection.client()?.dashboard_link(self.read_only).await?;
         output.result(&link, std::slice::from_ref(&link.url), |_| link.url.clone());
         output.note(&format!("good for one browser, until {}", time(link.expires_ms)));
         if self.open && !open(&link.url).await {

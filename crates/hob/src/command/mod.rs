@@ -8,6 +8,7 @@
 //! code. Without a command, `hob` says how the node is ([`status`]).
 
 mod alert;
+mod audit;
 mod bench;
 mod budget;
 mod call;
@@ -40,6 +41,7 @@ mod show;
 mod space;
 mod status;
 mod sub;
+mod token;
 mod top;
 mod topic;
 mod trace;
@@ -87,6 +89,8 @@ pub(crate) static COMMANDS: &[Row] = &[
     row::<budget::Budget>("budget", "See what may be used, and how much of it is"),
     row::<alert::Alert>("alert", "See alert rules, and which of them fire"),
     row::<space::Space>("space", "See tenants of the node, make, limit and remove them"),
+    row::<token::Token>("token", "Make and revoke API tokens"),
+    row::<audit::Audit>("audit", "Show what people and programs did to the node"),
     row::<key::Key>("key", "Make and remove access keys of the AWS Lambda API"),
     row::<check::Check>("check", "Check a folder or file without a node"),
     row::<rm::Rm>("rm", "Remove an app"),

@@ -10,7 +10,7 @@ use hob_core::cost::Price;
 use hob_core::fault::{Fault, Result};
 use hob_core::name::AppName;
 use hob_core::unit::parse_bytes;
-use hob_node::{Address, Node, Settings, Tls};
+use hob_node::{Address, Node, Place, Settings, Tls};
 use std::path::{Path, PathBuf};
 
 /// Start a node. It prints `ready <url>` on stdout once it serves, and stops gracefully on SIGTERM
@@ -53,6 +53,9 @@ pub(super) struct Serve {
     /// Memory that all instances may have together, such as `4 GiB`; starts wait when it is taken [default: 75 % of the machine's]
     #[arg(long, env = "HOB_MEMORY", value_name = "SIZE", value_parser = parse_bytes, hide_env_values = true)]
     memory: Option<u64>,
+    /// Where WASM runs: `in-process`, in a `worker` process for each space, or `auto` (a worker when there are several spaces)
+    #[arg(long, env = "HOB_WASM", value_name = "WHERE", value_parser = place, default_value = "auto", hide_env_values = true)]
+    wasm: Place,
     /// Where state is kept: `file` (durable) or `memory` (forgotten at the end)
     #[arg(long, value_name = "ENGINE", default_value = "file")]
     engine: String,
@@ -87,6 +90,11 @@ impl Command for Serve {
     }
 }
 
+fn place(text: &str) -> Result<Place, String> {
+    let found = Place::ALL.into_iter().find(|(name, _)| *name == text);
+    found.map(|(_, place)| place).ok_or_else(|| "use `auto`, `in-process` or `worker`".to_owned())
+}
+
 impl Serve {
     fn settings(self) -> Result<Settings> {
         let data = settings::data_dir(self.data.as_deref())?;
@@ -102,6 +110,8 @@ impl Serve {
             domain: self.domain.trim_matches('.').to_ascii_lowercase(),
             default_app: self.default_app.as_deref().map(AppName::new).transpose()?,
             compiler: local::compiler(),
+            wasm: self.wasm,
+            worker: local::worker(),
             facts: !self.no_facts,
             pooling: None,
             memory_bytes: self.memory,

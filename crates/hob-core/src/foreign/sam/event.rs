@@ -2,7 +2,7 @@
 
 use super::Surroundings;
 use crate::foreign::event_pattern;
-use crate::foreign::fields::{Fields, Reason, met, refuse, warn};
+use crate::foreign::fields::{Fields, Reason, met, warn};
 use crate::foreign::lambda;
 use crate::foreign::note::Notes;
 use crate::foreign::tree::{Entry, Node};
@@ -36,11 +36,12 @@ const SCHEDULE: &[Reason] = &[
 ];
 
 const QUEUE: &[Reason] = &[
+    // They are read where the queue is one that Hob has.
     met("BatchSize"),
     met("MaximumBatchingWindowInSeconds"),
     met("FunctionResponseTypes"),
-    refuse("FilterCriteria", "filters see an event's attributes, not its body"),
-    refuse("FilterPolicy", "filters see an event's attributes, not its body"),
+    met("FilterCriteria"),
+    met("FilterPolicy"),
     met("FilterPolicyScope"),
     warn("KmsKeyArn", "events are kept as they are, without a key of AWS"),
     warn("RedrivePolicy", "write `retry.dead-letter`"),
@@ -201,6 +202,27 @@ impl Event<'_, '_> {
         if let Some(mut scaling) = self.fields.fields("ScalingConfig", notes) {
             on.concurrency = scaling.number("MaximumConcurrency", notes);
             scaling.end(&[], notes);
+        }
+        if key == "Queue" {
+            let batch = lambda::Batch {
+                size: self.fields.number("BatchSize", notes),
+                window: self.fields.number("MaximumBatchingWindowInSeconds", notes),
+                partial: self.fields.list("FunctionResponseTypes", notes).is_some(),
+            };
+            batch.set(&mut on);
+        }
+        let criteria = self.fields.take("FilterCriteria");
+        let patterns = criteria.and_then(|entry| entry.value.get("Filters").map(|list| (entry, list)));
+        if let Some((entry, list)) = patterns {
+            let each = list.list().unwrap_or_default().iter().filter_map(|one| one.get("Pattern"));
+            let filters = lambda::criteria(each).map(|filters| on.filters = filters);
+            filters.unwrap_or_else(|why| notes.refuse(entry.line, &self.fields.path("FilterCriteria"), why));
+        }
+        let scope = self.fields.text("FilterPolicyScope", notes);
+        if let Some(entry) = self.fields.take("FilterPolicy") {
+            let body = scope.is_some_and(|scope| scope.value == "MessageBody");
+            let filters = lambda::policy(&entry.value, body).map(|filters| on.filters = filters);
+            filters.unwrap_or_else(|why| notes.refuse(entry.line, &self.fields.path("FilterPolicy"), why));
         }
         Some(on)
     }

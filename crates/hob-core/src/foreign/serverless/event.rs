@@ -31,16 +31,10 @@ const SCHEDULE: &[Reason] = &[
 ];
 
 const TOPIC: &[Reason] = &[
-    met("batchSize"),
-    met("maximumBatchingWindow"),
     met("displayName"),
-    met("filterPolicyScope"),
     met("fifo"),
-    met("functionResponseType"),
     warn("kmsMasterKeyId", "events are kept as they are, without a key of AWS"),
     warn("redrivePolicy", "write `retry.dead-letter`"),
-    refuse("filterPatterns", "filters see an event's attributes, not its body"),
-    refuse("filterPolicy", "filters see an event's attributes, not its body"),
 ];
 
 const RULE: &[Reason] = &[
@@ -203,6 +197,26 @@ impl Event<'_> {
                 let arn = fields.take("arn");
                 let node = arn.or_else(|| fields.take(key)).map(|entry| &entry.value);
                 fields.take(key);
+                if self.entry.key == "sqs" {
+                    let batch = lambda::Batch {
+                        size: fields.number("batchSize", notes),
+                        window: fields.number("maximumBatchingWindow", notes),
+                        partial: fields.text("functionResponseType", notes).is_some(),
+                    };
+                    batch.set(&mut on);
+                }
+                if let Some(entry) = fields.take("filterPatterns") {
+                    let patterns = entry.value.list().unwrap_or_default().iter();
+                    let filters = lambda::criteria(patterns).map(|filters| on.filters = filters);
+                    filters
+                        .unwrap_or_else(|why| notes.refuse(entry.line, &fields.path("filterPatterns"), why));
+                }
+                let scope = fields.text("filterPolicyScope", notes);
+                if let Some(entry) = fields.take("filterPolicy") {
+                    let body = scope.is_some_and(|scope| scope.value == "MessageBody");
+                    let filters = lambda::policy(&entry.value, body).map(|filters| on.filters = filters);
+                    filters.unwrap_or_else(|why| notes.refuse(entry.line, &fields.path("filterPolicy"), why));
+                }
                 fields.end(&[reasons], notes);
                 node.unwrap_or(&self.entry.value)
             }

@@ -104,6 +104,11 @@ fn check_delivery(app: &AppSpec, what: &str, spec: &DeliverySpec) -> Result<()> 
         count,
     )?;
     check_retry(what, &spec.retry)?;
+    if let Some(batch) = spec.batch {
+        within(what, "batch", batch.events.into(), (1, limit::DELIVERY_BATCH_CEILING.into()), count)?;
+        let longest = millis(limit::DELIVERY_BATCH_WINDOW_CEILING);
+        within(what, "batch-window", batch.window_ms, (0, longest), time)?;
+    }
     let topics = [&spec.publish, &spec.on_success, &spec.on_failure];
     topics.into_iter().flatten().try_for_each(|topic| free(what, topic))?;
     if spec.dead_letter == TopicName::own("schedules", &app.app).dead() {

@@ -8,7 +8,7 @@ use crate::manifest::{Manifest, Written};
 use crate::name::{AppName, FunctionName, TopicName, TriggerName, suggestion_within};
 use crate::schedule::Overlap;
 use crate::trigger::{
-    DeliverySpec, EventRouteSpec, RetrySpec, ScheduleSpec, SubscriptionSpec, TopicSpec, Triggers,
+    BatchSpec, DeliverySpec, EventRouteSpec, RetrySpec, ScheduleSpec, SubscriptionSpec, TopicSpec, Triggers,
 };
 use crate::unit::millis;
 
@@ -16,7 +16,8 @@ use crate::unit::millis;
 const DELIVERY: &[&str] =
     &["name", "call", "path", "mode", "retry", "concurrency", "publish", "on-success", "on-failure"];
 /// Keys of a subscription besides.
-const SUBSCRIPTION: &[&str] = &["topic", "where", "order-by", "rate", "start"];
+const SUBSCRIPTION: &[&str] =
+    &["topic", "where", "order-by", "rate", "start", "batch", "batch-window", "batch-partial"];
 /// Keys of a schedule besides.
 const SCHEDULE: &[&str] = &["schedule", "zone", "missed", "overlap", "jitter", "data"];
 /// Keys of an event route.
@@ -141,7 +142,29 @@ impl Context<'_> {
             publish: required(&on.publish),
             on_success: required(&on.on_success),
             on_failure: required(&on.on_failure),
+            batch: self.batch()?,
         })
+    }
+
+    fn batch(&self) -> Result<Option<BatchSpec>> {
+        let on = self.on;
+        let Some(events) = required(&on.batch) else {
+            let beside = on.keys.iter().find(|(key, _)| key.starts_with("batch-"));
+            return match beside {
+                None => Ok(None),
+                Some((key, line)) => {
+                    let message = format!("`on.{key}` means nothing without `batch`");
+                    Err(Fault::new(Code::ManifestValue, message)
+                        .at(format!("{}:{line}", self.file))
+                        .hint("write `batch = 10` for up to 10 events in a call"))
+                }
+            };
+        };
+        Ok(Some(BatchSpec {
+            events,
+            window_ms: on.batch_window.as_ref().map_or(0, |window| millis(window.value)),
+            partial: required(&on.batch_partial).unwrap_or_default(),
+        }))
     }
 
     fn name(&self, default: &str) -> Result<TriggerName> {

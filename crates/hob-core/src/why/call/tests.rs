@@ -34,6 +34,7 @@ fn a_call_that_went_well_says_what_may_surprise() {
         sequence: 7,
         attempt: 1,
         published_ms,
+        others: Vec::new(),
     };
     let event = Call { cause, ..call(Some(200)) };
     let newer = CallEvidence { current: Some(RevisionNumber(2)), ..CallEvidence::default() };

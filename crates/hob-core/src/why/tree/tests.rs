@@ -45,6 +45,7 @@ fn what_was_caused_stands_below_its_cause() {
         sequence: 7,
         attempt: 1,
         published_ms: 0,
+        others: Vec::new(),
     };
     let attempt = Call { id: InvocationId(9), cause, ..failed("HOB-0508", "exit") };
     let delivered = Delivered {

@@ -29,6 +29,7 @@ fn event(trigger: &str) -> CallCause {
         sequence: 1,
         attempt: 1,
         published_ms: 0,
+        others: Vec::new(),
     }
 }
 

@@ -9,6 +9,10 @@
 //! **How.** Over HTTP/1.1 a connection is driven by the call that uses it: a task of its own would cost
 //! each call two wake-ups. Only a connection that outlives its call gets one: one that switched protocols,
 //! or whose request is still being sent when the answer is complete.
+//!
+//! The connection and what waits for it are polled by the same task, one right after the other. What one of them
+//! does would wake the other, which is this task itself: the runtime would poll the whole call once more, and wake
+//! another thread for it, twice in each call. So such wake-ups are only noted ([`Driver::poll_with`]).
 
 use crate::body::Body;
 use crate::executor::Executor;
@@ -25,8 +29,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 use tokio::net::TcpStream;
 
@@ -60,8 +65,28 @@ struct Idle {
 /// An HTTP/1.1 connection: it moves only while somebody drives it.
 struct Link {
     sender: http1::SendRequest<Body>,
+    driver: Driver,
+}
+
+/// What moves a connection.
+struct Driver {
     connection: BoxFuture<'static, hyper::Result<()>>,
     ended: bool,
+    noted: Arc<Noted>,
+}
+
+/// A wake-up of a task by itself, while it runs: it is noted, and nobody is woken.
+#[derive(Default)]
+struct Noted(AtomicBool);
+
+impl Wake for Noted {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// What a connection can do next.
@@ -74,21 +99,42 @@ enum State {
     Closed,
 }
 
-impl Link {
+impl Driver {
     /// Lets the connection do what it can now.
     fn drive(&mut self, cx: &mut Context<'_>) {
         // How it ended is told by whoever waits for its answer.
         self.ended = self.ended || self.connection.as_mut().poll(cx).is_ready();
     }
 
+    /// Lets the connection do what it can, and asks `next` what has become of that. `next` waits for nothing but the
+    /// connection, so it is asked again whenever the connection has moved.
+    fn poll_with<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut next: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let waker = Waker::from(Arc::clone(&self.noted));
+        let mut quiet = Context::from_waker(&waker);
+        self.drive(&mut quiet);
+        if let Poll::Ready(done) = next(&mut quiet) {
+            return Poll::Ready(done);
+        }
+        // Now it waits for the child: whatever wakes the connection from here on wakes this task.
+        self.drive(cx);
+        self.noted.0.store(false, Ordering::Relaxed);
+        let polled = next(&mut quiet);
+        // Not by the connection, then: the runtime wants another task to have its turn.
+        if polled.is_pending() && self.noted.0.load(Ordering::Relaxed) {
+            cx.waker().wake_by_ref();
+        }
+        polled
+    }
+}
+
+impl Link {
     /// Waits until it can take a request; false if it never will.
     async fn ready(&mut self) -> bool {
-        poll_fn(|cx| {
-            self.drive(cx);
-            self.sender.poll_ready(cx)
-        })
-        .await
-        .is_ok()
+        poll_fn(|cx| self.driver.poll_with(cx, |cx| self.sender.poll_ready(cx))).await.is_ok()
     }
 
     async fn send(
@@ -96,18 +142,13 @@ impl Link {
         request: Request<Body>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
         let mut response = pin!(self.sender.try_send_request(request));
-        let (connection, ended) = (&mut self.connection, &mut self.ended);
-        poll_fn(|cx| {
-            *ended = *ended || connection.as_mut().poll(cx).is_ready();
-            response.as_mut().poll(cx)
-        })
-        .await
+        poll_fn(|cx| self.driver.poll_with(cx, |cx| response.as_mut().poll(cx))).await
     }
 
     fn state(&mut self) -> State {
         // Whoever takes it next asks again, with a waker of its own.
-        self.drive(&mut Context::from_waker(Waker::noop()));
-        match (self.ended || self.sender.is_closed(), self.sender.is_ready()) {
+        self.driver.drive(&mut Context::from_waker(Waker::noop()));
+        match (self.driver.ended || self.sender.is_closed(), self.sender.is_ready()) {
             (true, _) => State::Closed,
             (false, true) => State::Ready,
             (false, false) => State::Busy,
@@ -204,7 +245,7 @@ impl Shared {
 
     /// Drives a connection to its end.
     fn let_run(&self, link: Link) {
-        if link.ended {
+        if link.driver.ended {
             return;
         }
         self.spawn.spawn(
@@ -212,7 +253,7 @@ impl Shared {
             Box::pin(async move {
                 // Nobody sends any more: the connection ends when its exchange has.
                 drop(link.sender);
-                drop(link.connection.await);
+                drop(link.driver.connection.await);
             }),
         );
     }
@@ -227,7 +268,8 @@ impl Shared {
             .handshake(TokioIo::new(stream))
             .await;
         let (sender, connection) = handshake.map_err(Error::Exchange)?;
-        Ok(Link { sender, connection: Box::pin(connection.with_upgrades()), ended: false })
+        let connection = Box::pin(connection.with_upgrades());
+        Ok(Link { sender, driver: Driver { connection, ended: false, noted: Arc::default() } })
     }
 
     async fn send_h2(&self, mut request: Request<Body>) -> Result<Response<Body>, Error> {
@@ -297,12 +339,17 @@ impl http_body::Body for Lent {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         let this = &mut *self;
-        let mut frame = Pin::new(&mut this.inner).poll_frame(cx);
-        // The connection reads on once it knows that somebody wants to read.
-        if let (Poll::Pending, Some((_, link))) = (&frame, &mut this.home) {
-            link.drive(cx);
-            frame = Pin::new(&mut this.inner).poll_frame(cx);
-        }
+        let inner = &mut this.inner;
+        let frame = match &mut this.home {
+            // The connection reads on once it knows that somebody wants to read.
+            Some((_, link)) => {
+                match Pin::new(&mut *inner).poll_frame(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Pending => link.driver.poll_with(cx, |cx| Pin::new(&mut *inner).poll_frame(cx)),
+                    ready => ready,
+                }
+            }
+            None => Pin::new(inner).poll_frame(cx),
+        };
         let frame = std::task::ready!(frame);
         if frame.is_none() || this.inner.is_end_stream() {
             this.give_back();

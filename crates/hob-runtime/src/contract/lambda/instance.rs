@@ -4,8 +4,8 @@ use super::super::way::{OnTheWay, Way};
 use super::super::{ended, spent};
 use super::api::{Api, serve};
 use super::environment::{ACCOUNT, LAYERS, Names, variables};
-use super::event::{Called, Delivery, Shape, event, v1, v2};
-use super::raw::{RawCall, RawReply};
+use super::event::{Called, Delivery, Shape, batch, event, v1, v2};
+use super::raw::{BatchCall, BatchItem, RawCall, RawReply};
 use super::session::{Answer, Call, Event, Failure, GivenUp, Session, show_id};
 use super::settings::{Payload, Settings};
 use super::stream::Streamed;
@@ -13,6 +13,7 @@ use super::telemetry::{Kind, Telemetry};
 use super::{command, outcome, unlikely};
 use crate::code::FunctionCode;
 use crate::invocation::{Context, Invocation, Reply};
+use crate::settled::settled;
 use crate::unit::{Exit, Instance, Launch, Program, Start};
 use bytes::Bytes;
 use futures_util::future::{pending, select_all};
@@ -167,6 +168,9 @@ impl Function {
         }
         let of_trigger = |name: &str| self.settings.events.get(name).copied().unwrap_or(self.settings.event);
         match &context.origin.cause {
+            CallCause::Event { subscription, .. } if head.extensions.get::<BatchCall>().is_some() => {
+                Form::Batch(of_trigger(subscription.as_str()))
+            }
             CallCause::Event { subscription, .. } => Form::Delivered(of_trigger(subscription.as_str())),
             CallCause::Schedule { schedule, .. } => Form::Delivered(of_trigger(schedule.as_str())),
             CallCause::Replay { .. } => Form::Delivered(self.settings.event),
@@ -182,6 +186,7 @@ impl Function {
             Form::Http(Payload::V2) => v2(&request.called(&trace)).into(),
             Form::Http(Payload::V1) => v1(&request.called(&trace)).into(),
             Form::Delivered(shape) => self.delivered(*shape, request)?.into(),
+            Form::Batch(shape) => self.batched(*shape, request)?.into(),
         };
         let mut event = Event::new(Full::new(payload));
         let left = request.context.deadline.saturating_duration_since(Instant::now());
@@ -234,6 +239,21 @@ impl Function {
         ))
     }
 
+    fn batched(&self, shape: Shape, request: &Request<'_>) -> Result<Vec<u8>> {
+        let (CallCause::Event { topic, .. }, Some(BatchCall { items })) =
+            (&request.context.origin.cause, request.head.extensions.get::<BatchCall>())
+        else {
+            return Err(Fault::internal("no subscription delivers this batch"));
+        };
+        let events = binding::read(&request.head.headers, request.body.clone())?;
+        let (names, place) = (&self.names, topic.as_str());
+        let each = events.iter().zip(items).map(|(event, item)| {
+            let BatchItem { sequence, attempt, published_ms } = *item;
+            Delivery { event, names, place, schedule: false, sequence, attempt, published_ms }
+        });
+        Ok(batch(shape, &each.collect::<Vec<_>>()))
+    }
+
     /// The answer of a call whose result came at once.
     fn whole(&self, form: &Form, context: &Context, answer: Answer) -> Result<Reply> {
         let (content_type, result) = match answer {
@@ -260,11 +280,12 @@ impl Function {
                 Err(self.function_error(context, &failure))
             }
             // An event that is answered with an event: the answer is published.
-            Form::Delivered(Shape::CloudEvent) if is_event(&result) => {
+            Form::Delivered(Shape::CloudEvent) | Form::Batch(Shape::CloudEvent) if is_event(&result) => {
                 let media = HeaderValue::from_static("application/cloudevents+json");
                 Ok(outcome::as_it_is(Some(media), result))
             }
-            Form::Delivered(_) => Ok(outcome::inferred(result)),
+            // Which events of a batch have failed is read by whoever delivers it.
+            Form::Delivered(_) | Form::Batch(_) => Ok(outcome::inferred(result)),
         }
     }
 
@@ -354,6 +375,8 @@ enum Form {
     Raw(RawCall),
     Http(Payload),
     Delivered(Shape),
+    /// Several events in one call.
+    Batch(Shape),
 }
 
 impl Form {
@@ -399,7 +422,7 @@ impl Starting<'_> {
         });
         let (session, telemetry) = (Arc::clone(&self.session), Arc::clone(&self.telemetry));
         let api = Arc::new(Api { session, telemetry, function, closed });
-        self.start.environment.spawn.spawn("lambda runtime api", Box::pin(serve(listener, api)));
+        self.start.environment.spawn.spawn("lambda runtime api", Box::pin(settled(serve(listener, api))));
         Ok(address)
     }
 

@@ -27,7 +27,7 @@ mod environment;
 mod event;
 mod extension;
 mod instance;
-mod outcome;
+pub(crate) mod outcome;
 mod raw;
 mod refusal;
 mod session;
@@ -35,7 +35,7 @@ mod settings;
 mod stream;
 mod telemetry;
 
-pub use raw::{RawCall, RawReply, error_payload, request_id};
+pub use raw::{BatchCall, BatchItem, RawCall, RawReply, error_payload, request_id};
 
 use super::{Contract, Lifetime};
 use crate::unit::{Command, Instance, Start, Unit};

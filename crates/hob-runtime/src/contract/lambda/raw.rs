@@ -37,6 +37,24 @@ pub struct RawReply {
     pub failed: bool,
 }
 
+/// In the extensions of a request whose body is a batch of CloudEvents: what is known of each of them, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchCall {
+    /// One for each event.
+    pub items: Vec<BatchItem>,
+}
+
+/// An event of a [`BatchCall`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BatchItem {
+    /// Its number in the topic.
+    pub sequence: u64,
+    /// Which attempt it is, from 1.
+    pub attempt: u32,
+    /// When it was published, milliseconds since the Unix epoch.
+    pub published_ms: u64,
+}
+
 /// The request's id as runtimes and Lambda's clients have it: a UUID (RFC 9562, section 4).
 pub fn request_id(id: InvocationId) -> String {
     super::session::show_id(id.0)

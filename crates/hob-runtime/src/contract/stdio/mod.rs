@@ -9,7 +9,7 @@
 //! program which fails without saying much is a failed call and not half an answer. What is longer is
 //! streamed; then a failure breaks the stream.
 
-mod answer;
+pub(crate) mod answer;
 mod environment;
 mod feed;
 mod wagi;

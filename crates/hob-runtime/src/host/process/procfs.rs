@@ -15,13 +15,32 @@ fn pids() -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
+/// The numbers that processes above `pid_min` can have: those that exist, or, where that is quicker than to walk
+/// through `/proc`, those that the kernel has given out since.
+fn pids_above(pid_min: i32) -> Vec<i32> {
+    /// As many numbers are tried as a walk costs.
+    const TRIED_MAX: i32 = 64;
+    match newest() {
+        Some(newest) if pid_min > 0 && (pid_min..=pid_min.saturating_add(TRIED_MAX)).contains(&newest) => {
+            (pid_min + 1..=newest).collect()
+        }
+        // Numbers have begun anew, or there are many.
+        _ => pids().filter(|pid| *pid > pid_min).collect(),
+    }
+}
+
+/// The number that was given out last (proc(5), `/proc/loadavg`).
+fn newest() -> Option<i32> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().nth(4)?.parse().ok()
+}
+
 /// Kills every process above `pid_min` whose mark `belongs`. Repeats, since processes may be born
 /// meanwhile.
 pub(super) fn kill_marked(belongs: impl Fn(&str) -> bool, pid_min: i32) {
     const ROUNDS: usize = 10;
     for _ in 0..ROUNDS {
         let mut found = false;
-        for pid in pids().filter(|pid| *pid > pid_min).filter_map(Pid::from_raw) {
+        for pid in pids_above(pid_min).into_iter().filter_map(Pid::from_raw) {
             if mark(pid).is_some_and(|value| belongs(&value)) {
                 found |= kill_process(pid, Signal::KILL).is_ok();
             }

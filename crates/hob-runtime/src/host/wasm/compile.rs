@@ -26,6 +26,7 @@ pub use child::compile_child;
 
 use super::engine::{self, Grade};
 use super::inspect;
+use super::passed::At;
 use crate::host::Progress;
 use child::{Order, Pace, exit};
 use hob_core::code::Code;
@@ -79,7 +80,7 @@ pub(super) struct Source<'a> {
 
 /// A compiled file.
 pub(super) struct Compiled {
-    pub(super) path: PathBuf,
+    pub(super) at: At,
     pub(super) grade: Grade,
     pub(super) bytes: u64,
 }
@@ -128,7 +129,7 @@ impl Compiler {
     pub(super) fn look(&self, digest: Digest, grade: Grade) -> Option<Compiled> {
         let path = self.path(digest, grade);
         let bytes = std::fs::metadata(&path).ok()?.len();
-        Some(Compiled { path, grade, bytes })
+        Some(Compiled { at: At::Path(path), grade, bytes })
     }
 
     /// Compiles a file, unless that is done already. Who asks for a file that is being compiled waits for it.

@@ -22,7 +22,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, RegallocAlgorithm,
+    Config, CustomCodeMemory, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
+    RegallocAlgorithm,
 };
 
 /// How often the ticking thread looks whether the engine still exists while no guest is alive.
@@ -89,11 +90,17 @@ fn pool() -> PoolingAllocationConfig {
     pool
 }
 
-/// Opens an engine. `pooling` forces a pool or forbids it; `None` takes one if the machine allows it.
+/// Opens an engine. `pooling` forces a pool or forbids it; `None` takes one if the machine allows it. `publish` makes
+/// code executable that wasmtime has not mapped itself.
 ///
 /// # Errors
 /// `HOB-0903` when a pool is demanded and the machine does not allow it.
-pub(super) fn open(pooling: Option<bool>) -> Result<Engine> {
+pub(super) fn open(pooling: Option<bool>, publish: Option<Arc<dyn CustomCodeMemory>>) -> Result<Engine> {
+    let config = || {
+        let mut config = config();
+        config.with_custom_code_memory(publish.clone());
+        config
+    };
     // Wasmtime makes an error whenever it drops a component's store. Where `RUST_BACKTRACE` is set, each
     // would walk the stack, which costs a fifth of a call; a trap's own WASM backtrace is another thing.
     wasmtime::error::disable_backtrace();

@@ -37,11 +37,24 @@ pub(super) struct Fresh {
     unit: Arc<WasmUnit>,
     pre: Handler02Pre,
     instance: u64,
+    /// Starts what goes on after the answer.
+    spawn: Arc<dyn Spawn>,
 }
 
 impl Fresh {
     pub(super) fn new(unit: Arc<WasmUnit>, pre: Handler02Pre, instance: u64) -> Self {
-        Self { unit, pre, instance }
+        let spawn = Arc::clone(&unit.shared.environment.spawn);
+        Self::lasting(unit, pre, instance, spawn)
+    }
+
+    /// One whose work after its answer is started by `spawn`.
+    pub(super) fn lasting(
+        unit: Arc<WasmUnit>,
+        pre: Handler02Pre,
+        instance: u64,
+        spawn: Arc<dyn Spawn>,
+    ) -> Self {
+        Self { unit, pre, instance, spawn }
     }
 }
 
@@ -76,7 +89,7 @@ impl Fresh {
         };
         let calls = Calls::One(Some(Arc::clone(&context)));
         let mut wasi = self.unit.wasi(self.instance, &calls);
-        let mut store = self.unit.component_store(&mut wasi, calls, place);
+        let mut store = self.unit.component_store(&mut wasi, (calls, self.instance), place);
 
         let scheme = if context.secure { Scheme::Https } else { Scheme::Http };
         let request = request.map(|body| outgoing::from_body(body, None));
@@ -146,14 +159,8 @@ impl Fresh {
         let (parts, body) = answer.into_parts();
         let length = parts.headers.get(http::header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
-        let body = Streaming {
-            body,
-            guest,
-            fault,
-            unsent: length,
-            ended: false,
-            spawn: Arc::clone(&self.unit.shared.environment.spawn),
-        };
+        let body =
+            Streaming { body, guest, fault, unsent: length, ended: false, spawn: Arc::clone(&self.spawn) };
         http::Response::from_parts(parts, Body::new(body))
     }
 }

@@ -132,7 +132,7 @@ impl Kept {
         let calls = Calls::many();
         let place = unit.place().await?;
         let mut wasi = unit.wasi(instance, &calls);
-        let mut store = unit.component_store(&mut wasi, calls.clone(), place);
+        let mut store = unit.component_store(&mut wasi, (calls.clone(), instance), place);
         store.data_mut().javascript = unit.running(instance, &calls);
         let total = &unit.code.cpu;
         let tell = |spent_ns, _| total.add(spent_ns);

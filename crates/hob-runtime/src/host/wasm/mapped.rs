@@ -16,6 +16,8 @@
 use super::check::{self, Runnable};
 use super::compile::Compiled;
 use super::engine::Grade;
+use super::passed::{self, At};
+use super::walled::Walled;
 use super::{File, Machine, Shared, WasmUnit};
 use crate::code::FunctionCode;
 use arc_swap::ArcSwapOption;
@@ -89,6 +91,8 @@ impl Slot {
 pub(super) struct Codes {
     files: Mutex<HashMap<Digest, Weak<Mapped>>>,
     units: Mutex<Vec<Weak<WasmUnit>>>,
+    /// Those whose code is mapped by workers.
+    walled: Mutex<Vec<Weak<Walled>>>,
     /// Bytes that are mapped.
     sum: Arc<AtomicU64>,
     /// Files that were mapped so far: the clock of [`Slot::used`].
@@ -106,6 +110,7 @@ impl Codes {
         Self {
             files: Mutex::default(),
             units: Mutex::default(),
+            walled: Mutex::default(),
             sum: Arc::default(),
             clock: AtomicU64::new(1),
             bytes_max,
@@ -127,6 +132,20 @@ impl Codes {
             units.retain(|unit| unit.strong_count() > 0);
         }
         units.push(Arc::downgrade(unit));
+    }
+
+    /// The same of one that runs in a worker.
+    pub(super) fn add_walled(&self, unit: &Arc<Walled>) {
+        let mut walled = self.walled.lock().unwrap_or_else(PoisonError::into_inner);
+        if walled.len() == walled.capacity() {
+            walled.retain(|unit| unit.strong_count() > 0);
+        }
+        walled.push(Arc::downgrade(unit));
+    }
+
+    fn walled(&self) -> Vec<Arc<Walled>> {
+        let walled = self.walled.lock().unwrap_or_else(PoisonError::into_inner);
+        walled.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// The code of a file if it is mapped, unless there is better.
@@ -205,7 +224,7 @@ impl WasmUnit {
         if current.mapped.grade == Grade::Optimised {
             return;
         }
-        let better = self.shared.compiler.look(self.file.digest, Grade::Optimised);
+        let better = self.shared.made.look(self.file.digest, Grade::Optimised);
         if better.is_none() || self.shared.exchange(&self.file).await.is_err() {
             self.shared.optimise_later(self.file.clone());
         }
@@ -247,7 +266,7 @@ impl Shared {
                     error = format!("{error:#}"),
                     "compiling again: the compiled code cannot be loaded"
                 );
-                let compiled = self.compiler.compile_anew(&file.source()).await?;
+                let compiled = self.made.compile_anew(&file.source()).await?;
                 let mapped = self.deserialize(compiled).await;
                 mapped.map_err(|error| Fault::internal(format!("{error:#}")))?
             }
@@ -256,7 +275,7 @@ impl Shared {
     }
 
     async fn load_compiled(&self, file: &File) -> wasmtime::Result<Mapped> {
-        let found = self.compiler.find(file.digest);
+        let found = self.made.find(file.digest);
         self.deserialize(found.ok_or_else(|| wasmtime::format_err!("the compiled file is gone"))?).await
     }
 
@@ -265,8 +284,11 @@ impl Shared {
     /// # Errors
     /// When the optimised code cannot be loaded: everything stays as it is.
     pub(super) async fn exchange(&self, file: &File) -> Result<()> {
-        let found = self.compiler.look(file.digest, Grade::Optimised);
+        let found = self.made.look(file.digest, Grade::Optimised);
         let found = found.ok_or_else(|| Fault::internal("the optimised code has gone again"))?;
+        for walled in self.codes.walled().iter().filter(|walled| walled.digest() == file.digest) {
+            walled.exchange(&found);
+        }
         let mapped = self.deserialize(found).await;
         let mapped = mapped.map_err(|error| Fault::internal(format!("{error:#}")))?;
         let mapped = self.codes.keep(file.digest, mapped);
@@ -281,11 +303,14 @@ impl Shared {
     /// Tells the witness of each function that serves by a file, of its newest revision, that its code is optimised now.
     pub(super) fn tell_optimised(&self, digest: Digest, took: Duration) {
         let units = self.codes.units().iter().filter_map(Weak::upgrade).collect::<Vec<_>>();
+        let walled = self.codes.walled();
+        let inside = units.iter().filter(|unit| unit.file.digest == digest).map(|unit| &unit.code);
+        let behind = walled.iter().filter(|unit| unit.digest() == digest).map(|unit| unit.code());
         let mut newest: BTreeMap<_, &Arc<FunctionCode>> = BTreeMap::new();
-        for unit in units.iter().filter(|unit| unit.file.digest == digest) {
-            let known = newest.entry((&unit.code.app, &unit.code.name)).or_insert(&unit.code);
-            if unit.code.revision > known.revision {
-                *known = &unit.code;
+        for code in inside.chain(behind) {
+            let known = newest.entry((&code.app, &code.name)).or_insert(code);
+            if code.revision > known.revision {
+                *known = code;
             }
         }
         newest.values().for_each(|code| self.environment.witnesses.of(code).optimised(took));
@@ -293,19 +318,24 @@ impl Shared {
 
     /// How good the mapped code of a file is; `None` when none is mapped.
     pub(super) fn mapped_grade(&self, digest: Digest) -> Option<Grade> {
-        self.codes.known(digest).map(|mapped| mapped.grade)
+        let walled = || self.codes.walled().iter().find(|unit| unit.digest() == digest)?.grade();
+        self.codes.known(digest).map(|mapped| mapped.grade).or_else(walled)
     }
 
     /// Maps a compiled file: a small one at once, since handing it to another thread and back takes as long.
     async fn deserialize(&self, found: Compiled) -> wasmtime::Result<Mapped> {
         let (engine, sum) = (self.engine.clone(), Arc::clone(&self.codes.sum));
+        let at_once = found.bytes <= AT_ONCE_BYTES_MAX || matches!(found.at, At::Open(_));
         let work = move || {
-            let machine = load(&engine, &found.path)?;
+            let machine = match &found.at {
+                At::Path(path) => load(&engine, path)?,
+                At::Open(file) => passed::map(&engine, file)?,
+            };
             let bytes = found.bytes + OVERHEAD_BYTES;
             sum.fetch_add(bytes, Ordering::Relaxed);
             Ok(Mapped { machine, grade: found.grade, bytes, sum })
         };
-        if found.bytes <= AT_ONCE_BYTES_MAX { work() } else { tokio::task::spawn_blocking(work).await? }
+        if at_once { work() } else { tokio::task::spawn_blocking(work).await? }
     }
 }
 

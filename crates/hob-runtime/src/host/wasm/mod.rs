@@ -17,9 +17,10 @@ mod check;
 mod compile;
 mod engine;
 mod failure;
+mod far;
 mod fresh;
 mod given;
-mod inspect;
+pub(crate) mod inspect;
 mod javascript;
 mod kept;
 mod laps;
@@ -27,13 +28,17 @@ mod linker;
 mod mapped;
 mod optimise;
 mod outgoing;
+mod passed;
 mod pipe;
+mod placed;
 mod program;
 mod script;
 mod spin;
 mod store;
+mod walled;
 
 pub use compile::compile_child;
+pub use far::{Captured, worker_child};
 pub(super) use script::detect_script;
 
 use super::{Host, HostRow, Progress, Stage};
@@ -46,6 +51,7 @@ use crate::javascript::Program as Script;
 use crate::log::Lines;
 use crate::unit::{Command, Handler, Launch, Program, Unit};
 use crate::unit::{Instance, Start};
+use crate::worker::near::{Fleet, Outfit};
 use calls::Calls;
 use check::Runnable;
 use compile::{Compiler, Source};
@@ -61,7 +67,9 @@ use inspect::Entry;
 use mapped::{Codes, Slot};
 use optimise::Line;
 use outgoing::Hooks;
+use passed::Made;
 use pipe::LogStream;
+use placed::Placed;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -110,7 +118,10 @@ struct Wasm {
 struct Shared {
     environment: Arc<Environment>,
     engine: Engine,
-    compiler: Arc<Compiler>,
+    /// Compiled code.
+    made: Made,
+    /// The workers; none in a worker itself.
+    fleet: Option<Arc<Fleet>>,
     components: Arc<wasmtime::component::Linker<State>>,
     modules: Arc<wasmtime::Linker<ModuleState>>,
     ticker: Arc<Ticker>,
@@ -128,20 +139,16 @@ enum Machine {
 
 impl Wasm {
     fn open(environment: &Arc<Environment>, codes: Codes) -> Result<Self> {
-        let engine = engine::open(environment.pooling)?;
-        let broken = |error: wasmtime::Error| Fault::internal(format!("{error:#}"));
-        Ok(Self {
-            shared: Arc::new(Shared {
-                compiler: Arc::new(Compiler::open(&environment.cache_dir, &environment.compiler, &engine)?),
-                components: Arc::new(linker::components(&engine).map_err(broken)?),
-                modules: Arc::new(linker::modules(&engine).map_err(broken)?),
-                ticker: Ticker::start(&engine, &environment.crowd)?,
-                codes,
-                line: Line::default(),
-                environment: Arc::clone(environment),
-                engine,
-            }),
-        })
+        let engine = engine::open(environment.pooling, None)?;
+        let compiler = Compiler::open(&environment.cache_dir, &environment.compiler, &engine)?;
+        let fleet = Fleet::new(Outfit {
+            command: environment.workers.command.clone(),
+            fingerprint: engine::fingerprint(&engine),
+            pooling: environment.pooling,
+            spawn: Arc::clone(&environment.spawn),
+        });
+        let shared = Shared::open(environment, engine, Made::Here(Arc::new(compiler)), (Some(fleet), codes))?;
+        Ok(Self { shared: Arc::new(shared) })
     }
 }
 
@@ -154,7 +161,9 @@ impl Host for Wasm {
         Box::pin(async move {
             let file = self.shared.file(code).await?;
             file.look(code).await?;
-            let compiled = self.shared.compiler.compile(&file.source(), progress).await?;
+            let compiler =
+                self.shared.made.compiler().ok_or_else(|| Fault::internal("a worker compiles nothing"))?;
+            let compiled = compiler.compile(&file.source(), progress).await?;
             let current = self.shared.current(&file, code).await?;
             if let Some(step) = spin::absent(&self.shared.engine, current.machine()) {
                 let logs = &*self.shared.environment.logs;
@@ -173,32 +182,32 @@ impl Host for Wasm {
 
     /// Quick code is not all: it has yet to be optimised.
     fn is_prepared(&self, code: &FunctionCode) -> bool {
-        digest(code).is_some_and(|digest| self.shared.compiler.look(digest, Grade::Optimised).is_some())
+        digest(code).is_some_and(|digest| self.shared.made.look(digest, Grade::Optimised).is_some())
     }
 
     fn load(&self, code: Arc<FunctionCode>) -> BoxFuture<'_, Result<Arc<dyn Unit>>> {
         Box::pin(async move {
             let file = self.shared.file(&code).await?;
-            let current = self.shared.current(&file, &code).await?;
             let script = if script::is(&code) { Some(self.shared.script(&code).await?) } else { None };
-            let unit = WasmUnit::of(&self.shared, file, current, (code, script));
-            self.shared.codes.add(&unit);
-            unit.begin().await;
-            Ok(Arc::new(Loaded(unit)) as Arc<dyn Unit>)
+            let placed = Placed::load(&self.shared, file, code, script).await?;
+            Ok(Arc::new(placed) as Arc<dyn Unit>)
         })
     }
 
     fn retain(&self, needed: &HashSet<Digest>) -> u64 {
-        self.shared.compiler.retain(needed)
+        self.shared.made.compiler().map_or(0, |compiler| compiler.retain(needed))
     }
 
-    /// Shares engine, compiler and linkers, which hold nothing of anybody; maps machine code for itself.
+    /// Shares engine, compiler, linkers and the keeper of workers, which hold nothing of anybody; maps machine code for itself.
     fn beside(&self, environment: &Arc<Environment>) -> Result<Arc<dyn Host>> {
         let of = &self.shared;
         let shared = Shared {
             environment: Arc::clone(environment),
             engine: of.engine.clone(),
-            compiler: Arc::clone(&of.compiler),
+            made: Made::Here(Arc::clone(
+                of.made.compiler().ok_or_else(|| Fault::internal("a worker has one space"))?,
+            )),
+            fleet: of.fleet.clone(),
             components: Arc::clone(&of.components),
             modules: Arc::clone(&of.modules),
             ticker: Arc::clone(&of.ticker),
@@ -211,7 +220,7 @@ impl Host for Wasm {
     fn stage(&self, code: &FunctionCode) -> Option<Stage> {
         let digest = digest(code)?;
         let grade = self.shared.mapped_grade(digest);
-        match grade.or_else(|| self.shared.compiler.find(digest).map(|found| found.grade))? {
+        match grade.or_else(|| self.shared.made.find(digest).map(|found| found.grade))? {
             Grade::Optimised => Some(Stage::Optimised(self.shared.line.took(digest))),
             Grade::Quick => Some(self.shared.line.stage(digest)),
         }
@@ -228,6 +237,26 @@ fn digest(code: &FunctionCode) -> Option<Digest> {
 }
 
 impl Shared {
+    fn open(
+        environment: &Arc<Environment>,
+        engine: Engine,
+        made: Made,
+        (fleet, codes): (Option<Arc<Fleet>>, Codes),
+    ) -> Result<Self> {
+        let broken = |error: wasmtime::Error| Fault::internal(format!("{error:#}"));
+        Ok(Self {
+            made,
+            fleet,
+            components: Arc::new(linker::components(&engine).map_err(broken)?),
+            modules: Arc::new(linker::modules(&engine).map_err(broken)?),
+            ticker: Ticker::start(&engine, &environment.crowd)?,
+            codes,
+            line: Line::default(),
+            environment: Arc::clone(environment),
+            engine,
+        })
+    }
+
     /// The WASM file of a function.
     async fn file(&self, code: &FunctionCode) -> Result<File> {
         if script::is(code) {
@@ -419,12 +448,12 @@ impl WasmUnit {
     fn component_store(
         &self,
         wasi: &mut WasiCtxBuilder,
-        calls: Calls,
+        (calls, instance): (Calls, u64),
         place: Place,
     ) -> wasmtime::Store<State> {
         let outbound = Arc::clone(&self.shared.environment.outbound);
         let spawn = Arc::clone(&self.shared.environment.spawn);
-        let hooks = Hooks { outbound, code: Arc::clone(&self.code), calls, spawn };
+        let hooks = Hooks { outbound, code: Arc::clone(&self.code), calls, instance, spawn };
         store::component(&self.shared.engine, wasi, hooks, self.memory_bytes(), place)
     }
 

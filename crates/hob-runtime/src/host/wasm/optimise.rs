@@ -76,6 +76,10 @@ impl Line {
 impl Shared {
     /// Has a file optimised that has quick code only. Does not wait.
     pub(super) fn optimise_later(self: &Arc<Self>, file: File) {
+        // A worker is passed better code when the node has it.
+        if self.made.compiler().is_none() {
+            return;
+        }
         let mut state = self.line.lock();
         let tried = state.done.get(&file.digest).is_some_and(Option::is_none);
         if tried || state.has(file.digest) || state.waiting.len() >= OPTIMISE_QUEUED_MAX {
@@ -94,11 +98,12 @@ impl Shared {
     }
 
     async fn optimise(&self, file: &File) {
+        let Some(compiler) = self.made.compiler() else { return };
         let began = Instant::now();
-        let done = match self.compiler.find(file.digest) {
+        let done = match compiler.find(file.digest) {
             // Another deploy had it compiled well meanwhile.
             Some(found) if found.grade == Grade::Optimised => Ok(()),
-            _ => self.compiler.optimise(&file.source()).await,
+            _ => compiler.optimise(&file.source()).await,
         };
         let done = match done {
             Ok(()) => self.exchange(file).await,
@@ -107,7 +112,7 @@ impl Shared {
         let took = began.elapsed();
         match &done {
             Ok(()) => {
-                self.compiler.forget_quick(file.digest);
+                compiler.forget_quick(file.digest);
                 let seconds = format!("{:.1}", took.as_secs_f64());
                 tracing::info!(file = file.name, seconds, "optimised code serves from now on");
                 self.tell_optimised(file.digest, took);

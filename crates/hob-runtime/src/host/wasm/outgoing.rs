@@ -37,7 +37,15 @@ pub(super) struct Hooks {
     pub(super) outbound: Arc<dyn Outbound>,
     pub(super) code: Arc<FunctionCode>,
     pub(super) calls: Calls,
+    pub(super) instance: u64,
     pub(super) spawn: Arc<dyn Spawn>,
+}
+
+impl Hooks {
+    /// Who makes a request with this `traceparent`.
+    pub(super) fn caller(&self, traceparent: Option<&str>) -> Caller {
+        Caller { instance: self.instance, ..self.calls.caller(&self.code, traceparent) }
+    }
 }
 
 type Finished = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -60,7 +68,7 @@ impl WasiHttpHooks for Hooks {
     ) -> Box<dyn Future<Output = Answer> + Send> {
         let (outbound, spawn) = (Arc::clone(&self.outbound), Arc::clone(&self.spawn));
         let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
-        let caller = self.calls.caller(&self.code, traceparent);
+        let caller = self.caller(traceparent);
         spin::readdress(&self.code, &mut request);
         Box::new(async move {
             let options = options.unwrap_or_default();

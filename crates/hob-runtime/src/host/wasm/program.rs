@@ -149,7 +149,7 @@ impl Guest {
             .await;
             return done.map(|()| 0).map_err(|error| (error, store.data().refused()));
         }
-        let mut store = unit.component_store(&mut wasi, self.calls.clone(), place);
+        let mut store = unit.component_store(&mut wasi, (self.calls.clone(), self.instance), place);
         let done = async {
             match &current.runnable {
                 Runnable::Run02(pre) => {

@@ -4,15 +4,15 @@
 //! deploy the module is evaluated once in an instance ([`check`]), so that what is wrong with it is said by file and
 //! line before anything is switched. TypeScript loses its types by a program that runs in such an instance too.
 
-use super::kept::Kept;
-use super::{Calls, File, Runnable, Shared, WasmUnit, javascript, read};
+use super::placed::Placed;
+use super::{Calls, File, Shared, WasmUnit, javascript, read};
 use crate::body::{Body, empty, full};
 use crate::code::FunctionCode;
 use crate::cpu::CpuTotal;
 use crate::host::{Candidate, Detected};
 use crate::invocation::{Context, Invocation, Origin, Timing, Trail};
 use crate::javascript::{CHECK, COMPONENT, DIGEST, KIND, Program, TYPESCRIPT, TYPESCRIPT_DIGEST, is_module};
-use crate::unit::Instance as _;
+use crate::unit::Start;
 use bytes::Bytes;
 use hob_core::code::Code;
 use hob_core::digest::Digest;
@@ -149,11 +149,16 @@ impl Shared {
             cpu: CpuTotal::default(),
         });
         let file = self.file(&code).await?;
-        let current = self.current(&file, &code).await?;
-        let Runnable::Http03(pre) = &current.runnable else { return Err(Fault::internal("no handler")) };
-        let (pre, instance) = (pre.clone(), self.environment.next_instance());
-        let unit = WasmUnit::of(self, file, current, (Arc::clone(&code), Some(program)));
-        let kept = Kept::open(unit, pre, instance).await?;
+        let unit = Placed::load(self, file, Arc::clone(&code), Some(program)).await?;
+        let start = Start {
+            code: Arc::clone(&code),
+            unit: Arc::new(unit),
+            instance: self.environment.next_instance(),
+            environment: Arc::clone(&self.environment),
+        };
+        let unit = Arc::clone(&start.unit);
+        let handler = unit.handler().ok_or_else(|| Fault::internal("no handler"))?;
+        let kept = handler.open(start).await?;
         let (mut parts, body) = request.into_parts();
         parts.headers.insert(http::header::HOST, HeaderValue::from_static("localhost"));
         let request = http::Request::from_parts(parts, body);

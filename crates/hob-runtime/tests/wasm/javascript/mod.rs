@@ -27,22 +27,23 @@ fn request(method: &str, path: &str, body: Body) -> http::Request<Body> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_module_answers_requests() {
-    let bench = Bench::open();
-    let source = "export default {
+    for bench in Bench::both() {
+        let source = "export default {
         async fetch(request, env, ctx) {
             const url = new URL(request.url);
             return new Response(`${request.method} ${url.pathname}${url.search} ${await request.text()} ${env.LANG}`,
                 { status: 201, headers: { 'x-own': 'yes' } });
         }
     }";
-    let settings = Settings { env: &[("LANG", "en")], ..settings() };
-    let function = bench.ready(source.as_bytes(), &settings).await.unwrap();
-    let instance = function.instance().await.unwrap();
-    for _ in 0..3 {
-        let answer = function.call_in(&*instance, request("POST", "/a?b=c", full("body"))).await;
-        assert_eq!(answer, Ok((201, "POST /a?b=c body en".to_owned())), "{}", bench.logs.text());
-        let answer = function.call_in(&*instance, get()).await;
-        assert_eq!(answer, Ok((201, "GET /?q=1  en".to_owned())), "{}", bench.logs.text());
+        let settings = Settings { env: &[("LANG", "en")], ..settings() };
+        let function = bench.ready(source.as_bytes(), &settings).await.unwrap();
+        let instance = function.instance().await.unwrap();
+        for _ in 0..3 {
+            let answer = function.call_in(&*instance, request("POST", "/a?b=c", full("body"))).await;
+            assert_eq!(answer, Ok((201, "POST /a?b=c body en".to_owned())), "{}", bench.logs.text());
+            let answer = function.call_in(&*instance, get()).await;
+            assert_eq!(answer, Ok((201, "GET /?q=1  en".to_owned())), "{}", bench.logs.text());
+        }
     }
 }
 
@@ -131,8 +132,8 @@ async fn a_handler_that_throws_fails_one_call() {
 /// Whoever exhausts the stack, the memory or the time loses the instance, and no other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_without_end_is_ended() {
-    let bench = Bench::open();
-    let source = "const f = () => 1 + f();
+    for bench in Bench::both() {
+        let source = "const f = () => 1 + f();
         export default {
             async fetch(request) {
                 switch (new URL(request.url).pathname) {
@@ -143,17 +144,18 @@ async fn a_handler_without_end_is_ended() {
                 }
             }
         }";
-    let settings = Settings { timeout: Duration::from_secs(1), ..settings() };
-    let function = bench.ready(source.as_bytes(), &settings).await.unwrap();
-    for (path, expected) in [
-        ("/deep", Err("HOB-0502")),
-        ("/large", Err("HOB-0505")),
-        ("/loop", Err("HOB-0501")),
-        ("/fine", Ok((200, "fine"))),
-    ] {
-        let answer = function.call(request("GET", path, empty())).await;
-        let expected = expected.map(|(status, text)| (status, text.to_owned())).map_err(str::to_owned);
-        assert_eq!(answer, expected, "{path}: {}", bench.logs.text());
+        let settings = Settings { timeout: Duration::from_secs(1), ..settings() };
+        let function = bench.ready(source.as_bytes(), &settings).await.unwrap();
+        for (path, expected) in [
+            ("/deep", Err("HOB-0502")),
+            ("/large", Err("HOB-0505")),
+            ("/loop", Err("HOB-0501")),
+            ("/fine", Ok((200, "fine"))),
+        ] {
+            let answer = function.call(request("GET", path, empty())).await;
+            let expected = expected.map(|(status, text)| (status, text.to_owned())).map_err(str::to_owned);
+            assert_eq!(answer, expected, "{path}: {}", bench.logs.text());
+        }
     }
 }
 
@@ -188,8 +190,8 @@ async fn calls_share_an_instance() {
 /// Requests go where those of every guest go: to the node, which knows other functions and the egress list.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fetch_goes_through_the_node() {
-    let bench = Bench::open();
-    let source = "export default {
+    for bench in Bench::both() {
+        let source = "export default {
         async fetch(request) {
             const url = 'http://other.app.internal/x';
             switch (new URL(request.url).pathname) {
@@ -205,28 +207,32 @@ async fn fetch_goes_through_the_node() {
             }
         }
     }";
-    let function = worker(&bench, source).await.unwrap();
-    let instance = function.instance().await.unwrap();
-    for (method, path, expected) in [
-        ("GET", "/get", Ok((200, "[200,\"other\",\"http://other.app.internal/x\"]".to_owned()))),
-        ("GET", "/post", Ok((200, "other".to_owned()))),
-        ("POST", "/stream", Ok((200, "other".to_owned()))),
-        ("GET", "/pass", Ok((200, "other".to_owned()))),
-        ("POST", "/forward", Ok((200, "other".to_owned()))),
-        ("GET", "/many", Ok((200, "200,200,200".to_owned()))),
-        ("GET", "/abort", Err("HOB-0342".to_owned())),
-        ("GET", "/protocol", Err("HOB-0342".to_owned())),
-    ] {
-        let body = if method == "POST" { full("sent") } else { empty() };
-        let answer = function.call_in(&*instance, request(method, path, body)).await;
-        assert_eq!(answer, expected, "{path}: {}", bench.logs.text());
+        let function = worker(&bench, source).await.unwrap();
+        let instance = function.instance().await.unwrap();
+        for (method, path, expected) in [
+            ("GET", "/get", Ok((200, "[200,\"other\",\"http://other.app.internal/x\"]".to_owned()))),
+            ("GET", "/post", Ok((200, "other".to_owned()))),
+            ("POST", "/stream", Ok((200, "other".to_owned()))),
+            ("GET", "/pass", Ok((200, "other".to_owned()))),
+            ("POST", "/forward", Ok((200, "other".to_owned()))),
+            ("GET", "/many", Ok((200, "200,200,200".to_owned()))),
+            ("GET", "/abort", Err("HOB-0342".to_owned())),
+            ("GET", "/protocol", Err("HOB-0342".to_owned())),
+        ] {
+            let body = if method == "POST" { full("sent") } else { empty() };
+            let answer = function.call_in(&*instance, request(method, path, body)).await;
+            assert_eq!(answer, expected, "{path}: {}", bench.logs.text());
+        }
+        *bench.world.answer.lock().unwrap() = Some(Err(Fault::new(Code::EgressDenied, "no")));
+        let answer = function.call_in(&*instance, request("GET", "/caught", empty())).await;
+        let (status, text) = answer.unwrap();
+        assert!(status == 200 && text.starts_with("TypeError: fetch failed: "), "{text}");
+        let seen = bench.world.seen.lock().unwrap();
+        assert!(
+            seen.len() == 9 && seen.iter().all(|(uri, _)| uri == "http://other.app.internal/x"),
+            "{seen:?}"
+        );
     }
-    *bench.world.answer.lock().unwrap() = Some(Err(Fault::new(Code::EgressDenied, "no")));
-    let answer = function.call_in(&*instance, request("GET", "/caught", empty())).await;
-    let (status, text) = answer.unwrap();
-    assert!(status == 200 && text.starts_with("TypeError: fetch failed: "), "{text}");
-    let seen = bench.world.seen.lock().unwrap();
-    assert!(seen.len() == 9 && seen.iter().all(|(uri, _)| uri == "http://other.app.internal/x"), "{seen:?}");
 }
 
 /// A call with this cause.
@@ -270,6 +276,7 @@ async fn schedules_and_topics_have_handlers_of_their_own() {
         sequence: 1,
         attempt: 2,
         published_ms: 0,
+        others: Vec::new(),
     };
     let schedule = || CallCause::Schedule {
         schedule: TriggerName::new("nightly").unwrap(),
@@ -315,8 +322,8 @@ async fn schedules_and_topics_have_handlers_of_their_own() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn typescript_loses_its_types() {
-    let bench = Bench::open();
-    let source = "import type { Env } from './env';
+    for bench in Bench::both() {
+        let source = "import type { Env } from './env';
         interface Greeting { hello: string }
         enum Tone { Low = 1, High }
         class Greeter { constructor(private readonly name: string) {} greet(): Greeting { return { hello: this.name }; } }
@@ -326,14 +333,15 @@ async fn typescript_loses_its_types() {
                 return Response.json({ ...new Greeter('you').greet(), tone }) satisfies Response;
             },
         } satisfies ExportedHandler<Env>;";
-    let settings = || Settings { file: "worker.ts", ..settings() };
-    let function = bench.ready(source.as_bytes(), &settings()).await.unwrap();
-    let expected = Ok((200, "{\"hello\":\"you\",\"tone\":2}".to_owned()));
-    assert_eq!(function.call(get()).await, expected, "{}", bench.logs.text());
-    let fault = bench
-        .ready(b"const a: number = 1;\nexport default {{ fetch() {} }", &settings())
-        .await
-        .err()
-        .unwrap();
-    assert_eq!((fault.code().text(), fault.place()), ("HOB-0340", Some("worker.ts:2")), "{fault}");
+        let settings = || Settings { file: "worker.ts", ..settings() };
+        let function = bench.ready(source.as_bytes(), &settings()).await.unwrap();
+        let expected = Ok((200, "{\"hello\":\"you\",\"tone\":2}".to_owned()));
+        assert_eq!(function.call(get()).await, expected, "{}", bench.logs.text());
+        let fault = bench
+            .ready(b"const a: number = 1;\nexport default {{ fetch() {} }", &settings())
+            .await
+            .err()
+            .unwrap();
+        assert_eq!((fault.code().text(), fault.place()), ("HOB-0340", Some("worker.ts:2")), "{fault}");
+    }
 }

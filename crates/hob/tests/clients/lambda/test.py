@@ -237,7 +237,7 @@ def mappings():
     refused("InvalidParameterValueException", client.create_event_source_mapping, FunctionName="Greeter",
             EventSourceArn="arn:aws:kinesis:us-east-1:000000000000:stream/a", StartingPosition="LATEST")
     refused("InvalidParameterValueException", client.create_event_source_mapping, FunctionName="Greeter",
-            EventSourceArn=QUEUE + "others", FilterCriteria={"Filters": [{"Pattern": "{}"}]})
+            EventSourceArn=QUEUE + "others", FilterCriteria={"Filters": [{"Pattern": '{"eventSource": ["aws:sqs"]}'}]})
     assert client.update_event_source_mapping(UUID=made["UUID"], Enabled=False)["State"] == "Disabled"
     assert client.update_event_source_mapping(UUID=made["UUID"], Enabled=True)["State"] == "Enabled"
     listed = client.list_event_source_mappings(FunctionName="Greeter")["EventSourceMappings"]

@@ -38,6 +38,24 @@ pub(in super::super) fn event(shape: Shape, delivery: &Delivery<'_>) -> Vec<u8> 
     value.to_string().into_bytes()
 }
 
+/// The event of a shape that brings several: their records together, or a list of what has no records.
+pub(in super::super) fn batch(shape: Shape, deliveries: &[Delivery<'_>]) -> Vec<u8> {
+    let each = deliveries.iter().map(|delivery| event(shape, delivery));
+    if !matches!(shape, Shape::Sqs | Shape::Sns | Shape::S3 | Shape::DynamoDb) {
+        let mut list = each.collect::<Vec<_>>().join(&b',');
+        list.insert(0, b'[');
+        list.push(b']');
+        return list;
+    }
+    let records = each.filter_map(|event| match serde_json::from_slice(&event).ok()? {
+        Value::Object(mut event) => event.remove("Records"),
+        _ => None,
+    });
+    let all: Vec<Value> =
+        records.flat_map(|records| records.as_array().cloned().unwrap_or_default()).collect();
+    json!({ "Records": all }).to_string().into_bytes()
+}
+
 /// The data of an event as a JSON value: itself if it is JSON, text, or base64 of what is neither.
 pub(super) fn data(event: &Event) -> Value {
     let Some(data) = &event.data else { return Value::Null };

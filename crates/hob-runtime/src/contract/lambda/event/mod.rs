@@ -10,7 +10,7 @@ mod http;
 mod md5;
 mod records;
 
-pub(super) use delivered::{Delivery, event};
+pub(super) use delivered::{Delivery, batch, event};
 pub(super) use http::{Called, v1, v2};
 
 use super::environment::Names;
@@ -20,7 +20,7 @@ use super::environment::Names;
 pub(super) enum Shape {
     /// As EventBridge sends it; a schedule's run as its scheduled event.
     EventBridge,
-    /// A batch of one message of a queue.
+    /// A batch of messages of a queue.
     Sqs,
     /// A notification of a topic.
     Sns,

@@ -4,7 +4,7 @@ use super::{Codes, OVERHEAD_BYTES};
 use crate::body::Body;
 use crate::code::FunctionCode;
 use crate::crowd::{Crowd, Shares};
-use crate::environment::Environment;
+use crate::environment::{Environment, Workers};
 use crate::gate::Open;
 use crate::host::Host as _;
 use crate::host::wasm::{Wasm, WasmUnit};
@@ -48,6 +48,7 @@ fn environment(folder: &Path) -> Arc<Environment> {
         cache_shared: false,
         work_dir: folder.join("work"),
         compiler: Vec::new(),
+        workers: Workers::none(),
         pooling: Some(false),
         spawn: Arc::new(Nothing),
         logs: Arc::new(Nothing),

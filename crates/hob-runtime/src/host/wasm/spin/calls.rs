@@ -153,7 +153,7 @@ fn send(hooks: &Hooks, request: Request) -> impl Future<Output = Result<Response
     let (outbound, spawn) = (Arc::clone(&hooks.outbound), Arc::clone(&hooks.spawn));
     let code = Arc::clone(&hooks.code);
     let traced = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("traceparent"));
-    let caller = hooks.calls.caller(&code, traced.map(|(_, value)| value.as_str()));
+    let caller = hooks.caller(traced.map(|(_, value)| value.as_str()));
     async move {
         let mut message =
             http::Request::builder().method(http::Method::from(request.method)).uri(&request.uri);

@@ -153,7 +153,7 @@ impl Once {
         let place = tokio::time::timeout_at(deadline, self.unit.place()).await.map_err(|_| late())??;
         let calls = Calls::One(Some(Arc::clone(&context)));
         let mut wasi = self.unit.wasi(self.instance, &calls);
-        let mut store = self.unit.component_store(&mut wasi, calls, place);
+        let mut store = self.unit.component_store(&mut wasi, (calls, self.instance), place);
         let guest = async {
             let done = self.run(&mut store, message, &context).await;
             done.map_err(|error| (error, store.data().refused()))

@@ -1,7 +1,7 @@
 //! Delivered events in every shape.
 
 use crate::contract::lambda::environment::Names;
-use crate::contract::lambda::event::{Delivery, Shape, event};
+use crate::contract::lambda::event::{Delivery, Shape, batch, event};
 use crate::contract::lambda::tests::code;
 use hob_core::event::Event;
 use serde_json::{Value, json};
@@ -132,4 +132,37 @@ fn a_schedule_is_a_scheduled_event_or_its_input() {
             ("/detail", json!({})),
         ],
     );
+}
+
+#[test]
+fn several_events_are_records_or_a_list() {
+    let (one, other) = (made("order.placed", r#"{"total":7}"#), made("order.paid", r#"{"total":8}"#));
+    let names = Names::of(&code(|_| {}));
+    let delivery = |event, sequence, attempt| Delivery {
+        event,
+        names: &names,
+        place: "orders",
+        schedule: false,
+        sequence,
+        attempt,
+        published_ms: 5,
+    };
+    let deliveries = [delivery(&one, 12, 1), delivery(&other, 13, 2)];
+    for (shape, expected) in [
+        (
+            Shape::Sqs,
+            &[
+                ("/Records/0/body", json!(r#"{"total":7}"#)),
+                ("/Records/1/body", json!(r#"{"total":8}"#)),
+                ("/Records/1/receiptHandle", json!("orders/13")),
+                ("/Records/1/attributes/ApproximateReceiveCount", json!("2")),
+            ][..],
+        ),
+        (Shape::DynamoDb, &[("/Records/1/dynamodb/SequenceNumber", json!("000000000000000000013"))]),
+        (Shape::Data, &[("", json!([{ "total": 7 }, { "total": 8 }]))]),
+        (Shape::CloudEvent, &[("/0/type", json!("order.placed")), ("/1/type", json!("order.paid"))]),
+        (Shape::EventBridge, &[("/1/detail/total", json!(8))]),
+    ] {
+        check(&serde_json::from_slice(&batch(shape, &deliveries)).unwrap(), expected);
+    }
 }

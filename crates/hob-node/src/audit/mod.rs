@@ -1,0 +1,252 @@
+//! The audit log of one node: every control action, in files that are only ever appended to.
+//!
+//! **Why.** Facts are about functions, are dropped when there are too many, and can be asked for by whoever may
+//! observe. What people and programs did to the node has to be whole, and for operators alone.
+//!
+//! **How.** A change is on disk, with its outcome, before it is answered ([`Action`]); while that cannot be, no change
+//! is begun. What changes nothing, and what is refused to strangers, is told the first time and counted after that, so
+//! that it can neither slow the node down nor push other lines out. [`file`] is where lines lie.
+//!
+//! **Invariants.**
+//! 1. No body, header or secret is ever in a line: only who, from where, which operation, on what, and the outcome.
+//! 2. Lines are numbered without gaps and each holds the digest of the one before.
+//!
+//! **Not here:** the chain itself and what is wrong with one ([`hob_core::access::audit`]).
+
+mod action;
+mod file;
+
+pub(crate) use action::Action;
+
+use crate::caller::{self, NODE};
+use crate::clock::now_ms;
+use crate::sync::lock;
+use crate::task::Tasks;
+use file::{Line, Segments, Snapshot};
+use hob_core::access::audit::{Act, AuditReport, BROKEN, Check, DONE, Entry, Head, Tally};
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::limit::{AUDIT_LISTED_MAX, AUDIT_TALLY_EVERY, AUDIT_TALLY_WAIT};
+use hob_core::name::SpaceName;
+use hob_core::port::{Expect, State, Write};
+use hob_core::wire::AuditQuery;
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Where the end of the log is kept besides, so that lines removed at the end are missed.
+const HEAD: &str = "audit/head";
+/// Lines that are listed unless somebody says otherwise.
+const LISTED: u64 = 100;
+
+/// The audit log of one node.
+pub(crate) struct Audit {
+    segments: Mutex<Segments>,
+    often: Mutex<Often>,
+    news: Notify,
+    state: Arc<dyn State>,
+    /// The head that the state knows.
+    kept: tokio::sync::Mutex<Head>,
+}
+
+/// What happens often.
+#[derive(Default)]
+struct Often {
+    tally: Tally,
+    /// The first of each kind, until it is written.
+    fresh: Vec<Line>,
+}
+
+impl Audit {
+    /// Opens the log of a data folder, and begins to write what was counted.
+    ///
+    /// # Errors
+    /// `HOB-0726` when its files cannot be used, `HOB-06xx` when the state cannot be read. A log that is broken is no
+    /// error: that is written into it.
+    pub(crate) async fn open(data: &Path, state: Arc<dyn State>, tasks: &Tasks) -> Result<Arc<Self>> {
+        let known =
+            state.get(HEAD).await?.and_then(|entry| serde_json::from_slice::<Head>(&entry.value).ok());
+        let folder = data.join("audit");
+        let (segments, broken) = blocking(move || Segments::open(&folder, known)).await?;
+        let audit = Arc::new(Self {
+            segments: Mutex::new(segments),
+            often: Mutex::default(),
+            news: Notify::new(),
+            state,
+            kept: tokio::sync::Mutex::new(known.unwrap_or_default()),
+        });
+        if let Some(why) = broken {
+            tracing::error!(why, "the audit log is not whole");
+            let node = || NODE.to_owned();
+            let act = caller::act(node(), node(), NODE, BROKEN, Some(why), SpaceName::default_space());
+            let act = Act { outcome: Code::AuditBroken.text().to_owned(), ..act };
+            audit.record(act, None).await?;
+        }
+        let writing = Arc::clone(&audit);
+        tasks.start("audit log", async move { writing.keep_writing().await });
+        Ok(audit)
+    }
+
+    /// Whether a change may begin: it can be written down afterwards.
+    ///
+    /// # Errors
+    /// `HOB-0726`.
+    pub(crate) async fn ready(self: &Arc<Self>) -> Result<()> {
+        if !lock(&self.segments).is_behind() {
+            return Ok(());
+        }
+        self.append(Vec::new(), true).await
+    }
+
+    /// Writes what happened; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// `HOB-0726`; it is written as soon as that works again, then.
+    pub(crate) async fn record(self: &Arc<Self>, act: Act, id: Option<String>) -> Result<()> {
+        let fresh = std::mem::take(&mut lock(&self.often).fresh);
+        let line = Line { time_ms: now_ms(), act, id, times: None };
+        self.append(fresh.into_iter().chain([line]).collect(), true).await?;
+        self.news.notify_one();
+        Ok(())
+    }
+
+    /// Counts what happens often: it is written within moments if it is the first of its kind, else later with its
+    /// number.
+    pub(crate) fn count(&self, mut act: Act, id: Option<String>) {
+        let mut often = lock(&self.often);
+        if often.tally.count(&mut act) {
+            often.fresh.push(Line { time_ms: now_ms(), act, id, times: None });
+            self.news.notify_one();
+        }
+    }
+
+    /// Lines that `query` wants, the newest of them, oldest first.
+    ///
+    /// # Errors
+    /// `HOB-0726` when the files cannot be read.
+    pub(crate) async fn list(self: &Arc<Self>, query: AuditQuery) -> Result<Vec<Entry>> {
+        self.write_fresh().await?;
+        let most = usize::try_from(query.limit.unwrap_or(LISTED)).unwrap_or(usize::MAX).min(AUDIT_LISTED_MAX);
+        let snapshot = lock(&self.segments).snapshot();
+        blocking(move || {
+            let mut found = VecDeque::new();
+            snapshot.newest_first(|lines| {
+                let wanted = lines.iter().rev().filter_map(|line| query.wanted(line));
+                for entry in wanted.take(most - found.len()) {
+                    found.push_front(entry);
+                }
+                found.len() < most
+            })?;
+            Ok(found.into())
+        })
+        .await
+    }
+
+    /// Reads the whole log and says whether it is whole; `noted` is an end that somebody has noted earlier.
+    ///
+    /// # Errors
+    /// `HOB-0726` when the files cannot be read.
+    pub(crate) async fn check(self: &Arc<Self>, noted: Option<Head>) -> Result<AuditReport> {
+        self.write_fresh().await?;
+        let snapshot = lock(&self.segments).snapshot();
+        blocking(move || {
+            let Snapshot { head, .. } = snapshot;
+            let mut check = Check::new(noted);
+            snapshot.oldest_first(|line| check.line(line))?;
+            Ok(check.end(Some(head)))
+        })
+        .await
+    }
+
+    /// Writes everything that is known.
+    pub(crate) async fn close(self: &Arc<Self>) {
+        self.write_often().await;
+        self.keep_head().await;
+    }
+
+    async fn keep_writing(self: Arc<Self>) {
+        let mut next = Instant::now() + AUDIT_TALLY_EVERY;
+        loop {
+            let due = tokio::select! {
+                () = self.news.notified() => false,
+                () = tokio::time::sleep_until(next) => true,
+            };
+            if due {
+                next = Instant::now() + AUDIT_TALLY_EVERY;
+                self.write_often().await;
+            } else {
+                tokio::time::sleep(AUDIT_TALLY_WAIT).await;
+                if let Err(fault) = self.write_fresh().await {
+                    tracing::error!(%fault, "the audit log cannot be written");
+                }
+            }
+            self.keep_head().await;
+        }
+    }
+
+    async fn write_fresh(self: &Arc<Self>) -> Result<()> {
+        let fresh = std::mem::take(&mut lock(&self.often).fresh);
+        if fresh.is_empty() { Ok(()) } else { self.append(fresh, false).await }
+    }
+
+    /// Writes what was counted.
+    async fn write_often(self: &Arc<Self>) {
+        let lines = {
+            let mut often = lock(&self.often);
+            let mut lines = std::mem::take(&mut often.fresh);
+            let again = often.tally.take().into_iter();
+            lines.extend(again.map(|(act, times)| Line {
+                time_ms: now_ms(),
+                act,
+                id: None,
+                times: Some(times),
+            }));
+            lines
+        };
+        if !lines.is_empty()
+            && let Err(fault) = self.append(lines, true).await
+        {
+            tracing::error!(%fault, "the audit log cannot be written");
+        }
+    }
+
+    async fn append(self: &Arc<Self>, lines: Vec<Line>, durable: bool) -> Result<()> {
+        let audit = Arc::clone(self);
+        blocking(move || lock(&audit.segments).append(lines, durable, now_ms())).await
+    }
+
+    /// Tells the state where the log ends, if that is news.
+    async fn keep_head(&self) {
+        let mut kept = self.kept.lock().await;
+        let head = lock(&self.segments).head();
+        if *kept == head {
+            return;
+        }
+        let Ok(value) = serde_json::to_vec(&head) else { return };
+        let write = Write { key: HEAD.to_owned(), expect: Expect::Any, value: Some(value) };
+        match self.state.commit(vec![write]).await {
+            Ok(()) => *kept = head,
+            Err(fault) => tracing::warn!(%fault, "the end of the audit log cannot be kept"),
+        }
+    }
+}
+
+/// The outcome of an action, as a line tells it.
+fn outcome(fault: Option<&Fault>) -> String {
+    fault.map_or(DONE, |fault| fault.code().text()).to_owned()
+}
+
+/// Does what waits for a disk.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(Fault::internal)?;
+    done.map_err(|error| {
+        Fault::new(Code::AuditUnwritable, format!("the audit log cannot be used: {error}"))
+            .hint("see that the disk of the data folder has room and can be written")
+    })
+}
+
+#[cfg(test)]
+mod tests;

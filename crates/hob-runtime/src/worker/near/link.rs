@@ -1,0 +1,516 @@
+//! One worker process: its birth, its control connection, its end.
+
+use super::Outfit;
+use crate::cpu::CpuTotal;
+use crate::crowd::Member;
+use crate::worker::control::{Order, Reader};
+use crate::worker::lane::{Lane, Lost};
+use crate::worker::wire::{Broken, FRAME_BYTES_MAX, Frame, Hello, Kind, Loaded, Put, Used};
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::limit::{
+    WORKER_CODE_BYTES_MAX, WORKER_EXITS_MAX, WORKER_LANES_KEPT_MAX, WORKER_PING_INTERVAL, WORKER_SILENCE_MAX,
+    WORKER_START_TIMEOUT,
+};
+use hob_core::name::SpaceName;
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Instant;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStderr};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Bytes of a worker's last words that are kept.
+const WORDS_BYTES_MAX: usize = 4 << 10;
+
+/// A worker process that was started.
+pub(crate) struct Link {
+    number: u64,
+    pid: u32,
+    began: Instant,
+    space: OnceLock<SpaceName>,
+    orders: mpsc::UnboundedSender<Order>,
+    idle: Mutex<Vec<Lane>>,
+    in_use: AtomicUsize,
+    busy: Arc<Notify>,
+    exits: AtomicUsize,
+    code_bytes: AtomicU64,
+    loads: Mutex<HashMap<u64, oneshot::Sender<Result<Loaded>>>>,
+    meters: Mutex<HashMap<u64, Arc<Meter>>>,
+    /// Nothing is begun in it any more.
+    closed: AtomicBool,
+    /// The process has ended, or is about to be.
+    dead: CancellationToken,
+    end: CancellationToken,
+    why: OnceLock<String>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A socket pair: the node's end, and the one that is given away.
+fn pair() -> std::io::Result<(OwnedFd, OwnedFd)> {
+    let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    Ok((near.into(), far.into()))
+}
+
+fn missing(what: &str, detail: impl std::fmt::Display) -> Fault {
+    Fault::new(Code::WorkerMissing, what).detail(detail).retry_after(1)
+}
+
+impl Link {
+    /// Starts a process and waits until it is ready.
+    ///
+    /// # Errors
+    /// `HOB-0513` when it cannot be started or is not ready in time.
+    pub(super) async fn start(outfit: &Outfit, hello: &Hello, number: u64) -> Result<Arc<Self>> {
+        let failed = |error: std::io::Error| missing("cannot start a worker process", error);
+        let Some((program, arguments)) = outfit.command.split_first() else {
+            return Err(missing("there is no command that starts a worker process", "none is set"));
+        };
+        let (near, far) = pair().map_err(failed)?;
+        let mut child = tokio::process::Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .env("MALLOC_ARENA_MAX", "4")
+            .current_dir("/")
+            .stdin(Stdio::from(far))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(failed)?;
+        let stream = std::os::unix::net::UnixStream::from(near);
+        stream.set_nonblocking(true).map_err(failed)?;
+        let stream = UnixStream::from_std(stream).map_err(failed)?;
+        let mut reader = Reader::new(FRAME_BYTES_MAX, false);
+        let mut errors = child.stderr.take();
+        let ready = async {
+            Order::new(Kind::Init, None, |put| put.json(hello)).send(&stream).await?;
+            let (mut frame, _) = reader.next(&stream).await?;
+            if frame.kind != Kind::Ready {
+                return Err(Lost::Broken(Broken("a frame before it was ready")));
+            }
+            Ok(frame.content.text()?)
+        };
+        let fingerprint = match timeout(WORKER_START_TIMEOUT, ready).await {
+            Ok(Ok(fingerprint)) => fingerprint,
+            Ok(Err(lost)) => {
+                // It has ended, or is of no use.
+                let _ = child.start_kill();
+                let words = last_words(&mut errors).await;
+                let status = child.wait().await.map(|status| status.to_string()).unwrap_or_default();
+                return Err(missing(
+                    "a worker process has ended at its start",
+                    format!("{lost:?}, {status}: {words}"),
+                ));
+            }
+            Err(_) => {
+                let what =
+                    format!("a worker process was not ready within {} s", WORKER_START_TIMEOUT.as_secs());
+                return Err(missing(&what, "it was ended"));
+            }
+        };
+        if fingerprint != outfit.fingerprint {
+            return Err(missing(
+                "the program on disk is another version of Hob than the one that runs",
+                &fingerprint,
+            )
+            .hint("restart the node"));
+        }
+        let (orders, ordered) = mpsc::unbounded_channel();
+        let link = Arc::new(Self::of(number, child.id().unwrap_or_default(), orders));
+        let (busy, end) = (Arc::clone(&link.busy), link.end.clone());
+        let life = Life { child, stream, reader, errors, ordered, busy, end };
+        outfit.spawn.spawn("worker", Box::pin(life.live(Arc::downgrade(&link), link.dead.clone())));
+        Ok(link)
+    }
+
+    fn of(number: u64, pid: u32, orders: mpsc::UnboundedSender<Order>) -> Self {
+        Self {
+            number,
+            pid,
+            began: Instant::now(),
+            space: OnceLock::new(),
+            orders,
+            idle: Mutex::default(),
+            in_use: AtomicUsize::new(0),
+            busy: Arc::default(),
+            exits: AtomicUsize::new(0),
+            code_bytes: AtomicU64::new(0),
+            loads: Mutex::default(),
+            meters: Mutex::default(),
+            closed: AtomicBool::new(false),
+            dead: CancellationToken::new(),
+            end: CancellationToken::new(),
+            why: OnceLock::new(),
+        }
+    }
+
+    /// Its number among all workers of the node's life.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    pub(super) fn give_to(&self, space: &SpaceName) {
+        let given = self.space.set(space.clone());
+        debug_assert!(given.is_ok(), "a worker belongs to one space");
+        tracing::debug!(%space, worker = self.number, pid = self.pid, "a worker begins");
+    }
+
+    /// Whether it can be asked for something.
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.closed.load(Ordering::Acquire) && !self.dead.is_cancelled()
+    }
+
+    /// Ends the process; what runs in it fails.
+    pub(crate) fn end(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.end.cancel();
+    }
+
+    /// Whether it should make room for a new one: it lets go of no code, and has nothing to do now.
+    pub(crate) fn is_worn(&self) -> bool {
+        self.code_bytes.load(Ordering::Relaxed) > WORKER_CODE_BYTES_MAX && self.in_use() == 0
+    }
+
+    /// Lanes that carry something.
+    pub(crate) fn in_use(&self) -> usize {
+        self.in_use.load(Ordering::Acquire)
+    }
+
+    /// Tells it something. Whoever is gone is told nothing.
+    fn order(&self, kind: Kind, descriptor: Option<OwnedFd>, fill: impl FnOnce(&mut Put<'_>)) {
+        let _ = self.orders.send(Order::new(kind, descriptor, fill));
+    }
+
+    /// A lane, and a note that it is in use.
+    ///
+    /// # Errors
+    /// The fault of a worker that has ended, and `HOB-0903` when the node has no more descriptors.
+    pub(crate) fn lane(self: &Arc<Self>) -> Result<(Lane, Use)> {
+        if !self.is_alive() {
+            return Err(self.fault(&Lost::Gone));
+        }
+        let using = Use::new(self);
+        if let Some(lane) = lock(&self.idle).pop() {
+            return Ok((lane, using));
+        }
+        let failed = |error: std::io::Error| {
+            crate::machine::out_of_files(&error)
+                .unwrap_or_else(|| missing("cannot make a lane to a worker", error))
+        };
+        let (near, far) = pair().map_err(failed)?;
+        let lane = Lane::new(near).map_err(failed)?;
+        self.order(Kind::Lane, Some(far), |_| {});
+        Ok((lane, using))
+    }
+
+    /// A lane that can be used again.
+    pub(crate) fn give_back(&self, lane: Lane) {
+        let mut idle = lock(&self.idle);
+        if idle.len() < WORKER_LANES_KEPT_MAX && self.is_alive() {
+            idle.push(lane);
+        }
+    }
+
+    /// Makes a way out, which the worker knows under its own number. `None`: there are too many.
+    pub(crate) fn exit(self: &Arc<Self>, number: u64) -> Option<(Lane, Exit)> {
+        let before = self.exits.fetch_add(1, Ordering::AcqRel);
+        let exit = Exit(Arc::clone(self));
+        if before < WORKER_EXITS_MAX
+            && let Ok((near, far)) = pair()
+            && let Ok(lane) = Lane::new(near)
+        {
+            self.order(Kind::ExitAt, Some(far), |put| put.u64(number));
+            return Some((lane, exit));
+        }
+        self.order(Kind::NoExit, None, |put| put.u64(number));
+        None
+    }
+
+    /// Hands a function's code over and waits until it is loaded.
+    ///
+    /// # Errors
+    /// What the worker finds in it, or its own end.
+    pub(crate) async fn load(
+        &self,
+        (function, code, bytes): (u64, OwnedFd, u64),
+        meter: &Arc<Meter>,
+        load: &crate::worker::wire::Load,
+    ) -> Result<Loaded> {
+        let (answer, answered) = oneshot::channel();
+        lock(&self.loads).insert(function, answer);
+        lock(&self.meters).insert(function, Arc::clone(meter));
+        self.code_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.order(Kind::Load, Some(code), |put| put.json(load));
+        let _using = self.in_use_for_load();
+        tokio::select! {
+            loaded = answered => loaded.unwrap_or_else(|_| Err(self.fault(&Lost::Gone))),
+            () = self.dead.cancelled() => Err(self.fault(&Lost::Gone)),
+        }
+    }
+
+    /// A worker that loads has to answer, too.
+    fn in_use_for_load(&self) -> impl Drop + '_ {
+        struct Loading<'a>(&'a Link);
+        impl Drop for Loading<'_> {
+            fn drop(&mut self) {
+                self.0.in_use.fetch_sub(1, Ordering::AcqRel);
+            }
+        }
+        if self.in_use.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.busy.notify_one();
+        }
+        Loading(self)
+    }
+
+    /// Hands better code of a function over; its next instances have it.
+    pub(crate) fn exchange(&self, function: u64, code: OwnedFd, bytes: u64) {
+        self.code_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.order(Kind::Exchange, Some(code), |put| put.u64(function));
+    }
+
+    /// A function is not called any more.
+    pub(crate) fn unload(&self, function: u64) {
+        lock(&self.meters).remove(&function);
+        self.order(Kind::Unload, None, |put| put.u64(function));
+    }
+
+    /// The fault of whoever waits on a lane that was lost. Who breaks the rules is ended.
+    pub(crate) fn fault(&self, lost: &Lost) -> Fault {
+        let name = self.space.get().map_or_else(String::new, |space| format!(" of space `{space}`"));
+        match lost {
+            Lost::Gone => {
+                let detail = self.why.get().cloned().unwrap_or_else(|| "it closed the lane".to_owned());
+                Fault::new(Code::WorkerEnded, format!("the worker{name} ended while it handled the call"))
+                    .detail(detail)
+            }
+            Lost::Broken(broken) => {
+                let _ = self.why.set(format!("it broke the rules: {broken}"));
+                self.end();
+                Fault::new(Code::WorkerBroke, format!("the worker{name} broke the rules and was ended"))
+                    .detail(broken)
+            }
+        }
+    }
+
+    /// Takes a notice of the worker.
+    fn notice(&self, frame: Frame) -> Result<(), Broken> {
+        let mut content = frame.content;
+        match frame.kind {
+            Kind::Pong => {}
+            Kind::Loaded => {
+                let function = content.u64()?;
+                let done = match content.u8()? {
+                    1 => Ok(content.json::<Loaded>()?),
+                    _ => Err(content.fault()?),
+                };
+                let answer = lock(&self.loads).remove(&function);
+                // Who asked may have gone.
+                let _ = answer.ok_or(Broken("an answer that nobody waits for"))?.send(done);
+            }
+            Kind::Totals => {
+                let count = content.u64()?;
+                for _ in 0..count {
+                    let (function, used) = (content.u64()?, Used::take(&mut content)?);
+                    let meter = lock(&self.meters).get(&function).cloned();
+                    meter.inspect(|meter| meter.see(&used));
+                }
+            }
+            _ => return Err(Broken("a notice that is none")),
+        }
+        Ok(())
+    }
+}
+
+/// A lane is in use.
+pub(crate) struct Use(Arc<Link>);
+
+impl Use {
+    fn new(link: &Arc<Link>) -> Self {
+        if link.in_use.fetch_add(1, Ordering::AcqRel) == 0 {
+            link.busy.notify_one();
+        }
+        Self(Arc::clone(link))
+    }
+
+    /// The worker.
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.0
+    }
+}
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        self.0.in_use.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A way out is in use.
+pub(crate) struct Exit(Arc<Link>);
+
+impl Exit {
+    /// The worker.
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.0
+    }
+}
+
+impl Drop for Exit {
+    fn drop(&mut self) {
+        self.0.exits.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What a function has used in one worker, as that says.
+pub(crate) struct Meter {
+    cpu: CpuTotal,
+    member: Arc<Member>,
+    began: Instant,
+    seen_ns: AtomicU64,
+    held_bytes: AtomicU64,
+}
+
+impl Meter {
+    /// Nothing so far.
+    pub(crate) fn new(cpu: &CpuTotal, member: &Arc<Member>) -> Arc<Self> {
+        let (cpu, member) = (cpu.clone(), Arc::clone(member));
+        let (seen_ns, held_bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+        Arc::new(Self { cpu, member, began: Instant::now(), seen_ns, held_bytes })
+    }
+
+    /// It has used so much. No more counts than there was time for.
+    pub(crate) fn see(&self, used: &Used) {
+        let elapsed_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let most_ns = elapsed_ns.saturating_mul(crate::machine::cpus());
+        let now_ns = used.function_ns.min(most_ns);
+        let before_ns = self.seen_ns.fetch_max(now_ns, Ordering::AcqRel);
+        self.cpu.add(now_ns.saturating_sub(before_ns));
+        self.held_bytes.store(used.held_bytes, Ordering::Relaxed);
+        self.member.saw_memory(used.largest_bytes);
+    }
+
+    /// Memory of its instances when the worker said so last, bytes.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.held_bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// What a process needs as long as it lives.
+struct Life {
+    child: Child,
+    stream: UnixStream,
+    reader: Reader,
+    errors: Option<ChildStderr>,
+    ordered: mpsc::UnboundedReceiver<Order>,
+    /// Told when the first lane is used.
+    busy: Arc<Notify>,
+    end: CancellationToken,
+}
+
+impl Life {
+    async fn live(mut self, link: Weak<Link>, dead: CancellationToken) {
+        let why = self.carry(&link).await;
+        let ordered = self.end.is_cancelled() || why.is_none();
+        let _ = self.child.start_kill();
+        let status = self.child.wait().await.map(|status| status.to_string()).unwrap_or_default();
+        let words = last_words(&mut self.errors).await;
+        let why = why.unwrap_or_else(|| "it was not needed any more".to_owned());
+        if let Some(link) = link.upgrade() {
+            let _ = link.why.set(format!("{why} ({status}) {words}"));
+            let space = link.space.get().map(SpaceName::as_str).unwrap_or_default();
+            if ordered {
+                tracing::debug!(space, worker = link.number, why, status, "a worker was ended");
+            } else {
+                tracing::warn!(space, worker = link.number, why, status, words, "a worker has ended");
+            }
+        }
+        dead.cancel();
+    }
+
+    /// Carries orders and notices until the end, and says why that has come.
+    async fn carry(&mut self, link: &Weak<Link>) -> Option<String> {
+        let Self { child, stream, reader, ordered, busy, end, .. } = self;
+        let (mut asked, mut heard) = (false, Instant::now());
+        // While it has nothing to do nobody asks.
+        let (mut watched, mut next) = (false, tokio::time::Instant::now());
+        loop {
+            let order = tokio::select! {
+                biased;
+                () = end.cancelled() => return Some("the node has ended it".to_owned()),
+                order = ordered.recv() => Some(order?),
+                frame = reader.next(stream) => {
+                    heard = Instant::now();
+                    match frame {
+                        Err(Lost::Gone) => return Some("it has ended".to_owned()),
+                        Err(Lost::Broken(broken)) => return Some(format!("it broke the rules: {broken}")),
+                        Ok((frame, _)) => {
+                            let link = link.upgrade()?;
+                            if let Err(broken) = link.notice(frame) {
+                                return Some(format!("it broke the rules: {broken}"));
+                            }
+                        }
+                    }
+                    asked = false;
+                    None
+                }
+                _ = child.wait() => return Some("it has ended".to_owned()),
+                () = busy.notified(), if !watched => {
+                    watched = true;
+                    next = tokio::time::Instant::now() + WORKER_PING_INTERVAL;
+                    None
+                }
+                () = sleep_until(next), if watched => {
+                    next = tokio::time::Instant::now() + WORKER_PING_INTERVAL;
+                    let link = link.upgrade()?;
+                    if link.in_use() == 0 {
+                        (asked, watched) = (false, false);
+                        None
+                    } else if asked && heard.elapsed() >= WORKER_SILENCE_MAX {
+                        return Some(format!("it was silent for {} s", heard.elapsed().as_secs()));
+                    } else {
+                        if !asked {
+                            heard = Instant::now();
+                        }
+                        asked = true;
+                        Some(Order::new(Kind::Ping, None, |_| {}))
+                    }
+                }
+            };
+            if let Some(order) = order {
+                match timeout(WORKER_SILENCE_MAX, order.send(stream)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return Some("it has ended".to_owned()),
+                    Err(_) => return Some("it takes no orders".to_owned()),
+                }
+            }
+        }
+    }
+}
+
+/// What a worker has said on its standard error, as far as it is kept.
+async fn last_words(errors: &mut Option<ChildStderr>) -> String {
+    let Some(errors) = errors else { return String::new() };
+    let mut words = vec![0; WORDS_BYTES_MAX];
+    let mut read = 0;
+    while let Ok(Ok(more)) = timeout(WORKER_PING_INTERVAL, errors.read(&mut words[read..])).await {
+        if more == 0 {
+            break;
+        }
+        read += more;
+    }
+    hob_core::log_line::harmless(&words[..read])
+}

@@ -1,0 +1,358 @@
+//! The answering half of an exchange: reads a request from a lane, has it handled, sends the answer.
+//!
+//! **How.** One task polls everything: what comes, the handler or its answer's body, and what goes. Parts of a request
+//! wait in an [`Inflow`] until the handler takes them; the asker is told how much was taken, and may send as much
+//! again. So this side can always read, and learns at once when the asker has gone.
+//!
+//! **Invariants.** When the asker goes, the handler and its answer are dropped. No more of a request waits here than
+//! the asker may send ahead.
+
+use super::lane::{Lane, Lost, PENDING_BYTES_MAX};
+use super::outbox::Outbox;
+use super::wire::{Broken, Frame, Hint, Kind, put_answer};
+use crate::body::{Body, empty, full};
+use bytes::{Buf as _, Bytes};
+use futures_util::task::AtomicWaker;
+use hob_core::fault::{Fault, Result as Outcome};
+use hob_core::limit::{WALL_PART_BYTES_MAX, WALL_WINDOW_BYTES};
+use http::HeaderMap;
+use http_body::{Frame as BodyFrame, SizeHint};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+/// How much of a request is taken before the asker is told.
+const TELL_BYTES: usize = WALL_WINDOW_BYTES / 2;
+
+enum Part {
+    Data(Bytes),
+    Trailers(HeaderMap),
+    Fault(Fault),
+}
+
+#[derive(Default)]
+struct State {
+    parts: VecDeque<Part>,
+    waiting_bytes: usize,
+    taken_bytes: usize,
+    ended: bool,
+    /// Nobody reads it.
+    dropped: bool,
+}
+
+/// What has come of a request and was not taken yet.
+#[derive(Default)]
+pub(crate) struct Inflow {
+    state: Mutex<State>,
+    /// Of who reads it.
+    reader: AtomicWaker,
+    /// Of who fills it.
+    filler: AtomicWaker,
+}
+
+impl Inflow {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in a frame of the body.
+    ///
+    /// # Errors
+    /// When it has no place here.
+    pub(crate) fn put(&self, frame: Frame) -> Result<(), Broken> {
+        let mut state = self.lock();
+        if state.ended {
+            return Err(Broken("a frame after the end of a body"));
+        }
+        let Frame { kind, mut content } = frame;
+        match kind {
+            Kind::Data if state.waiting_bytes + content.0.len() > WALL_WINDOW_BYTES => {
+                return Err(Broken("more of a body than there is room for"));
+            }
+            Kind::Data if state.dropped => state.taken_bytes += content.0.len(),
+            Kind::Data => {
+                state.waiting_bytes += content.0.len();
+                state.parts.push_back(Part::Data(content.0));
+            }
+            Kind::Trailers => state.parts.push_back(Part::Trailers(content.headers()?)),
+            Kind::End => state.ended = true,
+            Kind::BrokeOff => {
+                state.parts.push_back(Part::Fault(content.fault()?));
+                state.ended = true;
+            }
+            _ => return Err(Broken("a frame in the middle of a body")),
+        }
+        drop(state);
+        self.reader.wake();
+        Ok(())
+    }
+
+    /// Whether all of it has come.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().ended
+    }
+
+    /// Bytes that were taken and of which the asker has to be told.
+    pub(crate) fn told(&self) -> Option<u64> {
+        let mut state = self.lock();
+        let tell = !state.ended && state.taken_bytes >= TELL_BYTES;
+        tell.then(|| std::mem::take(&mut state.taken_bytes) as u64)
+    }
+
+    fn take(&self, bytes: usize, state: &mut State) {
+        state.waiting_bytes -= bytes;
+        state.taken_bytes += bytes;
+        if state.taken_bytes >= TELL_BYTES {
+            self.filler.wake();
+        }
+    }
+
+    /// Whoever reads bytes: those that are there, up to `most`; `None` at the end.
+    ///
+    /// # Errors
+    /// Why it broke off.
+    pub(crate) fn poll_bytes(&self, context: &mut Context<'_>, most: usize) -> Poll<Outcome<Option<Bytes>>> {
+        self.reader.register(context.waker());
+        let mut state = self.lock();
+        let ended = state.ended;
+        loop {
+            return Poll::Ready(match state.parts.front_mut() {
+                Some(Part::Data(data)) => {
+                    let taken = data.split_to(most.min(data.len()));
+                    if !data.has_remaining() {
+                        state.parts.pop_front();
+                    }
+                    self.take(taken.len(), &mut state);
+                    if taken.is_empty() {
+                        continue;
+                    }
+                    Ok(Some(taken))
+                }
+                Some(Part::Fault(fault)) => Err(fault.clone()),
+                Some(Part::Trailers(_)) => {
+                    state.parts.pop_front();
+                    continue;
+                }
+                None if ended => Ok(None),
+                None => return Poll::Pending,
+            });
+        }
+    }
+
+    /// As a body; a small one that is all there as a whole.
+    fn into_body(self: &Arc<Self>, hint: Hint) -> Body {
+        let mut state = self.lock();
+        if state.ended {
+            match state.parts.make_contiguous() {
+                [] => return empty(),
+                [Part::Data(data)] => return full(std::mem::take(data)),
+                _ => {}
+            }
+        }
+        drop(state);
+        Body::new(Arriving { inflow: Arc::clone(self), hint })
+    }
+}
+
+/// A request's body.
+struct Arriving {
+    inflow: Arc<Inflow>,
+    hint: Hint,
+}
+
+impl http_body::Body for Arriving {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, Fault>>> {
+        let inflow = &self.inflow;
+        inflow.reader.register(context.waker());
+        let mut state = inflow.lock();
+        match state.parts.pop_front() {
+            Some(Part::Data(data)) => {
+                inflow.take(data.len(), &mut state);
+                Poll::Ready(Some(Ok(BodyFrame::data(data))))
+            }
+            Some(Part::Trailers(trailers)) => Poll::Ready(Some(Ok(BodyFrame::trailers(trailers)))),
+            Some(Part::Fault(fault)) => Poll::Ready(Some(Err(fault))),
+            None if state.ended => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let state = self.inflow.lock();
+        self.hint.ended || (state.ended && state.parts.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.hint.exact {
+            Some(bytes) if self.inflow.lock().taken_bytes == 0 => SizeHint::with_exact(bytes),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        let mut state = self.inflow.lock();
+        state.dropped = true;
+        let bytes = std::mem::take(&mut state.waiting_bytes);
+        state.parts.clear();
+        state.taken_bytes += bytes;
+        drop(state);
+        self.inflow.filler.wake();
+    }
+}
+
+/// Where the answer stands.
+enum Answering<F> {
+    Waiting(F),
+    Streaming { body: Body, rest: Bytes },
+    Done,
+}
+
+/// What the answering side adds of its own.
+pub(crate) trait Answerer: Send {
+    /// What is said beside answers, if there is anything.
+    fn outbox(&self) -> Option<&Outbox>;
+    /// Whether nothing is left of the call: asked once its answer is done; the context is woken when that changes.
+    fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<()>;
+    /// Writes what was used, before an answer's head, its end, and the end of all.
+    fn tell(&mut self, lane: &mut Lane);
+}
+
+/// Answers a request whose head has been read.
+///
+/// # Errors
+/// The asker has gone, or broke the rules: then the lane is of no use.
+pub(crate) async fn serve<F>(
+    lane: &mut Lane,
+    (request, hint): (http::Request<()>, Hint),
+    handle: impl FnOnce(http::Request<Body>) -> F,
+    answerer: &mut impl Answerer,
+) -> Result<(), Lost>
+where
+    F: Future<Output = Outcome<http::Response<Body>>> + Send,
+{
+    let inflow = Arc::new(Inflow::default());
+    while !inflow.has_ended()
+        && let Some(frame) = lane.next_here()?
+    {
+        inflow.put(frame)?;
+    }
+    let body = inflow.into_body(hint);
+    let mut answering = Answering::Waiting(Box::pin(handle(request.map(|()| body))));
+    std::future::poll_fn(|context| poll(context, lane, &inflow, &mut answering, answerer)).await
+}
+
+fn poll<F>(
+    context: &mut Context<'_>,
+    lane: &mut Lane,
+    inflow: &Inflow,
+    answering: &mut Answering<Pin<Box<F>>>,
+    answerer: &mut impl Answerer,
+) -> Poll<Result<(), Lost>>
+where
+    F: Future<Output = Outcome<http::Response<Body>>>,
+{
+    inflow.filler.register(context.waker());
+    // Until the request has ended, and after that to learn when the asker goes.
+    while let Poll::Ready(frame) = lane.poll_next(context)? {
+        inflow.put(frame)?;
+    }
+    if let Some(bytes) = inflow.told() {
+        lane.put(Kind::Credit, |put| put.u64(bytes));
+    }
+    loop {
+        while lane.pending() < PENDING_BYTES_MAX && advance(context, lane, answering, answerer).is_ready() {}
+        if let Some(outbox) = answerer.outbox() {
+            outbox.pour(lane, context);
+        }
+        if matches!(answering, Answering::Done) && answerer.poll_over(context).is_ready() {
+            spill(lane, context, answerer);
+            lane.put(Kind::Over, |_| {});
+            // What cannot be sent at once is sent before the lane is read again.
+            return match lane.poll_flush(context) {
+                Poll::Ready(Err(lost)) => Poll::Ready(Err(lost)),
+                Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
+            };
+        }
+        let full = lane.pending() >= PENDING_BYTES_MAX;
+        std::task::ready!(lane.poll_flush(context))?;
+        if !full {
+            return Poll::Pending;
+        }
+    }
+}
+
+/// Takes a step of the answer; whether there may be another.
+fn advance<F>(
+    context: &mut Context<'_>,
+    lane: &mut Lane,
+    answering: &mut Answering<Pin<Box<F>>>,
+    answerer: &mut impl Answerer,
+) -> Poll<()>
+where
+    F: Future<Output = Outcome<http::Response<Body>>>,
+{
+    match answering {
+        Answering::Done => return Poll::Pending,
+        Answering::Waiting(handler) => {
+            let answered = std::task::ready!(handler.as_mut().poll(context));
+            spill(lane, context, answerer);
+            match answered {
+                Ok(answer) => {
+                    let (parts, body) = answer.into_parts();
+                    let hint = Hint::of(&body);
+                    lane.put(Kind::Head, |put| put_answer(put, &parts, hint));
+                    *answering = Answering::Streaming { body, rest: Bytes::new() };
+                }
+                Err(fault) => {
+                    *answering = Answering::Done;
+                    lane.put(Kind::Failed, |put| put.fault(&fault));
+                }
+            }
+        }
+        Answering::Streaming { rest, .. } if !rest.is_empty() => {
+            let part = rest.split_to(rest.len().min(WALL_PART_BYTES_MAX));
+            lane.put_data(part);
+        }
+        Answering::Streaming { body, rest } => {
+            match std::task::ready!(http_body::Body::poll_frame(Pin::new(body), context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => *rest = data,
+                    Err(frame) => {
+                        if let Ok(trailers) = frame.into_trailers() {
+                            lane.put(Kind::Trailers, |put| put.headers(&trailers));
+                        }
+                    }
+                },
+                Some(Err(fault)) => {
+                    spill(lane, context, answerer);
+                    lane.put(Kind::BrokeOff, |put| put.fault(&fault));
+                    *answering = Answering::Done;
+                }
+                None => {
+                    // What the answer still held is let go first: it may say something.
+                    *answering = Answering::Done;
+                    spill(lane, context, answerer);
+                    lane.put(Kind::End, |_| {});
+                }
+            }
+        }
+    }
+    Poll::Ready(())
+}
+
+/// Sends what was said beside the answer so far before it.
+fn spill(lane: &mut Lane, context: &mut Context<'_>, answerer: &mut impl Answerer) {
+    if let Some(outbox) = answerer.outbox() {
+        outbox.pour(lane, context);
+    }
+    answerer.tell(lane);
+}

@@ -1,0 +1,204 @@
+//! WASM in worker processes: this test program is started again as the worker.
+
+mod escape;
+
+use crate::ports::Spawner;
+use crate::support::{Bench, Function, Settings, get, guest_path, guest02, handle};
+use hob_core::port::{BoxFuture, Spawn};
+use hob_runtime::body::{Body, empty, full};
+use hob_runtime::invocation::{Invocation, Reply};
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What the harness is told to make of this program a worker.
+const AS_WORKER: [&str; 3] = ["worker::process", "--exact", "--nocapture"];
+
+/// The worker, when it is started as one; else a test that passes.
+#[test]
+fn process() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    match arguments.get(1..4) {
+        Some(words) if words == AS_WORKER && arguments.len() == 5 => {
+            hob_runtime::worker_child(Arc::new(Here), Some(Arc::new(captured)))
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Starts tasks on whatever runtime it is called in.
+struct Here;
+
+impl Spawn for Here {
+    fn spawn(&self, kind: &'static str, future: BoxFuture<'static, ()>) {
+        Spawner(tokio::runtime::Handle::current()).spawn(kind, future);
+    }
+}
+
+/// This program as a worker, with a last word by which the processes of a test can be told from others.
+pub(crate) fn child() -> Vec<OsString> {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let program = std::env::current_exe().unwrap().into_os_string();
+    let own = format!("bench-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    std::iter::once(program).chain(AS_WORKER.map(Into::into)).chain([own.into()]).collect()
+}
+
+/// What a worker that somebody has captured does instead of what it is asked.
+fn captured(invocation: &Invocation) -> Option<Reply> {
+    match invocation.request.uri().path() {
+        "/captured/panic" => panic!("a captured worker"),
+        "/captured/pid" => Some(http::Response::new(full(std::process::id().to_string()))),
+        "/captured/escape" => Some(http::Response::new(full(escape::attempt().join("\n")))),
+        "/captured/garbage" => {
+            let garbage = [0xff_u8; 64];
+            for number in 0..256 {
+                // SAFETY: a number that is no descriptor is refused; this process is the test's own to spoil.
+                unsafe { libc::send(number, garbage.as_ptr().cast(), garbage.len(), libc::MSG_NOSIGNAL) };
+            }
+            // It goes on as if nothing were.
+            std::thread::sleep(Duration::from_millis(1));
+            None
+        }
+        _ => None,
+    }
+}
+
+fn path(path: &'static str) -> http::Request<Body> {
+    http::Request::builder().uri(path).header("host", "localhost").body(empty()).unwrap()
+}
+
+/// A function of an app, which is as if it had a space of its own.
+async fn function(bench: &Bench, app: &'static str, wasm: &[u8]) -> Arc<Function> {
+    Arc::new(bench.ready(wasm, &Settings { app, ..Settings::default() }).await.unwrap())
+}
+
+fn hello() -> Vec<u8> {
+    guest02(&handle("(call $answer (local.get $out) (call $fields) (i32.const 200))"))
+}
+
+fn endless() -> Vec<u8> {
+    guest02(&handle("(loop $l (br $l))"))
+}
+
+const HELLO: (u16, &str) = (200, "hello from wat\n");
+
+async fn answers(function: &Function) {
+    let answer = function.call(get()).await;
+    assert_eq!(answer.as_ref().map(|(status, body)| (*status, body.as_str())), Ok(HELLO));
+}
+
+async fn pid(function: &Function) -> i32 {
+    function.call(path("/captured/pid")).await.unwrap().1.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guests_of_every_kind_answer_from_a_worker_with_a_pool_and_without() {
+    for pooling in [Some(false), None] {
+        let bench = Bench::walled_with(pooling);
+        for file in [
+            "built/hello-c-p2.wasm",
+            "built/hello-rust-p2-unknown.wasm",
+            "built/hello-rust-p3-unknown.wasm",
+            "built/hello-rust-spin-sdk7.wasm",
+            "hello03.wat",
+        ] {
+            let wasm = std::fs::read(guest_path(file)).unwrap();
+            let function = bench.ready(&wasm, &Settings::default()).await.unwrap();
+            let (status, body) = function.call(get()).await.unwrap_or_else(|code| panic!("{file}: {code}"));
+            assert_eq!(status, 200, "{file}");
+            assert!(body.to_lowercase().contains("hello"), "{file}: {body}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_panics_are_a_hundred_failed_calls_and_nobody_elses() {
+    let bench = Bench::walled();
+    let (captured, neighbour) =
+        (function(&bench, "captured", &hello()).await, function(&bench, "neighbour", &hello()).await);
+    let before = pid(&neighbour).await;
+    for _ in 0..100 {
+        assert_eq!(captured.call(path("/captured/panic")).await, Err("HOB-0512".to_owned()));
+        answers(&neighbour).await;
+        answers(&captured).await;
+    }
+    assert_eq!(pid(&neighbour).await, before, "the neighbour's worker is another one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_killed_fails_its_calls_and_the_next_finds_another() {
+    let bench = Bench::walled();
+    let endless = function(&bench, "killed", &endless()).await;
+    let beside = function(&bench, "killed", &std::fs::read(guest_path("hello03.wat")).unwrap()).await;
+    let neighbour = function(&bench, "neighbour", &hello()).await;
+    let kept = beside.instance().await.unwrap();
+    let worker = pid(&endless).await;
+    let calls: Vec<_> = (0..4)
+        .map(|_| {
+            let function = Arc::clone(&endless);
+            tokio::spawn(async move { function.call(get()).await })
+        })
+        .collect();
+    bench.eventually(|| endless.code.cpu.us() > 0).await;
+    // SAFETY: the process is a child of this one, and has not been waited for.
+    assert_eq!(unsafe { libc::kill(worker, libc::SIGKILL) }, 0);
+    for call in calls {
+        assert_eq!(call.await.unwrap(), Err("HOB-0512".to_owned()));
+    }
+    assert_eq!(kept.ended().await.map(|fault| fault.code().text()), Some("HOB-0512"));
+    answers(&neighbour).await;
+    assert_ne!(pid(&endless).await, worker);
+    let next = beside.instance().await.unwrap();
+    assert!(beside.call_in(&*next, get()).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_breaks_the_rules_is_ended() {
+    let bench = Bench::walled();
+    let (captured, neighbour) =
+        (function(&bench, "captured", &hello()).await, function(&bench, "neighbour", &hello()).await);
+    let worker = pid(&captured).await;
+    let found = captured.call(path("/captured/garbage")).await;
+    assert!(matches!(found.as_ref().map_err(String::as_str), Err("HOB-0512" | "HOB-0514")), "{found:?}");
+    bench.eventually(|| !Path::new(&format!("/proc/{worker}")).exists()).await;
+    answers(&captured).await;
+    answers(&neighbour).await;
+    assert_ne!(pid(&captured).await, worker);
+}
+
+/// One app fills its memory with a word of 16 bytes, the other looks for it in memory that it has just got: in a
+/// worker of its own, and in slots that are used again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_space_sees_what_another_left_in_memory() {
+    let bench = Bench::walled_with(None);
+    let grow = "(drop (memory.grow (i32.const 64)))";
+    let end = "(i32.mul (memory.size) (i32.const 65536))";
+    let canary = ["0x0ddba11c0ffee123", "0x5ca1ab1e0ddfee75"];
+    let each = |body: &str| {
+        format!(
+            "(local $at i32) {grow} (local.set $at (i32.const 65536))
+             (loop $l {body}
+               (local.set $at (i32.add (local.get $at) (i32.const 16)))
+               (br_if $l (i32.lt_u (local.get $at) {end})))
+             (call $answer (local.get $out) (call $fields) (i32.const 200))"
+        )
+    };
+    let [low, high] = canary;
+    let writer = each(&format!(
+        "(i64.store (local.get $at) (i64.const {low})) (i64.store offset=8 (local.get $at) (i64.const {high}))"
+    ));
+    let reader = each(&format!(
+        "(if (i32.or (i64.eq (i64.load (local.get $at)) (i64.const {low}))
+                     (i64.eq (i64.load offset=8 (local.get $at)) (i64.const {high}))) (then unreachable))"
+    ));
+    let writer = function(&bench, "writer", &guest02(&handle(&writer))).await;
+    let reader = function(&bench, "reader", &guest02(&handle(&reader))).await;
+    for _ in 0..50 {
+        answers(&writer).await;
+        answers(&reader).await;
+    }
+    assert_ne!(pid(&writer).await, pid(&reader).await);
+}
