@@ -82,7 +82,7 @@ impl In<'_> {
             "[[on]]\nname = \"seen\"\ntopic = \"orders\"\ncall = \"hello\"\n\
              [[on]]\nname = \"lost\"\ntopic = \"{space}-topic\"\ncall = \"broken\"\nretry = {{ attempts = 1 }}\n\
              [[on]]\nname = \"yearly\"\nschedule = \"0 0 1 1 *\"\ncall = \"hello\"\n\
-             [[on]]\nroute = \"POST /orders\"\ntopic = \"orders\"\n\
+             [[on]]\nroute = \"POST /orders\"\npublish = \"orders\"\n\
              [budget]\ninvocations = 100000\nalert = [50]\n"
         );
         ["desk", &format!("{space}-app")].map(|name| {
@@ -111,7 +111,7 @@ async fn furnish(space: &In<'_>) -> BTreeMap<&'static str, String> {
     let later =
         node.send("PUT", &format!("desk.{name}.localhost/"), &[("prefer", "respond-async")], "x").await;
     assert_eq!(later.status, 202, "{later:?}");
-    let call = later.header("hob-invocation-id").to_owned();
+    let call = later.header("location").rsplit('/').next().unwrap().to_owned();
     space.until(&format!("/v1/calls/{call}"), |call| call["state"] == "done").await;
     let dead = format!("/v1/dead-letters/{name}-topic.dead");
     space.until(&dead, |letters| letters.as_array().is_some_and(|all| all.len() == 2)).await;
@@ -299,7 +299,7 @@ def handle(request):
         }
     }
     let call = node.send("PUT", "desk.left.localhost/", &[("prefer", "respond-async")], "x").await;
-    let call = format!("/.well-known/hob/calls/{}", call.header("hob-invocation-id"));
+    let call = call.header("location").to_owned();
     left.until(&format!("/v1/calls/{}", call.rsplit('/').next().unwrap()), |call| call["state"] == "done")
         .await;
     for (target, expected) in [
