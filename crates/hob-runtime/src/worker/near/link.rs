@@ -33,7 +33,6 @@ const WORDS_BYTES_MAX: usize = 4 << 10;
 pub(crate) struct Link {
     number: u64,
     pid: u32,
-    began: Instant,
     space: OnceLock<SpaceName>,
     orders: mpsc::UnboundedSender<Order>,
     idle: Mutex<Vec<Lane>>,
@@ -55,9 +54,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A socket pair: the node's end, and the one that is given away.
+/// A socket pair: the node's end, and the one that is given away. Neither blocks; a worker could not change that any
+/// more.
 fn pair() -> std::io::Result<(OwnedFd, OwnedFd)> {
     let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    near.set_nonblocking(true)?;
+    far.set_nonblocking(true)?;
     Ok((near.into(), far.into()))
 }
 
@@ -75,21 +77,20 @@ impl Link {
         let Some((program, arguments)) = outfit.command.split_first() else {
             return Err(missing("there is no command that starts a worker process", "none is set"));
         };
-        let (near, far) = pair().map_err(failed)?;
+        let (near, far) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
         let mut child = tokio::process::Command::new(program)
             .args(arguments)
             .env_clear()
             .env("MALLOC_ARENA_MAX", "4")
             .current_dir("/")
-            .stdin(Stdio::from(far))
+            .stdin(Stdio::from(OwnedFd::from(far)))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .map_err(failed)?;
-        let stream = std::os::unix::net::UnixStream::from(near);
-        stream.set_nonblocking(true).map_err(failed)?;
-        let stream = UnixStream::from_std(stream).map_err(failed)?;
+        near.set_nonblocking(true).map_err(failed)?;
+        let stream = UnixStream::from_std(near).map_err(failed)?;
         let mut reader = Reader::new(FRAME_BYTES_MAX, false);
         let mut errors = child.stderr.take();
         let ready = async {
@@ -98,10 +99,10 @@ impl Link {
             if frame.kind != Kind::Ready {
                 return Err(Lost::Broken(Broken("a frame before it was ready")));
             }
-            Ok(frame.content.text()?)
+            Ok((frame.content.text()?, frame.content.text()?))
         };
-        let fingerprint = match timeout(WORKER_START_TIMEOUT, ready).await {
-            Ok(Ok(fingerprint)) => fingerprint,
+        let (fingerprint, missing_walls) = match timeout(WORKER_START_TIMEOUT, ready).await {
+            Ok(Ok(told)) => told,
             Ok(Err(lost)) => {
                 // It has ended, or is of no use.
                 let _ = child.start_kill();
@@ -125,6 +126,10 @@ impl Link {
             )
             .hint("restart the node"));
         }
+        if !missing_walls.is_empty() {
+            let walls = missing_walls.as_str();
+            tracing::warn!(walls, "a worker has fewer walls than it should: the machine did not grant these");
+        }
         let (orders, ordered) = mpsc::unbounded_channel();
         let link = Arc::new(Self::of(number, child.id().unwrap_or_default(), orders));
         let (busy, end) = (Arc::clone(&link.busy), link.end.clone());
@@ -137,7 +142,6 @@ impl Link {
         Self {
             number,
             pid,
-            began: Instant::now(),
             space: OnceLock::new(),
             orders,
             idle: Mutex::default(),
@@ -152,16 +156,6 @@ impl Link {
             end: CancellationToken::new(),
             why: OnceLock::new(),
         }
-    }
-
-    /// Its number among all workers of the node's life.
-    pub(crate) fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// Its process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.pid
     }
 
     pub(super) fn give_to(&self, space: &SpaceName) {
@@ -294,6 +288,8 @@ impl Link {
         let name = self.space.get().map_or_else(String::new, |space| format!(" of space `{space}`"));
         match lost {
             Lost::Gone => {
+                // It closes no lane that is in use while it is sound.
+                self.end();
                 let detail = self.why.get().cloned().unwrap_or_else(|| "it closed the lane".to_owned());
                 Fault::new(Code::WorkerEnded, format!("the worker{name} ended while it handled the call"))
                     .detail(detail)
