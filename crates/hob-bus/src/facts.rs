@@ -13,7 +13,7 @@
 //!
 //! **Not here:** what is told at all (the node's telemetry).
 
-mod pack;
+pub(crate) mod pack;
 mod segment;
 
 use crate::lock::FolderLock;

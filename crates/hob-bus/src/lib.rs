@@ -15,6 +15,7 @@
 mod artifact;
 pub mod engine;
 mod facts;
+pub mod fuzz;
 mod lock;
 mod log;
 mod storage;

@@ -16,6 +16,9 @@
 //! | `db.example.com:5432` | public and private addresses |
 //! | `10.0.0.7:5432`, `[::1]:80`, `localhost:80` | that address |
 //!
+//! What a stranger lists is a wish: of a space beside the operator's own, lists lead to public addresses only
+//! ([`Policy::of_stranger`]).
+//!
 //! **Invariants.** Loopback, link-local, multicast and reserved ranges, and the addresses at which clouds tell a
 //! machine its secrets wherever they lie, are reached only if their very address is listed. A host that is a number
 //! in disguise (`2130706433`, `0x7f.1`, `0177.0.0.1`) is refused. The node's own sockets ([`Doors`]) are never
@@ -27,6 +30,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 #[derive(Clone, Copy, Debug)]
 pub struct Policy<'a> {
     listed: Option<&'a [String]>,
+    stranger: bool,
 }
 
 /// To which addresses an admitted name may lead.
@@ -51,12 +55,21 @@ pub enum Refusal {
     Malformed,
     /// It is not in the list.
     Unlisted,
+    /// It is in a stranger's list, and is no public address.
+    NotPublic,
 }
 
 impl<'a> Policy<'a> {
     /// The policy of a function's `egress`; `None` allows every public address.
     pub fn new(listed: Option<&'a [String]>) -> Self {
-        Self { listed }
+        Self { listed, stranger: false }
+    }
+
+    /// The same of a function whose app belongs to somebody else than the node: whatever is listed, it reaches
+    /// public addresses only.
+    #[must_use]
+    pub fn of_stranger(self, stranger: bool) -> Self {
+        Self { stranger, ..self }
     }
 
     /// Whether `host` (a name, an IPv4 address, or an IPv6 address with or without brackets) may be
@@ -75,7 +88,13 @@ impl<'a> Policy<'a> {
         };
         // The widest entry that matches counts, whatever the order of the list.
         let reaches = listed.iter().filter_map(|entry| matches(entry, &host, port));
-        reaches.max_by_key(|reach| matches!(reach, Reach::Private)).ok_or(Refusal::Unlisted)
+        let reach = reaches.max_by_key(|reach| matches!(reach, Reach::Private)).ok_or(Refusal::Unlisted)?;
+        match reach {
+            _ if !self.stranger => Ok(reach),
+            Reach::Public | Reach::Private => Ok(Reach::Public),
+            Reach::Only(address) if is_public(address) => Ok(reach),
+            Reach::Only(_) | Reach::Loopback | Reach::Any => Err(Refusal::NotPublic),
+        }
     }
 }
 

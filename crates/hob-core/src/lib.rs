@@ -26,6 +26,7 @@ pub mod fault;
 pub mod filter;
 pub mod forecast;
 pub mod foreign;
+pub mod fuzz;
 pub mod histogram;
 pub mod id;
 pub mod limit;

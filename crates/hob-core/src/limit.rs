@@ -4,9 +4,14 @@
 //! one page lets a person see what the platform promises to refuse.
 //!
 //! **How.** Constants, units last in the name. Settings may lower a limit or raise it up to the
-//! matching `_CEILING`.
+//! matching `_CEILING`. Those of tenants stand in `limit/tenant.rs`, the relations in `limit/relation.rs`.
 //!
 //! **Not here:** limits that belong to one machine (file descriptors, memory), which the node probes.
+
+mod relation;
+mod tenant;
+
+pub use tenant::*;
 
 use std::time::Duration;
 
@@ -92,44 +97,6 @@ pub const AWS_ALIASES_MAX: usize = 100;
 pub const AWS_FILTERS_MAX: usize = 10;
 /// Access keys of the Lambda API.
 pub const ACCESS_KEYS_MAX: usize = 100;
-/// API tokens that are good.
-pub const TOKENS_MAX: usize = 1000;
-/// Revoked tokens that are remembered, so that whoever still uses one is told so; the oldest are forgotten.
-pub const TOKENS_REVOKED_KEPT: usize = 1000;
-/// The name of an API token.
-pub const TOKEN_NAME_BYTES_MAX: usize = 64;
-/// How long an API token is good, unless somebody says otherwise.
-pub const TOKEN_LIFETIME_DEFAULT: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long an API token is good at most.
-pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
-/// How exactly the last use of an API token is known: it is not written with every request.
-pub const TOKEN_USE_NOTED: Duration = Duration::from_secs(3600);
-/// How often the last uses of API tokens are written.
-pub const TOKEN_USE_FLUSH_EVERY: Duration = Duration::from_secs(60);
-/// Wrong tokens that one address may show in a row before no more are judged.
-pub const ATTEMPTS_MAX: u32 = 20;
-/// After so long one more wrong token of an address is judged.
-pub const ATTEMPT_REFILL: Duration = Duration::from_secs(6);
-/// Addresses whose wrong tokens are counted; of more the ones not seen for longest are forgotten.
-pub const ATTEMPT_ADDRESSES_MAX: usize = 4096;
-/// One file of the audit log; the oldest are removed whole.
-pub const AUDIT_SEGMENT_BYTES: u64 = 4 << 20;
-/// The audit log on disk: the oldest files go above this.
-pub const AUDIT_BYTES_MAX: u64 = 128 << 20;
-/// How long the audit log is kept: 400 days.
-pub const AUDIT_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
-/// What a line of the audit log says of one thing, such as a path.
-pub const AUDIT_TEXT_BYTES_MAX: usize = 256;
-/// How long actions that change nothing are counted together, after the first of their kind was told.
-pub const AUDIT_TALLY_EVERY: Duration = Duration::from_secs(600);
-/// How long the first of its kind may wait to be written with others.
-pub const AUDIT_TALLY_WAIT: Duration = Duration::from_secs(1);
-/// Kinds of actions that are counted apart; of more only operation and outcome are told.
-pub const AUDIT_TALLIES_MAX: usize = 1024;
-/// Lines of the audit log that wait while it cannot be written; further ones are lost, and that is logged.
-pub const AUDIT_UNWRITTEN_MAX: usize = 4096;
-/// Lines of the audit log that one request lists.
-pub const AUDIT_LISTED_MAX: usize = 10_000;
 /// Body of a control API request other than an artifact.
 pub const CONTROL_BODY_BYTES_MAX: usize = 16 << 20;
 
@@ -165,6 +132,9 @@ pub const CLIENT_BYTES_PER_SECOND_MIN: u64 = 64;
 pub const H2_RESETS_PENDING_MAX: usize = 32;
 /// HTTP/2 streams of one connection that were reset because of its client's errors; more end the connection.
 pub const H2_ERROR_RESETS_MAX: usize = 64;
+/// How long a connection that speaks another protocol after an upgrade, such as a WebSocket, is kept without a byte
+/// either way (as AWS's WebSocket APIs).
+pub const UPGRADE_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Connections that the kernel may hold before they are accepted.
 pub const LISTEN_BACKLOG: u32 = 4096;
 /// Concurrent HTTP/2 streams of one connection.
@@ -325,6 +295,21 @@ pub const WALL_PART_BYTES_MAX: usize = 64 << 10;
 pub const WALL_WINDOW_BYTES: usize = 256 << 10;
 /// Lines of a call that wait until the node reads them, bytes; what comes above this is dropped.
 pub const WALL_SAID_BYTES_MAX: usize = 256 << 10;
+/// Processes and threads of one instance behind walls, besides one for each call that it may have at a time.
+pub const WALL_TASKS_MAX: u64 = 64;
+/// Bytes of `/tmp`, the working folder and `/dev/shm` of one instance behind walls together; never more than its memory.
+pub const WALL_PRIVATE_BYTES_MAX: u64 = 512 << 20;
+/// Files and folders in these.
+pub const WALL_FILES_MAX: u64 = 65_536;
+/// Bytes of the folders and links that make the root of an instance behind walls.
+pub const WALL_ROOT_BYTES_MAX: u64 = 4 << 20;
+/// The first of the users outside as which instances run behind walls where the node is root: beyond those that systems and
+/// containers give away.
+pub const WALL_USER_FIRST: u32 = 0x7000_0000;
+/// How many such users there are; each instance has its own.
+pub const WALL_USERS_MAX: u32 = 0x0800_0000;
+/// Connections that one instance behind walls may have open to the node at a time.
+pub const WALL_CONNECTIONS_MAX: usize = 256;
 /// Output of a `stdio` program that is held back until its exit code is known.
 pub const STDIO_HELD_BYTES_MAX: usize = 64 << 10;
 /// Time in which an AWS Lambda runtime has to ask for its first event, besides the function's `timeout`: Lambda gives
@@ -741,62 +726,3 @@ pub const USAGE_WRITES_MAX: usize = 64;
 pub const USAGE_HOURS_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 /// How long use is kept: 13 months.
 pub const USAGE_DAYS_KEPT: Duration = Duration::from_secs(396 * 24 * 3600);
-
-/// Spaces of a node, `default` among them.
-pub const SPACES_MAX: usize = 64;
-/// Apps of a space, unless the operator says otherwise; `default` has no quota unless it is given one.
-pub const SPACE_APPS_DEFAULT: u64 = 100;
-/// Functions of a space's current revisions.
-pub const SPACE_FUNCTIONS_DEFAULT: u64 = 500;
-/// Memory of a space's instances together, bytes.
-pub const SPACE_MEMORY_BYTES_DEFAULT: u64 = 1 << 30;
-/// Artifacts, topics and facts of a space together, bytes.
-pub const SPACE_STORAGE_BYTES_DEFAULT: u64 = 10 << 30;
-/// Topics of a space, those that Hob makes for itself not counted.
-pub const SPACE_TOPICS_DEFAULT: u64 = 1000;
-/// Requests and events that a space gets in a second.
-pub const SPACE_REQUESTS_PER_SECOND_DEFAULT: u64 = 1000;
-/// Requests of a space that are answered at a time.
-pub const SPACE_CALLS_DEFAULT: u64 = 500;
-/// For so long what a space stores is reckoned, before it is measured again.
-pub const SPACE_STORAGE_LOOK_INTERVAL: Duration = Duration::from_secs(5);
-/// For so long a space that is removed lets its calls finish.
-pub const SPACE_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-
-const _: () = assert!(ARCHIVE_BYTES_ANYWAY < PACKAGE_BYTES_MAX);
-const _: () = assert!(EGRESS_LOOKUPS_PER_APP_MAX < EGRESS_LOOKUPS_MAX);
-const _: () = assert!(USAGE_HOURS_KEPT.as_millis() < USAGE_DAYS_KEPT.as_millis());
-const _: () = assert!(ASYNC_BODY_BYTES_MAX < EVENT_BYTES_MAX && ASYNC_RESULT_BYTES_MAX < EVENT_BYTES_MAX);
-const _: () =
-    assert!(EVENT_BYTES_MAX <= EVENT_BATCH_BYTES_MAX && EVENT_BATCH_BYTES_MAX <= LOG_GROUP_BYTES_MAX);
-const _: () = assert!((LOG_GROUP_BYTES_MAX as u64) < LOG_SEGMENT_BYTES);
-const _: () = assert!(EVENT_BATCH_BYTES_MAX < INGRESS_BYTES_MAX);
-const _: () = assert!(DELIVERY_BACKOFF_MIN_DEFAULT.as_millis() <= DELIVERY_BACKOFF_MAX_DEFAULT.as_millis());
-const _: () = assert!(2 * NAME_BYTES_MAX + 2 <= 63, "`<function>--<app>` must be one DNS label");
-const _: () = assert!(URI_BYTES_MAX < HEADER_BYTES_MAX);
-const _: () =
-    assert!(2 * HEADER_BYTES_MAX + URI_BYTES_MAX < WALL_FRAME_BYTES_MAX, "every head crosses as one frame");
-const _: () =
-    assert!(WALL_PART_BYTES_MAX * 2 <= WALL_WINDOW_BYTES && WALL_WINDOW_BYTES < WALL_FRAME_BYTES_MAX);
-const _: () = assert!(6 * LOG_LINE_BYTES_MAX < WALL_FRAME_BYTES_MAX, "a line crosses, whatever is in it");
-const _: () = assert!(BODY_BYTES_DEFAULT <= BODY_BYTES_CEILING);
-const _: () = assert!(MEMORY_BYTES_DEFAULT <= WASM_MEMORY_BYTES_CEILING);
-const _: () = assert!(INSTANCES_DEFAULT_WASM <= INSTANCES_CEILING && WASM_INSTANCES_MAX >= 3000);
-const _: () = assert!(
-    (WASM_HANDLES_MAX * WASM_FIELDS_BYTES_MAX) as u64 <= MEMORY_BYTES_DEFAULT,
-    "what a guest can make the host hold must stay below what it may hold itself"
-);
-const _: () = assert!(
-    COMPILE_PACK_BYTES_MAX * 4 <= COMPILE_CACHE_BYTES_MAX,
-    "one component must not push all others out"
-);
-const _: () = assert!(COMPILE_TIMEOUT.as_millis() < OPTIMISE_TIMEOUT.as_millis());
-const _: () = assert!(START_BACKOFF_MIN.as_millis() < START_BACKOFF_MAX.as_millis());
-const _: () = assert!(CONCURRENCY_DEFAULT_HTTP <= CONCURRENCY_CEILING);
-const _: () = assert!(OTLP_BATCH_MAX <= OTLP_QUEUED_MAX && OTLP_ITEMS_MAX <= OTLP_QUEUED_MAX);
-const _: () = assert!(CONNECTIONS_PER_CLIENT_MAX < CONNECTIONS_MAX, "one client cannot take all");
-const _: () = assert!(WASM_EPOCH_TICK.as_millis() < TURN_LAPSE.as_millis());
-const _: () = assert!(MEMORY_SHARE_PERCENT + MEMORY_LEFT_PERCENT < 100);
-const _: () = assert!(AUDIT_SEGMENT_BYTES * 4 <= AUDIT_BYTES_MAX, "removing one file leaves most of the log");
-const _: () = assert!(TOKEN_LIFETIME_DEFAULT.as_millis() <= TOKEN_LIFETIME_MAX.as_millis());
-const _: () = assert!(DASHBOARD_SESSION_IDLE.as_millis() < DASHBOARD_SESSION_AGE.as_millis());

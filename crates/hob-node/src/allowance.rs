@@ -13,7 +13,10 @@
 
 use arc_swap::ArcSwap;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::SPACE_STORAGE_LOOK_INTERVAL;
+use hob_core::limit::{
+    FACTS_BYTES_MAX, INGRESS_BYTES_MAX, LOG_BYTES_KEPT, SPACE_FACTS_SHARE, SPACE_INGRESS_BYTES_MAX,
+    SPACE_LOG_BYTES_KEPT, SPACE_STORAGE_LOOK_INTERVAL,
+};
 use hob_core::name::SpaceName;
 use hob_core::port::{Facts, Log};
 use hob_core::space::{Quotas, Resource, pace, refused};
@@ -135,6 +138,11 @@ impl Allowance {
         Self::new(SpaceName::default_space(), None, Quotas::unlimited(), stored, crowd)
     }
 
+    /// Whether the space belongs to somebody else than the node.
+    pub(crate) fn is_of_strangers(&self) -> bool {
+        !self.space.is_default()
+    }
+
     /// From now on it may have this.
     pub(crate) fn set(&self, quotas: Quotas) {
         self.rate.store(quotas.limit(Resource::Requests).unwrap_or(NONE), Ordering::Relaxed);
@@ -151,6 +159,22 @@ impl Allowance {
     /// When it was made.
     pub(crate) fn created_ms(&self) -> Option<u64> {
         self.created_ms
+    }
+
+    /// Bodies with events that it may have in memory, bytes.
+    pub(crate) fn ingress_bytes(&self) -> usize {
+        if self.space.is_default() { INGRESS_BYTES_MAX } else { SPACE_INGRESS_BYTES_MAX }
+    }
+
+    /// Log records that are kept of it, bytes.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        if self.space.is_default() { LOG_BYTES_KEPT } else { SPACE_LOG_BYTES_KEPT }
+    }
+
+    /// Facts that are kept of it, bytes: it is not to be stopped by its own.
+    pub(crate) fn facts_bytes(&self) -> u64 {
+        let storage = self.quotas.load().limit(Resource::Storage);
+        storage.map_or(FACTS_BYTES_MAX, |bytes| FACTS_BYTES_MAX.min(bytes / SPACE_FACTS_SHARE))
     }
 
     /// What it may have.

@@ -10,7 +10,7 @@
 //!
 //! **Not here:** attempts and their outcome.
 
-mod message;
+pub(crate) mod message;
 mod results;
 
 pub(crate) use message::{Ended, Message};

@@ -16,8 +16,9 @@ use tokio::sync::broadcast::error::RecvError;
 /// New records that a follower may be behind before it misses some.
 const FOLLOWER_RECORDS_MAX: usize = 1024;
 
-/// The log of one node.
+/// The log of one space.
 pub struct Logs {
+    bytes_max: u64,
     kept: Mutex<Kept>,
     new: broadcast::Sender<Arc<LogRecord>>,
 }
@@ -41,7 +42,13 @@ pub enum Line {
 impl Logs {
     /// An empty log.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { kept: Mutex::default(), new: broadcast::channel(FOLLOWER_RECORDS_MAX).0 })
+        Self::within(LOG_BYTES_KEPT)
+    }
+
+    /// The same of at most so many bytes.
+    pub(crate) fn within(bytes_max: u64) -> Arc<Self> {
+        let (kept, new) = (Mutex::default(), broadcast::channel(FOLLOWER_RECORDS_MAX).0);
+        Arc::new(Self { bytes_max, kept, new })
     }
 
     /// The kept records that `query` wants, oldest first, and what follows them.
@@ -67,7 +74,7 @@ impl LogSink for Logs {
         let mut kept = self.kept();
         kept.bytes += record.bytes();
         kept.records.push_back(Arc::clone(&record));
-        while kept.records.len() > LOG_RECORDS_KEPT || kept.bytes > LOG_BYTES_KEPT {
+        while kept.records.len() > LOG_RECORDS_KEPT || kept.bytes > self.bytes_max {
             let Some(oldest) = kept.records.pop_front() else { break };
             kept.bytes -= oldest.bytes();
         }

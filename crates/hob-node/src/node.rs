@@ -200,6 +200,7 @@ async fn common(settings: &Settings, sockets: &Sockets, state: &Arc<dyn State>) 
         crowd: Crowd::new(Shares::here(settings.memory_bytes), Arc::clone(&tasks) as _),
         hosts: Hosts::new(&settings.domain),
         doors: Arc::new(ArcSwap::from_pointee(sockets.doors())),
+        names: Arc::default(),
         named: Arc::default(),
         instances: Arc::new(AtomicU64::new(1)),
         node: info(&sockets.url, &settings.domain),

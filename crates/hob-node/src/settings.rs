@@ -41,6 +41,8 @@ pub struct Settings {
     pub facts: bool,
     /// Pool of reserved WASM slots; `None`: if the machine allows it.
     pub pooling: Option<bool>,
+    /// Whether native functions run behind walls.
+    pub walls: hob_runtime::wall::Choice,
     /// Memory of all instances, bytes; `None`: a share of what the machine has.
     pub memory_bytes: Option<u64>,
     /// What clients may do at the gateway.
@@ -83,6 +85,8 @@ pub struct Clients {
     /// What a client has to send of a body, or to take of an answer, for each second in which it is waited for;
     /// looked at after `body_idle`.
     pub bytes_per_second: u64,
+    /// Longest silence of both ends of an upgraded connection, such as a WebSocket.
+    pub upgrade_idle: Duration,
 }
 
 impl Default for Clients {
@@ -93,6 +97,7 @@ impl Default for Clients {
             header_timeout: limit::HEADER_TIMEOUT,
             body_idle: limit::BODY_IDLE_TIMEOUT,
             bytes_per_second: limit::CLIENT_BYTES_PER_SECOND_MIN,
+            upgrade_idle: limit::UPGRADE_IDLE_TIMEOUT,
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod crowd;
 pub mod disk;
 pub mod environment;
 mod executor;
+pub mod fuzz;
 pub mod gate;
 pub mod hop;
 pub mod host;
@@ -32,6 +33,7 @@ pub mod runtime;
 mod settled;
 mod spin;
 pub mod unit;
+pub mod wall;
 pub mod witness;
 mod worker;
 

@@ -300,6 +300,13 @@ fn take_leb(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
+/// What is on a disk may be anything: what is read of it is written and read as the same.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    if let Some(value) = unpack(bytes) {
+        assert_eq!(unpack(&pack(&value)).as_ref(), Some(&value));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{WORDS, pack, unpack};

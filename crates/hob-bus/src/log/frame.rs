@@ -190,6 +190,20 @@ pub(super) fn segment_salt(head: &[u8], base: u64) -> Option<Salt> {
     (*head == segment_head(salt, base)).then_some(salt)
 }
 
+/// What is on a disk may be anything: frames are read out of these bytes, and what was written is read again.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let salt = Salt { magic: 1, seed: 7 };
+    let _ = segment_salt(bytes, 0);
+    if let Found::Frame(_, payload, whole) = decode(bytes, salt) {
+        assert!(payload.end <= whole && whole <= bytes.len(), "a frame lies in what was read");
+    }
+    let head = Head { sequence: 1, time_ms: 2, rest: 0, unsynced: Some(0), key: None };
+    let mut buffer = Vec::new();
+    encode(&mut buffer, salt, &head, bytes);
+    let found = decode(&buffer, salt);
+    assert!(matches!(found, Found::Frame(_, payload, _) if buffer[payload.clone()] == *bytes));
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Found, Head, Salt, decode, encode};

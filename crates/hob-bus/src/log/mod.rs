@@ -18,7 +18,7 @@
 mod damage;
 mod dedup;
 mod disk;
-mod frame;
+pub(crate) mod frame;
 mod index;
 mod keeper;
 mod load;

@@ -55,6 +55,8 @@ impl Exception {
             | Code::QueueTimeout
             | Code::CircuitOpen
             | Code::BudgetSpent
+            | Code::SpaceRate
+            | Code::SpaceCalls
             | Code::TopicFull => Self::TooManyRequests,
             Code::BodyTooLarge | Code::ArtifactTooLarge | Code::EventTooLarge => Self::RequestTooLarge,
             Code::AwsUnsupported => Self::UnknownOperation,

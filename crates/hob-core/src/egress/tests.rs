@@ -6,8 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 /// Each line: a host as a guest writes it, where its name leads (`-`: it is refused before), and
 /// whether that is reached.
 fn check(listed: Option<&[&str]>, table: &str) {
+    check_of(listed, false, table);
+}
+
+fn check_of(listed: Option<&[&str]>, stranger: bool, table: &str) {
     let listed: Option<Vec<String>> = listed.map(|l| l.iter().map(|entry| (*entry).to_owned()).collect());
-    let policy = Policy::new(listed.as_deref());
+    let policy = Policy::new(listed.as_deref()).of_stranger(stranger);
     for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let [host, leads_to, expected] = line.split_whitespace().collect::<Vec<_>>()[..] else {
             panic!("not a line of the table: {line}")
@@ -127,6 +131,28 @@ fn a_list_allows_what_it_names_and_nothing_else() {
     );
     check(Some(&["localhost:80"]), "localhost 127.0.0.1 reached\nlocalhost 10.0.0.1 denied");
     check(Some(&[]), "example.com 93.184.216.34 refused");
+}
+
+#[test]
+fn what_a_stranger_lists_leads_to_public_addresses_only() {
+    let listed =
+        ["db.corp.example:80", "*.api.example:80", "10.0.0.7:80", "[::1]:80", "localhost:80", "8.8.8.8:80"];
+    check_of(
+        Some(&listed),
+        true,
+        "
+        db.corp.example        93.184.216.34            reached
+        db.corp.example        10.0.0.8                 denied
+        db.corp.example        fd00::7                  denied
+        a.api.example          93.184.216.34            reached
+        8.8.8.8                -                        reached
+        10.0.0.7               -                        refused
+        [::1]                  -                        refused
+        localhost              127.0.0.1                refused
+        example.com            93.184.216.34            refused
+        ",
+    );
+    check_of(None, true, "example.com 93.184.216.34 reached\n127.0.0.1 - refused");
 }
 
 #[test]

@@ -48,6 +48,7 @@ impl Lambda {
             return Err(refuse(Wrong::Invalid(what.to_owned())));
         }
         drop(room);
+        self.control.bus.allowance().take(1)?;
         Ok(Ask { id: identity::invocation(), key: claim.key, head, path, body, region: claim.region })
     }
 }

@@ -23,7 +23,7 @@ use hob_core::code::Code;
 use hob_core::event::record::{self, Stored};
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
-use hob_core::limit::{EVENT_BATCH_MAX, EVENT_HOPS_MAX, FACTS_EVENTS_PER_SECOND, INGRESS_BYTES_MAX};
+use hob_core::limit::{EVENT_BATCH_MAX, EVENT_HOPS_MAX, FACTS_EVENTS_PER_SECOND};
 use hob_core::name::TopicName;
 use hob_core::port::{Durability, Log, NewRecord, ReadLimit, State, TopicSettings};
 use hob_core::space::Resource;
@@ -97,7 +97,7 @@ impl Bus {
             state,
             arrivals: Mutex::default(),
             topics: Topics::default(),
-            room: Semaphore::new(INGRESS_BYTES_MAX / ingress::ROOM_UNIT),
+            room: Semaphore::new(allowance.ingress_bytes() / ingress::ROOM_UNIT),
             settling: tokio::sync::Mutex::default(),
             letters: tokio::sync::Mutex::default(),
             telemetry,

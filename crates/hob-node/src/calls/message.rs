@@ -255,6 +255,14 @@ fn stored(headers: &HeaderMap) -> Vec<(String, String)> {
     .collect()
 }
 
+/// What is stored may be damaged: what is read of it is written and read again.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Some(message) = Message::decode(&Bytes::copy_from_slice(bytes)) else { return };
+    let _ = message.to_callback("http://localhost/");
+    let again = message.encode().ok().as_ref().and_then(Message::decode);
+    assert_eq!(again.map(|again| again.body), Some(message.body));
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Ended, Message};

@@ -83,8 +83,8 @@ where
         async move {
             let (id, asked) = (identity::invocation(), asked(&request));
             let answered = admit(&shared, id, peer, request).await;
-            Ok::<_, Infallible>(answered.unwrap_or_else(|fault| {
-                let id = shared.control.tell_refused(&fault, id, asked);
+            Ok::<_, Infallible>(answered.unwrap_or_else(|(told, fault)| {
+                let id = told.tell_refused(&fault, id, asked);
                 problem::respond(&fault, Some(id), Form::Json)
             }))
         }
@@ -100,28 +100,32 @@ fn asked<B>(request: &Request<B>) -> (http::Method, String) {
     (request.method().clone(), request.uri().path().to_owned())
 }
 
+/// Answers, or says what is wrong and which space is told of it: what a space is refused, no other is told.
 async fn admit(
     entrance: &Entrance,
     id: InvocationId,
     peer: Peer,
     mut request: Request<Incoming>,
-) -> Result<Response<Body>> {
-    let control = &entrance.control;
+) -> std::result::Result<Response<Body>, (Arc<Control>, Fault)> {
+    let first = &entrance.control;
     let operation = find(request.method().as_str(), request.uri().path());
     let operation = operation.map_or("none", |(operation, _)| operation.id);
-    let caller = entrance.guard.check(request.headers(), peer, &control.tokens).inspect_err(|fault| {
+    let caller = entrance.guard.check(request.headers(), peer, &first.tokens).map_err(|fault| {
         let (who, from) = ("nobody".to_owned(), peer.to_string());
         let act = caller::act(who, from, caller::CONTROL, operation, None, SpaceName::default_space());
-        count(control, act, fault, id);
+        count(first, act, &fault, id);
+        (Arc::clone(first), fault)
     })?;
     // No function should ever see the header.
     let named = request.headers_mut().remove(HOB_SPACE);
-    let control =
-        space(named.as_ref(), &caller).and_then(|space| entrance.keeper.control(&space)).inspect_err(
-            |fault| count(control, caller.act(operation, None, SpaceName::default_space()), fault, id),
-        )?;
+    let found = space(named.as_ref(), &caller).and_then(|space| entrance.keeper.control(&space));
+    let control = found.map_err(|fault| {
+        count(first, caller.act(operation, None, SpaceName::default_space()), &fault, id);
+        (Arc::clone(first), fault)
+    })?;
     let keeper = caller.principal.space.is_none().then(|| Arc::clone(&entrance.keeper));
-    answer_with(&control, keeper, &caller, id, request.map(body::incoming)).await
+    let answered = answer_with(&control, keeper, &caller, id, request.map(body::incoming)).await;
+    answered.map_err(|fault| (control, fault))
 }
 
 /// Counts what was refused in the audit log.

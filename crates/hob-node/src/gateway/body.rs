@@ -1,6 +1,6 @@
 //! Bodies on their way through the gateway: streamed, never collected.
 
-use super::peer::Busy;
+use super::peer::{Busy, Wait};
 use crate::live::LiveRevision;
 use crate::settings::Clients;
 use bytes::Bytes;
@@ -137,18 +137,19 @@ fn slow(clients: Clients) -> Fault {
 /// The body of an answer, and what has to stay until it has ended.
 pub(super) struct Answer {
     body: Body,
+    wait: Option<Arc<Wait>>,
     _busy: Option<Busy>,
     _revision: Option<Arc<LiveRevision>>,
 }
 
 impl Answer {
     pub(super) fn new(body: Body, busy: Busy, revision: Option<Arc<LiveRevision>>) -> Self {
-        Self { body, _busy: Some(busy), _revision: revision }
+        Self { body, wait: busy.0.wait(), _busy: Some(busy), _revision: revision }
     }
 
     /// A body for which nothing has to stay.
     pub(super) fn alone(body: Body) -> Self {
-        Self { body, _busy: None, _revision: None }
+        Self { body, wait: None, _busy: None, _revision: None }
     }
 }
 
@@ -157,7 +158,14 @@ impl http_body::Body for Answer {
     type Error = Fault;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+        let this = self.get_mut();
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        match (&this.wait, frame.is_pending()) {
+            (Some(wait), true) => wait.for_function(),
+            (Some(wait), false) => wait.for_client(),
+            (None, _) => {}
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -105,6 +105,23 @@ impl Chunked {
     }
 }
 
+/// In pieces a body ends where it ends in one.
+pub(super) fn fuzz(bytes: &[u8]) {
+    let mut whole = Chunked::START;
+    let ends = whole.step(bytes);
+    let mut one = Chunked::START;
+    let mut pieces = Step::More;
+    for (at, byte) in bytes.iter().enumerate() {
+        pieces = match one.step(std::slice::from_ref(byte)) {
+            Step::More => continue,
+            Step::End(length) => Step::End(at + length),
+            Step::Broken(length) => Step::Broken(at + length),
+        };
+        break;
+    }
+    assert_eq!(pieces, ends, "a body ends in the same place however it comes");
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Chunked, Step};

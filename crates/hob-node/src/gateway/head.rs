@@ -244,7 +244,7 @@ fn is_token(byte: u8) -> bool {
 }
 
 /// A host with an optional port, without user information (RFC 9110, 7.2).
-pub(super) fn is_authority(value: &[u8]) -> bool {
+pub(crate) fn is_authority(value: &[u8]) -> bool {
     let (host, port) = match value.iter().rposition(|byte| *byte == b':') {
         Some(colon) if !value.ends_with(b"]") => (&value[..colon], &value[colon + 1..]),
         _ => (value, &b""[..]),
@@ -254,6 +254,23 @@ pub(super) fn is_authority(value: &[u8]) -> bool {
     let address = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
     let good = literal.map_or_else(|| host.iter().all(name), |inner| inner.iter().all(address));
     !host.is_empty() && good && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
+}
+
+/// A client may send anything: in pieces it is judged as in one, and a head that passes is one that hyper reads so.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let whole = end(bytes, 0);
+    let mut pieces = Ok(None);
+    for length in 0..=bytes.len() {
+        pieces = end(&bytes[..length], length.saturating_sub(1));
+        if !matches!(pieces, Ok(None)) {
+            break;
+        }
+    }
+    assert_eq!(pieces, whole, "a head ends in the same place however it comes");
+    let Ok(Some(length)) = whole else { return };
+    if let Ok(Head { framing: Framing::Chunked, .. }) = check(&bytes[..length]) {
+        super::chunk::fuzz(&bytes[length..]);
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@
 pub(crate) mod body;
 mod chunk;
 pub(crate) mod forward;
-mod head;
+pub(crate) mod head;
 mod peer;
 pub(crate) mod routing;
 mod serve;

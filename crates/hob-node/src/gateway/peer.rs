@@ -5,12 +5,13 @@ use crate::allowance::Running;
 use crate::listener::Place;
 use crate::settings::Clients;
 use crate::sync::lock;
+use hob_core::limit::H2_STREAMS_MAX;
 use hob_core::unit::millis;
 use http::HeaderValue;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 /// One connection.
@@ -34,7 +35,30 @@ pub(super) struct Peer {
     active: AtomicU32,
     /// Milliseconds after `began` at which the last one ended.
     idle_since_ms: AtomicU64,
+    /// What waits for the client among the answers of HTTP/2, whose windows no socket tells of.
+    waits: Mutex<Vec<Weak<Wait>>>,
     _place: Place,
+}
+
+/// Since when an answer waits for its client to take what there is.
+pub(super) struct Wait {
+    began: Instant,
+    /// Milliseconds after `began`; [`Wait::FOR_NOBODY`] while the function is waited for.
+    since_ms: AtomicU64,
+}
+
+impl Wait {
+    const FOR_NOBODY: u64 = u64::MAX;
+
+    /// It is the client's turn.
+    pub(super) fn for_client(&self) {
+        self.since_ms.store(millis(self.began.elapsed()), Ordering::Relaxed);
+    }
+
+    /// It is the function's turn.
+    pub(super) fn for_function(&self) {
+        self.since_ms.store(Self::FOR_NOBODY, Ordering::Relaxed);
+    }
 }
 
 impl Peer {
@@ -58,6 +82,7 @@ impl Peer {
             began: Instant::now(),
             active: AtomicU32::new(0),
             idle_since_ms: AtomicU64::new(0),
+            waits: Mutex::default(),
             _place: place,
         })
     }
@@ -69,6 +94,31 @@ impl Peer {
         }
         let since = Duration::from_millis(self.idle_since_ms.load(Ordering::Relaxed));
         self.began.elapsed().saturating_sub(since)
+    }
+
+    /// What tells how long an answer waits for the client; `None` for HTTP/1.1, whose socket tells it.
+    pub(super) fn wait(&self) -> Option<Arc<Wait>> {
+        if !self.http2 {
+            return None;
+        }
+        let since_ms = AtomicU64::new(millis(self.began.elapsed()));
+        let wait = Arc::new(Wait { began: self.began, since_ms });
+        let mut waits = lock(&self.waits);
+        if waits.len() >= 2 * H2_STREAMS_MAX as usize {
+            waits.retain(|wait| wait.strong_count() > 0);
+        }
+        waits.push(Arc::downgrade(&wait));
+        Some(wait)
+    }
+
+    /// Whether an answer has waited so long for the client.
+    pub(super) fn stalls(&self, long: Duration) -> bool {
+        let now = millis(self.began.elapsed());
+        let late = |wait: Arc<Wait>| {
+            let since = wait.since_ms.load(Ordering::Relaxed);
+            since != Wait::FOR_NOBODY && now.saturating_sub(since) >= millis(long)
+        };
+        lock(&self.waits).iter().filter_map(Weak::upgrade).any(late)
     }
 
     /// The scheme, for `Forwarded` and `X-Forwarded-Proto`.
@@ -111,7 +161,7 @@ impl Peer {
 }
 
 /// Counts a request until its answer has ended.
-pub(super) struct Busy(Arc<Peer>, Option<Running>);
+pub(super) struct Busy(pub(super) Arc<Peer>, Option<Running>);
 
 impl Busy {
     pub(super) fn new(peer: &Arc<Peer>) -> Self {

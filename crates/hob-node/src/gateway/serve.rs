@@ -2,7 +2,7 @@
 //!
 //! **How.** Each connection is one task. It may speak TLS; its first bytes tell HTTP/2 from HTTP/1.1.
 //! A single slow timer per connection finds those that have had no request for long, and those whose
-//! client takes nothing of its answer. When the node stops, HTTP/2 clients are told to go (RFC 9113,
+//! client takes nothing of its answer, be it by the socket or by the window of a stream. When the node stops, HTTP/2 clients are told to go (RFC 9113,
 //! 6.8), HTTP/1.1 clients learn it with their next answer; idle connections wait a moment for a request
 //! that may be on its way.
 
@@ -191,8 +191,9 @@ impl Shared {
                     if closing || peer.idle() >= CONNECTION_IDLE_TIMEOUT {
                         finish(connection.as_mut());
                     }
-                    // Twice in a row: the client takes nothing any more, or next to nothing.
-                    if std::mem::replace(&mut slow, peer.exchange.slow(least)) && slow {
+                    // Twice in a row, or so long: the client takes nothing any more, or next to nothing.
+                    let before = std::mem::replace(&mut slow, peer.exchange.slow(least));
+                    if (before && slow) || peer.stalls(2 * body_idle) {
                         self.open.was_slow();
                         return Err(io::Error::from(io::ErrorKind::TimedOut).into());
                     }

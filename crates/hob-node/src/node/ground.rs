@@ -52,8 +52,10 @@ impl Ground {
         settings: &Settings,
         (common, tasks, allowance, port): (&Common, Arc<Tasks>, Arc<Allowance>, u16),
     ) -> Result<(Self, Told)> {
-        let (logs, live) = (Logs::new(), Arc::new(Live::default()));
-        let telemetry = Telemetry::start(facts, settings.facts, &tasks);
+        let strangers = allowance.is_of_strangers();
+        let (logs, live) = (Logs::within(allowance.log_bytes()), Arc::new(Live::default()));
+        let of = Arc::clone(&allowance);
+        let telemetry = Telemetry::start_within(facts, settings.facts, &tasks, move || of.facts_bytes());
         let export = settings.otlp.as_ref();
         let export = export.map(|otlp| Export::start(otlp, &telemetry, &logs, &tasks)).transpose()?;
         let bus = Bus::new(log, Arc::clone(&state), Arc::clone(&telemetry), allowance);
@@ -61,7 +63,8 @@ impl Ground {
         let printed = Limited::new(Arc::clone(&logs) as _, Arc::clone(&tasks) as _);
         let (calls, told) = Calls::new(Arc::clone(&bus));
         let entrances = Entrances::new(port);
-        let external = External::new(Arc::clone(&tasks) as _)?;
+        let names = Arc::clone(&common.names);
+        let external = External::with(Arc::clone(&tasks) as _, names)?.of_strangers(strangers);
         external.close_as(Arc::clone(&common.doors));
         let dispatcher = Dispatcher::new(
             Arc::clone(&live),
@@ -103,6 +106,7 @@ impl Ground {
             compiler: settings.compiler.clone(),
             workers: workers(settings, common, space),
             pooling: settings.pooling,
+            walls: settings.walls,
             spawn: Arc::clone(&self.tasks) as _,
             logs: Arc::clone(&self.printed) as _,
             witnesses: Arc::new(Watches(Arc::clone(&self.telemetry))),

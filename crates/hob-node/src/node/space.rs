@@ -38,6 +38,7 @@ use hob_core::port::State;
 use hob_core::space::Quotas;
 use hob_core::wire::NodeInfo;
 use hob_runtime::crowd::Crowd;
+use hob_runtime::outbound::way::System;
 use hob_runtime::runtime::Runtime;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub(super) struct Common {
     pub(super) hosts: Arc<Hosts>,
     /// Where the node listens, for all spaces: no function gets in there by an outside address.
     pub(super) doors: Arc<ArcSwap<Doors>>,
+    /// Who knows the addresses of names, for all spaces.
+    pub(super) names: Arc<System>,
     /// How many spaces there are beside `default`.
     pub(super) named: Arc<AtomicUsize>,
     /// The next instance's number.

@@ -28,6 +28,9 @@ use hob_core::wire::{SpaceInfo, SpaceState, Use};
 use hob_runtime::runtime::Runtime;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
@@ -160,7 +163,10 @@ impl Spaces {
         let (node, folder) = (&self.common.settings, folder_of(&self.common.settings.data, name));
         let opened = {
             let (engine, folder) = (node.engine.clone(), folder.clone());
-            tokio::task::spawn_blocking(move || hob_bus::open(&engine, &EngineSettings::new(&folder)))
+            tokio::task::spawn_blocking(move || {
+                make_folder(&folder)?;
+                hob_bus::open(&engine, &EngineSettings::new(&folder))
+            })
         };
         let engine: Engine = opened.await.map_err(Fault::internal)??;
         let keys = node.lambda.is_some().then(|| Keys::open(&folder)).transpose()?;
@@ -386,6 +392,15 @@ impl Spaces {
                 .hint("the node's log says why")
         })
     }
+}
+
+/// Makes the folder of a space for nobody but the node's user, as the data folder is.
+fn make_folder(folder: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| {
+        let what = format!("the folder `{}` cannot be made", folder.display());
+        Fault::new(Code::StoreIo, what).detail(error)
+    })
 }
 
 async fn check_empty(name: &SpaceName, control: Option<&Control>) -> Result<()> {

@@ -47,9 +47,20 @@ pub(crate) struct Telemetry {
 
 impl Telemetry {
     /// Begins to keep facts in `store`; not `on`, it keeps none.
+    #[cfg(test)]
     pub(crate) fn start(store: Arc<dyn Facts>, on: bool, tasks: &Tasks) -> Arc<Self> {
+        Self::start_within(store, on, tasks, || hob_core::limit::FACTS_BYTES_MAX)
+    }
+
+    /// The same where only so many bytes are kept.
+    pub(crate) fn start_within(
+        store: Arc<dyn Facts>,
+        on: bool,
+        tasks: &Tasks,
+        bytes_max: impl Fn() -> u64 + Send + 'static,
+    ) -> Arc<Self> {
         let (queue, queued) = mpsc::channel(FACTS_QUEUED_MAX);
-        tasks.start("facts", recorder::run(Arc::clone(&store), queued));
+        tasks.start("facts", recorder::run(Arc::clone(&store), queued, bytes_max));
         let followers = broadcast::channel(FACTS_FOLLOWED_MAX).0;
         let (dropped, meters) = (AtomicU64::new(0), Meters::default());
         Arc::new(Self { store, queue, followers, dropped, on, meters })

@@ -2,7 +2,7 @@
 
 use crate::clock::now_ms;
 use hob_core::fact::Fact;
-use hob_core::limit::{FACTS_BATCH_MAX, FACTS_BATCH_WAIT, FACTS_BYTES_MAX, FACTS_KEPT};
+use hob_core::limit::{FACTS_BATCH_MAX, FACTS_BATCH_WAIT, FACTS_KEPT};
 use hob_core::port::Facts;
 use hob_core::unit::millis;
 use std::sync::Arc;
@@ -22,7 +22,11 @@ pub(super) enum Queued {
 }
 
 /// Writes until nobody can tell anything any more.
-pub(super) async fn run(store: Arc<dyn Facts>, mut queued: mpsc::Receiver<Queued>) {
+pub(super) async fn run(
+    store: Arc<dyn Facts>,
+    mut queued: mpsc::Receiver<Queued>,
+    bytes_max: impl Fn() -> u64,
+) {
     let mut trim_at = Instant::now();
     while let Some(first) = queued.recv().await {
         let (batch, waiting) = collect(first, &mut queued).await;
@@ -38,8 +42,8 @@ pub(super) async fn run(store: Arc<dyn Facts>, mut queued: mpsc::Receiver<Queued
         }
         if Instant::now() >= trim_at {
             trim_at = Instant::now() + TRIM_INTERVAL;
-            if let Err(fault) = store.trim(now_ms().saturating_sub(millis(FACTS_KEPT)), FACTS_BYTES_MAX).await
-            {
+            let before_ms = now_ms().saturating_sub(millis(FACTS_KEPT));
+            if let Err(fault) = store.trim(before_ms, bytes_max()).await {
                 tracing::warn!(%fault, "old facts could not be removed");
             }
         }

@@ -142,36 +142,127 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// CVE-2023-44487: streams that are opened and reset at once.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_reset_streams_ends_its_connection_only() {
-    const SETTINGS: u8 = 4;
-    const HEADERS: u8 = 1;
-    const RST_STREAM: u8 = 3;
-    const GOAWAY: u8 = 7;
-    const END_STREAM_AND_HEADERS: u8 = 5;
-    const CANCEL: [u8; 4] = [0, 0, 0, 8];
-    let node = limited(Clients::default()).await;
-    // HPACK: GET, http, `/`, and `:authority: x` (RFC 7541, 6.1 and 6.2.1).
-    let head = [0x82, 0x86, 0x84, 0x41, 1, b'x'];
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const END_STREAM_AND_HEADERS: u8 = 5;
+const CANCEL: [u8; 4] = [0, 0, 0, 8];
+/// Settings with an initial window of no bytes (RFC 9113, 6.5.2).
+const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
+
+/// HPACK: a method of the static table, http, a path and `:authority: desk.localhost` (RFC 7541, 6.1 and 6.2.1).
+fn head(method: u8, path: &str) -> Vec<u8> {
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    [vec![method, 0x86, 0x04], text(path), vec![0x01], text("desk.localhost")].concat()
+}
+
+const GET_METHOD: u8 = 0x82;
+const POST_METHOD: u8 = 0x83;
+
+/// A client of HTTP/2 that says `settings`, then `flood`, and reads to the end; the kinds of the frames it got.
+async fn flood(node: &TestNode, settings: &[u8], flood: &[u8]) -> Vec<u8> {
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    bytes.extend(frame(SETTINGS, 0, 0, &[]));
-    for stream in (1..4000).step_by(2) {
-        bytes.extend(frame(HEADERS, END_STREAM_AND_HEADERS, stream, &head));
-        bytes.extend(frame(RST_STREAM, 0, stream, &CANCEL));
-    }
+    bytes.extend(frame(SETTINGS, 0, 0, settings));
+    bytes.extend(flood);
     let mut stream = TcpStream::connect(node.address).await.unwrap();
-    // The node may end it before everything is written.
-    let _ = stream.write_all(&bytes).await;
+    let (mut reader, mut writer) = stream.split();
     let mut got = Vec::new();
-    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut got)).await.expect("an end");
-    let mut rest = got.as_slice();
-    let mut kinds = Vec::new();
+    let writes = async {
+        // The node may end it before everything is written.
+        let _ = writer.write_all(&bytes).await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        read = tokio::time::timeout(PATIENCE, reader.read_to_end(&mut got)) => drop(read.expect("an end")),
+        () = writes => {}
+    }
+    let (mut rest, mut kinds) = (got.as_slice(), Vec::new());
     while let [a, b, c, kind, more @ ..] = rest {
         kinds.push(*kind);
         let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
         rest = more.get(5 + length..).unwrap_or_default();
     }
-    assert!(kinds.contains(&GOAWAY) || got.is_empty(), "{kinds:?}");
+    kinds
+}
+
+/// Each flood ends its own connection, and whoever else is there is served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_http2_ends_its_connection_only() {
+    let get = head(GET_METHOD, "/nobody");
+    let post = head(POST_METHOD, "/echo");
+    let streams = |count: u32| (0..count).map(|number| 2 * number + 1);
+    // CVE-2023-44487: streams that are opened and reset at once.
+    let resets: Vec<u8> = streams(2000)
+        .flat_map(|stream| {
+            [frame(HEADERS, END_STREAM_AND_HEADERS, stream, &get), frame(RST_STREAM, 0, stream, &CANCEL)]
+                .concat()
+        })
+        .collect();
+    // CVE-2025-8671: streams that the node has to reset, since their window is made too large.
+    let made: Vec<u8> = streams(2000)
+        .flat_map(|stream| {
+            let open = frame(HEADERS, END_HEADERS, stream, &post);
+            [open, frame(WINDOW_UPDATE, 0, stream, &[0; 4])].concat()
+        })
+        .collect();
+    // CVE-2024-27316: a head that never ends.
+    let mut continued = frame(HEADERS, END_STREAM, 1, &get);
+    let field = [&[0, 1, b'x', 127, 0x81, 0x7d][..], &[b'y'; 16_000]].concat();
+    (0..2000).for_each(|_| continued.extend(frame(CONTINUATION, 0, 1, &field)));
+    let mut nothing = frame(HEADERS, END_STREAM, 1, &get);
+    (0..100_000).for_each(|_| nothing.extend(frame(CONTINUATION, 0, 1, &[])));
+    // A field of 4 KiB in the table, and then named by one byte as often as a frame has room (RFC 7541, 7.3).
+    let mut bomb = [&get[..], &[0x40, 1, b'x', 127, 0x81, 0x1e][..], &[b'y'; 4000]].concat();
+    bomb.extend([0xbe; 12_000]);
+    let bomb: Vec<u8> =
+        streams(50).flat_map(|stream| frame(HEADERS, END_STREAM_AND_HEADERS, stream, &bomb)).collect();
+    let mut empty = frame(HEADERS, END_HEADERS, 1, &post);
+    (0..100_000).for_each(|_| empty.extend(frame(DATA, 0, 1, &[])));
+    let pings = frame(PING, 0, 0, &[7; 8]).repeat(100_000);
+    let settings = frame(SETTINGS, 0, 0, &NO_WINDOW).repeat(100_000);
+    let short = Clients {
+        header_timeout: Duration::from_millis(200),
+        body_idle: Duration::from_millis(200),
+        ..Clients::default()
+    };
+    let node = limited(short).await;
+    let bad = frame(PING, 0, 1, &[0; 8]);
+    for (what, bytes, ends) in [
+        ("rapid reset", resets, true),
+        ("made resets", made, true),
+        ("a head without end", continued, true),
+        ("a head without end and bytes", nothing, true),
+        ("a head that unpacks", bomb, false),
+        ("empty data", empty, false),
+        ("pings", pings, false),
+        ("settings", settings, false),
+    ] {
+        // What ends by no limit is ended by a frame that is wrong, so that all of it has been read by then.
+        let bytes = if ends { bytes } else { [bytes, bad.clone()].concat() };
+        let kinds = flood(&node, &[], &bytes).await;
+        assert!(kinds.is_empty() || kinds.contains(&GOAWAY), "{what}: {kinds:?}");
+        let answer = node.send("POST", "desk.localhost/echo", &[], "still there").await;
+        assert_eq!(answer.body, "still there", "{what}");
+    }
+}
+
+/// A stream without a window is an answer that nobody takes, which no socket tells of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_opens_no_window_loses_the_connection() {
+    let node = limited(Clients { body_idle: Duration::from_millis(100), ..Clients::default() }).await;
+    for path in ["/much", "/nobody"] {
+        let kinds =
+            flood(&node, &NO_WINDOW, &frame(HEADERS, END_STREAM_AND_HEADERS, 1, &head(GET_METHOD, path)))
+                .await;
+        assert!(!kinds.contains(&DATA), "{path}: {kinds:?}");
+    }
+    until(&node, "hob_connections_refused_total{limit=\"client-bytes-per-second\"}", 2.0).await;
     assert_eq!(node.send("POST", "desk.localhost/echo", &[], "still there").await.body, "still there");
 }

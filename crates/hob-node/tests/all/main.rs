@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stderr, reason = "a skipped test is named")]
 
+mod access;
 mod batches;
 mod budget;
 mod clients;
@@ -15,6 +16,7 @@ mod protocol;
 mod routing;
 mod smuggle;
 mod spaces;
+mod ssrf;
 mod stop;
 mod support;
 mod switch;

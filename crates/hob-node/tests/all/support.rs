@@ -76,6 +76,7 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         worker: Vec::new(),
         facts: true,
         pooling: Some(false),
+        walls: hob_node::Walls::Auto,
         otlp: None,
         memory_bytes: None,
         clients: hob_node::Clients::default(),
@@ -122,6 +123,11 @@ impl TestNode {
         let stream = UnixStream::connect(&self.control).await.unwrap();
         let all = [&[("host", "localhost")], headers].concat();
         exchange(stream, method, path, &all, body.into()).await.unwrap()
+    }
+
+    /// Its data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self._data.path().join("data")
     }
 
     /// A node that was started with these settings.

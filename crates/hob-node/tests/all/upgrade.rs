@@ -1,6 +1,8 @@
 //! Upgrades: another protocol on the same connection, both ways.
 
-use crate::support::{App, has, node, python};
+use crate::support::{App, PATIENCE, has, node, python};
+use hob_node::Clients;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -63,5 +65,24 @@ async fn bytes_go_both_ways_after_the_function_agreed() {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.unwrap();
     assert!(rest.is_empty());
+    node.node.stop().await;
+}
+
+/// Two ends that say nothing hold a place of the function and a connection: not for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgraded_connection_in_which_nothing_is_said_ends() {
+    if !has("python3", "an_upgraded_connection_in_which_nothing_is_said_ends") {
+        return;
+    }
+    let idle = Clients { upgrade_idle: Duration::from_millis(200), ..Clients::default() };
+    let node = node(|settings| settings.clients = idle).await;
+    node.deployed(&App::new("echo").function("echo", "http", "python3", &python(ECHO), &["/*"])).await;
+    let mut stream = TcpStream::connect(node.address).await.unwrap();
+    let ask = b"GET / HTTP/1.1\r\nHost: echo.localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+    stream.write_all(ask).await.unwrap();
+    read_until(&mut stream, "hello ").await;
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("an end");
+    assert!(rest.is_empty(), "{ended:?}: {rest:?}");
     node.node.stop().await;
 }

@@ -44,6 +44,8 @@ type Outside = Client<HttpsConnector<Connector>, Body>;
 pub struct External {
     tls: rustls::ClientConfig,
     way: Arc<Way>,
+    /// Whether its functions are those of a space beside the operator's.
+    strangers: bool,
     spawn: Arc<dyn Spawn>,
     clients: Mutex<HashMap<(AppName, Listed), Outside>>,
     /// For what the node itself sends.
@@ -56,14 +58,14 @@ impl External {
     /// # Errors
     /// `HOB-0901` when TLS cannot be set up.
     pub fn new(spawn: Arc<dyn Spawn>) -> Result<Self> {
-        Self::with(spawn, Box::new(System::new()))
+        Self::with(spawn, Arc::new(System::default()))
     }
 
-    /// The same with another resolver of names.
+    /// The same with a resolver of names that others use as well.
     ///
     /// # Errors
     /// As [`External::new`].
-    pub fn with(spawn: Arc<dyn Spawn>, resolver: Box<dyn Resolve>) -> Result<Self> {
+    pub fn with(spawn: Arc<dyn Spawn>, resolver: Arc<dyn Resolve>) -> Result<Self> {
         use hyper_rustls::ConfigBuilderExt;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
@@ -72,7 +74,13 @@ impl External {
             .with_webpki_roots()
             .with_no_client_auth();
         let way = Arc::new(Way::new(resolver));
-        Ok(Self { tls, way, spawn, clients: Mutex::default(), own: OnceLock::new() })
+        Ok(Self { tls, way, strangers: false, spawn, clients: Mutex::default(), own: OnceLock::new() })
+    }
+
+    /// For strangers: whatever their lists say, they reach public addresses only.
+    #[must_use]
+    pub fn of_strangers(self, strangers: bool) -> Self {
+        Self { strangers, ..self }
     }
 
     /// Where the node itself listens: no function reaches that, listed or not. The first word counts.
@@ -92,7 +100,7 @@ impl External {
     /// properly, `HOB-0406` when the URI is not absolute.
     pub async fn call(&self, code: &FunctionCode, mut request: http::Request<Body>) -> Result<Reply> {
         let (host, port) = destination(request.uri())?;
-        admit(code, &host, port)?;
+        self.admit(code, &host, port)?;
         hop::strip(request.headers_mut());
         // The client writes it anew from the URI.
         request.headers_mut().remove(HOST);
@@ -118,8 +126,16 @@ impl External {
     pub async fn connect(&self, code: &FunctionCode, to: &Authority) -> Result<TcpStream> {
         let malformed = || Fault::new(Code::RequestMalformed, format!("`{to}` is not `host:port`"));
         let port = to.port_u16().ok_or_else(malformed)?;
-        let reach = admit(code, to.host(), port)?;
+        let reach = self.admit(code, to.host(), port)?;
         self.way.connect(Some(&code.app), to.host(), port, reach).await.map_err(|fault| blame(code, fault))
+    }
+
+    fn admit(&self, code: &FunctionCode, host: &str, port: u16) -> Result<Reach> {
+        let refused = |refusal| blame(code, refusal_fault(refusal, host, port));
+        Policy::new(code.spec.egress.as_deref())
+            .of_stranger(self.strangers)
+            .admits(host, port)
+            .map_err(refused)
     }
 
     fn client(&self, code: &FunctionCode) -> Outside {
@@ -132,7 +148,8 @@ impl External {
             // Their connections end with the calls that use them.
             clients.clear();
         }
-        let client = self.open(Some(code.app.clone()), Allowed::Listed(Arc::new(key.1.clone())));
+        let client =
+            self.open(Some(code.app.clone()), Allowed::Listed(Arc::new(key.1.clone()), self.strangers));
         clients.entry(key).or_insert(client).clone()
     }
 
@@ -198,11 +215,6 @@ fn destination(uri: &Uri) -> Result<(String, u16)> {
     Ok((host.to_owned(), uri.port_u16().unwrap_or(port)))
 }
 
-fn admit(code: &FunctionCode, host: &str, port: u16) -> Result<Reach> {
-    let refused = |refusal| blame(code, refusal_fault(refusal, host, port));
-    Policy::new(code.spec.egress.as_deref()).admits(host, port).map_err(refused)
-}
-
 /// What may not be reached; [`blame`] makes a sentence of it.
 fn refusal_fault(refusal: Refusal, host: &str, port: u16) -> Fault {
     match refusal {
@@ -213,6 +225,10 @@ fn refusal_fault(refusal: Refusal, host: &str, port: u16) -> Fault {
         .hint("write the host as a DNS name or a plain address"),
         Refusal::Unlisted => Fault::new(Code::EgressDenied, format!("`{host}:{port}`"))
             .hint(format!("add `\"{host}:{port}\"` to `egress` in the function's section of the manifest")),
+        Refusal::NotPublic => {
+            Fault::new(Code::EgressDenied, format!("`{host}:{port}`, which is no public address"))
+                .hint("apps of space `default` may be allowed to; ask the node's operator")
+        }
     }
 }
 
@@ -227,8 +243,8 @@ struct Connector {
 /// What a client may reach.
 #[derive(Clone)]
 enum Allowed {
-    /// What an egress list says.
-    Listed(Arc<Listed>),
+    /// What an egress list says, and whether it is a stranger's.
+    Listed(Arc<Listed>, bool),
     /// Whatever the node's owner names.
     Anything,
 }
@@ -248,7 +264,8 @@ impl tower_service::Service<Uri> for Connector {
             let (host, port) = destination(&uri)?;
             let reach = match allowed {
                 Allowed::Anything => Reach::Any,
-                Allowed::Listed(listed) => Policy::new(listed.as_deref())
+                Allowed::Listed(listed, stranger) => Policy::new(listed.as_deref())
+                    .of_stranger(stranger)
                     .admits(&host, port)
                     .map_err(|refusal| refusal_fault(refusal, &host, port))?,
             };

@@ -26,60 +26,47 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Who knows the addresses of names.
 pub trait Resolve: Send + Sync {
-    /// The addresses of `host`, for `app` or the node itself.
+    /// The addresses of `host`. `place` is free again when nobody looks any more.
     ///
     /// # Errors
     /// When it has none, or nobody answers.
     fn resolve(
         &self,
-        app: Option<AppName>,
         host: String,
         port: u16,
+        place: OwnedSemaphorePermit,
     ) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 }
 
-/// The machine's own resolver (`getaddrinfo(3)`).
-pub(super) struct System {
-    all: Arc<Semaphore>,
-    apps: Mutex<HashMap<AppName, Arc<Semaphore>>>,
+/// The machine's own resolver (`getaddrinfo(3)`), for all spaces of a node.
+#[derive(Debug)]
+pub struct System {
+    places: Arc<Semaphore>,
 }
 
-impl System {
-    pub(super) fn new() -> Self {
-        Self { all: Arc::new(Semaphore::new(EGRESS_LOOKUPS_MAX)), apps: Mutex::default() }
-    }
-
-    fn of(&self, app: AppName) -> Arc<Semaphore> {
-        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
-        if apps.len() >= EGRESS_CLIENTS_MAX {
-            apps.retain(|_, places| Arc::strong_count(places) > 1);
-        }
-        let new = || Arc::new(Semaphore::new(EGRESS_LOOKUPS_PER_APP_MAX));
-        Arc::clone(apps.entry(app).or_insert_with(new))
+impl Default for System {
+    fn default() -> Self {
+        Self { places: Arc::new(Semaphore::new(EGRESS_LOOKUPS_MAX)) }
     }
 }
 
 impl Resolve for System {
     fn resolve(
         &self,
-        app: Option<AppName>,
         host: String,
         port: u16,
+        place: OwnedSemaphorePermit,
     ) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
-        let (all, own) = (Arc::clone(&self.all), app.map(|app| self.of(app)));
+        let all = Arc::clone(&self.places);
         Box::pin(async move {
-            // The app's own first: who waits there takes nobody else's place.
-            let own = match own {
-                Some(own) => Some(own.acquire_owned().await.map_err(io::Error::other)?),
-                None => None,
-            };
-            let place = all.acquire_owned().await.map_err(io::Error::other)?;
+            // After the app's own place: who waits there takes nobody else's.
+            let all = all.acquire_owned().await.map_err(io::Error::other)?;
             let found = tokio::task::spawn_blocking(move || {
-                let _places = (own, place);
+                let _places = (place, all);
                 (host.as_str(), port).to_socket_addrs().map(Iterator::collect)
             });
             found.await.map_err(io::Error::other)?
@@ -87,15 +74,26 @@ impl Resolve for System {
     }
 }
 
-/// From names to connections.
+/// From names to connections, for the apps of one space.
 pub(super) struct Way {
-    resolver: Box<dyn Resolve>,
+    resolver: Arc<dyn Resolve>,
+    /// Names that each app looks up at a time; `None` is the node itself.
+    places: Mutex<HashMap<Option<AppName>, Arc<Semaphore>>>,
     doors: OnceLock<Arc<ArcSwap<Doors>>>,
 }
 
 impl Way {
-    pub(super) fn new(resolver: Box<dyn Resolve>) -> Self {
-        Self { resolver, doors: OnceLock::new() }
+    pub(super) fn new(resolver: Arc<dyn Resolve>) -> Self {
+        Self { resolver, places: Mutex::default(), doors: OnceLock::new() }
+    }
+
+    fn places(&self, app: Option<&AppName>) -> Arc<Semaphore> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if places.len() >= EGRESS_CLIENTS_MAX {
+            places.retain(|_, places| Arc::strong_count(places) > 1);
+        }
+        let new = || Arc::new(Semaphore::new(EGRESS_LOOKUPS_PER_APP_MAX));
+        Arc::clone(places.entry(app.cloned()).or_insert_with(new))
     }
 
     /// Where the node itself listens. The first word counts.
@@ -147,9 +145,14 @@ impl Way {
         let name = host.trim_start_matches('[').trim_end_matches(']');
         let found = match name.parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, port)],
-            Err(_) => self.resolver.resolve(app.cloned(), name.to_owned(), port).await.map_err(|error| {
-                Fault::new(Code::DependencyFailed, format!("the name `{host}` was not found")).detail(error)
-            })?,
+            Err(_) => {
+                let missing = |error: io::Error| {
+                    Fault::new(Code::DependencyFailed, format!("the name `{host}` was not found"))
+                        .detail(error)
+                };
+                let place = self.places(app).acquire_owned().await.map_err(Fault::internal)?;
+                self.resolver.resolve(name.to_owned(), port, place).await.map_err(missing)?
+            }
         };
         let (allowed, denied): (Vec<SocketAddr>, Vec<SocketAddr>) =
             found.into_iter().partition(|address| reach.allows(address.ip()));

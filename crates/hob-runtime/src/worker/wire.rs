@@ -562,6 +562,23 @@ pub(crate) struct Loaded {
 /// Bytes of one frame that a worker may send, or a lane may carry.
 pub(crate) const FRAME_BYTES_MAX: usize = WALL_FRAME_BYTES_MAX;
 
+/// A worker that was taken over may send anything.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let mut input = BytesMut::from(bytes);
+    while let Ok(Some(Frame { content: Take(content), .. })) = Frame::parse(&mut input, WALL_FRAME_BYTES_MAX)
+    {
+        let take = || Take(content.clone());
+        let _ = (take_request(&mut take()), take_answer(&mut take()));
+        let _ = (take().headers(), take().fault(), take().text());
+        if let Ok(used) = Used::take(&mut take()) {
+            let mut again = BytesMut::new();
+            used.put(&mut Put(&mut again));
+            assert_eq!(Used::take(&mut Take(again.freeze())), Ok(used));
+        }
+        let _ = Asked::take(&mut take());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,13 +13,14 @@ use super::support::{Node, eventually, finish, write};
 use hob_core::event::{timestamp, timestamp_ms};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// Longest time for the packages of one language.
-const INSTALLATION: Duration = Duration::from_secs(60);
+/// Longest time for the packages of one language; far above what a busy machine needs.
+const INSTALLATION: Duration = Duration::from_secs(240);
 
 const CASES: &str = include_str!("../clients/cases.json");
 const FILES: &[(&str, &[u8])] = &[
@@ -95,20 +96,27 @@ pub(crate) fn packages_of(language: &Language, packages: &[&str]) -> Result<Path
     if let Some(missing) = [language.program, language.install[0]].into_iter().find(|name| !on_path(name)) {
         return Err(format!("this machine has no `{missing}`"));
     }
+    let name = format!("{}-{}", language.name, packages.join("-").replace('/', "-"));
+    let kept = installed(&name, |folder| {
+        let mut command = Command::new(language.install[0]);
+        command.args(&language.install[1..]).arg(folder).args(packages).env("PIP_USER", "0");
+        command
+    })?;
+    Ok(kept.join(language.below))
+}
+
+/// A folder of this name in the target folder, filled before or now by a command; or why it is not.
+pub(crate) fn installed(name: &str, command: impl Fn(&Path) -> Command) -> Result<PathBuf, String> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let kept = target.join(format!("{}-{}", language.name, packages.join("-").replace('/', "-")));
+    let kept = target.join(name);
     if !kept.is_dir() {
         let fresh = tempfile::tempdir_in(target).unwrap();
-        let mut child = Command::new(language.install[0])
-            .args(&language.install[1..])
-            .arg(fresh.path())
-            .args(packages)
-            .env("PIP_USER", "0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut log = tempfile::tempfile_in(target).unwrap();
+        let mut command = command(fresh.path());
+        let outputs = [log.try_clone().unwrap(), log.try_clone().unwrap()].map(Stdio::from);
+        let [stdout, stderr] = outputs;
+        let started = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn();
+        let mut child = started.map_err(|error| format!("{command:?} cannot be started: {error}"))?;
         let end = Instant::now() + INSTALLATION;
         let status = loop {
             match child.try_wait().unwrap() {
@@ -121,14 +129,17 @@ pub(crate) fn packages_of(language: &Language, packages: &[&str]) -> Result<Path
             }
         };
         if !status.success() {
-            return Err(format!("`{}` cannot install the SDK here: {status}", language.install[0]));
+            let mut said = String::new();
+            drop(log.rewind().and_then(|()| log.read_to_string(&mut said)));
+            let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            return Err(format!("{name} cannot be installed here: {status}: {last}"));
         }
         // Another run of the test may have been quicker; then its folder stays.
         if std::fs::rename(fresh.path(), &kept).is_ok() {
             let _ = fresh.keep();
         }
     }
-    Ok(kept.join(language.below))
+    Ok(kept)
 }
 
 /// A node with the app of both functions, and where the packages are; `None` when they cannot be had.

@@ -1,143 +1,65 @@
-//! Functions of AWS Lambda with the official clients of its runtime API: `awslambdaric` (PyPI) and the crates
-//! `lambda_runtime`, `lambda_http` and `lambda-extension`.
+//! Functions of AWS Lambda with the official clients of its runtime API, beyond the cases that all clients share: what only
+//! Lambda has (its context, ends of the process, several calls at a time, extensions, telemetry, layers, events of services).
 //!
-//! **How.** The same questions to a function of each: parse, fail, be late, 5 MiB both ways, bytes, cookies, end,
-//! a hundred calls at a time. The packages stay in the target folder, for the next run; the Rust function is a
-//! workspace of its own (`tests/lambda`). What cannot be installed here is skipped by name.
-//!
-//! **Not here:** the runtime API code by code (`hob-runtime`), the shapes of events field by field.
+//! **Not here:** the cases of every client (`proof`), the runtime API code by code (`hob-runtime`), the shapes of events field
+//! by field.
 
 use super::clients::{PYTHON, packages_of};
-use super::examples::on_path;
-use super::support::{Node, PATIENCE, eventually, write};
-use serde_json::Value;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use super::proof::client::{AWSLAMBDARIC, LAMBDA_MJS, ric, rust_guest};
+use super::proof::http::{Reply, ask};
+use super::support::{Node, eventually, finish, write};
+use std::process::Command;
 
 const FUNCTION: &[u8] = include_bytes!("../clients/lambda.py");
-const MIB: usize = 1 << 20;
 
-/// What is asked of a function of an app, and how its answer begins; `…` at the end stands for any text.
-type Exchange<'a> = (&'a str, &'a str, &'a str, Vec<u8>, &'a str);
-
-/// One request; status and headers as text, and the body.
-fn ask(node: &Node, host: &str, method: &str, path: &str, headers: &str, body: &[u8]) -> (String, Vec<u8>) {
-    let mut stream = TcpStream::connect(node.serving.url.strip_prefix("http://").unwrap()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let length = body.len();
-    write!(stream, "{method} {path} HTTP/1.1\r\nhost: {host}.localhost\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n").unwrap();
-    stream.write_all(body).unwrap();
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).unwrap();
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(bytes.len());
-    let body = bytes.split_off((end + 4).min(bytes.len()));
-    (String::from_utf8_lossy(&bytes).to_ascii_lowercase(), body)
+/// Asks an app by GET.
+fn get(node: &Node, app: &str, path: &str) -> Reply {
+    ask(node, app, &format!("GET {path}"), "", &[], usize::MAX).unwrap()
 }
 
-/// The questions that both functions answer alike.
-fn questions() -> Vec<Exchange<'static>> {
-    let text = "content-type: text/plain\r\n";
-    let octets = "content-type: application/octet-stream\r\n";
-    let bytes: Vec<u8> = (0..=255).cycle().take(5 * MIB).collect();
-    vec![
-        ("POST", "/length", text, vec![b'x'; 5 * MIB], "200 5242880"),
-        ("POST", "/length", octets, bytes, "200 5242880"),
-        ("GET", "/nowhere", "", Vec::new(), "404 not here"),
-        ("GET", "/cookies", "cookie: x=1; y=2\r\n", Vec::new(), "200 x=1; y=2"),
-        ("GET", "/fail", "", Vec::new(), "502 hob-0331: `guest` answered with an error\n…"),
-        ("GET", "/sleep", "", Vec::new(), "504 hob-0501: …"),
-        ("GET", "/exit", "", Vec::new(), "502 hob-0502: `guest` ended with exit code 3\n…"),
-        ("GET", "/length", "", Vec::new(), "200 0"),
-    ]
-}
-
-/// Asks everything and a hundred things at a time; `app` has a function `guest`.
-fn examine(node: &Node, app: &str) {
-    // First: after calls that ran to their deadline, a queue would take too many for too late.
-    at_once(node, app);
-    for (method, path, headers, body, expected) in questions() {
-        let (head, answer) = ask(node, app, method, path, headers, &body);
-        let status = head.split(' ').nth(1).unwrap_or_default();
-        let found = format!("{status} {}", String::from_utf8_lossy(&answer).to_lowercase());
-        let same =
-            expected.strip_suffix('…').map_or_else(|| found == expected, |begin| found.starts_with(begin));
-        assert!(same, "{app} {path}: {found:.300}, not {expected}\n{head}");
-        if path == "/cookies" {
-            assert!(head.contains("set-cookie: a=1; path=/") && head.contains("set-cookie: b=2"), "{head}");
-        }
-    }
-    let (head, answer) = ask(node, app, "GET", "/large", "", &[]);
-    assert_eq!(answer.len(), 5 * MIB, "{head}");
-    let (head, answer) = ask(node, app, "GET", "/bytes", "", &[]);
-    assert_eq!(answer, (0..=255).collect::<Vec<u8>>(), "{head}");
-    // The error's own words are the owner's to read.
-    let said = node.ok(&["logs", &format!("{app}/guest")]);
-    assert!(said.contains("no such thing"), "{said}");
-    let why = node.ok(&["why", &format!("{app}/guest")]);
-    assert!(why.contains("HOB-05") || why.contains("HOB-03"), "{why}");
-}
-
-/// A hundred calls at a time.
-fn at_once(node: &Node, app: &str) {
+/// A hundred calls at a time; how many processes have answered.
+fn at_once(node: &Node, app: &str) -> usize {
     std::thread::scope(|scope| {
-        let calls: Vec<_> =
-            (0..100).map(|_| scope.spawn(|| ask(node, app, "GET", "/pause", "", &[]))).collect();
-        for call in calls {
-            let (head, answer) = call.join().unwrap();
-            let pid = String::from_utf8_lossy(&answer).parse::<u32>();
-            assert!(head.starts_with("http/1.1 200") && pid.is_ok(), "{app}: {head} {answer:?}");
-        }
-    });
+        let calls: Vec<_> = (0..100).map(|_| scope.spawn(|| get(node, app, "/pause").shown())).collect();
+        let answers: std::collections::BTreeSet<String> =
+            calls.into_iter().map(|call| call.join().unwrap()).collect();
+        assert!(answers.iter().all(|answer| answer.starts_with("200 ")), "{app}: {answers:?}");
+        answers.len()
+    })
+}
+
+/// What both clients do alike when the process ends, and what is said of it.
+fn ends(node: &Node, app: &str) {
+    let reply = get(node, app, "/exit");
+    let expected = "502 HOB-0502: `guest` ended with exit code 3";
+    assert!(reply.shown().starts_with(expected), "{app}: {}", reply.shown());
+    assert_eq!(get(node, app, "/again").shown(), "200 /again", "{app}");
+    let why = node.ok(&["why", &format!("{app}/guest")]);
+    assert!(why.contains("HOB-0502"), "{why}");
 }
 
 #[test]
-fn functions_with_the_official_python_client_run_as_they_are() {
-    let packages = match packages_of(&PYTHON, &["awslambdaric==4.2.2"]) {
+fn functions_with_the_official_python_client_have_their_context_and_their_ends() {
+    let packages = match packages_of(&PYTHON, &[AWSLAMBDARIC]) {
         Ok(packages) => packages,
         Err(why) => return println!("skipped functions_with_the_official_python_client: {why}"),
     };
     let node = Node::start();
     for (app, concurrency) in [("one", 1), ("several", 8)] {
         let manifest = format!(
-            "app = \"{app}\"\n[functions.guest]\nrun = [\"python3\", \"-m\", \"awslambdaric\", \"lambda.handler\"]\ncontract = \"lambda\"\nfiles = [\"lambda.py\"]\ntimeout = \"15s\"\nbody = \"8 MiB\"\nscale = {{ max = 2, concurrency = {concurrency} }}\nenv = {{ PYTHONPATH = {packages:?} }}\n[functions.guest.lambda]\nhandler = \"lambda.handler\"\nruntime = \"python3.12\"\n"
+            "app = \"{app}\"\n[functions.guest]\nrun = [\"python3\", \"-m\", \"awslambdaric\", \"lambda.handler\"]\ncontract = \"lambda\"\nfiles = [\"lambda.py\"]\nscale = {{ max = 1, concurrency = {concurrency} }}\nenv = {{ PYTHONPATH = {packages:?} }}\n[functions.guest.lambda]\nhandler = \"lambda.handler\"\nruntime = \"python3.12\"\n"
         );
         write(node.home.path(), &[("lambda.py", FUNCTION), ("hob.toml", manifest.as_bytes())]);
         node.ok(&["deploy", "."]);
-        if app == "several" {
-            at_once(&node, app);
-            continue;
-        }
-        examine(&node, app);
-        let (head, answer) = ask(&node, app, "GET", "/hello?x=1&x=2", "", &[]);
-        let answer: Value = serde_json::from_slice(&answer).unwrap();
-        assert_eq!(answer, serde_json::json!({ "method": "GET", "query": { "x": "1,2" } }), "{head}");
-        let (_, answer) = ask(&node, app, "GET", "/context", "", &[]);
-        assert_eq!(String::from_utf8_lossy(&answer), r#"["guest", "512", true, 36]"#);
-        let (_, answer) = ask(&node, app, "GET", "/toolarge", "", &[]);
-        assert!(String::from_utf8_lossy(&answer).starts_with("HOB-0506"), "{answer:?}");
     }
-}
-
-/// The Rust function, built before or now; or why there is none.
-fn rust_guest() -> Result<PathBuf, String> {
-    if !on_path("cargo") {
-        return Err("this machine has no `cargo`".to_owned());
-    }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lambda-guest");
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lambda/Cargo.toml");
-    let mut build = Command::new("cargo");
-    build
-        .args(["build", "--quiet", "--locked", "--manifest-path"])
-        .arg(manifest)
-        .arg("--target-dir")
-        .arg(&target);
-    let built = build.env_remove("RUSTFLAGS").stdin(Stdio::null()).output().unwrap();
-    if !built.status.success() {
-        return Err(format!("`cargo` cannot build it here: {}", String::from_utf8_lossy(&built.stderr)));
-    }
-    Ok(target.join("debug/guest"))
+    // One process takes one call at a time there, and several by processes of its own here.
+    assert_eq!(at_once(&node, "one"), 1);
+    assert!(at_once(&node, "several") > 1);
+    assert_eq!(get(&node, "one", "/context").shown(), r#"200 ["guest", "512", true, 36]"#);
+    ends(&node, "one");
+    // Last: the client dies of what it is told.
+    let large = get(&node, "one", "/toolarge");
+    assert!(large.shown().starts_with("502 HOB-0506"), "{}", large.shown());
 }
 
 /// The manifest of a function whose program is the Rust function.
@@ -150,7 +72,7 @@ fn rust_manifest(app: &str, handler: &str, more: &str) -> String {
 #[test]
 fn functions_with_the_official_crates_run_as_they_are() {
     let guest = match rust_guest() {
-        Ok(guest) => std::fs::read(guest).unwrap(),
+        Ok(guest) => guest,
         Err(why) => return println!("skipped functions_with_the_official_crates: {why}"),
     };
     let node = Node::start();
@@ -167,15 +89,9 @@ fn functions_with_the_official_crates_run_as_they_are() {
         node.ok(&["deploy", app]);
     };
     deploy("web", &rust_manifest("web", "web", "scale = { max = 2 }"));
-    examine(&node, "web");
-    let (_, answer) = ask(&node, "web", "GET", "/hello?x=1&x=2", "", &[]);
-    assert_eq!(String::from_utf8_lossy(&answer), r#"GET ["1,2"]"#);
-    let (_, answer) =
-        ask(&node, "web", "POST", "/json", "content-type: application/json\r\n", br#"{"a":"b"}"#);
-    assert_eq!(String::from_utf8_lossy(&answer), "\"b\"");
-    let (head, _) = ask(&node, "web", "GET", "/panic", "", &[]);
-    assert!(head.starts_with("http/1.1 502"), "{head}");
-    ask(&node, "web", "GET", "/say", "", &[]);
+    ends(&node, "web");
+    assert_eq!(get(&node, "web", "/panic").status, 502);
+    get(&node, "web", "/say");
     // The extension heard of calls, and was told of them and of what the function printed.
     for told in ["watcher: invoke ", "watcher: start ", "watcher: report ", "watcher: function said said by"]
     {
@@ -187,16 +103,90 @@ fn functions_with_the_official_crates_run_as_they_are() {
     });
 
     deploy("several", &rust_manifest("several", "several", "scale = { max = 1, concurrency = 16 }"));
-    at_once(&node, "several");
+    assert_eq!(at_once(&node, "several"), 1);
 
+    // What is streamed begins with a prelude, and a failure on the way is told in the last piece.
     deploy("words", &rust_manifest("words", "stream", ""));
-    let (head, answer) = ask(&node, "words", "GET", "/", "", &[]);
-    assert!(head.contains("content-type: text/x-words") && head.contains("set-cookie: seen=1"), "{head}");
-    let answer = String::from_utf8_lossy(&answer).replace("\r\n", "\n");
-    let words: String = answer.lines().skip(1).step_by(2).collect();
-    assert_eq!(words, "Hello from a stream", "{answer}");
+    let reply = get(&node, "words", "/stream");
+    assert!(reply.head.contains("content-type: text/plain") && reply.head.contains("set-cookie: seen=1"));
+    let reply = get(&node, "words", "/stream?fail");
+    assert!(reply.status == 200 && !reply.whole, "{reply:?}");
 
     events(&node, &guest);
+}
+
+const LAYERED: &str = r#"app = "layered"
+
+[functions.guest]
+run = ["python3", "-m", "awslambdaric", "internal.handler"]
+contract = "lambda"
+files = ["*.py"]
+timeout = "30s"
+
+[functions.guest.lambda]
+handler = "internal.handler"
+layers = ["layer.zip"]
+"#;
+
+#[test]
+fn a_layer_brings_a_client_modules_and_an_extension_beside_one_inside() {
+    let (packages, guest) = match (packages_of(&PYTHON, &[AWSLAMBDARIC]), rust_guest()) {
+        (Ok(packages), Ok(guest)) => (packages, guest),
+        (Err(why), _) | (_, Err(why)) => return println!("skipped a_layer_brings_a_client: {why}"),
+    };
+    let node = Node::start();
+    let home = node.home.path();
+    let files: [(&str, &[u8]); 4] = [
+        ("app/hob.toml", LAYERED.as_bytes()),
+        ("app/internal.py", include_bytes!("../clients/lambda/internal.py")),
+        ("layer/python/layered.py", b"GREETING = \"from the layer\"\n"),
+        ("layer/extensions/watcher", &guest),
+    ];
+    write(home, &files);
+    let python = home.join("layer/python");
+    let copied = finish(Command::new("cp").arg("-R").arg(packages.join(".")).arg(&python));
+    assert_eq!(copied.code, 0, "{}", copied.stderr);
+    let mut zip = Command::new("python3");
+    zip.current_dir(home.join("layer")).args([
+        "-m",
+        "zipfile",
+        "-c",
+        "../app/layer.zip",
+        "python",
+        "extensions",
+    ]);
+    let zipped = finish(&mut zip);
+    assert_eq!(zipped.code, 0, "{}", zipped.stderr);
+    node.ok(&["deploy", "app"]);
+
+    for _ in 0..3 {
+        let reply = get(&node, "layered", "/");
+        assert_eq!(reply.shown(), r#"200 {"greeting": "from the layer", "layers": "opt"}"#);
+    }
+    for told in ["refused 403 Extension.InvalidEventType", "inside: INVOKE ", "watcher: invoke "] {
+        eventually(told, || node.ok(&["logs", "layered"]).contains(told).then_some(()));
+    }
+}
+
+#[test]
+fn a_function_of_node_that_breaks_off_its_stream_says_why_in_trailers() {
+    let prefix = match ric() {
+        Ok(prefix) => prefix,
+        Err(why) => return println!("skipped a_function_of_node_that_breaks_off: {why}"),
+    };
+    let template = format!(
+        "Transform: AWS::Serverless-2016-10-31\nResources:\n  Guest:\n    Type: AWS::Serverless::Function\n    Properties:\n      Runtime: nodejs20.x\n      Handler: index.stream\n      Timeout: 30\n      Environment: {{Variables: {{NPM_CONFIG_PREFIX: {prefix:?}}}}}\n      Events:\n        Any: {{Type: HttpApi, Properties: {{Path: '/{{proxy+}}', Method: any}}}}\n"
+    );
+    let node = Node::start();
+    write(node.home.path(), &[("app/template.yaml", template.as_bytes()), ("app/index.mjs", LAMBDA_MJS)]);
+    node.ok(&["deploy", "app"]);
+    assert_eq!(get(&node, "app", "/stream").shown(), "200 0123456789");
+    let reply = get(&node, "app", "/broken");
+    assert!(reply.body == b"0123" && !reply.whole, "{reply:?}");
+    eventually("the failure has its words", || {
+        let why = node.ok(&["why", "app/guest"]);
+        (why.contains("HOB-0331") && why.contains("TypeError: no more of it")).then_some(())
+    });
 }
 
 /// What a topic delivers, read by the types of the crate `aws_lambda_events`.

@@ -4,14 +4,17 @@
 //! **How.** `tests/clients/lambda` holds that program and a custom runtime in one file, which needs nothing but Python. boto3
 //! stays in the target folder, for the next run.
 //!
+//! Functions of managed runtimes need their official clients; they are made over TLS.
+//!
 //! **Not here:** signatures byte for byte, shapes and decisions (`hob-core`), the contract (`hob-runtime`).
 
 use super::clients::{PYTHON, packages_of};
+use super::examples::on_path;
+use super::proof::client::{AWSLAMBDARIC, BOTO3, LAMBDA_MJS, front_door_client, ric};
 use super::support::{Node, eventually, finish, write};
 use serde_json::Value;
 use std::process::Command;
 
-const BOTO3: &[&str] = &["boto3==1.44.8"];
 const FILES: &[(&str, &[u8])] = &[
     ("client/test.py", include_bytes!("../clients/lambda/test.py")),
     ("client/bootstrap", include_bytes!("../clients/lambda/bootstrap")),
@@ -30,22 +33,9 @@ fn boto3_deploys_and_calls_functions_unchanged() {
     };
     let node = Node::start_with(&["--lambda", "127.0.0.1:0"]);
     write(node.home.path(), FILES);
-    let access: Value = serde_json::from_str(&node.hob(&["key", "env", "-o", "json"]).stdout).unwrap();
-    let text = |pointer: &str| access.pointer(pointer).and_then(Value::as_str).unwrap().to_owned();
     let client = |arguments: &[&str]| {
-        let mut program = Command::new("python3");
-        program
-            .arg(node.home.path().join("client/test.py"))
-            .args(arguments)
-            .env("PYTHONPATH", &packages)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("AWS_ENDPOINT_URL_LAMBDA", text("/endpoint"))
-            .env("AWS_DEFAULT_REGION", text("/region"))
-            .env("AWS_ACCESS_KEY_ID", text("/key/id"))
-            .env("AWS_SECRET_ACCESS_KEY", text("/key/secret"))
-            .env_remove("HTTP_PROXY")
-            .env_remove("http_proxy");
-        let done = finish(&mut program);
+        let mut program = front_door_client(&node, &node.home.path().join("client/test.py"), &packages);
+        let done = finish(program.args(arguments));
         assert_eq!(done.code, 0, "{}{}\n{}", done.stdout, done.stderr, node.log());
         done.stdout
     };
@@ -95,6 +85,67 @@ fn boto3_deploys_and_calls_functions_unchanged() {
     assert!(!node.hob(&["ls"]).stdout.contains("greeter"));
 
     // A key that is gone opens nothing.
-    assert_eq!(node.hob(&["key", "rm", &text("/key/id")]).code, 0);
+    let keys: Value = serde_json::from_str(&node.ok(&["key", "ls", "-o", "json"])).unwrap();
+    for key in keys.as_array().unwrap() {
+        node.ok(&["key", "rm", key["id"].as_str().unwrap()]);
+    }
     assert!(node.hob(&["key", "ls"]).stdout.trim().is_empty());
+}
+
+#[test]
+fn functions_of_managed_runtimes_are_made_and_called_over_tls() {
+    let (packages, clients) = match (packages_of(&PYTHON, BOTO3), packages_of(&PYTHON, &[AWSLAMBDARIC])) {
+        (Ok(packages), Ok(clients)) => (packages, clients),
+        (Err(why), _) | (_, Err(why)) => return println!("skipped functions_of_managed_runtimes: {why}"),
+    };
+    let prefix = match ric() {
+        Ok(prefix) if on_path("openssl") => prefix,
+        Ok(_) => return println!("skipped functions_of_managed_runtimes: this machine has no `openssl`"),
+        Err(why) => return println!("skipped functions_of_managed_runtimes: {why}"),
+    };
+    let home = tempfile::tempdir().unwrap();
+    let mut certificate = Command::new("openssl");
+    certificate.current_dir(home.path()).args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+    ]);
+    certificate.args([
+        "-nodes",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "cert.pem",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+    ]);
+    let made = finish(certificate.args(["-addext", "subjectAltName=DNS:localhost"]));
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let file = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let (cert, key) = (file("cert.pem"), file("key.pem"));
+    // On loopback alone it would be plain HTTP.
+    let node = Node::start_with(&["--lambda", "0.0.0.0:0", "--tls-cert", &cert, "--tls-key", &key]);
+    let files: [(&str, &[u8]); 3] = [
+        ("client/runtimes.py", include_bytes!("../clients/lambda/runtimes.py")),
+        ("client/lambda.py", include_bytes!("../clients/lambda.py")),
+        ("client/lambda.mjs", LAMBDA_MJS),
+    ];
+    write(node.home.path(), &files);
+    let mut program = front_door_client(&node, &node.home.path().join("client/runtimes.py"), &packages);
+    let environment = serde_json::json!({ "PYTHONPATH": clients, "NPM_CONFIG_PREFIX": prefix });
+    program.env("AWS_CA_BUNDLE", &cert).env("CLIENT_ENVIRONMENT", environment.to_string());
+    let done = finish(&mut program);
+    assert_eq!(
+        (done.code, done.stdout.as_str()),
+        (0, "ran python3.12\nran nodejs20.x\nstreamed\n"),
+        "{}\n{}",
+        done.stderr,
+        node.log()
+    );
+    assert!(node.log().contains("AWS Lambda API at https://localhost:"), "{}", node.log());
 }

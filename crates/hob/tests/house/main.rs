@@ -8,6 +8,7 @@
 
 mod arrows;
 mod cargo;
+mod fuzz;
 mod knots;
 mod manifests;
 mod pages;
@@ -15,6 +16,7 @@ mod reference;
 mod shape;
 mod source;
 mod spec;
+mod supply;
 
 use std::path::{Path, PathBuf};
 

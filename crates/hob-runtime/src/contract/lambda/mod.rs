@@ -27,7 +27,7 @@ mod environment;
 mod event;
 mod extension;
 mod instance;
-mod outcome;
+pub(crate) mod outcome;
 mod raw;
 mod refusal;
 mod session;

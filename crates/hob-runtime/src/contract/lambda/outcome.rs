@@ -201,6 +201,15 @@ fn summary(failure: &Failure) -> String {
     }
 }
 
+/// A function may answer with anything.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let result = Bytes::copy_from_slice(bytes);
+    for reply in [respond(&result), prelude(bytes)].into_iter().flatten() {
+        assert!((100..1000).contains(&reply.status().as_u16()));
+    }
+    let _ = item_failed(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::{item_failed, prelude, respond};

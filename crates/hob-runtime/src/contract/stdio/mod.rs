@@ -9,7 +9,7 @@
 //! program which fails without saying much is a failed call and not half an answer. What is longer is
 //! streamed; then a failure breaks the stream.
 
-mod answer;
+pub(crate) mod answer;
 mod environment;
 mod feed;
 mod wagi;
@@ -183,6 +183,7 @@ impl Run {
             stdout: true,
             lines: None,
             context: Some(Arc::clone(&context)),
+            behind: way.behind(),
         };
         let began = Instant::now();
         let mut program = self.start.unit.command().ok_or_else(no_program)?.start(launch).await?;

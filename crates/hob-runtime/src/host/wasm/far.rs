@@ -191,6 +191,8 @@ impl Far {
             compiler: Vec::new(),
             pooling: hello.pooling,
             workers: Workers::none(),
+            // It starts no programs.
+            walls: crate::wall::Choice::Off,
             spawn: Arc::clone(&spawn),
             logs: Arc::new(ways::Lines(Arc::clone(&ways))),
             witnesses: Arc::new(Nobody),

@@ -195,6 +195,13 @@ pub(super) fn code(bytes: &[u8]) -> Result<Code, String> {
     Ok(code)
 }
 
+/// Somebody may deploy anything.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let _ = looks_like_wasm(bytes, "f.wasm");
+    let _ = outside(bytes).map(|outside| outside.entries());
+    let _ = code(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Entry, Form, Kind, code, outside};

@@ -20,7 +20,7 @@ mod failure;
 mod far;
 mod fresh;
 mod given;
-mod inspect;
+pub(crate) mod inspect;
 mod javascript;
 mod kept;
 mod laps;

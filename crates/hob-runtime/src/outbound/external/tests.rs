@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::OwnedSemaphorePermit;
 
 struct Spawner(tokio::runtime::Handle);
 
@@ -96,9 +97,9 @@ struct Rebinding {
 impl Resolve for Rebinding {
     fn resolve(
         &self,
-        _app: Option<AppName>,
         _host: String,
         port: u16,
+        _place: OwnedSemaphorePermit,
     ) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
         *self.asked.lock().unwrap() += 1;
         let mut answers = self.answers.lock().unwrap();
@@ -126,7 +127,7 @@ async fn a_name_that_rebinds_reaches_nothing_more() {
         for tunnel in [false, true] {
             let resolver =
                 Rebinding { answers: Arc::new(Mutex::new(answers.clone())), ..Rebinding::default() };
-            let external = External::with(spawn(), Box::new(resolver.clone())).unwrap();
+            let external = External::with(spawn(), Arc::new(resolver.clone())).unwrap();
             let code = code(egress.clone());
             for (number, expected) in expected.iter().enumerate() {
                 let found = if tunnel {

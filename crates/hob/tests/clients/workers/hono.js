@@ -6,18 +6,18 @@ import { stream } from "hono/streaming";
 
 const app = new Hono();
 
-app.get("/", (c) => c.text("hello"));
-app.get("/users/:id", (c) => c.json({ id: c.req.param("id"), q: c.req.query("q"), lang: c.env.LANG }));
-app.post("/json", async (c) => {
+app.post("/parse/:id", async (c) => {
   try {
-    return c.json({ got: await c.req.json() }, 201);
+    const { a } = await c.req.json();
+    return c.json({ id: c.req.param("id"), q: c.req.query("q"), a });
   } catch {
     return c.text("bad json", 400);
   }
 });
-app.get("/cookies", (c) => {
-  setCookie(c, "b", "2");
-  return c.text(`a=${getCookie(c, "a")}`);
+app.get("/fail", () => { throw new Error("no such thing"); });
+app.get("/sleep", async (c) => {
+  await scheduler.wait(30_000);
+  return c.text("late");
 });
 app.get("/stream", (c) => stream(c, async (out) => {
   for (let part = 0; part < 10; part += 1) {
@@ -25,9 +25,18 @@ app.get("/stream", (c) => stream(c, async (out) => {
     await out.sleep(1);
   }
 }));
+app.get("/endless", (c) => stream(c, async (out) => {
+  const piece = "x".repeat(16 << 10);
+  while (!out.aborted) await out.write(piece);
+}));
+app.post("/length", async (c) => c.text(String((await c.req.arrayBuffer()).byteLength)));
+app.get("/large", (c) => c.text("x".repeat(5 << 20)));
 app.post("/bytes", async (c) => c.body(await c.req.arrayBuffer(), 200, { "content-type": "application/octet-stream" }));
-app.get("/handled", () => { throw new Error("boom"); });
-app.notFound((c) => c.text("nothing here", 404));
-app.onError((error, c) => c.text(`handled: ${error.message}`, 500));
+app.get("/cookies", (c) => {
+  setCookie(c, "a", "1");
+  setCookie(c, "b", "2");
+  return c.text(Object.entries(getCookie(c)).map(([name, value]) => `${name}=${value}`).join("; "));
+});
+app.notFound((c) => c.text(c.req.path));
 
 export default app;

@@ -2,37 +2,46 @@
 
 import { Router, json, text, type IRequest } from "itty-router";
 
-interface Env {
-  LANG: string;
+const octets = { headers: { "content-type": "application/octet-stream" } };
+const router = Router();
+
+function streamed(piece: () => string | undefined): Response {
+  return new Response(new ReadableStream({
+    async pull(controller) {
+      const next = piece();
+      if (next === undefined) return controller.close();
+      controller.enqueue(new TextEncoder().encode(next));
+      await scheduler.wait(0);
+    },
+  }));
 }
 
-const router = Router({ catch: (error: Error) => text(`handled: ${error.message}`, { status: 500 }) });
-
 router
-  .get("/", () => text("hello"))
-  .get("/users/:id", ({ params, query }: IRequest, env: Env) => json({ id: params.id, q: query.q, lang: env.LANG }))
-  .post("/json", async (request: IRequest) => {
+  .post("/parse/:id", async (request: IRequest) => {
     try {
-      return json({ got: await request.json() }, { status: 201 });
+      const { a } = await request.json() as { a: unknown };
+      return json({ id: request.params.id, q: request.query.q, a });
     } catch {
       return text("bad json", { status: 400 });
     }
   })
-  .get("/cookies", (request: IRequest) => text(request.headers.get("cookie") ?? "", { headers: { "set-cookie": "b=2; Path=/" } }))
+  .get("/fail", () => { throw new Error("no such thing"); })
+  .get("/sleep", async () => {
+    await scheduler.wait(30_000);
+    return text("late");
+  })
   .get("/stream", () => {
     let part = 0;
-    const parts = new ReadableStream({
-      async pull(controller) {
-        if (part === 10) return controller.close();
-        controller.enqueue(new TextEncoder().encode(String(part++)));
-        await scheduler.wait(1);
-      },
-    });
-    return new Response(parts);
+    return streamed(() => part < 10 ? String(part++) : undefined);
   })
-  .post("/bytes", async (request: IRequest) =>
-    new Response(await request.arrayBuffer(), { headers: { "content-type": "application/octet-stream" } }))
-  .get("/handled", () => { throw new Error("boom"); })
-  .all("*", () => text("nothing here", { status: 404 }));
+  .get("/endless", () => streamed(() => "x".repeat(16 << 10)))
+  .post("/length", async (request: IRequest) => text(String((await request.arrayBuffer()).byteLength)))
+  .get("/large", () => text("x".repeat(5 << 20)))
+  .post("/bytes", async (request: IRequest) => new Response(await request.arrayBuffer(), octets))
+  .get("/cookies", (request: IRequest) => {
+    const headers = new Headers([["set-cookie", "a=1; Path=/"], ["set-cookie", "b=2"]]);
+    return text(request.headers.get("cookie") ?? "", { headers });
+  })
+  .all("*", (request: IRequest) => text(new URL(request.url).pathname));
 
-export default { fetch: (request: Request, env: Env, ctx: unknown) => router.fetch(request, env, ctx) };
+export default { fetch: (request: Request, env: unknown, ctx: unknown) => router.fetch(request, env, ctx) };

@@ -7,12 +7,18 @@ use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_lambda_events::s3::S3Event;
 use aws_lambda_events::sns::SnsEvent;
 use aws_lambda_events::sqs::SqsEvent;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
 use lambda_extension::{Extension, LambdaTelemetry, LambdaTelemetryRecord, NextEvent, SharedService};
-use lambda_http::{Body, Request, RequestExt, RequestPayloadExt, Response};
+use lambda_http::{Body, Request, RequestExt, Response};
 use lambda_runtime::streaming::{self, channel};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use std::time::Duration;
+
+/// Pieces of an answer that goes on until nobody reads it.
+const PIECE: [u8; 16 << 10] = [b'x'; 16 << 10];
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
@@ -21,9 +27,11 @@ async fn main() -> Result<(), Error> {
         return watch().await;
     }
     match std::env::var("_HANDLER")?.as_str() {
-        "web" => lambda_http::run(service_fn(web)).await,
-        "several" => lambda_http::run_concurrent(service_fn(web)).await,
+        "plain" => lambda_runtime::run(service_fn(plain)).await,
         "stream" => lambda_runtime::run(service_fn(stream)).await,
+        "web" => lambda_http::run(service_fn(web)).await,
+        "web-stream" => lambda_http::run_with_streaming_response(service_fn(web_stream)).await,
+        "several" => lambda_http::run_concurrent(service_fn(web)).await,
         handler @ ("sqs" | "sns" | "s3" | "dynamodb" | "eventbridge") => {
             let handler = handler.to_owned();
             lambda_runtime::run(service_fn(move |event| service(handler.clone(), event))).await
@@ -32,27 +40,16 @@ async fn main() -> Result<(), Error> {
     }
 }
 
-/// Answers HTTP requests, by their path.
-async fn web(request: Request) -> Result<Response<Body>, Error> {
-    let text = |text: String| Ok(Response::builder().header("content-type", "text/plain").body(text.into())?);
-    match request.raw_http_path() {
-        "/hello" => {
-            let query = request.query_string_parameters();
-            text(format!("{} {:?}", request.method(), query.all("x").unwrap_or_default()))
-        }
-        "/length" => text(request.body().len().to_string()),
-        "/json" => text(request.json::<Value>()?.unwrap_or_default()["a"].to_string()),
+/// An answer: its status, type, and body.
+type Answer = (u16, &'static str, Vec<u8>);
+
+/// Answers by path; `q` is a parameter of the query.
+async fn answer(path: &str, q: &str, body: &[u8]) -> Result<Answer, Error> {
+    let text = |text: String| Ok((200, "text/plain", text.into_bytes()));
+    match path {
+        "/length" => text(body.len().to_string()),
         "/large" => text("x".repeat(5 << 20)),
-        "/bytes" => {
-            let bytes: Vec<u8> = (0..=255).collect();
-            Ok(Response::builder().header("content-type", "application/octet-stream").body(bytes.into())?)
-        }
-        "/cookies" => {
-            let sent = request.headers().get_all("cookie").iter().filter_map(|value| value.to_str().ok());
-            let sent = sent.collect::<Vec<_>>().join("; ");
-            let response = Response::builder().header("set-cookie", "a=1; Path=/").header("set-cookie", "b=2");
-            Ok(response.body(sent.into())?)
-        }
+        "/bytes" => Ok((200, "application/octet-stream", body.to_vec())),
         "/say" => {
             println!("said by the function");
             text("said".to_owned())
@@ -68,17 +65,68 @@ async fn web(request: Request) -> Result<Response<Body>, Error> {
             text(std::process::id().to_string())
         }
         "/exit" => std::process::exit(3),
-        _ => Ok(Response::builder().status(404).body("not here".into())?),
+        path => match path.strip_prefix("/parse/").map(|id| (id, serde_json::from_slice::<Value>(body))) {
+            Some((id, Ok(told))) => {
+                let told = json!({ "id": id, "q": q, "a": told["a"] });
+                Ok((200, "application/json", told.to_string().into_bytes()))
+            }
+            Some((_, Err(_))) => Ok((400, "text/plain", b"bad json".to_vec())),
+            None => text(path.to_owned()),
+        },
     }
 }
 
-/// Answers with a stream; a query of `fail` breaks it off.
-async fn stream(event: LambdaEvent<Value>) -> Result<streaming::Response<streaming::Body>, Error> {
+/// Reads the event by hand, as the client gives it.
+async fn plain(event: LambdaEvent<Value>) -> Result<Value, Error> {
+    let event = event.payload;
+    let path = event["rawPath"].as_str().unwrap_or_default();
+    let sent = event["body"].as_str().unwrap_or_default();
+    let is_base64 = event["isBase64Encoded"] == true;
+    let body = if is_base64 { BASE64.decode(sent)? } else { sent.as_bytes().to_vec() };
+    if path == "/cookies" {
+        let sent: Vec<&str> = event["cookies"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        return Ok(json!({ "statusCode": 200, "cookies": ["a=1; Path=/", "b=2"], "body": sent.join("; ") }));
+    }
+    let q = event["queryStringParameters"]["q"].as_str().unwrap_or_default();
+    let (status, media, body) = answer(path, q, &body).await?;
+    let headers = json!({ "content-type": media });
+    Ok(match String::from_utf8(body) {
+        Ok(text) => json!({ "statusCode": status, "headers": headers, "body": text }),
+        Err(bytes) => {
+            let body = BASE64.encode(bytes.into_bytes());
+            json!({ "statusCode": status, "headers": headers, "body": body, "isBase64Encoded": true })
+        }
+    })
+}
+
+/// Answers HTTP requests.
+async fn web(request: Request) -> Result<Response<Body>, Error> {
+    let path = request.raw_http_path().to_owned();
+    if path == "/cookies" {
+        let sent = request.headers().get_all("cookie").iter().filter_map(|value| value.to_str().ok());
+        let sent = sent.collect::<Vec<_>>().join("; ");
+        let response = Response::builder().header("set-cookie", "a=1; Path=/").header("set-cookie", "b=2");
+        return Ok(response.body(sent.into())?);
+    }
+    let query = request.query_string_parameters();
+    let (status, media, body) = answer(&path, query.first("q").unwrap_or_default(), request.body()).await?;
+    let response = Response::builder().status(status).header("content-type", media);
+    Ok(match String::from_utf8(body) {
+        Ok(text) => response.body(text.into())?,
+        Err(bytes) => response.body(bytes.into_bytes().into())?,
+    })
+}
+
+/// A body that is written while it is read: ten pieces, or as many as are taken.
+fn pieces(endless: bool, fails: bool) -> streaming::Body {
     let (mut sender, body) = channel();
-    let fails = event.payload["rawQueryString"] == "fail";
     tokio::spawn(async move {
-        for word in ["Hello ", "from ", "a ", "stream"] {
-            if sender.send_data(word.into()).await.is_err() {
+        for part in 0.. {
+            if !endless && part == 10 {
+                break;
+            }
+            let piece = if endless { Bytes::from_static(&PIECE) } else { part.to_string().into() };
+            if sender.send_data(piece).await.is_err() {
                 return;
             }
         }
@@ -86,10 +134,23 @@ async fn stream(event: LambdaEvent<Value>) -> Result<streaming::Response<streami
             sender.abort();
         }
     });
+    body
+}
+
+/// Answers with a stream; a query of `fail` breaks it off.
+async fn stream(event: LambdaEvent<Value>) -> Result<streaming::Response<streaming::Body>, Error> {
+    let event = event.payload;
+    let body = pieces(event["rawPath"] == "/endless", event["rawQueryString"] == "fail");
     let mut response = streaming::Response::from(body);
-    response.metadata_prelude.headers.insert("content-type", "text/x-words".parse()?);
+    response.metadata_prelude.headers.insert("content-type", "text/plain".parse()?);
     response.metadata_prelude.cookies.push("seen=1".to_owned());
     Ok(response)
+}
+
+/// The same by the other crate.
+async fn web_stream(request: Request) -> Result<Response<streaming::Body>, Error> {
+    let body = pieces(request.raw_http_path() == "/endless", false);
+    Ok(Response::builder().header("content-type", "text/plain").header("set-cookie", "seen=1").body(body)?)
 }
 
 /// Reads an event as its service's own type, and says what it found.

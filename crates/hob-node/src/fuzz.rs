@@ -1,0 +1,58 @@
+//! What reads the bytes of clients and uploads, for fuzzers; see [`hob_core::fuzz`].
+
+use crate::gateway::{head, routing};
+use crate::{archive, calls};
+use hob_core::fuzz::Target;
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The parsers of this crate.
+pub const TARGETS: &[Target] = &[
+    ("http_head", head::fuzz),
+    ("authority", authority),
+    ("zip", zip),
+    ("stored_call", calls::message::fuzz),
+];
+
+/// The parsers of this crate and of those below it.
+pub fn all() -> impl Iterator<Item = Target> {
+    let below = [hob_core::fuzz::TARGETS, hob_bus::fuzz::TARGETS, hob_runtime::fuzz::TARGETS, TARGETS];
+    below.into_iter().flatten().copied()
+}
+
+fn authority(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let host: Cow<'_, str> = routing::host_name(&text);
+    assert!(head::is_authority(bytes) || host.len() <= text.len());
+}
+
+/// Whatever an archive says, nothing appears beside the folder.
+fn zip(bytes: &[u8]) {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let home = std::env::temp_dir().join(format!("hob-fuzz-{}-{number}", std::process::id()));
+    let (file, folder) = (home.join("f.zip"), home.join("out"));
+    if std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&file, bytes)).is_err() {
+        return;
+    }
+    let _ = archive::unpack(&file, &folder);
+    let beside = std::fs::read_dir(&home).map_or(0, Iterator::count);
+    // What stays behind is a folder of `/tmp`.
+    let _ = std::fs::remove_dir_all(&home);
+    assert_eq!(beside, 2, "something has appeared beside the folder");
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_input_makes_a_parser_panic() {
+        let rounds = std::env::var("HOB_FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+        hob_core::fuzz::drive_all(super::TARGETS, rounds, |name| {
+            let folder = format!("{}/../../fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
+            std::fs::read_dir(folder)
+                .unwrap()
+                .map(|file| std::fs::read(file.unwrap().path()).unwrap())
+                .collect()
+        });
+    }
+}

@@ -1,0 +1,7 @@
+//! Drives the row of `hob_core::fuzz::TARGETS` that has this program's name, by libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    hob_core::fuzz::run(hob_core::fuzz::TARGETS, env!("CARGO_BIN_NAME"), bytes);
+});
