@@ -210,7 +210,8 @@ async fn a_captured_worker_is_denied_everything() {
     let bench = Bench::walled();
     let function = function(&bench, "captured", &hello()).await;
     let (status, said) = function.call(path("/captured/escape")).await.unwrap();
-    let (denied, others): (Vec<&str>, Vec<&str>) = said.lines().partition(|line| line.starts_with("denied: "));
+    let (denied, others): (Vec<&str>, Vec<&str>) =
+        said.lines().partition(|line| line.starts_with("denied: "));
     println!("{} of {} denied", denied.len(), denied.len() + others.len());
     assert_eq!((status, others.as_slice()), (200, &[][..]));
     assert!(denied.len() >= 60);

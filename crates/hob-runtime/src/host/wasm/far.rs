@@ -42,8 +42,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc};
-use ways::Ways;
 use wasmtime::Engine;
+use ways::Ways;
 
 /// How often is told what functions use, while they do.
 const TOTALS_INTERVAL: Duration = Duration::from_millis(100);
@@ -56,7 +56,8 @@ pub fn worker_child(spawn: Arc<dyn Spawn>, captured: Option<Captured>) -> ExitCo
     let begun = confine::begin().map_err(|error| error.to_string()).and_then(|control| {
         let hello = hello(&control)?;
         // While there are files: it looks how the kernel tells written pages.
-        let engine = engine::open(hello.pooling, Some(Arc::new(Publish))).map_err(|fault| fault.to_string())?;
+        let engine =
+            engine::open(hello.pooling, Some(Arc::new(Publish))).map_err(|fault| fault.to_string())?;
         Ok((control, hello, engine))
     });
     let (control, hello, engine) = match begun {
@@ -88,7 +89,9 @@ pub fn worker_child(spawn: Arc<dyn Spawn>, captured: Option<Captured>) -> ExitCo
 fn hello(control: &OwnedFd) -> std::result::Result<Hello, String> {
     let mut input = BytesMut::new();
     loop {
-        if let Some(frame) = Frame::parse(&mut input, WALL_LOAD_BYTES_MAX).map_err(|broken| broken.to_string())? {
+        if let Some(frame) =
+            Frame::parse(&mut input, WALL_LOAD_BYTES_MAX).map_err(|broken| broken.to_string())?
+        {
             if frame.kind != Kind::Init || !input.is_empty() {
                 return Err("told something before it was ready".to_owned());
             }

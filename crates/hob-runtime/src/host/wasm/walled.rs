@@ -226,7 +226,7 @@ impl Walled {
     ) -> Result<Reply> {
         let Invocation { context, request } = invocation;
         let asked = self.asked(instance, kept.is_some(), Some(&context));
-        let (lane, using) = ready.link.lane()?;
+        let (lane, using) = ready.link.lane(true)?;
         let calls = Calls::One(Some(Arc::clone(&context)));
         let beside = Beside::new(self, &ready.meter, using, (calls, Some(context), instance));
         let caller = Call { beside, kept };

@@ -13,6 +13,7 @@ use hob_core::limit::{
     WORKER_START_TIMEOUT,
 };
 use hob_core::name::SpaceName;
+use hob_core::unit::show_bytes;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
@@ -37,6 +38,8 @@ pub(crate) struct Link {
     orders: mpsc::UnboundedSender<Order>,
     idle: Mutex<Vec<Lane>>,
     in_use: AtomicUsize,
+    /// Of these, those on which somebody waits for the worker.
+    waiting: AtomicUsize,
     busy: Arc<Notify>,
     exits: AtomicUsize,
     code_bytes: AtomicU64,
@@ -133,7 +136,8 @@ impl Link {
         let (orders, ordered) = mpsc::unbounded_channel();
         let link = Arc::new(Self::of(number, child.id().unwrap_or_default(), orders));
         let (busy, end) = (Arc::clone(&link.busy), link.end.clone());
-        let life = Life { child, stream, reader, errors, ordered, busy, end };
+        let memory_bytes_max = outfit.memory_bytes_max;
+        let life = Life { child, stream, reader, errors, ordered, busy, end, memory_bytes_max };
         outfit.spawn.spawn("worker", Box::pin(life.live(Arc::downgrade(&link), link.dead.clone())));
         Ok(link)
     }
@@ -146,6 +150,7 @@ impl Link {
             orders,
             idle: Mutex::default(),
             in_use: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             busy: Arc::default(),
             exits: AtomicUsize::new(0),
             code_bytes: AtomicU64::new(0),
@@ -190,15 +195,16 @@ impl Link {
         let _ = self.orders.send(Order::new(kind, descriptor, fill));
     }
 
-    /// A lane, and a note that it is in use.
+    /// A lane, and a note that it is in use; `waits`: by somebody who waits for the worker, which then has to answer when
+    /// it is asked whether it is there.
     ///
     /// # Errors
     /// The fault of a worker that has ended, and `HOB-0903` when the node has no more descriptors.
-    pub(crate) fn lane(self: &Arc<Self>) -> Result<(Lane, Use)> {
+    pub(crate) fn lane(self: &Arc<Self>, waits: bool) -> Result<(Lane, Use)> {
         if !self.is_alive() {
             return Err(self.fault(&Lost::Gone));
         }
-        let using = Use::new(self);
+        let using = Use::new(self, waits);
         if let Some(lane) = lock(&self.idle).pop() {
             return Ok((lane, using));
         }
@@ -210,6 +216,11 @@ impl Link {
         let lane = Lane::new(near).map_err(failed)?;
         self.order(Kind::Lane, Some(far), |_| {});
         Ok((lane, using))
+    }
+
+    /// A note that somebody waits for the worker, until it is dropped.
+    pub(crate) fn waited(self: &Arc<Self>) -> Use {
+        Use::new(self, true)
     }
 
     /// A lane that can be used again.
@@ -240,7 +251,7 @@ impl Link {
     /// # Errors
     /// What the worker finds in it, or its own end.
     pub(crate) async fn load(
-        &self,
+        self: &Arc<Self>,
         (function, code, bytes): (u64, OwnedFd, u64),
         meter: &Arc<Meter>,
         load: &crate::worker::wire::Load,
@@ -250,25 +261,12 @@ impl Link {
         lock(&self.meters).insert(function, Arc::clone(meter));
         self.code_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.order(Kind::Load, Some(code), |put| put.json(load));
-        let _using = self.in_use_for_load();
+        // A worker that loads has to answer, too.
+        let _waited = self.waited();
         tokio::select! {
             loaded = answered => loaded.unwrap_or_else(|_| Err(self.fault(&Lost::Gone))),
             () = self.dead.cancelled() => Err(self.fault(&Lost::Gone)),
         }
-    }
-
-    /// A worker that loads has to answer, too.
-    fn in_use_for_load(&self) -> impl Drop + '_ {
-        struct Loading<'a>(&'a Link);
-        impl Drop for Loading<'_> {
-            fn drop(&mut self) {
-                self.0.in_use.fetch_sub(1, Ordering::AcqRel);
-            }
-        }
-        if self.in_use.fetch_add(1, Ordering::AcqRel) == 0 {
-            self.busy.notify_one();
-        }
-        Loading(self)
     }
 
     /// Hands better code of a function over; its next instances have it.
@@ -333,25 +331,32 @@ impl Link {
 }
 
 /// A lane is in use.
-pub(crate) struct Use(Arc<Link>);
+pub(crate) struct Use {
+    link: Arc<Link>,
+    waits: bool,
+}
 
 impl Use {
-    fn new(link: &Arc<Link>) -> Self {
-        if link.in_use.fetch_add(1, Ordering::AcqRel) == 0 {
+    fn new(link: &Arc<Link>, waits: bool) -> Self {
+        link.in_use.fetch_add(1, Ordering::AcqRel);
+        if waits && link.waiting.fetch_add(1, Ordering::AcqRel) == 0 {
             link.busy.notify_one();
         }
-        Self(Arc::clone(link))
+        Self { link: Arc::clone(link), waits }
     }
 
     /// The worker.
     pub(crate) fn link(&self) -> &Arc<Link> {
-        &self.0
+        &self.link
     }
 }
 
 impl Drop for Use {
     fn drop(&mut self) {
-        self.0.in_use.fetch_sub(1, Ordering::AcqRel);
+        self.link.in_use.fetch_sub(1, Ordering::AcqRel);
+        if self.waits {
+            self.link.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 
@@ -415,6 +420,8 @@ struct Life {
     /// Told when the first lane is used.
     busy: Arc<Notify>,
     end: CancellationToken,
+    /// Memory of its process.
+    memory_bytes_max: u64,
 }
 
 impl Life {
@@ -439,7 +446,7 @@ impl Life {
 
     /// Carries orders and notices until the end, and says why that has come.
     async fn carry(&mut self, link: &Weak<Link>) -> Option<String> {
-        let Self { child, stream, reader, ordered, busy, end, .. } = self;
+        let Self { child, stream, reader, ordered, busy, end, memory_bytes_max, .. } = self;
         let (mut asked, mut heard) = (false, Instant::now());
         // While it has nothing to do nobody asks.
         let (mut watched, mut next) = (false, tokio::time::Instant::now());
@@ -472,7 +479,12 @@ impl Life {
                 () = sleep_until(next), if watched => {
                     next = tokio::time::Instant::now() + WORKER_PING_INTERVAL;
                     let link = link.upgrade()?;
-                    if link.in_use() == 0 {
+                    let resident_bytes = resident_bytes(child.id());
+                    if resident_bytes > *memory_bytes_max {
+                        let most = show_bytes(*memory_bytes_max);
+                        return Some(format!("it had {} of memory, more than {most}", show_bytes(resident_bytes)));
+                    }
+                    if link.waiting.load(Ordering::Acquire) == 0 {
                         (asked, watched) = (false, false);
                         None
                     } else if asked && heard.elapsed() >= WORKER_SILENCE_MAX {
@@ -495,6 +507,14 @@ impl Life {
             }
         }
     }
+}
+
+/// Resident memory of a process; 0 where the system does not say.
+fn resident_bytes(pid: Option<u32>) -> u64 {
+    let statm =
+        pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()).unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default();
+    pages.saturating_mul(rustix::param::page_size() as u64)
 }
 
 /// What a worker has said on its standard error, as far as it is kept.

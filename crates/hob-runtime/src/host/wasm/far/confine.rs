@@ -13,8 +13,8 @@
 use super::filter;
 use hob_core::limit::{COMPILED_BYTES_MAX, PROCESS_NICENESS, WORKER_FILES_MAX};
 use rustix::process::{
-    Resource, Rlimit, Signal, getegid, geteuid, getpriority_process, getrlimit, set_parent_process_death_signal,
-    setpriority_process, setrlimit, setsid,
+    Resource, Rlimit, Signal, getegid, geteuid, getpriority_process, getrlimit,
+    set_parent_process_death_signal, setpriority_process, setrlimit, setsid,
 };
 use std::ffi::{CStr, c_int};
 use std::io;
@@ -26,11 +26,8 @@ const OOM_SCORE: &str = "500";
 /// The user that a worker of root's becomes: nobody has it.
 const USER: u32 = 0x6fff_ffff;
 /// Namespaces that it leaves for empty ones. It makes no processes, so one for these would change nothing.
-const NAMESPACES: c_int = libc::CLONE_NEWNS
-    | libc::CLONE_NEWNET
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWCGROUP;
+const NAMESPACES: c_int =
+    libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
 
 /// Before anything else: limits, and that a panic ends the process. Returns the control connection.
 ///
@@ -129,7 +126,9 @@ fn empty_root() -> io::Result<()> {
     // (pivot_root(2), "pivot_root(".", ".")").
     unsafe {
         check(libc::chdir(c"/proc".as_ptr()))?;
-        check(c_int::try_from(libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr())).unwrap_or(-1))?;
+        check(
+            c_int::try_from(libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr())).unwrap_or(-1),
+        )?;
         check(libc::umount2(c".".as_ptr(), libc::MNT_DETACH))?;
         check(libc::chdir(c"/".as_ptr()))?;
     }
