@@ -283,6 +283,8 @@ pub const WORKER_LANES_KEPT_MAX: usize = 256;
 pub const WORKER_EXITS_MAX: usize = 1024;
 /// Compiled code that a worker is given before it is exchanged for another one when it is idle: it never lets go of any.
 pub const WORKER_CODE_BYTES_MAX: u64 = 1 << 30;
+/// Memory that a worker may have besides what all instances of the node may have together, bytes.
+pub const WORKER_OWN_BYTES_MAX: u64 = 512 << 20;
 /// Files, sockets and pipes that a worker may have open.
 pub const WORKER_FILES_MAX: u64 = 16_384;
 /// One frame between a node and a worker, bytes.
