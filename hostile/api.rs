@@ -24,8 +24,9 @@ impl Other {
         std::fs::write(&file, TOKEN).unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let control = format!("127.0.0.1:{port}");
-        let other = Self::start(home, &["--control", &control, "--token-file", &file]);
-        (Self { control, ..other }, file)
+        let mut other = Self::start(home, &["--control", &control, "--token-file", &file]);
+        other.control = control;
+        (other, file)
     }
 
     fn start(home: &Path, arguments: &[&str]) -> Self {

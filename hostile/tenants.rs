@@ -5,6 +5,8 @@ use crate::arena::{Arena, Outcome, judge};
 use crate::stage::eventually;
 use std::process::Command;
 
+/// All that a tenant may have.
+const SCOPES: &str = "deploy,observe,operate,invoke,publish,secrets";
 /// What the other tenant must not see.
 const MARK: &str = "mark-of-the-other";
 
@@ -72,7 +74,7 @@ pub(crate) fn cross(arena: &Arena) -> Outcome {
     }
     let seen = || ok(&["logs", "shop", "--space", "other"]).contains(MARK).then_some(());
     eventually("the other's function has said something", seen);
-    let token = ok(&["token", "create", "t", "--scope", "admin", "--space", "mine"]);
+    let token = ok(&["token", "create", "t", "--scope", SCOPES, "--space", "mine"]);
     let port = other.control.rsplit(':').next().unwrap();
     let said = arena.python(CROSS, &[port, token.trim(), MARK]);
     let numbers: Vec<&str> = said.split(' ').take(2).collect();
