@@ -25,7 +25,7 @@ use crate::clock::now_ms;
 use crate::task::Tasks;
 use hob_core::fact::{Fact, FactQuery, What};
 use hob_core::fault::Result;
-use hob_core::limit::{FACTS_BYTES_MAX, FACTS_FOLLOWED_MAX, FACTS_QUEUED_MAX};
+use hob_core::limit::{FACTS_FOLLOWED_MAX, FACTS_QUEUED_MAX};
 use hob_core::port::{FactSink, Facts};
 use hob_core::trace::TraceId;
 use meter::Meters;
@@ -49,7 +49,7 @@ impl Telemetry {
     /// Begins to keep facts in `store`; not `on`, it keeps none.
     #[cfg(test)]
     pub(crate) fn start(store: Arc<dyn Facts>, on: bool, tasks: &Tasks) -> Arc<Self> {
-        Self::start_within(store, on, tasks, || FACTS_BYTES_MAX)
+        Self::start_within(store, on, tasks, || hob_core::limit::FACTS_BYTES_MAX)
     }
 
     /// The same where only so many bytes are kept.
