@@ -283,6 +283,8 @@ pub const WORKER_LANES_KEPT_MAX: usize = 256;
 pub const WORKER_EXITS_MAX: usize = 1024;
 /// Compiled code that a worker is given before it is exchanged for another one when it is idle: it never lets go of any.
 pub const WORKER_CODE_BYTES_MAX: u64 = 1 << 30;
+/// Memory that a worker may have besides what all instances of the node may have together, bytes.
+pub const WORKER_OWN_BYTES_MAX: u64 = 512 << 20;
 /// Files, sockets and pipes that a worker may have open.
 pub const WORKER_FILES_MAX: u64 = 16_384;
 /// One frame between a node and a worker, bytes.
@@ -295,6 +297,21 @@ pub const WALL_PART_BYTES_MAX: usize = 64 << 10;
 pub const WALL_WINDOW_BYTES: usize = 256 << 10;
 /// Lines of a call that wait until the node reads them, bytes; what comes above this is dropped.
 pub const WALL_SAID_BYTES_MAX: usize = 256 << 10;
+/// Processes and threads of one instance behind walls, besides one for each call that it may have at a time.
+pub const WALL_TASKS_MAX: u64 = 64;
+/// Bytes of `/tmp`, the working folder and `/dev/shm` of one instance behind walls together; never more than its memory.
+pub const WALL_PRIVATE_BYTES_MAX: u64 = 512 << 20;
+/// Files and folders in these.
+pub const WALL_FILES_MAX: u64 = 65_536;
+/// Bytes of the folders and links that make the root of an instance behind walls.
+pub const WALL_ROOT_BYTES_MAX: u64 = 4 << 20;
+/// The first of the users outside as which instances run behind walls where the node is root: beyond those that systems and
+/// containers give away.
+pub const WALL_USER_FIRST: u32 = 0x7000_0000;
+/// How many such users there are; each instance has its own.
+pub const WALL_USERS_MAX: u32 = 0x0800_0000;
+/// Connections that one instance behind walls may have open to the node at a time.
+pub const WALL_CONNECTIONS_MAX: usize = 256;
 /// Output of a `stdio` program that is held back until its exit code is known.
 pub const STDIO_HELD_BYTES_MAX: usize = 64 << 10;
 /// Time in which an AWS Lambda runtime has to ask for its first event, besides the function's `timeout`: Lambda gives

@@ -3,6 +3,7 @@
 //! **How.** One line of `PROBES` each: it reads a file of the kernel's or looks along `PATH`, and
 //! changes nothing. A probe says what was seen in words, so that a report can be passed on as it is.
 
+use crate::identity;
 use serde::Serialize;
 use std::fs::read_to_string;
 use std::path::Path;
@@ -74,16 +75,10 @@ static PROBES: &[Probe] = &[
         without: "nothing is lost: native functions are watched through /proc, and get processors by their niceness",
     },
     Probe {
-        name: "user namespaces",
-        look: user_namespaces,
-        with: "not used in this version: native functions run as the node's user and see its files",
-        without: "native functions run as the node's user and see its files",
-    },
-    Probe {
-        name: "landlock",
-        look: landlock,
-        with: "not used in this version: native functions see the files of the node's user",
-        without: "native functions see the files of the node's user",
+        name: "walls",
+        look: walls,
+        with: "native functions run behind walls: own files, processes, network and user, no privileges, few system calls",
+        without: "native functions run as the node's user and see its files; `--require-walls` refuses to start",
     },
     Probe {
         name: "python3",
@@ -155,17 +150,10 @@ fn overcommit() -> Result<String, String> {
     }
 }
 
-fn user_namespaces() -> Result<String, String> {
-    match read("/proc/sys/user/max_user_namespaces")?.trim() {
-        "0" => Err("user.max_user_namespaces is 0".into()),
-        count => Ok(format!("at most {count}")),
-    }
-}
-
-fn landlock() -> Result<String, String> {
-    let modules = read("/sys/kernel/security/lsm")?;
-    let active = modules.split(',').any(|module| module.trim() == "landlock");
-    if active { Ok("active".into()) } else { Err(format!("active modules are {}", modules.trim())) }
+/// Builds a wall in a temporary folder.
+fn walls() -> Result<String, String> {
+    let folder = std::env::temp_dir().join(format!("hob-doctor-{}", identity::secret()));
+    hob_runtime::wall::examine(&folder).map(|offer| offer.to_string())
 }
 
 fn readable(path: &str) -> Result<String, String> {

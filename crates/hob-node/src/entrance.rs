@@ -4,6 +4,9 @@
 //! reach, and tells its telemetry there. So each instance has a secret of its own, which says which function calls; and the calls that
 //! run in the instance say in which invocation.
 //!
+//! An instance behind walls needs no secret: it has a network of its own, and whoever connects to the listener that is
+//! made there is that instance.
+//!
 //! **Not here:** the proxy's listener ([`crate::proxy`]).
 
 use crate::gateway::forward;
@@ -14,25 +17,39 @@ use hob_runtime::invocation::Context;
 use hob_runtime::outbound::{Caller, ProxyEntry, Running};
 use http::HeaderMap;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// Every open way, by the instance's number.
 pub(crate) struct Entrances {
     port: u16,
     open: Mutex<HashMap<u64, Arc<Entrance>>>,
+    /// Serves listeners of instances with a network of their own; there is nobody before the node has started.
+    keeper: OnceLock<Keeper>,
 }
 
+/// Serves what one instance alone connects to, until the way is closed.
+pub(crate) type Keeper = Box<dyn Fn(TcpListener, Arc<Entrance>) + Send + Sync>;
+
 /// The way of one instance.
-struct Entrance {
+pub(crate) struct Entrance {
+    instance: u64,
     secret: String,
     code: Arc<FunctionCode>,
     running: Mutex<Vec<Arc<Context>>>,
+    closed: CancellationToken,
 }
 
 impl Entrances {
     /// None yet; the proxy listens on this port of 127.0.0.1.
     pub(crate) fn new(port: u16) -> Arc<Self> {
-        Arc::new(Self { port, open: Mutex::default() })
+        Arc::new(Self { port, open: Mutex::default(), keeper: OnceLock::new() })
+    }
+
+    /// Who serves instances with a network of their own; once.
+    pub(crate) fn keep(&self, keeper: Keeper) {
+        let _ = self.keeper.set(keeper);
     }
 
     /// Opens a way for an instance.
@@ -40,10 +57,17 @@ impl Entrances {
         let secret = identity::secret();
         let url = format!("http://{instance}:{secret}@127.0.0.1:{}", self.port);
         let telemetry = format!("http://127.0.0.1:{}/{instance}-{secret}", self.port);
-        let entrance = Arc::new(Entrance { secret, code: Arc::clone(code), running: Mutex::default() });
+        let (running, closed) = (Mutex::default(), CancellationToken::new());
+        let entrance = Arc::new(Entrance { instance, secret, code: Arc::clone(code), running, closed });
         lock(&self.open).insert(instance, Arc::clone(&entrance));
         let guard = Guard { entrances: Arc::clone(self), instance };
-        Some(ProxyEntry { url, telemetry, running: entrance, guard: Box::new(guard) })
+        let (entrances, own) = (Arc::clone(self), Arc::clone(&entrance));
+        let serve: hob_runtime::outbound::Entrance = Arc::new(move |listener| {
+            if let Some(keeper) = entrances.keeper.get() {
+                keeper(listener, Arc::clone(&own));
+            }
+        });
+        Some(ProxyEntry { url, telemetry, entrance: serve, running: entrance, guard: Box::new(guard) })
     }
 
     /// Who tells something at a path `/<instance>-<secret>/…`, and what follows in the path.
@@ -67,7 +91,18 @@ impl Entrances {
 }
 
 impl Entrance {
-    fn caller(&self, headers: &HeaderMap) -> Caller {
+    /// Whose it is.
+    pub(crate) fn teller(&self) -> (u64, Arc<FunctionCode>) {
+        (self.instance, Arc::clone(&self.code))
+    }
+
+    /// Cancelled when the instance's way is closed.
+    pub(crate) fn closed(&self) -> CancellationToken {
+        self.closed.clone()
+    }
+
+    /// Who calls, in the invocation that a request's headers tell.
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> Caller {
         let context = self.cause(headers);
         Caller::new(Arc::clone(&self.code), context, lock(&self.running).iter())
     }
@@ -107,6 +142,8 @@ struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        lock(&self.entrances.open).remove(&self.instance);
+        if let Some(entrance) = lock(&self.entrances.open).remove(&self.instance) {
+            entrance.closed.cancel();
+        }
     }
 }

@@ -8,9 +8,12 @@
 //! clients use a tunnel for plain HTTP too: one to a name inside of the node ends here, and the
 //! requests in it are taken as if they had come in absolute form. Exporters of telemetry use no proxy, so their
 //! requests come in origin form, with the secret in the path ([`crate::intake`]).
+//!
+//! An instance behind walls has a listener of its own in its own network, through which nobody else comes: there the connection
+//! says who calls, and neither secret is asked for.
 
 use crate::dispatcher::{self, Dispatcher};
-use crate::entrance::Entrances;
+use crate::entrance::{Entrance, Entrances, Keeper};
 use crate::gateway::body;
 use crate::intake::Telling;
 use crate::listener::{self, Connection, Listener, Open};
@@ -19,6 +22,7 @@ use crate::task::Tasks;
 use hob_core::code::Code;
 use hob_core::event::base64;
 use hob_core::fault::{Fault, Result};
+use hob_core::limit::WALL_CONNECTIONS_MAX;
 use hob_core::port::BoxFuture;
 use hob_runtime::body::Body;
 use hob_runtime::code::FunctionCode;
@@ -32,7 +36,7 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio_util::sync::CancellationToken;
 
 /// The proxy of one node.
@@ -50,10 +54,11 @@ pub(crate) fn serve(
     tasks: &Arc<Tasks>,
 ) {
     let proxy = Arc::new(Proxy { dispatcher, entrances, tasks: Arc::clone(tasks) });
+    proxy.entrances.keep(keeper(Arc::downgrade(&proxy)));
     let each = move |connection, place| {
         let proxy = Arc::clone(&proxy);
         async move {
-            proxy.drive(connection).await;
+            proxy.drive(connection, None).await;
             drop(place);
         }
     };
@@ -61,12 +66,37 @@ pub(crate) fn serve(
     tasks.start("proxy", listener::accept(listener, Open::new(), never, Arc::clone(tasks), each));
 }
 
+/// Serves the listeners of instances with a network of their own, as long as the proxy is there.
+fn keeper(proxy: Weak<Proxy>) -> Keeper {
+    Box::new(move |listener, own| {
+        let Some(proxy) = proxy.upgrade() else { return };
+        let (tasks, closed) = (Arc::clone(&proxy.tasks), own.closed());
+        let each = move |connection, place| {
+            let (proxy, own) = (Arc::clone(&proxy), Arc::clone(&own));
+            async move {
+                let closed = own.closed();
+                tokio::select! {
+                    () = proxy.drive(connection, Some(own)) => {}
+                    () = closed.cancelled() => {}
+                }
+                drop(place);
+            }
+        };
+        let open = Open::with(WALL_CONNECTIONS_MAX, usize::MAX);
+        let accept = listener::accept(Listener::Tcp(listener), open, closed, Arc::clone(&tasks), each);
+        tasks.start("entrance", accept);
+    })
+}
+
+/// Where a request comes from, if the connection says it.
+type Own = Option<Arc<Entrance>>;
+
 impl Proxy {
-    async fn drive(self: Arc<Self>, connection: Connection) {
+    async fn drive(self: Arc<Self>, connection: Connection, own: Own) {
         let Connection::Tcp(socket, _) = connection else { return };
         let service = service_fn(move |request| {
-            let proxy = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(proxy.answer(request).await) }
+            let (proxy, own) = (Arc::clone(&self), own.clone());
+            async move { Ok::<_, Infallible>(proxy.answer(request, own).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -77,15 +107,15 @@ impl Proxy {
         }
     }
 
-    async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self: &Arc<Self>, request: Request<Incoming>, own: Own) -> Response<Body> {
         let form = Form::of(request.headers());
-        if let Some((instance, code, path)) = self.teller(request.uri()) {
+        if let Some((instance, code, path)) = self.teller(request.uri(), own.as_deref()) {
             let telling = Telling::of(request.method(), &path, request.headers());
             let body = body::incoming(request.into_body());
             let told = self.dispatcher.tell(&code, Some(instance), telling, body).await;
             return told.unwrap_or_else(|fault| problem::respond(&fault, None, form));
         }
-        let Some(caller) = self.caller(request.headers()) else {
+        let Some(caller) = self.caller(request.headers(), own.as_deref()) else {
             let fault = Fault::new(Code::Unauthorized, "the proxy needs the instance's own name and secret")
                 .with_status(407)
                 .hint("use `http_proxy` as the function's environment has it");
@@ -97,7 +127,7 @@ impl Proxy {
         };
         let id = caller.context.as_ref().map(|context| context.id.to_string());
         let answered = if *request.method() == Method::CONNECT {
-            self.tunnel(caller, request).await
+            self.tunnel(caller, request, own).await
         } else {
             self.forward(caller, request).await
         };
@@ -105,32 +135,39 @@ impl Proxy {
     }
 
     /// Who tells its telemetry with a request in origin form, since its exporter uses no proxy.
-    fn teller(&self, uri: &Uri) -> Option<(u64, Arc<FunctionCode>, String)> {
+    fn teller(&self, uri: &Uri, own: Option<&Entrance>) -> Option<(u64, Arc<FunctionCode>, String)> {
+        if let Some(own) = own {
+            let (instance, code) = own.teller();
+            return uri.authority().is_none().then(|| (instance, code, uri.path().to_owned()));
+        }
         let (instance, code, path) =
             self.entrances.teller(uri.path()).filter(|_| uri.authority().is_none())?;
         Some((instance, code, path.to_owned()))
     }
 
-    fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
+    fn caller(&self, headers: &HeaderMap, own: Option<&Entrance>) -> Option<Caller> {
+        if let Some(own) = own {
+            return Some(own.caller(headers));
+        }
         let (instance, secret) = credentials(headers.get(PROXY_AUTHORIZATION)?)?;
         self.entrances.caller(instance, &secret, headers)
     }
 
-    /// Serves a tunnel to a name inside of the node, as `who` sent it.
+    /// Serves a tunnel to a name inside of the node, for whoever sent it: with credentials, or by the way it came.
     fn serve_inside(
         self: Arc<Self>,
-        who: HeaderValue,
+        (who, own): (Option<HeaderValue>, Own),
         to: Authority,
         upgrade: OnUpgrade,
     ) -> BoxFuture<'static, ()> {
         let service = service_fn(move |mut request: Request<Incoming>| {
-            let (proxy, who, to) = (Arc::clone(&self), who.clone(), to.clone());
+            let (proxy, who, own, to) = (Arc::clone(&self), who.clone(), own.clone(), to.clone());
             async move {
-                request.headers_mut().insert(PROXY_AUTHORIZATION, who);
+                request.headers_mut().extend(who.map(|who| (PROXY_AUTHORIZATION, who)));
                 let mut uri = std::mem::take(request.uri_mut()).into_parts();
                 (uri.scheme, uri.authority) = (Some(Scheme::HTTP), Some(to));
                 *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
-                Ok::<_, Infallible>(proxy.answer(request).await)
+                Ok::<_, Infallible>(proxy.answer(request, own).await)
             }
         });
         Box::pin(async move {
@@ -150,15 +187,20 @@ impl Proxy {
         self.dispatcher.call(caller, request.map(body::incoming)).await
     }
 
-    async fn tunnel(self: &Arc<Self>, caller: Caller, request: Request<Incoming>) -> Result<Response<Body>> {
+    async fn tunnel(
+        self: &Arc<Self>,
+        caller: Caller,
+        request: Request<Incoming>,
+        own: Own,
+    ) -> Result<Response<Body>> {
         let to = request
             .uri()
             .authority()
             .cloned()
             .ok_or_else(|| Fault::new(Code::RequestMalformed, "`CONNECT` needs `host:port`"))?;
         let who = request.headers().get(PROXY_AUTHORIZATION).cloned();
-        if let Some(who) = who.filter(|_| dispatcher::is_inside(to.host()) && to.port_u16() == Some(80)) {
-            let serve = Arc::clone(self).serve_inside(who, to, hyper::upgrade::on(request));
+        if dispatcher::is_inside(to.host()) && to.port_u16() == Some(80) {
+            let serve = Arc::clone(self).serve_inside((who, own), to, hyper::upgrade::on(request));
             self.tasks.start("tunnel inside", serve);
             return Ok(Response::new(hob_runtime::body::empty()));
         }

@@ -33,6 +33,7 @@ pub mod runtime;
 mod settled;
 mod spin;
 pub mod unit;
+pub mod wall;
 pub mod witness;
 mod worker;
 

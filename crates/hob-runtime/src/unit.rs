@@ -7,14 +7,17 @@
 use crate::code::FunctionCode;
 use crate::environment::Environment;
 use crate::invocation::{Context, Invocation, Reply};
-use crate::outbound::Running;
+use crate::outbound::{Entrance, Running};
+use crate::wall::{Dial, Loopback};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::port::{BoxFuture, LogSink};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 
 /// Loaded code, from which instances are made.
 pub trait Unit: Send + Sync {
@@ -66,6 +69,11 @@ pub trait Command: Send + Sync {
             Fault::new(Code::ContractMismatch, format!("the host cannot start `{file}` beside the function"));
         Box::pin(async { Err(fault) })
     }
+    /// Where its programs see their package, if they run behind walls: then they also have a network of their own, in which every
+    /// port is free.
+    fn walled(&self) -> Option<&Path> {
+        None
+    }
     /// Whether its programs open connections themselves, so that they have to be told of the node's proxy.
     fn connects(&self) -> bool;
 }
@@ -86,6 +94,19 @@ pub struct Launch {
     pub lines: Option<Arc<dyn LogSink>>,
     /// The call it serves, when it serves just one: named in log records, ended at its deadline.
     pub context: Option<Arc<Context>>,
+    /// What it is given behind walls; means nothing without.
+    pub behind: Behind,
+}
+
+/// What a program is given behind walls, where it has a network of its own.
+#[derive(Clone, Default)]
+pub struct Behind {
+    /// What takes the connections that it makes to [`crate::outbound::ENTRANCE_PORT`].
+    pub entrance: Option<Entrance>,
+    /// A port of its own loopback at which the contract wants to listen ([`Program::take_listener`]).
+    pub listen: Option<u16>,
+    /// Whether the programs of its instance share processes, network and `/tmp`.
+    pub shared: bool,
 }
 
 /// A started program. Dropping it kills it and its descendants at once.
@@ -98,6 +119,14 @@ pub trait Program: Send + Sync {
     fn exit(&self) -> BoxFuture<'_, Exit>;
     /// Asks it to end, and kills it and its descendants after `grace`.
     fn stop(&self, grace: Duration) -> BoxFuture<'_, Exit>;
+    /// The way to its ports.
+    fn dial(&self) -> Arc<dyn Dial> {
+        Arc::new(Loopback)
+    }
+    /// The listener at [`Behind::listen`]; once.
+    fn take_listener(&mut self) -> Option<TcpListener> {
+        None
+    }
     /// The TCP addresses on which it listens, where that can be known; for messages and to tell its
     /// port from a stranger's.
     fn listening(&self) -> Vec<SocketAddr> {

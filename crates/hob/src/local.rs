@@ -33,6 +33,7 @@ impl Temporary {
         dashboard: Dashboard,
         domain: &str,
         otlp: Option<Otlp>,
+        walls: hob_node::Walls,
     ) -> Result<Self> {
         let data = tempfile::Builder::new().prefix("hob-").tempdir().map_err(|error| {
             Fault::new(Code::MachineLacks, format!("cannot make a temporary folder: {error}"))
@@ -55,6 +56,7 @@ impl Temporary {
             worker: Vec::new(),
             facts: true,
             pooling: None,
+            walls,
             memory_bytes: None,
             clients: hob_node::Clients::default(),
             otlp,

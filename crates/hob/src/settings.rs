@@ -7,7 +7,7 @@ use crate::client::{Client, Endpoint};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::name::SpaceName;
-use hob_node::{Dashboard, Otlp};
+use hob_node::{Dashboard, Otlp, Walls};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -68,6 +68,34 @@ impl Connection {
     /// `HOB-0104` for what is no name of a space.
     pub(crate) fn space(&self) -> Result<Option<SpaceName>> {
         self.in_space.as_deref().filter(|name| !name.is_empty()).map(SpaceName::new).transpose()
+    }
+}
+
+/// Whether native functions run behind walls.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Walls")]
+pub(crate) struct Walled {
+    /// Walls around native functions: `auto` (where the machine gives them), `require` or `off`
+    #[arg(long, env = "HOB_WALLS", value_name = "WHEN", default_value = "auto", value_parser = parse_walls, hide_env_values = true)]
+    walls: Walls,
+    /// Do not start without walls around native functions, as `--walls require`
+    #[arg(long)]
+    require_walls: bool,
+}
+
+impl Walled {
+    /// What is wanted.
+    pub(crate) fn choice(&self) -> Walls {
+        if self.require_walls { Walls::Require } else { self.walls }
+    }
+}
+
+fn parse_walls(text: &str) -> std::result::Result<Walls, String> {
+    match text {
+        "auto" => Ok(Walls::Auto),
+        "require" => Ok(Walls::Require),
+        "off" => Ok(Walls::Off),
+        _ => Err("use `auto`, `require` or `off`".to_owned()),
     }
 }
 

@@ -78,6 +78,7 @@ impl Desk {
             compiler: Vec::new(),
             workers: Workers::none(),
             pooling: Some(false),
+            walls: hob_runtime::wall::Choice::Off,
             spawn: Arc::clone(&tasks) as _,
             logs: Logs::new(),
             witnesses: Arc::new(Nobody),

@@ -2,14 +2,16 @@
 
 use crate::code::FunctionCode;
 use crate::invocation::Context;
-use crate::outbound::{ProxyEntry, Running, telemetry_variables};
-use crate::unit::{Command, Start};
+use crate::outbound::{ENTRANCE_PORT, ProxyEntry, Running, telemetry_variables};
+use crate::unit::{Behind, Command, Start};
 use std::sync::Arc;
 
 /// An instance's way to other functions, open as long as this value lives.
 pub(super) struct Way {
     entry: Option<ProxyEntry>,
     code: Arc<FunctionCode>,
+    /// Whether the program has a network of its own, in which nobody else could use the way.
+    walled: bool,
 }
 
 impl Way {
@@ -17,7 +19,14 @@ impl Way {
     pub(super) fn open(start: &Start) -> Self {
         let connects = start.unit.command().is_some_and(Command::connects);
         let entry = connects.then(|| start.environment.outbound.enter(&start.code, start.instance)).flatten();
-        Self { entry, code: Arc::clone(&start.code) }
+        let walled = start.unit.command().is_some_and(|command| command.walled().is_some());
+        Self { entry, code: Arc::clone(&start.code), walled }
+    }
+
+    /// What the instance's first program is given behind walls.
+    pub(super) fn behind(&self) -> Behind {
+        let entrance = self.entry.as_ref().map(|entry| Arc::clone(&entry.entrance));
+        Behind { entrance, ..Behind::default() }
     }
 
     /// What a program has to know of it. Programs that take no notice of `http_proxy` reach other
@@ -25,14 +34,12 @@ impl Way {
     pub(super) fn variables(&self) -> Vec<(String, String)> {
         let Some(entry) = &self.entry else { return Vec::new() };
         let direct = "127.0.0.1,localhost,::1";
-        let proxy = [
-            ("http_proxy", entry.url.as_str()),
-            ("HTTP_PROXY", &entry.url),
-            ("no_proxy", direct),
-            ("NO_PROXY", direct),
-        ];
+        let inside = format!("http://127.0.0.1:{ENTRANCE_PORT}");
+        let (url, telemetry) = if self.walled { (&inside, &inside) } else { (&entry.url, &entry.telemetry) };
+        let proxy =
+            [("http_proxy", url.as_str()), ("HTTP_PROXY", url), ("no_proxy", direct), ("NO_PROXY", direct)];
         let mut variables: Vec<_> = proxy.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        variables.extend(telemetry_variables(&self.code, &entry.telemetry));
+        variables.extend(telemetry_variables(&self.code, telemetry));
         variables
     }
 

@@ -14,6 +14,7 @@ use crate::invocation::{Context, Reply};
 use hob_core::fault::Result;
 use hob_core::port::BoxFuture;
 use std::sync::Arc;
+use tokio::net::TcpListener;
 
 /// Who calls.
 #[derive(Clone)]
@@ -80,12 +81,19 @@ pub trait Outbound: Send + Sync {
     fn enter(&self, code: &Arc<FunctionCode>, instance: u64) -> Option<ProxyEntry>;
 }
 
+/// The port of an instance's own loopback, behind walls, at which the node takes its calls and telemetry.
+pub const ENTRANCE_PORT: u16 = 15_100;
+/// Takes a listener to which one instance alone connects, and serves it until the instance's way is closed.
+pub type Entrance = Arc<dyn Fn(TcpListener) + Send + Sync>;
+
 /// An instance's way to other functions.
 pub struct ProxyEntry {
     /// For `http_proxy`: `http://<name>:<secret>@127.0.0.1:<port>`.
     pub url: String,
     /// For OpenTelemetry exporters, which do not use proxies: `http://127.0.0.1:<port>/<name>-<secret>`.
     pub telemetry: String,
+    /// Takes the connections of an instance that has a network of its own: no name and no secret is needed there.
+    pub entrance: Entrance,
     /// Which invocations run in the instance, so that the proxy can tell the caller.
     pub running: Arc<dyn Running>,
     /// Closes the way when dropped.

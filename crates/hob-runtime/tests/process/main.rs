@@ -7,6 +7,8 @@
 
 mod contract;
 mod fake;
+#[path = "../hostile/table.rs"]
+mod hostile;
 mod lambda;
 mod logs;
 mod pool;
@@ -17,3 +19,4 @@ mod site;
 mod support;
 mod used;
 mod wagi;
+mod walls;

@@ -19,6 +19,7 @@ use hob_runtime::log::Limited;
 use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
 use hob_runtime::pool::Pool;
 use hob_runtime::runtime::Runtime;
+use hob_runtime::wall::Choice;
 use hob_runtime::witness::Nobody;
 use http_body_util::BodyExt as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -56,17 +57,30 @@ impl Bench {
         Self::in_folder(tempfile::tempdir().unwrap())
     }
 
+    /// Without walls, as on a machine that gives none.
+    pub(crate) fn without_walls() -> Self {
+        Self::with(tempfile::tempdir().unwrap(), Shares::here(None), Choice::Off)
+    }
+
+    /// Whether programs run behind walls; says that the test is skipped when not.
+    #[expect(clippy::print_stdout, reason = "a skipped test says so")]
+    pub(crate) fn has_walls(&self) -> bool {
+        let why = hob_runtime::wall::examine(&self.folder.path().join("examined")).err();
+        why.iter().for_each(|why| println!("skipped: this machine gives no walls: {why}"));
+        why.is_none()
+    }
+
     /// Where so many programs may start at a time.
     pub(crate) fn starting(starts: u32) -> Self {
-        Self::with(tempfile::tempdir().unwrap(), Shares { starts, ..Shares::here(None) })
+        Self::with(tempfile::tempdir().unwrap(), Shares { starts, ..Shares::here(None) }, Choice::Auto)
     }
 
     /// With a folder in which something may be left of an earlier node.
     pub(crate) fn in_folder(folder: tempfile::TempDir) -> Self {
-        Self::with(folder, Shares::here(None))
+        Self::with(folder, Shares::here(None), Choice::Auto)
     }
 
-    fn with(folder: tempfile::TempDir, shares: Shares) -> Self {
+    fn with(folder: tempfile::TempDir, shares: Shares, walls: Choice) -> Self {
         let logs = Arc::new(Logs::default());
         let spawn: Arc<dyn Spawn> = Arc::new(Spawner(tokio::runtime::Handle::current()));
         let limited = Limited::new(Arc::clone(&logs) as Arc<dyn LogSink>, Arc::clone(&spawn));
@@ -79,6 +93,7 @@ impl Bench {
             compiler: Vec::new(),
             workers: Workers::none(),
             pooling: Some(false),
+            walls,
             spawn,
             logs: Arc::clone(&limited) as Arc<dyn LogSink>,
             outbound: Arc::new(Nowhere),

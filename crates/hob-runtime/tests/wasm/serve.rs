@@ -208,6 +208,7 @@ async fn programs_have_streams_arguments_and_an_exit_code() {
                 stdout: false,
                 lines: None,
                 context,
+                behind: Default::default(),
             };
             let program = function.unit.command().unwrap().start(launch).await.unwrap();
             assert_eq!(program.exit().await, expected, "{}", String::from_utf8_lossy(&wasm));
@@ -279,6 +280,7 @@ async fn run(bench: &Bench, wasm: &[u8], input: &[u8]) -> String {
         stdout: true,
         lines: None,
         context: None,
+        behind: Default::default(),
     };
     let mut program = function.unit.command().unwrap().start(launch).await.unwrap();
     let (mut stdin, mut stdout) = (program.take_stdin().unwrap(), program.take_stdout().unwrap());

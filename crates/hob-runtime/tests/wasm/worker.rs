@@ -202,3 +202,18 @@ async fn no_space_sees_what_another_left_in_memory() {
     }
     assert_ne!(pid(&writer).await, pid(&reader).await);
 }
+
+/// What the kernel refuses to a worker that somebody has captured. The walls that need namespaces are there as far as
+/// the machine grants them; what is tried here is refused without them, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_captured_worker_is_denied_everything() {
+    let bench = Bench::walled();
+    let function = function(&bench, "captured", &hello()).await;
+    let (status, said) = function.call(path("/captured/escape")).await.unwrap();
+    let (denied, others): (Vec<&str>, Vec<&str>) =
+        said.lines().partition(|line| line.starts_with("denied: "));
+    println!("{} of {} denied", denied.len(), denied.len() + others.len());
+    assert_eq!((status, others.as_slice()), (200, &[][..]));
+    assert!(denied.len() >= 60);
+    answers(&function).await;
+}

@@ -38,6 +38,8 @@ pub(super) struct Dev {
     domain: String,
     #[command(flatten)]
     telemetry: settings::Telemetry,
+    #[command(flatten)]
+    walled: settings::Walled,
 }
 
 impl Command for Dev {
@@ -47,7 +49,9 @@ impl Command for Dev {
         let http = settings::listen_address(&self.http)?;
         let dashboard = settings::dashboard(self.dashboard.as_deref())?;
         let mut changes = Changes::watch(&self.path)?;
-        let node = Temporary::start(http, dashboard, &self.domain, self.telemetry.collector()).await?;
+        let node =
+            Temporary::start(http, dashboard, &self.domain, self.telemetry.collector(), self.walled.choice())
+                .await?;
         let outcome = tokio::select! {
             outcome = develop(&self.path, &node, &mut changes, output) => outcome.map(|()| super::DONE),
             code = interrupt.wait() => Ok(code),

@@ -30,6 +30,8 @@ pub(super) struct Run {
     domain: String,
     #[command(flatten)]
     telemetry: settings::Telemetry,
+    #[command(flatten)]
+    walled: settings::Walled,
     /// Arguments of the program
     #[arg(last = true)]
     args: Vec<String>,
@@ -46,7 +48,9 @@ impl Command for Run {
             project = Project::load(&self.path, &options, output) => project?,
             code = interrupt.wait() => return Ok(code),
         };
-        let node = Temporary::start(http, dashboard, &self.domain, self.telemetry.collector()).await?;
+        let node =
+            Temporary::start(http, dashboard, &self.domain, self.telemetry.collector(), self.walled.choice())
+                .await?;
         let outcome = tokio::select! {
             served = serve(&node, &project, output) => served.map(|()| super::DONE),
             code = interrupt.wait() => Ok(code),

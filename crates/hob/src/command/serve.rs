@@ -64,6 +64,8 @@ pub(super) struct Serve {
     no_facts: bool,
     #[command(flatten)]
     telemetry: settings::Telemetry,
+    #[command(flatten)]
+    walled: settings::Walled,
 }
 
 impl Command for Serve {
@@ -114,6 +116,7 @@ impl Serve {
             worker: local::worker(),
             facts: !self.no_facts,
             pooling: None,
+            walls: self.walled.choice(),
             memory_bytes: self.memory,
             clients: hob_node::Clients::default(),
             otlp: self.telemetry.collector(),

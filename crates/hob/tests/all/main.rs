@@ -27,5 +27,6 @@ mod schema;
 mod support;
 mod templates;
 mod triggers;
+mod wall;
 mod webdriver;
 mod why;

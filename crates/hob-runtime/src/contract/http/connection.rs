@@ -16,6 +16,7 @@
 
 use crate::body::Body;
 use crate::executor::Executor;
+use crate::wall::Dial;
 use bytes::Bytes;
 use hob_core::fault::Fault;
 use hob_core::limit::{CHILD_CONNECTION_IDLE_MAX, CHILD_CONNECTIONS_KEPT_MAX, HEADER_BYTES_MAX};
@@ -27,7 +28,6 @@ use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::poll_fn;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,6 +50,7 @@ pub(super) struct Connections {
 }
 
 struct Shared {
+    dial: Arc<dyn Dial>,
     port: u16,
     h2c: bool,
     spawn: Arc<dyn Spawn>,
@@ -157,10 +158,15 @@ impl Link {
 }
 
 impl Connections {
-    /// To the loopback port, none open yet.
-    pub(super) fn new(port: u16, h2c: bool, spawn: Arc<dyn Spawn>) -> Self {
-        let shared = Shared { port, h2c, spawn, idle: Mutex::default(), multiplexed: Mutex::default() };
+    /// To the program's port, none open yet.
+    pub(super) fn new(dial: Arc<dyn Dial>, port: u16, h2c: bool, spawn: Arc<dyn Spawn>) -> Self {
+        let shared = Shared { dial, port, h2c, spawn, idle: Mutex::default(), multiplexed: Mutex::default() };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Opens a connection.
+    pub(super) async fn open(&self) -> std::io::Result<TcpStream> {
+        self.shared.dial.connect(self.shared.port).await
     }
 
     /// Sends one request. A request that was not sent, because a kept connection had been closed, is
@@ -259,7 +265,7 @@ impl Shared {
     }
 
     async fn connect_h1(&self) -> Result<Link, Error> {
-        self.handshake_h1(connect(self.port).await.map_err(Error::Connect)?).await
+        self.handshake_h1(self.dial.connect(self.port).await.map_err(Error::Connect)?).await
     }
 
     async fn handshake_h1(&self, stream: TcpStream) -> Result<Link, Error> {
@@ -283,7 +289,7 @@ impl Shared {
                 },
             }
         }
-        let stream = connect(self.port).await.map_err(Error::Connect)?;
+        let stream = self.dial.connect(self.port).await.map_err(Error::Connect)?;
         let executor = Executor::new(&self.spawn, "child stream");
         let handshake = http2::Builder::new(executor)
             .timer(TokioTimer::new())
@@ -299,13 +305,6 @@ impl Shared {
 
 /// Hyper refuses smaller buffers.
 const MIN_BUFFER_BYTES: usize = 8192;
-
-/// Opens a connection to a loopback port.
-pub(super) async fn connect(port: u16) -> std::io::Result<TcpStream> {
-    let stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
 
 fn broke_off(error: hyper::Error) -> Fault {
     use hob_core::code::Code;

@@ -23,6 +23,7 @@ use crate::invocation::{Invocation, Reply};
 use crate::machine;
 use crate::unit::{Instance, Start};
 use crate::unit::{Launch, Program, Unit};
+use crate::wall::{Dial as _, Loopback};
 use connection::{Connections, Error};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -42,6 +43,8 @@ use std::time::{Duration, Instant};
 /// How long a failed connection waits for the news that the child has ended.
 const EXIT_NEWS_TIMEOUT: Duration = Duration::from_millis(200);
 
+/// The port of a program that has a network of its own: what Cloud Run gives, too.
+const PORT_BEHIND_WALLS: u16 = 8080;
 /// Ports that are tried when somebody else takes them between the choice and the program's `bind`.
 const PORT_ATTEMPTS: u32 = 3;
 
@@ -98,11 +101,12 @@ impl Server {
     /// Starts the program, with variables besides those of this contract, and waits until it serves.
     pub(super) async fn start(start: Start, settings: &Settings, env: &[(&str, String)]) -> Result<Self> {
         let way = Way::open(&start);
+        let walled = start.unit.command().is_some_and(|command| command.walled().is_some());
         for attempt in 1.. {
-            let port = free_port()?;
+            let port = if walled { PORT_BEHIND_WALLS } else { free_port()? };
             let (program, connections, connected_in) = match launch(&start, settings, &way, port, env).await {
                 Ok(launched) => launched,
-                Err(fault) if attempt < PORT_ATTEMPTS && lost(&fault, port).await => continue,
+                Err(fault) if !walled && attempt < PORT_ATTEMPTS && lost(&fault, port).await => continue,
                 Err(fault) => return Err(fault),
             };
             let (code, h2c, grace) = (start.code, settings.h2c, settings.grace);
@@ -214,9 +218,11 @@ async fn launch(
         stdout: false,
         lines: None,
         context: None,
+        behind: way.behind(),
     };
     let program = start.unit.command().ok_or_else(no_program)?.start(launch).await?;
-    let connections = Connections::new(port, settings.h2c, Arc::clone(&start.environment.spawn));
+    let spawn = Arc::clone(&start.environment.spawn);
+    let connections = Connections::new(program.dial(), port, settings.h2c, spawn);
     let started = Instant::now();
     ready::wait(&start.code, program.as_ref(), port, settings, &connections).await?;
     Ok((program, connections, started.elapsed()))
@@ -224,7 +230,7 @@ async fn launch(
 
 /// Whether a program ended because somebody else took its port first: it is gone, and the port is not.
 async fn lost(fault: &Fault, port: u16) -> bool {
-    fault.code() == Code::StartExit && connection::connect(port).await.is_ok()
+    fault.code() == Code::StartExit && Loopback.connect(port).await.is_ok()
 }
 
 /// The request as the child gets it, and whether it asks to switch protocols.

@@ -10,7 +10,7 @@
 //! The connection that was accepted is kept for the first call.
 
 use super::super::ended::describe;
-use super::connection::{self, Connections};
+use super::connection::Connections;
 use super::settings::Settings;
 use crate::code::FunctionCode;
 use crate::machine;
@@ -57,7 +57,7 @@ async fn serving(program: &dyn Program, port: u16, path: Option<&str>, connectio
     let clock = Clock::new();
     let mut was_free = false;
     loop {
-        match connection::connect(port).await {
+        match connections.open().await {
             Ok(stream) if was_free || is_own(program, port) => match path {
                 None => return connections.keep(stream).await,
                 Some(path) if answers(path, connections).await => return,

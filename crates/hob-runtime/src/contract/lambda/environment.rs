@@ -7,6 +7,7 @@
 use super::settings::Settings;
 use crate::code::FunctionCode;
 use hob_core::event::timestamp;
+use std::path::Path;
 
 /// The account that stands in names; Hob has none.
 pub(super) const ACCOUNT: &str = "000000000000";
@@ -38,16 +39,18 @@ impl Names {
     }
 }
 
-/// The variables of the runtime; `api` is `host:port` of the runtime API, `now_ms` the time.
+/// The variables of the runtime; `api` is `host:port` of the runtime API, `walled` where the package is behind walls, `now_ms`
+/// the time.
 pub(super) fn variables(
     code: &FunctionCode,
     settings: &Settings,
     names: &Names,
     api: &str,
+    walled: Option<&Path>,
     now_ms: u64,
     stream: u128,
 ) -> Vec<(String, String)> {
-    let (root, day) = (code.dir.display().to_string(), timestamp(now_ms));
+    let (root, day) = (walled.unwrap_or(&code.dir).display().to_string(), timestamp(now_ms));
     let day = day.get(..10).unwrap_or_default().replace('-', "/");
     let kept = code.spec.scale.keeps_some();
     let reserved = [
@@ -69,7 +72,7 @@ pub(super) fn variables(
         ("LAMBDA_TASK_ROOT", root.clone()),
         ("LAMBDA_RUNTIME_DIR", root.clone()),
     ];
-    let opt = format!("{root}/{LAYERS}");
+    let opt = if walled.is_some() { format!("/{LAYERS}") } else { format!("{root}/{LAYERS}") };
     let layers = code.spec.package.keys().any(|path| path.starts_with(LAYERS)).then(|| {
         [
             ("PYTHONPATH", format!("{opt}python")),
@@ -108,7 +111,8 @@ mod tests {
             spec.package.insert("opt/python/a.py".to_owned(), file);
         });
         let settings = Settings::read(&code.spec).unwrap();
-        let found = variables(&code, &settings, &Names::of(&code), "127.0.0.1:9001", 1_764_145_777_000, 42);
+        let found =
+            variables(&code, &settings, &Names::of(&code), "127.0.0.1:9001", None, 1_764_145_777_000, 42);
         let of = |name: &str| found.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str());
         for (name, expected) in [
             ("_HANDLER", Some("bootstrap")),

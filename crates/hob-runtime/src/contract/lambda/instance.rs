@@ -14,7 +14,7 @@ use super::{command, outcome, unlikely};
 use crate::code::FunctionCode;
 use crate::invocation::{Context, Invocation, Reply};
 use crate::settled::settled;
-use crate::unit::{Exit, Instance, Launch, Program, Start};
+use crate::unit::{Behind, Exit, Instance, Launch, Program, Start};
 use bytes::Bytes;
 use futures_util::future::{pending, select_all};
 use hob_core::code::Code;
@@ -38,6 +38,8 @@ use tokio::time::{sleep, timeout};
 
 /// How long a call that got no answer waits for the news that its program has ended.
 const EXIT_NEWS_TIMEOUT: Duration = Duration::from_millis(200);
+/// Where the runtime API is when the instance has a network of its own, as in Lambda.
+const PORT_BEHIND_WALLS: u16 = 9001;
 /// The folder of extensions in a package, and in its layers.
 const EXTENSIONS: &str = "extensions/";
 /// Of the time that extensions have to end, the percentage that the runtime may take.
@@ -98,9 +100,14 @@ impl Function {
             telemetry: Arc::clone(&telemetry),
         };
         let (open, closed) = watch::channel(());
-        let address = starting.listen(closed).await?;
+        let walled = command(start.unit.as_ref())?.walled().is_some();
+        let address = if walled {
+            format!("127.0.0.1:{PORT_BEHIND_WALLS}")
+        } else {
+            starting.listen(closed.clone()).await?
+        };
         let began = Instant::now();
-        let (program, extensions) = starting.launch(&address, &way).await?;
+        let (program, extensions) = starting.launch(&address, &way, closed).await?;
         starting.ready(program.as_ref(), &extensions).await?;
         let initialised_in = began.elapsed();
         starting.tell_ready(initialised_in);
@@ -416,6 +423,11 @@ impl Starting<'_> {
         let none = |error| Fault::new(Code::MachineLacks, "there is no free loopback port").detail(error);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(none)?;
         let address = listener.local_addr().map_err(none)?.to_string();
+        self.serve(listener, closed);
+        Ok(address)
+    }
+
+    fn serve(&self, listener: TcpListener, closed: watch::Receiver<()>) {
         let function = json!({
             "functionName": self.names.function, "functionVersion": self.names.version,
             "handler": self.settings.handler, "accountId": ACCOUNT,
@@ -423,7 +435,14 @@ impl Starting<'_> {
         let (session, telemetry) = (Arc::clone(&self.session), Arc::clone(&self.telemetry));
         let api = Arc::new(Api { session, telemetry, function, closed });
         self.start.environment.spawn.spawn("lambda runtime api", Box::pin(settled(serve(listener, api))));
-        Ok(address)
+    }
+
+    /// Behind walls the runtime API is in the network of the first program.
+    fn open(&self, first: &mut dyn Program, closed: &watch::Receiver<()>) {
+        if let Some(listener) = first.take_listener() {
+            self.telemetry.reach(first.dial());
+            self.serve(listener, closed.clone());
+        }
     }
 
     /// Starts the extensions, then the runtime.
@@ -431,6 +450,7 @@ impl Starting<'_> {
         &self,
         address: &str,
         way: &Way,
+        closed: watch::Receiver<()>,
     ) -> Result<(Box<dyn Program>, Vec<(String, Box<dyn Program>)>)> {
         let code = &self.start.code;
         let now_ms = unix_ms(SystemTime::now());
@@ -440,6 +460,7 @@ impl Starting<'_> {
             self.settings,
             self.names,
             address,
+            command(self.start.unit.as_ref())?.walled(),
             now_ms,
             unlikely(self.start.instance),
         ));
@@ -451,16 +472,20 @@ impl Starting<'_> {
             stdout: false,
             lines: Some(self.telemetry.lines(kind, &self.start.environment.logs)),
             context: None,
+            behind: Behind { listen: Some(PORT_BEHIND_WALLS), shared: true, ..way.behind() },
         };
         let unit = command(self.start.unit.as_ref())?;
         let mut extensions = Vec::new();
         for (file, name) in extensions_of(code) {
             let own = |name: &str| !name.starts_with('_') && !name.starts_with("AWS_XRAY");
             let env = env.iter().filter(|(name, _)| own(name)).cloned().collect();
-            let program = unit.start_file(&file, launch(env, Kind::Extension)).await?;
+            let mut program = unit.start_file(&file, launch(env, Kind::Extension)).await?;
+            self.open(program.as_mut(), &closed);
             extensions.push((name, program));
         }
-        Ok((unit.start(launch(env, Kind::Function)).await?, extensions))
+        let mut program = unit.start(launch(env, Kind::Function)).await?;
+        self.open(program.as_mut(), &closed);
+        Ok((program, extensions))
     }
 
     /// Waits for the runtime's first question, and those of its extensions.

@@ -4,6 +4,7 @@
 //! late as the subscription asks for. What there is no room for is dropped, and the next list says how many.
 //! Without a subscription a record costs one look.
 
+use crate::wall::{Dial, Loopback};
 use bytes::Bytes;
 use hob_core::event::timestamp;
 use hob_core::limit::{LAMBDA_TELEMETRY_QUEUED_MAX, LAMBDA_TELEMETRY_TIMEOUT};
@@ -15,16 +16,16 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 /// The subscriptions of an instance.
 pub(super) struct Telemetry {
     spawn: Arc<dyn Spawn>,
+    /// The way to the extensions' ports, where they have a network of their own.
+    dial: OnceLock<Arc<dyn Dial>>,
     any: AtomicBool,
     subscribers: Mutex<Vec<Subscriber>>,
 }
@@ -114,7 +115,13 @@ impl Subscription {
 impl Telemetry {
     /// Without subscriptions.
     pub(super) fn new(spawn: Arc<dyn Spawn>) -> Arc<Self> {
-        Arc::new(Self { spawn, any: AtomicBool::new(false), subscribers: Mutex::default() })
+        let dial = OnceLock::new();
+        Arc::new(Self { spawn, dial, any: AtomicBool::new(false), subscribers: Mutex::default() })
+    }
+
+    /// Extensions are reached this way from here on.
+    pub(super) fn reach(&self, dial: Arc<dyn Dial>) {
+        let _ = self.dial.set(dial);
     }
 
     /// Whether anybody is told anything.
@@ -131,7 +138,8 @@ impl Telemetry {
         let subscriber = Subscriber { kinds, queue, dropped: Arc::clone(&dropped) };
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).push(subscriber);
         self.any.store(true, Ordering::Relaxed);
-        self.spawn.spawn("lambda telemetry", Box::pin(send_all(subscription, records, dropped)));
+        let dial = self.dial.get().map_or_else(|| Arc::new(Loopback) as Arc<dyn Dial>, Arc::clone);
+        self.spawn.spawn("lambda telemetry", Box::pin(send_all(dial, subscription, records, dropped)));
         self.tell(Kind::Platform, "platform.telemetrySubscription", told);
     }
 
@@ -186,7 +194,12 @@ impl Kind {
 }
 
 /// Sends records until there will be no more.
-async fn send_all(subscription: Subscription, mut records: mpsc::Receiver<Value>, dropped: Arc<AtomicU64>) {
+async fn send_all(
+    dial: Arc<dyn Dial>,
+    subscription: Subscription,
+    mut records: mpsc::Receiver<Value>,
+    dropped: Arc<AtomicU64>,
+) {
     let mut connection = None;
     while let Some(first) = records.recv().await {
         let until = tokio::time::Instant::now() + subscription.pause;
@@ -202,8 +215,8 @@ async fn send_all(subscription: Subscription, mut records: mpsc::Receiver<Value>
             let record = json!({ "droppedRecords": lost, "droppedBytes": 0, "reason": "the queue is full" });
             list.push(json!({ "time": time, "type": "platform.logsDropped", "record": record }));
         }
-        let sent =
-            tokio::time::timeout(LAMBDA_TELEMETRY_TIMEOUT, post(&subscription, &list, &mut connection));
+        let post = post(dial.as_ref(), &subscription, &list, &mut connection);
+        let sent = tokio::time::timeout(LAMBDA_TELEMETRY_TIMEOUT, post);
         if !matches!(sent.await, Ok(Ok(()))) {
             connection = None;
             dropped.fetch_add(list.len() as u64, Ordering::Relaxed);
@@ -215,6 +228,7 @@ type Connection = (http1::SendRequest<Full<Bytes>>, hob_core::port::BoxFuture<'s
 
 /// Sends one list, on the connection of the last one if that is there.
 async fn post(
+    dial: &dyn Dial,
     subscription: &Subscription,
     list: &[Value],
     connection: &mut Option<Connection>,
@@ -223,7 +237,7 @@ async fn post(
         match connection.take().filter(|(sender, _)| !sender.is_closed()) {
             Some(open) => open,
             None => {
-                let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, subscription.port)).await?;
+                let stream = dial.connect(subscription.port).await?;
                 let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
                 (sender, Box::pin(driver))
             }

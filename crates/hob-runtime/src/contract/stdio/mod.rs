@@ -183,6 +183,7 @@ impl Run {
             stdout: true,
             lines: None,
             context: Some(Arc::clone(&context)),
+            behind: way.behind(),
         };
         let began = Instant::now();
         let mut program = self.start.unit.command().ok_or_else(no_program)?.start(launch).await?;

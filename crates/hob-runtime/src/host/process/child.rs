@@ -18,6 +18,7 @@ use crate::invocation::Context;
 use crate::log::{Lines, Tail};
 use crate::outbound::Running;
 use crate::unit::{Exit, Launch, Program};
+use crate::wall::{Dial, Loopback, Room};
 use hob_core::fault::{Fault, Result};
 use hob_core::port::{BoxFuture, Stream};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -29,6 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until, timeout};
@@ -50,11 +52,17 @@ pub(super) struct Child {
     stdout: Option<ChildStdout>,
     printed: Arc<Printed>,
     tail: Tail,
+    /// The way to its ports.
+    door: Arc<dyn Dial>,
+    /// A listener at a port of its own, for the contract.
+    listener: Option<TcpListener>,
 }
 
 /// The processes of a program, as long as its number is its own.
 struct Session {
     leader: Pid,
+    /// The first process of its room, behind walls: whoever leaves the session is its child then.
+    keeper: Option<Pid>,
     reaped: Mutex<bool>,
     account: Account,
     /// What all of it had when the watching task last looked, bytes; 0: it has not.
@@ -80,6 +88,14 @@ impl Session {
         let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
         if *reaped { 0 } else { procfs::family(self.leader).into_iter().map(procfs::resident_bytes).sum() }
     }
+
+    /// All of its processes that can be found.
+    fn processes(&self) -> Vec<i32> {
+        let Some(keeper) = self.keeper else { return procfs::session(self.leader) };
+        let mut all = procfs::family(self.leader);
+        all.extend(procfs::family(keeper).into_iter().skip(1));
+        all
+    }
 }
 
 /// Starts watching over a child that was just born.
@@ -92,6 +108,7 @@ pub(super) fn watch(
     let account = Account::new(born.pid, code.cpu.clone());
     let session = Arc::new(Session {
         leader: born.pid,
+        keeper: born.room.as_ref().map(|room| room.keeper()),
         reaped: Mutex::new(false),
         account,
         seen_bytes: AtomicU64::new(0),
@@ -124,10 +141,15 @@ pub(super) fn watch(
     let printed = Printed::new(logged, launch.context.as_ref());
     let pumped = (0..printed.streams()).map(|stream| pump(&printed, stream, environment)).collect();
     let (exited, exit) = watch::channel(None);
+    let (door, listener) = match &born.room {
+        Some(room) => doors(room, launch)?,
+        None => (Arc::new(Loopback) as Arc<dyn Dial>, None),
+    };
     let watcher = Watcher {
         session: Arc::clone(&session),
         pidfd: born.pidfd,
         folder: born.folder,
+        room: born.room,
         began: Instant::now(),
         context: launch.context.clone(),
         memory_bytes_max: code.spec.memory_bytes,
@@ -136,7 +158,22 @@ pub(super) fn watch(
         exited,
     };
     environment.spawn.spawn("process", Box::pin(watcher.run()));
-    Ok(Child { session, exit, stdin, stdout, printed, tail })
+    Ok(Child { session, exit, stdin, stdout, printed, tail, door, listener })
+}
+
+/// The way to a room's ports, which all of its programs share, and the contract's listener. The way out is
+/// opened with it.
+fn doors(room: &Room, launch: &Launch) -> Result<(Arc<dyn Dial>, Option<TcpListener>)> {
+    let broken = |error| Fault::internal(format!("cannot reach a function behind its walls: {error}"));
+    let mut listeners =
+        (0..).map_while(|at| room.take_listener(at)).map(|listener| TcpListener::from_std(listener));
+    if let Some(entrance) = &launch.behind.entrance
+        && let Some(listener) = listeners.next()
+    {
+        entrance(listener.map_err(broken)?);
+    }
+    let listener = listeners.next().transpose().map_err(broken)?;
+    Ok((room.door().map_err(broken)?, listener))
 }
 
 /// Makes a stream's lines log records in the background; tells when it has ended.
@@ -154,7 +191,8 @@ fn pump(printed: &Arc<Printed>, stream: usize, environment: &Environment) -> one
 struct Watcher {
     session: Arc<Session>,
     pidfd: OwnedFd,
-    folder: Folder,
+    folder: Option<Folder>,
+    room: Option<Arc<Room>>,
     began: Instant,
     /// The call that it serves, when it serves just one.
     context: Option<Arc<Context>>,
@@ -170,12 +208,22 @@ impl Watcher {
         let verdict = self.watch().await;
         self.session.signal(Signal::KILL);
         let exit = self.reap();
+        if let Some(room) = self.room.as_ref().filter(|room| Arc::strong_count(room) == 1) {
+            room.kill();
+        }
         for pumped in std::mem::take(&mut self.pumped) {
             let _ = timeout(LAST_LINES, pumped).await;
         }
         self.exited.send_replace(Some(verdict.unwrap_or(exit)));
-        let (began, leader, folder) = (self.began, self.session.leader, self.folder);
-        let _ = tokio::task::spawn_blocking(move || sweep(began, leader, folder)).await;
+        let (began, leader, folder, room) = (self.began, self.session.leader, self.folder, self.room);
+        let sweep = move || {
+            // Whoever is in it ends with it, and is waited for.
+            drop(room);
+            if let Some(folder) = folder {
+                sweep(began, leader, folder);
+            }
+        };
+        let _ = tokio::task::spawn_blocking(sweep).await;
     }
 
     /// Waits for the end, and says why if it was not the program's own.
@@ -227,7 +275,7 @@ impl Watcher {
 
     /// Resident memory of all its processes, and whether that is more than it may have.
     fn look_at_session(&self) -> (u64, bool) {
-        let processes = procfs::session(self.session.leader);
+        let processes = self.session.processes();
         self.session.account.look(&processes);
         let total = |bytes: fn(i32) -> u64| processes.iter().map(|pid| bytes(*pid)).sum::<u64>();
         // Pages that a parent shares with its forked workers count once, which costs more to find out.
@@ -296,6 +344,14 @@ impl Program for Child {
             self.session.signal(Signal::KILL);
             self.exit().await
         })
+    }
+
+    fn dial(&self) -> Arc<dyn Dial> {
+        Arc::clone(&self.door)
+    }
+
+    fn take_listener(&mut self) -> Option<TcpListener> {
+        self.listener.take()
     }
 
     fn listening(&self) -> Vec<SocketAddr> {

@@ -73,7 +73,7 @@ fn framework(candidate: &Candidate<'_>) -> Option<Detected> {
 }
 
 /// The words of a `#!` line: the interpreter by its name alone, then its argument.
-fn interpreter(head: &[u8]) -> Option<Vec<String>> {
+pub(super) fn interpreter(head: &[u8]) -> Option<Vec<String>> {
     let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
     let mut program = words.next()?;
@@ -115,7 +115,7 @@ pub(super) fn program(code: &FunctionCode, path: &str) -> Result<PathBuf> {
     )
 }
 
-fn on_path(word: &str, path: &str) -> Option<PathBuf> {
+pub(super) fn on_path(word: &str, path: &str) -> Option<PathBuf> {
     path.split(':')
         .filter(|dir| !dir.is_empty())
         .map(|dir| Path::new(dir).join(word))

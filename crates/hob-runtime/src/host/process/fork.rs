@@ -3,12 +3,12 @@
 //! **Why a thread.** A child asks the kernel to be killed with its parent (`PR_SET_PDEATHSIG`), and the
 //! kernel takes the *thread* that forked for the parent. Threads of an async runtime come and go.
 //!
-//! **How.** The thread makes the working folder and the pipes, and has the child born (`birth`), which confines itself
+//! **How.** The thread makes the working folder and the pipes, and has the child born ([`birth`]), which confines itself
 //! before it executes anything foreign. A file descriptor becomes readable when the child ends.
 
 use super::account;
-use super::birth::{self, Image};
-use super::confine::Confinement;
+use crate::wall::birth::{self, Image, Place};
+use crate::wall::{self, Confinement, Room, Wall};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -16,7 +16,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -29,12 +29,19 @@ pub(super) struct Job {
     pub(super) program: PathBuf,
     pub(super) args: Vec<String>,
     pub(super) env: Vec<(String, String)>,
-    /// The function's package.
-    pub(super) package: PathBuf,
-    /// The working folder to make.
-    pub(super) folder: PathBuf,
     /// Whether standard input is a pipe.
     pub(super) stdin: bool,
+    pub(super) place: JobPlace,
+}
+
+/// Where to start it.
+pub(super) enum JobPlace {
+    /// Beside the node, in a working folder to be made with links to a package.
+    Open { folder: PathBuf, package: PathBuf },
+    /// Behind new walls, with listeners of the node at these ports, and at most so many processes and threads.
+    Behind { wall: Arc<Wall>, ports: Vec<u16>, tasks_max: u64 },
+    /// In a room that is there.
+    In { wall: Arc<Wall>, room: Arc<Room>, tasks_max: u64 },
 }
 
 /// A child that has just been started, with pipes at its standard streams.
@@ -48,7 +55,10 @@ pub(super) struct Born {
     pub(super) output: OwnedFd,
     /// The reading end of its standard error.
     pub(super) errors: OwnedFd,
-    pub(super) folder: Folder,
+    /// Its working folder, where it is beside the node.
+    pub(super) folder: Option<Folder>,
+    /// The room that it is in, behind walls.
+    pub(super) room: Option<Arc<Room>>,
 }
 
 /// A working folder; removed when dropped.
@@ -123,7 +133,18 @@ fn abandon(born: &Born) {
 }
 
 fn spawn(job: &Job, confinement: Confinement) -> io::Result<Born> {
-    let folder = Folder::make(&job.folder, &job.package)?;
+    let folder = match &job.place {
+        JobPlace::Open { folder, package } => Some(Folder::make(folder, package)?),
+        JobPlace::Behind { .. } | JobPlace::In { .. } => None,
+    };
+    let work = folder.as_ref().map_or_else(|| PathBuf::from(wall::WORK), |folder| folder.path().join(WORK));
+    let (place, confinement) = match &job.place {
+        JobPlace::Open { .. } => (Place::Open, confinement),
+        JobPlace::Behind { wall, ports, tasks_max } => {
+            (Place::Behind(wall, ports), confinement.with_tasks(*tasks_max))
+        }
+        JobPlace::In { wall, room, tasks_max } => (Place::In(wall, room), confinement.with_tasks(*tasks_max)),
+    };
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from);
     let ((output, its_output), (errors, its_errors)) = (pipe()?, pipe()?);
     let (its_input, input) = if job.stdin {
@@ -132,17 +153,20 @@ fn spawn(job: &Job, confinement: Confinement) -> io::Result<Born> {
     } else {
         (rustix::fs::open(c"/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?, None)
     };
-    let (pid, pidfd) = retry_busy(|| {
-        birth::spawn(&Image {
-            program: &job.program,
-            args: &job.args,
-            env: &job.env,
-            directory: &job.folder.join(WORK),
-            streams: [&its_input, &its_output, &its_errors],
-            confinement,
-        })
-    })?;
-    Ok(Born { pid, pidfd, input, output, errors, folder })
+    let image = Image {
+        program: &job.program,
+        args: &job.args,
+        env: &job.env,
+        directory: &work,
+        streams: [&its_input, &its_output, &its_errors],
+        confinement,
+    };
+    let born = retry_busy(|| birth::spawn(&image, place))?;
+    let room = match &job.place {
+        JobPlace::In { room, .. } => Some(Arc::clone(room)),
+        _ => born.room.map(Arc::new),
+    };
+    Ok(Born { pid: born.pid, pidfd: born.pidfd, input, output, errors, folder, room })
 }
 
 /// A file that was written a moment ago can still be open for writing in a child that another thread

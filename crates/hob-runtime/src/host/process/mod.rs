@@ -6,20 +6,20 @@
 //!
 //! **How.** Each start gets a working folder, an environment built from the manifest alone, a session
 //! of its own, `no_new_privs`, resource limits, and a `child::Child` that watches over its memory
-//! and ends it with all its descendants. A descendant that left the session is found by the variable
-//! `HOB_INSTANCE` in its environment, also by the next node after one was killed.
+//! and ends it with all its descendants. Where the machine gives them it runs behind walls ([`crate::wall`]): it sees its
+//! package at `/var/task`, what its interpreter needs (`needs`), and nothing else. Without walls a descendant that left the session
+//! is found by the variable `HOB_INSTANCE` in its environment, also by the next node after one was killed.
 //!
 //! **Detection.** Native programs and `.py`, `.js`, `.mjs`, `.cjs` files serve HTTP on `$PORT` (contract
 //! `http`); `.sh` files and scripts whose first line names a shell answer one call each (`stdio`).
 //!
-//! **Not here:** namespaces and system call filters; a program sees the machine's files as the node does.
+//! **Not here:** the walls themselves.
 
 mod account;
-mod birth;
 mod child;
-mod confine;
 mod find;
 mod fork;
+mod needs;
 mod printed;
 mod procfs;
 
@@ -27,14 +27,17 @@ use super::{Host, HostRow, Progress};
 use crate::code::FunctionCode;
 use crate::environment::Environment;
 use crate::machine;
+use crate::outbound::ENTRANCE_PORT;
 use crate::unit::{Command, Launch, Program, Unit};
-use fork::{Forker, Job};
+use crate::wall::{self, Plan, Profile, Room, View, Wall, Walls};
+use fork::{Forker, Job, JobPlace};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
+use hob_core::limit::{WALL_PRIVATE_BYTES_MAX, WALL_TASKS_MAX};
 use hob_core::port::BoxFuture;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 pub(super) const ROW: HostRow = HostRow {
     name: "process",
@@ -55,7 +58,16 @@ struct Shared {
     /// The node's `PATH`.
     path: String,
     forker: Arc<Forker>,
+    /// `None`: children run beside the node.
+    walls: Option<Walls>,
+    /// What is shared by the programs of an instance, by its number.
+    rooms: Mutex<HashMap<u64, Weak<Room>>>,
 }
+
+/// Where programs see their package behind walls, as in AWS Lambda.
+const TASK: &str = "/var/task";
+/// Where they see its folder `opt`: the layers.
+const LAYERS: &str = "opt";
 
 impl Process {
     fn open(environment: &Arc<Environment>) -> Result<Self> {
@@ -75,8 +87,10 @@ impl Process {
             work_dir.canonicalize()
         };
         let work_dir = renewed().map_err(|error| unusable(&work_dir, error))?;
+        let walls = Walls::open(environment.walls, &work_dir.join("wall"))?;
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
-        Ok(Self { shared: Arc::new(Shared { environment: Arc::clone(environment), work_dir, path, forker }) })
+        let (environment, rooms) = (Arc::clone(environment), Mutex::default());
+        Ok(Self { shared: Arc::new(Shared { environment, work_dir, path, forker, walls, rooms }) })
     }
 }
 
@@ -107,8 +121,11 @@ impl Host for Process {
     fn load(&self, code: Arc<FunctionCode>) -> BoxFuture<'_, Result<Arc<dyn Unit>>> {
         Box::pin(async move {
             let program = find::program(&code, &self.shared.path)?;
-            let unit: Arc<dyn Unit> = Arc::new(Native { code, program, shared: Arc::clone(&self.shared) });
-            Ok(unit)
+            let shared = Arc::clone(&self.shared);
+            let walls =
+                || shared.walls.as_ref().map(|walls| walled(walls, &code, &program, &shared)).transpose();
+            let wall = walls().map_err(|error| Fault::internal(format!("cannot prepare walls: {error}")))?;
+            Ok(Arc::new(Native { code, program, wall, shared }) as Arc<dyn Unit>)
         })
     }
 }
@@ -116,7 +133,10 @@ impl Host for Process {
 /// A program that was found.
 struct Native {
     code: Arc<FunctionCode>,
+    /// Where it is outside of walls.
     program: PathBuf,
+    /// `None`: it runs beside the node.
+    wall: Option<Arc<Wall>>,
     shared: Arc<Shared>,
 }
 
@@ -127,6 +147,10 @@ impl Unit for Native {
 }
 
 impl Command for Native {
+    fn walled(&self) -> Option<&Path> {
+        self.wall.as_ref().map(|_| Path::new(TASK))
+    }
+
     fn connects(&self) -> bool {
         true
     }
@@ -144,18 +168,57 @@ impl Command for Native {
 impl Native {
     async fn spawn(&self, program: &Path, args: &[String], launch: Launch) -> Result<Box<dyn Program>> {
         let shared = &self.shared;
-        let folder = shared.work_dir.join(shared.forker.next_number().to_string());
+        let (place, own) = self.place(&launch);
+        let own = own.unwrap_or_else(Own::behind_walls);
         let job = Job {
-            program: program.to_owned(),
+            program: self.seen(program),
             args: args.iter().chain(&launch.args).cloned().collect(),
-            env: variables(&shared.path, &folder, &self.code.spec.env, &launch.env).into_iter().collect(),
-            package: self.code.dir.clone(),
-            folder,
+            env: variables(&shared.path, &own, &self.code.spec.env, &launch.env).into_iter().collect(),
             stdin: launch.stdin,
+            place,
         };
         let born = shared.forker.spawn(job).await.map_err(|error| self.refused(&error))?;
+        if let Some(room) = born.room.as_ref().filter(|_| launch.behind.shared) {
+            self.remember(launch.instance, room);
+        }
         let child = child::watch(born, &self.code, &launch, &shared.environment)?;
         Ok(Box::new(child) as Box<dyn Program>)
+    }
+
+    /// Where a program is to be started; beside the node it has a working folder.
+    fn place(&self, launch: &Launch) -> (JobPlace, Option<Own>) {
+        let Some(wall) = &self.wall else {
+            let folder = self.shared.work_dir.join(self.shared.forker.next_number().to_string());
+            let own = Own::beside_node(&folder);
+            return (JobPlace::Open { folder, package: self.code.dir.clone() }, Some(own));
+        };
+        let (wall, tasks_max) =
+            (Arc::clone(wall), WALL_TASKS_MAX + u64::from(self.code.spec.scale.concurrency));
+        if let Some(room) = self.room(launch) {
+            return (JobPlace::In { wall, room, tasks_max }, None);
+        }
+        let entrance = launch.behind.entrance.as_ref().map(|_| ENTRANCE_PORT);
+        let ports = entrance.into_iter().chain(launch.behind.listen).collect();
+        (JobPlace::Behind { wall, ports, tasks_max }, None)
+    }
+
+    fn room(&self, launch: &Launch) -> Option<Arc<Room>> {
+        let rooms = self.shared.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.get(&launch.instance).filter(|_| launch.behind.shared)?.upgrade()
+    }
+
+    fn remember(&self, instance: u64, room: &Arc<Room>) {
+        let mut rooms = self.shared.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.retain(|_, room| room.strong_count() > 0);
+        rooms.insert(instance, Arc::downgrade(room));
+    }
+
+    /// A program's path as it is where it runs.
+    fn seen(&self, program: &Path) -> PathBuf {
+        match (&self.wall, program.strip_prefix(&self.code.dir)) {
+            (Some(_), Ok(inside)) => Path::new(TASK).join(inside),
+            _ => program.to_owned(),
+        }
     }
 
     fn refused(&self, error: &std::io::Error) -> Fault {
@@ -182,19 +245,55 @@ impl Native {
     }
 }
 
+/// The wall of a function's programs.
+fn walled(walls: &Walls, code: &FunctionCode, program: &Path, shared: &Shared) -> std::io::Result<Arc<Wall>> {
+    let layers = code.dir.join(LAYERS);
+    let layers = layers.is_dir().then(|| (layers, Path::new("/").join(LAYERS)));
+    let mut links = Vec::new();
+    for entry in std::fs::read_dir(&code.dir)? {
+        if let Ok(name) = entry?.file_name().into_string() {
+            links.push((name.clone(), Path::new(TASK).join(name)));
+        }
+    }
+    let view = View {
+        folders: std::iter::once((code.dir.clone(), PathBuf::from(TASK))).chain(layers).collect(),
+        same: needs::folders(code, program, &shared.path, &shared.environment.work_dir),
+        links,
+        private_bytes: WALL_PRIVATE_BYTES_MAX.min(code.spec.memory_bytes),
+    };
+    walls.wall(&Plan { view, profile: Profile::Program }).map(Arc::new)
+}
+
+/// What is a program's own.
+struct Own {
+    /// Its `HOME` and `TMPDIR`.
+    tmp: String,
+    /// What marks its processes, where nothing else tells whose they are.
+    mark: Option<String>,
+}
+
+impl Own {
+    fn beside_node(folder: &Path) -> Self {
+        Self { tmp: folder.join(fork::TMP).display().to_string(), mark: Some(folder.display().to_string()) }
+    }
+
+    fn behind_walls() -> Self {
+        Self { tmp: wall::TMP.to_owned(), mark: None }
+    }
+}
+
 /// The whole environment of a program: defaults, then the manifest's, then the contract's. Nothing of
 /// the node's own environment but `PATH` gets in.
 fn variables(
     path: &str,
-    folder: &Path,
+    own: &Own,
     manifest: &BTreeMap<String, String>,
     contract: &[(String, String)],
 ) -> BTreeMap<String, String> {
-    let own_tmp = folder.join(fork::TMP).display().to_string();
     let mut variables: BTreeMap<String, String> = [
         ("PATH", path),
-        ("HOME", &own_tmp),
-        ("TMPDIR", &own_tmp),
+        ("HOME", &own.tmp),
+        ("TMPDIR", &own.tmp),
         ("LANG", "C.UTF-8"),
         // Python keeps what it prints into a pipe until there is much of it, which would be the log of
         // some later call.
@@ -204,6 +303,8 @@ fn variables(
     .into();
     variables.extend(manifest.clone());
     variables.extend(contract.iter().cloned());
-    variables.insert(procfs::MARK.to_owned(), folder.display().to_string());
+    // Nobody else may say whose a process is.
+    variables.remove(procfs::MARK);
+    variables.extend(own.mark.clone().map(|mark| (procfs::MARK.to_owned(), mark)));
     variables
 }

@@ -137,8 +137,9 @@ fn kib_field(file: &str, field: &str) -> Option<u64> {
 /// The TCP addresses on which processes of a session listen.
 pub(super) fn listening(leader: Pid) -> Vec<SocketAddr> {
     let sockets: HashSet<u64> = session(leader).into_iter().flat_map(sockets).collect();
-    let tables =
-        ["/proc/net/tcp", "/proc/net/tcp6"].map(|file| std::fs::read_to_string(file).unwrap_or_default());
+    // Those of its network, which may be its own.
+    let table = |name| format!("/proc/{}/net/{name}", leader.as_raw_nonzero());
+    let tables = ["tcp", "tcp6"].map(|name| std::fs::read_to_string(table(name)).unwrap_or_default());
     let rows = tables.iter().flat_map(|table| table.lines());
     rows.filter_map(listener)
         .filter(|(_, inode)| sockets.contains(inode))

@@ -295,7 +295,16 @@ async fn program(far: &Arc<Far>, lane: &mut Lane, mut frame: Frame) -> std::resu
         let unit = far.unit(asked.function)?;
         let context = asked.call.map(|call| context(&unit.code, &call));
         let kept = context.clone();
-        let launch = Launch { instance: asked.instance, args, env, stdin, stdout, lines: None, context };
+        let launch = Launch {
+            instance: asked.instance,
+            args,
+            env,
+            stdin,
+            stdout,
+            lines: None,
+            context,
+            behind: Default::default(),
+        };
         let program = program::Running::start(Arc::clone(&unit), launch).await?;
         Ok::<_, Fault>((unit, program, kept))
     };

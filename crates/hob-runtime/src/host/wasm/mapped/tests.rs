@@ -50,6 +50,7 @@ fn environment(folder: &Path) -> Arc<Environment> {
         compiler: Vec::new(),
         workers: Workers::none(),
         pooling: Some(false),
+        walls: crate::wall::Choice::Off,
         spawn: Arc::new(Nothing),
         logs: Arc::new(Nothing),
         witnesses: Arc::new(Nobody),

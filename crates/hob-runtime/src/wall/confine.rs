@@ -15,7 +15,7 @@ const OOM_SCORE: &[u8] = b"500";
 
 /// What a child does to itself before it executes its program.
 #[derive(Clone, Copy)]
-pub(super) struct Confinement {
+pub(crate) struct Confinement {
     node: Pid,
     niceness: i32,
     files: Rlimit,
@@ -23,7 +23,8 @@ pub(super) struct Confinement {
 }
 
 impl Confinement {
-    pub(super) fn here() -> Self {
+    /// For children of this process.
+    pub(crate) fn here() -> Self {
         Self {
             node: getpid(),
             niceness: getpriority_process(None).unwrap_or_default().saturating_add(PROCESS_NICENESS).min(19),
@@ -33,14 +34,24 @@ impl Confinement {
         }
     }
 
+    /// With at most so many processes and threads of the child's own user, which nobody else is.
+    pub(crate) fn with_tasks(self, tasks_max: u64) -> Self {
+        Self { tasks: Some(lowered(Resource::Nproc, tasks_max)), ..self }
+    }
+
+    /// Whether the node still is this process's parent.
+    pub(super) fn has_node(self) -> rustix::io::Result<()> {
+        if getppid() == Some(self.node) { Ok(()) } else { Err(rustix::io::Errno::SRCH) }
+    }
+
+    /// Ends with the node. A change of the user takes this away, so it comes after.
+    pub(super) fn end_with_node() -> rustix::io::Result<()> {
+        set_parent_process_death_signal(Some(Signal::KILL))
+    }
+
     /// Only system calls, on values copied before: it neither allocates nor locks.
     pub(super) fn enter(self) -> rustix::io::Result<()> {
         setsid()?;
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-        if getppid() != Some(self.node) {
-            // The node died before the line above.
-            return Err(rustix::io::Errno::SRCH);
-        }
         rustix::thread::set_no_new_privs(true)?;
         // Functions that compute must not keep the node from its sockets.
         setpriority_process(None, self.niceness)?;

@@ -1,0 +1,134 @@
+//! Which folders outside of its package a program needs, so that it can be shown them and nothing else.
+//!
+//! **Why.** Interpreters live in many places: a version manager below somebody's home, a virtual environment, `/opt`. What is
+//! below the system's folders is shown to everybody; of the others only what the program to be started is part of.
+//!
+//! **How.** From the program's path, every link on the way to the file that is executed in the end, and the same of the
+//! interpreter that a script names in its first line. Of each the folder of the installation is shown: the one
+//! above `bin` (or `shims`).
+//!
+//! **Invariants.** Nothing is shown that not everybody may read on the machine, no home or other folder that holds more than an
+//! installation, and nothing of the node's.
+
+use super::find;
+use crate::code::FunctionCode;
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// Links that are followed from one program to the next.
+const LINKS_MAX: usize = 16;
+/// Names of folders in which an installation has its programs.
+const PROGRAMS: &[&str] = &["bin", "sbin", "shims", "libexec"];
+/// What one of an installation's folders is called, besides these.
+const PARTS: &[&str] =
+    &["lib", "lib64", "include", "share", "libexec", "versions", "pyvenv.cfg", "conf", "shims"];
+
+/// The folders, for a function whose first program is `program`; `node` is a folder of which nothing is shown.
+pub(super) fn folders(code: &FunctionCode, program: &Path, path: &str, node: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    // Extensions of a package are scripts as well, sometimes.
+    let others =
+        code.spec.package.iter().filter(|(_, file)| file.executable).map(|(name, _)| code.dir.join(name));
+    let all: Vec<PathBuf> = std::iter::once(program.to_owned()).chain(others).collect();
+    for program in all {
+        follow(&program, path, LINKS_MAX, &mut found);
+    }
+    let nodes = node.parent().unwrap_or(node);
+    found.retain(|folder| {
+        !folder.starts_with(&code.dir) && !nodes.starts_with(folder) && !folder.starts_with(nodes)
+    });
+    found
+}
+
+/// Adds the installations of a program, of what it links to, and of its interpreter.
+fn follow(program: &Path, path: &str, left: usize, found: &mut BTreeSet<PathBuf>) {
+    if left == 0 {
+        return;
+    }
+    found.extend(installation(program));
+    if let Ok(to) = std::fs::read_link(program) {
+        let to = program.parent().map_or_else(|| to.clone(), |folder| folder.join(&to));
+        return follow(&plain(&to), path, left - 1, found);
+    }
+    let mut head = Vec::new();
+    let read = std::fs::File::open(program).and_then(|file| file.take(256).read_to_end(&mut head));
+    if read.is_err() || !head.starts_with(b"#!") {
+        return;
+    }
+    let line =
+        String::from_utf8_lossy(head.split(|byte| *byte == b'\n').next().unwrap_or_default()).into_owned();
+    if let Some(first) = line[2..].split_ascii_whitespace().next() {
+        follow(Path::new(first), path, left - 1, found);
+    }
+    // `/usr/bin/env name`.
+    if let Some(named) = find::interpreter(&head).and_then(|words| find::on_path(words.first()?, path)) {
+        follow(&named, path, left - 1, found);
+    }
+}
+
+/// A path without `.` and `..`, as far as its text tells.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => {
+                plain.pop();
+            }
+            std::path::Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+/// The folder of the installation that a program belongs to: the one above its folder of programs, if it looks like one, else
+/// that folder.
+fn installation(program: &Path) -> Option<PathBuf> {
+    let folder = program.parent()?;
+    let name = folder.file_name()?.to_str()?;
+    let above = folder.parent().filter(|_| PROGRAMS.contains(&name));
+    let whole = above.filter(|above| above.parent().is_some() && is_installation(above));
+    let folder = whole.unwrap_or(folder);
+    (folder.components().count() > 2 && is_public(folder)).then(|| folder.to_owned())
+}
+
+fn is_installation(folder: &Path) -> bool {
+    // A home may have a `bin` and a `lib`; it also has what makes it a home.
+    let home = ["/root", "/home", "/Users", "/usr/home"].map(Path::new);
+    let is_home = home
+        .iter()
+        .any(|home| folder == *home || folder.parent() == Some(home) && *home != Path::new("/root"));
+    !is_home && PARTS.iter().any(|part| folder.join(part).exists())
+}
+
+fn is_public(folder: &Path) -> bool {
+    std::fs::metadata(folder).is_ok_and(|meta| meta.is_dir() && meta.permissions().mode() & 0o005 == 0o005)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{installation, plain};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    #[test]
+    fn an_installation_is_what_is_above_its_programs() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        for folder in ["venv/bin", "venv/lib", "tools/bin", "secret/bin", "secret/lib"] {
+            std::fs::create_dir_all(at(folder)).unwrap();
+        }
+        std::fs::set_permissions(at("secret"), std::fs::Permissions::from_mode(0o700)).unwrap();
+        for (program, expected) in [
+            ("venv/bin/python3", Some("venv")),
+            ("tools/bin/tool", Some("tools/bin")),
+            ("secret/bin/tool", None),
+        ] {
+            assert_eq!(installation(&at(program)), expected.map(at), "{program}");
+        }
+        assert_eq!(installation(Path::new("/bin/sh")), None);
+        assert_eq!(plain(Path::new("/a/b/../c/./d")), Path::new("/a/c/d"));
+    }
+}

@@ -1,0 +1,499 @@
+//! The birth of a child: from the node's memory to a program of its own, without a copy of that memory.
+//!
+//! **Why.** `fork` copies the page tables and the list of mappings of its caller, and makes every page
+//! that the caller touches afterwards fault. A node has thousands of mappings (a slot for every WASM
+//! instance), which made the start of a child take twenty milliseconds and more. `posix_spawn`
+//! (glibc) avoids that, but cannot say what a child of Hob has to say: new privileges, limits, death signal.
+//!
+//! **How.** As `posix_spawn` does it: `clone` with `CLONE_VM` and `CLONE_VFORK`. The child runs on a stack of its own in the
+//! node's memory while the calling thread waits for its `execve`; it makes system calls on values that were prepared before,
+//! and nothing else. All signals are blocked meanwhile, so that no handler of the node runs in the child.
+//!
+//! **With walls** the first child is a midwife: it goes into new namespaces (or those of a room), and has two children in the
+//! same way, which the kernel takes for the node's own (`CLONE_PARENT`): the room's first process, and the program.
+//! Then it ends. It shares the node's table of files, so that the sockets that it opens in the new network are the node's.
+//!
+//! **Invariants.** Everything that a child reads outlives the call, because the caller sleeps until the child
+//! has executed its program or ended. Children write numbers only: descriptors, process ids, and why they failed.
+
+use super::confine::Confinement;
+use super::step::{self, Step};
+use super::{Room, Wall};
+use rustix::process::{Pid, WaitOptions, waitpid};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::ptr;
+
+/// Stack of a child until it executes its program.
+const STACK_BYTES: usize = 64 << 10;
+/// What runs a file without a first line that names an interpreter (as execvp(3)).
+const SHELL: &CStr = c"/bin/sh";
+
+/// A program to be executed.
+pub(crate) struct Image<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) args: &'a [String],
+    pub(crate) env: &'a [(String, String)],
+    /// Where it starts.
+    pub(crate) directory: &'a Path,
+    /// Standard input, output and error.
+    pub(crate) streams: [&'a OwnedFd; 3],
+    pub(crate) confinement: Confinement,
+}
+
+/// Pointers to strings, with a null at the end, as execve(2) takes them.
+struct Strings {
+    pointers: Vec<*const c_char>,
+    _strings: Vec<CString>,
+}
+
+impl Strings {
+    fn new<'a>(strings: impl IntoIterator<Item = &'a OsStr>) -> io::Result<Self> {
+        let strings = strings.into_iter().map(text).collect::<io::Result<Vec<_>>>()?;
+        let pointers = strings.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect();
+        Ok(Self { pointers, _strings: strings })
+    }
+}
+
+fn text(text: &OsStr) -> io::Result<CString> {
+    CString::new(text.as_bytes()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
+}
+
+/// Where a program is born.
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// Beside the node.
+    Open,
+    /// Behind new walls, with listeners of the node at these ports.
+    Behind(&'a Wall, &'a [u16]),
+    /// In a room that is there.
+    In(&'a Wall, &'a Room),
+}
+
+/// A child that was born.
+pub(crate) struct Born {
+    pub(crate) pid: Pid,
+    /// Readable when it has ended.
+    pub(crate) pidfd: OwnedFd,
+    /// Its room, if it is new.
+    pub(crate) room: Option<Room>,
+}
+
+/// What the child reads.
+struct Plan<'a> {
+    program: CString,
+    args: Strings,
+    /// The same for [`SHELL`].
+    shell: Strings,
+    env: Strings,
+    directory: CString,
+    streams: [RawFd; 3],
+    confinement: Confinement,
+    place: Place<'a>,
+    /// Steps that open sockets for the node.
+    sockets: Vec<Step>,
+    /// Steps of the program itself: who it becomes.
+    identity: Vec<Step>,
+    /// Those of the room's first process.
+    keeper: Vec<Step>,
+    stacks: [*mut c_void; 2],
+    told: Told,
+}
+
+/// What the children write.
+struct Told {
+    sockets: Vec<RawFd>,
+    keeper: (c_int, RawFd),
+    program: (c_int, RawFd),
+    /// The phase and the step of it that failed, if it was a step, and the error number.
+    failed: Option<(Phase, usize, c_int)>,
+}
+
+/// A part of a birth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Build,
+    Sockets,
+    First,
+    Keeper,
+    Close,
+    Identity,
+    Seal,
+    /// Not a step: the program could not be executed.
+    Program,
+    /// Not a step: the kernel made no process, or did not let it in.
+    Process,
+}
+
+impl<'a> Plan<'a> {
+    fn new(
+        image: &Image<'_>,
+        place: Place<'a>,
+        user: Option<u32>,
+        stacks: [*mut c_void; 2],
+    ) -> io::Result<Self> {
+        let program = image.program.as_os_str();
+        let args = || std::iter::once(program).chain(image.args.iter().map(OsStr::new));
+        let env: Vec<String> = image.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let (identity, keeper, sockets) = match place {
+            Place::Open => (Vec::new(), Vec::new(), Vec::new()),
+            Place::Behind(wall, ports) => (wall.identity(user), Wall::keeper(user), super::sockets(ports)),
+            Place::In(wall, _) => (wall.identity(user), Vec::new(), Vec::new()),
+        };
+        Ok(Self {
+            program: text(program)?,
+            args: Strings::new(args())?,
+            shell: Strings::new(std::iter::once(OsStr::from_bytes(SHELL.to_bytes())).chain(args()))?,
+            env: Strings::new(env.iter().map(OsStr::new))?,
+            directory: text(image.directory.as_os_str())?,
+            streams: image.streams.map(|stream| stream.as_raw_fd()),
+            confinement: image.confinement,
+            place,
+            stacks,
+            told: Told { sockets: vec![-1; sockets.len()], keeper: (0, -1), program: (0, -1), failed: None },
+            sockets,
+            identity,
+            keeper,
+        })
+    }
+
+    /// In words, what failed.
+    fn error(&self, (phase, at, error): (Phase, usize, c_int)) -> io::Error {
+        let cause = io::Error::from_raw_os_error(error);
+        let steps: &[Step] = match (phase, self.place) {
+            (Phase::Build, Place::Behind(wall, _)) => &wall.build,
+            (Phase::First, Place::Behind(wall, _)) => &wall.first,
+            (Phase::Close, Place::Behind(wall, _)) => &wall.close,
+            (Phase::Seal, Place::Behind(wall, _) | Place::In(wall, _)) => &wall.seal,
+            (Phase::Sockets, _) => &self.sockets,
+            (Phase::Keeper, _) => &self.keeper,
+            (Phase::Identity, _) => &self.identity,
+            _ => return cause,
+        };
+        let what = steps.get(at).map_or_else(|| format!("{phase:?}"), Step::show);
+        io::Error::new(io::ErrorKind::Other, format!("{what}: {cause}"))
+    }
+}
+
+/// The stacks of the children.
+struct Stack(Vec<u8>);
+
+impl Stack {
+    fn new() -> Self {
+        Self(vec![0; STACK_BYTES])
+    }
+
+    /// Its upper end, as the ABI wants it.
+    fn top(&mut self) -> *mut c_void {
+        // SAFETY: the upper end of one allocation, and a place a little below.
+        unsafe {
+            let top = self.0.as_mut_ptr().add(STACK_BYTES);
+            top.sub(top as usize % 16).cast()
+        }
+    }
+}
+
+/// Executes a program in a new child.
+///
+/// # Errors
+/// Why the system makes no child, why a wall could not be built, or why the child could not execute the program.
+pub(crate) fn spawn(image: &Image<'_>, place: Place<'_>) -> io::Result<Born> {
+    let (mut stack, mut second, mut third) = (Stack::new(), Stack::new(), Stack::new());
+    let user = match place {
+        Place::Open => None,
+        Place::Behind(wall, _) => wall.next_user(),
+        Place::In(_, room) => room.user,
+    };
+    let mut plan = Plan::new(image, place, user, [second.top(), third.top()])?;
+    let walled = !matches!(place, Place::Open);
+    let plan_pointer: *mut Plan<'_> = &raw mut plan;
+    let mut pidfd: c_int = -1;
+    let blocked = Blocked::all()?;
+    // SAFETY: the child shares this memory, but this thread sleeps until the child has executed its program or ended, so
+    // that the stacks, `plan` and what they point to outlive it, and nobody else looks at them. The children make system calls
+    // only. The kernel writes one number to `pidfd`.
+    let pid = unsafe {
+        let shared = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        if walled {
+            libc::clone(midwife, stack.top(), shared | libc::CLONE_FILES, plan_pointer.cast())
+        } else {
+            libc::clone(enter, stack.top(), shared | libc::CLONE_PIDFD, plan_pointer.cast(), &raw mut pidfd)
+        }
+    };
+    let error = io::Error::last_os_error();
+    drop(blocked);
+    // Asked for in this order, since a negative number may not become a `Pid`.
+    let Some(pid) = (pid > 0).then(|| Pid::from_raw(pid)).flatten() else { return Err(error) };
+    // SAFETY: `plan` is alive, and the children that might write to it have left this memory.
+    let told = unsafe { ptr::read_volatile(&raw const (*plan_pointer).told) };
+    // SAFETY: nobody owns what was just read, and the place it came from is forgotten without being dropped.
+    unsafe { ptr::write(&raw mut (*plan_pointer).told, Told::nothing()) };
+    let (child, room) = if walled {
+        reap(pid);
+        (owned(told.program), owned(told.keeper))
+    } else {
+        (owned((pid.as_raw_nonzero().get(), pidfd)), None)
+    };
+    // SAFETY: the midwife opened them in this process's table, and nobody else knows of them.
+    let sockets =
+        told.sockets.iter().filter(|socket| **socket >= 0).map(|fd| unsafe { OwnedFd::from_raw_fd(*fd) });
+    let room = room.map(|(pid, pidfd)| Room::new(user, pid, pidfd, sockets.collect()));
+    let Some(failed) = told.failed else {
+        let (pid, pidfd) = child.ok_or_else(|| io::Error::other("a birth without a child"))?;
+        return Ok(Born { pid, pidfd, room });
+    };
+    // It has ended by itself already.
+    child.inspect(|(pid, _)| reap(*pid));
+    Err(plan.error(failed))
+}
+
+impl Told {
+    fn nothing() -> Self {
+        Self { sockets: Vec::new(), keeper: (0, -1), program: (0, -1), failed: None }
+    }
+}
+
+/// A process and its descriptor, which the kernel has just made for this process.
+fn owned((pid, pidfd): (c_int, RawFd)) -> Option<(Pid, OwnedFd)> {
+    let pid = (pid > 0).then(|| Pid::from_raw(pid)).flatten()?;
+    // SAFETY: nobody else knows of this descriptor.
+    Some((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
+}
+
+/// Takes away a child that has ended, or is about to.
+pub(super) fn reap(pid: Pid) {
+    while matches!(waitpid(Some(pid), WaitOptions::empty()), Err(rustix::io::Errno::INTR)) {}
+}
+
+/// All signals of this thread are blocked, until it is dropped.
+struct Blocked(libc::sigset_t);
+
+impl Blocked {
+    fn all() -> io::Result<Self> {
+        // SAFETY: a signal set is plain numbers; both calls write whole ones.
+        let (done, before) = unsafe {
+            let (mut all, mut before): (libc::sigset_t, libc::sigset_t) = std::mem::zeroed();
+            libc::sigfillset(&raw mut all);
+            (libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, &raw mut before), before)
+        };
+        if done == 0 { Ok(Self(before)) } else { Err(io::Error::from_raw_os_error(done)) }
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        // SAFETY: the set is the one that this thread had.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
+    }
+}
+
+fn last() -> c_int {
+    io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)
+}
+
+/// The child, until it executes its program.
+extern "C" fn enter(plan: *mut c_void) -> c_int {
+    let plan: *mut Plan<'_> = plan.cast();
+    // SAFETY: see `spawn`: the plan is alive, and the thread that owns it sleeps.
+    let Err(failed) = unsafe { become_program(&mut *plan) };
+    // SAFETY: as above; the reference has ended. `_exit` runs nothing of the node's.
+    unsafe {
+        ptr::write_volatile(&raw mut (*plan).told.failed, Some(failed));
+        libc::_exit(127)
+    }
+}
+
+/// The midwife.
+extern "C" fn midwife(plan: *mut c_void) -> c_int {
+    let plan: *mut Plan<'_> = plan.cast();
+    // SAFETY: as in `enter`; only raw places are handed to the midwife's children, one after another.
+    unsafe {
+        if let Err(failed) = deliver(plan)
+            && ptr::read_volatile(&raw const (*plan).told.failed).is_none()
+        {
+            ptr::write_volatile(&raw mut (*plan).told.failed, Some(failed));
+        }
+        libc::_exit(0)
+    }
+}
+
+type Failed = (Phase, usize, c_int);
+
+fn of(phase: Phase) -> impl Fn((usize, c_int)) -> Failed {
+    move |(at, error)| (phase, at, error)
+}
+
+/// Builds the walls, or goes into a room, and has the program born there.
+///
+/// # Safety
+/// As [`become_program`]; the plan is alive and nobody else's.
+unsafe fn deliver(plan: *mut Plan<'_>) -> Result<(), Failed> {
+    const PROCESS: fn(c_int) -> Failed = |error| (Phase::Process, 0, error);
+    // SAFETY: the plan is alive, and the midwife's children run while it sleeps.
+    unsafe {
+        let [second, third] = (*plan).stacks;
+        match (*plan).place {
+            Place::Open => {}
+            Place::Behind(wall, _) => {
+                libc::umask(0);
+                step::take(&wall.build, &mut []).map_err(of(Phase::Build))?;
+                step::take(&(*plan).sockets, &mut (*plan).told.sockets).map_err(of(Phase::Sockets))?;
+                (*plan).told.keeper = have(keep, second, plan).map_err(PROCESS)?;
+                if ptr::read_volatile(&raw const (*plan).told.failed).is_some() {
+                    return Err((Phase::Process, 0, libc::ECHILD));
+                }
+                step::take(&wall.close, &mut []).map_err(of(Phase::Close))?;
+            }
+            Place::In(_, room) => {
+                let done = libc::setns(room.pidfd(), room.namespaces());
+                if done < 0 {
+                    return Err(PROCESS(last()));
+                }
+            }
+        }
+        (*plan).told.program = have(enter, third, plan).map_err(PROCESS)?;
+        // The kernel kills both with the node; it may have died before they could ask for that.
+        (*plan).confinement.has_node().map_err(|error| PROCESS(error.raw_os_error()))
+    }
+}
+
+/// A child of the node's, made by the midwife, which sleeps until it has executed something.
+///
+/// # Safety
+/// As [`deliver`].
+unsafe fn have(
+    child: extern "C" fn(*mut c_void) -> c_int,
+    stack: *mut c_void,
+    plan: *mut Plan<'_>,
+) -> Result<(c_int, RawFd), c_int> {
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let mut pidfd: RawFd = -1;
+    // SAFETY: see `spawn`: the stack is alive and used by this child alone.
+    let pid = unsafe { libc::clone(child, stack, flags, plan.cast(), &raw mut pidfd) };
+    if pid < 0 { Err(last()) } else { Ok((pid, pidfd)) }
+}
+
+/// The first process of a room, until it executes the program that only sleeps.
+extern "C" fn keep(plan: *mut c_void) -> c_int {
+    let plan: *mut Plan<'_> = plan.cast();
+    // SAFETY: as in `enter`.
+    unsafe {
+        let Err(failed) = become_keeper(&*plan);
+        ptr::write_volatile(&raw mut (*plan).told.failed, Some(failed));
+        libc::_exit(127)
+    }
+}
+
+/// # Safety
+/// As [`become_program`].
+unsafe fn become_keeper(plan: &Plan<'_>) -> Result<std::convert::Infallible, Failed> {
+    let Place::Behind(wall, _) = plan.place else { return Err((Phase::Process, 0, libc::EINVAL)) };
+    let process = |error: rustix::io::Errno| (Phase::Process, 0, error.raw_os_error());
+    // SAFETY: as for this function; arguments and environment are lists that end with a null.
+    unsafe {
+        step::take(&wall.first, &mut []).map_err(of(Phase::First))?;
+        step::take(&plan.keeper, &mut []).map_err(of(Phase::Keeper))?;
+        rustix::process::setsid().map_err(process)?;
+        rustix::thread::set_no_new_privs(true).map_err(process)?;
+        Confinement::end_with_node().map_err(process)?;
+        // The kernel takes away at once whoever ends and was left to it.
+        libc::signal(libc::SIGCHLD, libc::SIG_IGN);
+        let keeper = wall.keeper_program();
+        for number in 0..3 {
+            if number != keeper {
+                libc::close(number);
+            }
+        }
+        own_files_only();
+        let args: [*const c_char; 2] = [c"hob-init".as_ptr(), ptr::null()];
+        let none: [*const c_char; 1] = [ptr::null()];
+        libc::syscall(
+            libc::SYS_execveat,
+            keeper,
+            c"".as_ptr(),
+            args.as_ptr(),
+            none.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
+        Err((Phase::Process, 0, last()))
+    }
+}
+
+/// What the node itself was given to inherit is not the child's: it is closed with the next program.
+///
+/// # Safety
+/// As [`become_program`].
+unsafe fn own_files_only() {
+    const FIRST: libc::c_uint = 3;
+    // SAFETY: no pointers. A kernel without it leaves what the node has not marked itself, which is nothing of its own.
+    unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}
+
+/// Confines this process and executes the program; returns why it could not.
+///
+/// # Safety
+/// Only in a child that shares its memory with a sleeping parent and has all signals blocked.
+unsafe fn become_program(plan: &mut Plan<'_>) -> Result<std::convert::Infallible, Failed> {
+    let failed = |error: c_int| (Phase::Program, 0, error);
+    let check = |done: c_int| if done < 0 { Err(failed(last())) } else { Ok(()) };
+    let errno = |error: rustix::io::Errno| failed(error.raw_os_error());
+    for (number, stream) in (0..).zip(plan.streams) {
+        // SAFETY: descriptors are numbers, and those of this process are its own.
+        check(unsafe { libc::dup2(stream, number) })?;
+    }
+    plan.confinement.enter().map_err(errno)?;
+    // SAFETY: as for this function.
+    unsafe { step::take(&plan.identity, &mut []) }.map_err(of(Phase::Identity))?;
+    Confinement::end_with_node().map_err(errno)?;
+    if matches!(plan.place, Place::Open) {
+        // The node died before the line above. Behind walls the midwife looks.
+        plan.confinement.has_node().map_err(errno)?;
+    }
+    // SAFETY: the text ends with a zero and is alive.
+    check(unsafe { libc::chdir(plan.directory.as_ptr()) })?;
+    // SAFETY: nothing of the node handles a signal from here on; the handlers are this process's own copy.
+    unsafe {
+        libc::umask(0o022);
+        own_files_only();
+        default_signals();
+    }
+    if let Place::Behind(wall, _) | Place::In(wall, _) = plan.place {
+        // SAFETY: as for this function.
+        unsafe { step::take(&wall.seal, &mut []) }.map_err(of(Phase::Seal))?;
+    }
+    // SAFETY: all pointers are to texts that end with a zero, in lists that end with a null, and alive.
+    unsafe {
+        libc::execve(plan.program.as_ptr(), plan.args.pointers.as_ptr(), plan.env.pointers.as_ptr());
+        let mut error = last();
+        if error == libc::ENOEXEC {
+            libc::execve(SHELL.as_ptr(), plan.shell.pointers.as_ptr(), plan.env.pointers.as_ptr());
+            error = last();
+        }
+        Err(failed(error))
+    }
+}
+
+/// Takes back what the node does with signals: its handlers, that it ignores SIGPIPE, and what it blocks.
+///
+/// # Safety
+/// As [`become_program`].
+unsafe fn default_signals() {
+    // SAFETY: all bytes of both being zero is the default action and the empty set; the kernel refuses numbers
+    // that are no signals or may not be changed.
+    unsafe {
+        let default: libc::sigaction = std::mem::zeroed();
+        for signal in 1..=libc::SIGRTMAX() {
+            let mut now: libc::sigaction = std::mem::zeroed();
+            let known = libc::sigaction(signal, ptr::null(), &raw mut now) == 0;
+            let ignored = now.sa_sigaction == libc::SIG_IGN && signal != libc::SIGPIPE;
+            if known && now.sa_sigaction != libc::SIG_DFL && !ignored {
+                libc::sigaction(signal, &raw const default, ptr::null_mut());
+            }
+        }
+        let none: libc::sigset_t = std::mem::zeroed();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+    }
+}

@@ -1,0 +1,246 @@
+//! Which system calls a child may make: a table, and the program for the kernel's filter (seccomp(2)) that it becomes.
+//!
+//! **Why.** Most holes in kernels are in system calls that a function never makes. What is not in the table does not
+//! exist for it: `ENOSYS`, so that a library which asks for something new falls back to something old. What programs are known
+//! to ask for, and must not have, is `EPERM`.
+//!
+//! **How.** The numbers become ranges with one answer each, and the ranges a tree of comparisons. The kernel runs
+//! a filter once for every number when it is installed and remembers what is always allowed, so that an allowed call costs
+//! nothing afterwards and a short tree makes a quick installation.
+//!
+//! **Not here:** programs for another kind of processor than the node's (32-bit ones on x86-64): they are ended.
+
+use std::ffi::{c_int, c_long};
+
+// linux/seccomp.h and linux/bpf_common.h.
+const RETURN_ALLOW: u32 = 0x7fff_0000;
+const RETURN_ERRNO: u32 = 0x0005_0000;
+const RETURN_KILL_PROCESS: u32 = 0x8000_0000;
+const LOAD: u16 = 0x20;
+const JUMP: u16 = 0x05;
+const JUMP_EQUAL: u16 = 0x15;
+const JUMP_GREATER: u16 = 0x25;
+const JUMP_ANY_BIT: u16 = 0x45;
+const RETURN: u16 = 0x06;
+/// Offsets in `seccomp_data`: the number, the architecture, and the low half of an argument (little endian).
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+const ARGUMENTS: u32 = 16;
+
+#[cfg(target_arch = "x86_64")]
+const NATIVE: u32 = 0xc000_003e;
+#[cfg(target_arch = "aarch64")]
+const NATIVE: u32 = 0xc000_00b7;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+const NATIVE: u32 = 0;
+
+/// Flags of clone(2) that make a namespace.
+const NEW_NAMESPACE: u32 = 0x7e02_0080;
+/// `TIOCSTI` and `TIOCLINUX`: typing into somebody else's terminal.
+const TERMINAL_INPUT: [u32; 2] = [0x5412, 0x541c];
+/// The families of addresses that programs need: unix, IPv4, IPv6, and netlink to ask for their own interfaces.
+const FAMILIES: [u32; 4] = [1, 2, 10, 16];
+/// personality(2): the usual one, and to ask for the present one.
+const PERSONALITIES: [u32; 2] = [0, 0xffff_ffff];
+
+/// What a child is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Any program of a function.
+    Program,
+    /// A worker of the node: it computes, and speaks through the sockets that it was given.
+    Worker,
+}
+
+/// The answer to a system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Allow,
+    /// It fails with this number.
+    Fail(c_int),
+    /// Allowed unless an argument has one of these bits.
+    WithoutBits {
+        argument: u32,
+        bits: u32,
+    },
+    /// Allowed if an argument is one of these, else it fails.
+    OneOf {
+        argument: u32,
+        values: &'static [u32],
+        error: c_int,
+    },
+    /// Allowed unless an argument is one of these.
+    NoneOf {
+        argument: u32,
+        values: &'static [u32],
+    },
+}
+
+/// A filter, ready to be installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Filter(Vec<Instruction>);
+
+/// `struct sock_filter`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Instruction {
+    code: u16,
+    when_true: u8,
+    when_false: u8,
+    value: u32,
+}
+
+impl Filter {
+    /// The filter of a profile.
+    pub(super) fn of(profile: Profile) -> Self {
+        let mut code =
+            vec![load(ARCHITECTURE), jump(JUMP_EQUAL, NATIVE, 1, 0), ret(RETURN_KILL_PROCESS), load(NUMBER)];
+        code.extend(tree(&ranges(&answers(profile))));
+        Self(code)
+    }
+
+    /// Installs it. Only a system call on values that were prepared before.
+    pub(super) fn enter(&self) -> Result<(), c_int> {
+        #[repr(C)]
+        struct Program {
+            length: u16,
+            instructions: *const Instruction,
+        }
+        let length = u16::try_from(self.0.len()).map_err(|_| libc::E2BIG)?;
+        let program = Program { length, instructions: self.0.as_ptr() };
+        // SAFETY: the kernel copies `length` instructions, which are alive.
+        let done =
+            unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program, 0, 0) };
+        if done < 0 {
+            Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn load(offset: u32) -> Instruction {
+    Instruction { code: LOAD, when_true: 0, when_false: 0, value: offset }
+}
+
+fn jump(code: u16, value: u32, when_true: u8, when_false: u8) -> Instruction {
+    Instruction { code, when_true, when_false, value }
+}
+
+fn ret(value: u32) -> Instruction {
+    Instruction { code: RETURN, when_true: 0, when_false: 0, value }
+}
+
+fn fail(error: c_int) -> Instruction {
+    ret(RETURN_ERRNO | error.unsigned_abs())
+}
+
+/// Every number that has another answer than `ENOSYS`, in order.
+fn answers(profile: Profile) -> Vec<(u32, Answer)> {
+    let number = |number: &c_long| u32::try_from(*number).unwrap_or_default();
+    let (allowed, denied): (Vec<&[c_long]>, &[c_long]) = match profile {
+        Profile::Program => (vec![table::WORKER, table::PROGRAM, table::OLD], table::DENIED),
+        Profile::Worker => (vec![table::WORKER], table::DENIED_TO_WORKERS),
+    };
+    let mut all: Vec<(u32, Answer)> =
+        allowed.into_iter().flatten().map(|call| (number(call), Answer::Allow)).collect();
+    all.extend(denied.iter().map(|call| (number(call), Answer::Fail(libc::EPERM))));
+    if profile == Profile::Program {
+        all.extend([
+            // Its flags are in memory, where a filter cannot look: libraries fall back to `clone`.
+            (number(&libc::SYS_clone3), Answer::Fail(libc::ENOSYS)),
+            (number(&libc::SYS_clone), Answer::WithoutBits { argument: 0, bits: NEW_NAMESPACE }),
+            (
+                number(&libc::SYS_socket),
+                Answer::OneOf { argument: 0, values: &FAMILIES, error: libc::EAFNOSUPPORT },
+            ),
+            (number(&libc::SYS_ioctl), Answer::NoneOf { argument: 1, values: &TERMINAL_INPUT }),
+            (
+                number(&libc::SYS_personality),
+                Answer::OneOf { argument: 0, values: &PERSONALITIES, error: libc::EPERM },
+            ),
+        ]);
+    } else {
+        // Threads, and nothing else that is new.
+        all.push((number(&libc::SYS_clone), Answer::WithoutBits { argument: 0, bits: NEW_NAMESPACE }));
+        all.push((number(&libc::SYS_clone3), Answer::Fail(libc::ENOSYS)));
+    }
+    all.sort_by_key(|(number, _)| *number);
+    all.dedup_by_key(|(number, _)| *number);
+    all
+}
+
+/// The last number of each range, and its answer. The first begins with 0, the last ends with all numbers.
+fn ranges(answers: &[(u32, Answer)]) -> Vec<(u32, Answer)> {
+    let mut ranges: Vec<(u32, Answer)> = Vec::new();
+    let mut push = |end: u32, answer: Answer| match ranges.last_mut() {
+        Some((last, before)) if *before == answer => *last = end,
+        _ => ranges.push((end, answer)),
+    };
+    let mut next = 0;
+    for (number, answer) in answers {
+        if *number > next {
+            push(number - 1, Answer::Fail(libc::ENOSYS));
+        }
+        push(*number, *answer);
+        next = number + 1;
+    }
+    push(u32::MAX, Answer::Fail(libc::ENOSYS));
+    ranges
+}
+
+fn tree(ranges: &[(u32, Answer)]) -> Vec<Instruction> {
+    match ranges {
+        [] => vec![fail(libc::ENOSYS)],
+        [(_, answer)] => answer.code(),
+        _ => {
+            let (low, high) = ranges.split_at(ranges.len() / 2);
+            let end = low.last().map_or(0, |(end, _)| *end);
+            let (low, high) = (tree(low), tree(high));
+            let over = u32::try_from(low.len()).unwrap_or_default();
+            let mut code = vec![
+                jump(JUMP_GREATER, end, 0, 1),
+                Instruction { code: JUMP, when_true: 0, when_false: 0, value: over },
+            ];
+            code.extend(low);
+            code.extend(high);
+            code
+        }
+    }
+}
+
+impl Answer {
+    fn code(self) -> Vec<Instruction> {
+        let argument = |argument: u32| load(ARGUMENTS + 8 * argument);
+        match self {
+            Self::Allow => vec![ret(RETURN_ALLOW)],
+            Self::Fail(error) => vec![fail(error)],
+            Self::WithoutBits { argument: at, bits } => {
+                vec![argument(at), jump(JUMP_ANY_BIT, bits, 0, 1), fail(libc::EPERM), ret(RETURN_ALLOW)]
+            }
+            Self::OneOf { argument: at, values, error } => {
+                one_of(argument(at), values, fail(error), ret(RETURN_ALLOW))
+            }
+            Self::NoneOf { argument: at, values } => {
+                one_of(argument(at), values, ret(RETURN_ALLOW), fail(libc::EPERM))
+            }
+        }
+    }
+}
+
+/// Loads, compares, and returns `other` or, at the first value that is equal, `equal`.
+fn one_of(load: Instruction, values: &[u32], other: Instruction, equal: Instruction) -> Vec<Instruction> {
+    let mut code = vec![load];
+    for (at, value) in values.iter().enumerate() {
+        let left = u8::try_from(values.len() - at).unwrap_or(u8::MAX);
+        code.push(jump(JUMP_EQUAL, *value, left, 0));
+    }
+    code.extend([other, equal]);
+    code
+}
+
+/// The tables themselves.
+mod table;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! The filter's program, run here as the kernel would run it.
+
+use super::{
+    ARCHITECTURE, Filter, JUMP, JUMP_ANY_BIT, JUMP_EQUAL, JUMP_GREATER, LOAD, NATIVE, NUMBER, Profile,
+    RETURN, RETURN_ALLOW, RETURN_ERRNO, RETURN_KILL_PROCESS,
+};
+use libc::*;
+
+/// What the kernel would return, and after how many instructions.
+fn run(filter: &Filter, architecture: u32, number: c_long, arguments: [u32; 2]) -> (u32, usize) {
+    let (mut at, mut value) = (0, 0);
+    for steps in 1.. {
+        let instruction = filter.0[at];
+        let jumps =
+            |taken: bool| usize::from(if taken { instruction.when_true } else { instruction.when_false });
+        at += 1;
+        match instruction.code {
+            LOAD => {
+                value = match instruction.value {
+                    NUMBER => u32::try_from(number).unwrap(),
+                    ARCHITECTURE => architecture,
+                    offset => arguments[(offset as usize - 16) / 8],
+                }
+            }
+            JUMP => at += instruction.value as usize,
+            JUMP_EQUAL => at += jumps(value == instruction.value),
+            JUMP_GREATER => at += jumps(value > instruction.value),
+            JUMP_ANY_BIT => at += jumps(value & instruction.value != 0),
+            RETURN => return (instruction.value, steps),
+            other => panic!("{other:#x}"),
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn calls_get_the_answer_of_the_table() {
+    let failed = |error: c_int| RETURN_ERRNO | error.unsigned_abs();
+    let filter = Filter::of(Profile::Program);
+    for (what, number, arguments, expected) in [
+        ("read", SYS_read, [0, 0], RETURN_ALLOW),
+        ("execve", SYS_execve, [0, 0], RETURN_ALLOW),
+        ("mount", SYS_mount, [0, 0], failed(EPERM)),
+        ("io_uring", SYS_io_uring_setup, [0, 0], failed(EPERM)),
+        ("bpf", SYS_bpf, [0, 0], failed(EPERM)),
+        ("a fork", SYS_clone, [17, 0], RETURN_ALLOW),
+        ("a thread", SYS_clone, [0x003d_0f00, 0], RETURN_ALLOW),
+        ("a user namespace", SYS_clone, [0x1000_0000 | 17, 0], failed(EPERM)),
+        ("clone3", SYS_clone3, [0, 0], failed(ENOSYS)),
+        ("TCP", SYS_socket, [2, 1], RETURN_ALLOW),
+        ("packets", SYS_socket, [17, 3], failed(EAFNOSUPPORT)),
+        ("the hypervisor", SYS_socket, [40, 1], failed(EAFNOSUPPORT)),
+        ("a terminal's size", SYS_ioctl, [1, 0x5413], RETURN_ALLOW),
+        ("typing", SYS_ioctl, [1, 0x5412], failed(EPERM)),
+        ("a personality", SYS_personality, [0x0004_0000, 0], failed(EPERM)),
+        ("what does not exist", 9999, [0, 0], failed(ENOSYS)),
+        ("the other way to call", 0x4000_0000, [0, 0], failed(ENOSYS)),
+    ] {
+        assert_eq!(run(&filter, NATIVE, number, arguments).0, expected, "{what}");
+    }
+    assert_eq!(run(&filter, 0x4000_0003, SYS_read, [0, 0]).0, RETURN_KILL_PROCESS);
+    let worker = Filter::of(Profile::Worker);
+    for (number, allowed) in [(SYS_read, true), (SYS_socket, false), (SYS_kill, false), (SYS_futex, true)] {
+        assert_eq!(run(&worker, NATIVE, number, [2, 0]).0 == RETURN_ALLOW, allowed, "{number}");
+    }
+    // The kernel runs every number when the filter is installed.
+    let longest = (0..512).map(|number| run(&filter, NATIVE, number, [0, 0]).1).max().unwrap();
+    assert!(longest < 40, "{longest} instructions");
+}

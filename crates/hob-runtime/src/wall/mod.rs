@@ -1,0 +1,318 @@
+//! Walls around child processes: namespaces, a view of the files, no privileges, few system calls.
+//!
+//! **Why.** A function is a stranger's program. Without walls it is the node's user: it may read the node's secrets, its neighbours'
+//! environment, and connect to whatever listens on the machine.
+//!
+//! **How.** [`Walls::open`] finds out once what the kernel offers to this user, by trying it. [`Walls::wall`] turns a [`Plan`] (what
+//! is visible, what it is for) into a [`Wall`]: prepared steps, which [`birth`] has a child take. What it
+//! makes is a [`Room`]: namespaces with a first process that only sleeps (`init`), in which programs are
+//! born; dropping it ends everything inside.
+//!
+//! | wall | what makes it |
+//! |---|---|
+//! | files | a mount namespace with a root of its own (`view`) |
+//! | processes | a process namespace, and IPC, host name and control groups with it |
+//! | network | a network namespace with nothing but loopback, reached by a `door` |
+//! | user | a user namespace with one user; of root's children each has a user of its own outside, too |
+//! | privileges | no capabilities, `no_new_privs`, no limits that could be raised |
+//! | system calls | an allow-list (`filter`) |
+//! | landlock | the same as the view once more (`rule`) |
+//!
+//! **Invariants.** A child has all walls that the node says it has, or is not born. Nothing that is said here about
+//! privileges is needed: it works for any user for whom the kernel makes user namespaces.
+//!
+//! **Not here:** which program, and what it needs ([`crate::host`]); what a function may reach
+//! ([`hob_core::egress`]).
+
+pub(crate) mod birth;
+mod confine;
+mod door;
+mod filter;
+mod init;
+mod offer;
+mod rule;
+mod step;
+mod view;
+
+pub(crate) use confine::Confinement;
+use door::Door;
+pub use door::{Dial, Loopback};
+pub use filter::Profile;
+pub use offer::{Offer, examine};
+pub(crate) use view::{TMP, View, WORK};
+
+use filter::Filter;
+use hob_core::fault::Result;
+use hob_core::limit::{WALL_USER_FIRST, WALL_USERS_MAX};
+use rule::Rules;
+use rustix::process::{Pid, Signal, pidfd_send_signal};
+use std::ffi::{CString, c_int};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use step::{Socket, SocketKind, Step};
+
+/// Whether functions that are programs run behind walls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// Never.
+    Off,
+    /// Where the machine allows it.
+    #[default]
+    Auto,
+    /// Always: a node does not start without them.
+    Require,
+}
+
+/// The namespaces of a room, besides the user's.
+const NAMESPACES: c_int = libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP;
+const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
+/// Where every room has the two sockets of its door.
+const SEED: usize = 0;
+const FRESH: usize = 1;
+/// The first of the listeners that a plan asks for.
+const LISTENERS: usize = 2;
+
+/// What this node can build walls of.
+pub struct Walls {
+    offer: Offer,
+    /// An empty folder to build roots on.
+    root: PathBuf,
+    /// The `/etc` of all children.
+    etc: PathBuf,
+    /// The program that only sleeps.
+    sleeper: OwnedFd,
+    /// Users that were given away, from [`WALL_USER_FIRST`] on.
+    users: Arc<AtomicU32>,
+}
+
+/// What a child may see and do.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// What it sees.
+    pub(crate) view: View,
+    /// What it is for.
+    pub(crate) profile: Profile,
+}
+
+/// A wall, ready to be built any number of times.
+pub(crate) struct Wall {
+    build: Vec<Step>,
+    first: Vec<Step>,
+    close: Vec<Step>,
+    seal: Vec<Step>,
+    /// Gives each room a user; `None`: its programs keep the node's, inside of a user namespace.
+    users: Option<Arc<AtomicU32>>,
+    nested: bool,
+    sleeper: RawFd,
+}
+
+impl Walls {
+    /// Finds out what there is, in a folder that is emptied for it. `None`: no walls, because they are not wanted or
+    /// this machine has none.
+    ///
+    /// # Errors
+    /// `HOB-0520` when they are required and the machine lacks one.
+    pub fn open(choice: Choice, folder: &Path) -> Result<Option<Self>> {
+        if choice == Choice::Off {
+            tracing::warn!(
+                "native functions run without walls, as `--walls off` wants: they see what the node's user sees"
+            );
+            return Ok(None);
+        }
+        match Self::try_open(folder) {
+            Ok(walls) => Ok(Some(walls)),
+            Err(error) if choice == Choice::Require => Err(offer::lacking(&error)),
+            Err(error) => {
+                tracing::warn!(%error, "native functions run without walls: they see what the node's user sees; `hob doctor` says more");
+                Ok(None)
+            }
+        }
+    }
+
+    fn try_open(folder: &Path) -> io::Result<Self> {
+        if folder.exists() {
+            std::fs::remove_dir_all(folder)?;
+        }
+        let (root, etc) = (folder.join("root"), folder.join("etc"));
+        std::fs::create_dir_all(&root)?;
+        view::make_etc(&etc)?;
+        let sleeper = init::sleeper()?;
+        // Other nodes of this machine shall not give away the same users.
+        let first = RandomState::new().build_hasher().finish() % u64::from(WALL_USERS_MAX);
+        let users = Arc::new(AtomicU32::new(u32::try_from(first).unwrap_or_default()));
+        let walls = Self {
+            offer: Offer::all(),
+            root: root.canonicalize()?,
+            etc: etc.canonicalize()?,
+            sleeper,
+            users,
+        };
+        offer::fit(walls)
+    }
+
+    /// What they are made of.
+    pub fn offer(&self) -> &Offer {
+        &self.offer
+    }
+
+    /// Prepares a wall.
+    ///
+    /// # Errors
+    /// When a path cannot be handed to the kernel.
+    pub(crate) fn wall(&self, plan: &Plan) -> io::Result<Wall> {
+        let view = plan.view.steps(&self.root, &self.etc, self.offer.proc)?;
+        let root = rustix::process::geteuid().is_root();
+        let mut build = Vec::new();
+        if root {
+            build.push(Step::Unshare(NAMESPACES));
+        } else {
+            build.push(Step::Unshare(NAMESPACES | libc::CLONE_NEWUSER));
+            build.extend(mapped(rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())?);
+        }
+        build.push(Step::Loopback);
+        build.extend(view.before);
+        let writable = [TMP, WORK, "/dev/shm"].into_iter().filter_map(|folder| CString::new(folder).ok());
+        let rules = self.offer.landlock.map(|version| Step::Restrict(Rules::new(version, writable)));
+        let seal = rules.into_iter().chain([Step::Filter(Filter::of(plan.profile))]).collect();
+        Ok(Wall {
+            build,
+            first: view.first,
+            close: view.after,
+            seal,
+            users: root.then(|| Arc::clone(&self.users)),
+            nested: root && self.offer.nested,
+            sleeper: self.sleeper.as_raw_fd(),
+        })
+    }
+}
+
+/// The steps that give the only user of a new user namespace its number, and that of its group.
+fn mapped(user: u32, group: u32) -> io::Result<[Step; 3]> {
+    let path = |name: &str| CString::new(format!("/proc/self/{name}")).map_err(io::Error::other);
+    let line = |outside: u32| format!("{} {outside} 1\n", view::USER).into_bytes();
+    Ok([
+        Step::Write(path("setgroups")?, b"deny".to_vec()),
+        Step::Write(path("uid_map")?, line(user)),
+        Step::Write(path("gid_map")?, line(group)),
+    ])
+}
+
+impl Wall {
+    /// A user for a new room.
+    fn next_user(&self) -> Option<u32> {
+        let next = |users: &Arc<AtomicU32>| users.fetch_add(1, Ordering::Relaxed) % WALL_USERS_MAX;
+        self.users.as_ref().map(|users| WALL_USER_FIRST + next(users))
+    }
+
+    /// Who the program becomes.
+    fn identity(&self, user: Option<u32>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if let Some(user) = user {
+            steps.push(Step::User(user));
+            if self.nested {
+                steps.push(Step::Unshare(libc::CLONE_NEWUSER));
+                steps.extend(mapped(user, user).into_iter().flatten());
+            }
+        }
+        steps.push(Step::NoCapabilities);
+        steps
+    }
+
+    /// Who the room's first process becomes.
+    fn keeper(user: Option<u32>) -> Vec<Step> {
+        // What the user change takes away of root's is gone then; the rest goes before.
+        let user = user.map(Step::User);
+        user.into_iter().chain([Step::NoCapabilities]).collect()
+    }
+
+    fn keeper_program(&self) -> RawFd {
+        self.sleeper
+    }
+}
+
+/// The steps that open a room's sockets: those of its door, and listeners of the node at these ports of its loopback.
+fn sockets(ports: &[u16]) -> Vec<Step> {
+    let listener = |slot, port| Step::Open(Socket { slot, kind: SocketKind::Listener(LOOPBACK, port) });
+    let door = [Step::Open(Socket { slot: SEED, kind: SocketKind::Stream }), listener(FRESH, 0)];
+    let listeners = ports.iter().enumerate().map(|(at, port)| listener(LISTENERS + at, *port));
+    door.into_iter().chain(listeners).collect()
+}
+
+/// Namespaces in which programs run. Dropping it ends all of them.
+pub(crate) struct Room {
+    /// Whose room it is, where that is not the node's user.
+    user: Option<u32>,
+    keeper: Pid,
+    pidfd: OwnedFd,
+    /// In order of their slots; `None`: taken.
+    sockets: Mutex<Vec<Option<OwnedFd>>>,
+    door: OnceLock<Arc<Door>>,
+}
+
+impl Room {
+    fn new(user: Option<u32>, keeper: Pid, pidfd: OwnedFd, sockets: Vec<OwnedFd>) -> Self {
+        Self {
+            user,
+            keeper,
+            pidfd,
+            sockets: Mutex::new(sockets.into_iter().map(Some).collect()),
+            door: OnceLock::new(),
+        }
+    }
+
+    fn pidfd(&self) -> RawFd {
+        self.pidfd.as_raw_fd()
+    }
+
+    fn namespaces(&self) -> c_int {
+        if rustix::process::geteuid().is_root() { NAMESPACES } else { NAMESPACES | libc::CLONE_NEWUSER }
+    }
+
+    /// Its first process, to which everything is left that nobody waits for.
+    pub(crate) fn keeper(&self) -> Pid {
+        self.keeper
+    }
+
+    fn take(&self, slot: usize) -> Option<OwnedFd> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner).get_mut(slot)?.take()
+    }
+
+    /// The way to its ports.
+    ///
+    /// # Errors
+    /// When the node's reactor takes no more sockets.
+    pub(crate) fn door(&self) -> io::Result<Arc<dyn Dial>> {
+        if let (Some(fresh), Some(seed)) = (self.take(FRESH), self.take(SEED)) {
+            let _ = self.door.set(Arc::new(Door::new(fresh, seed)?));
+        }
+        let door = self.door.get().ok_or_else(|| io::Error::other("the room has no door"))?;
+        Ok(Arc::clone(door) as _)
+    }
+
+    /// The listener at the port that was named at this place; once.
+    pub(crate) fn take_listener(&self, at: usize) -> Option<std::net::TcpListener> {
+        self.take(LISTENERS + at).map(Into::into)
+    }
+
+    /// Ends everything in it.
+    pub(crate) fn kill(&self) {
+        let _ = pidfd_send_signal(self.pidfd.as_fd(), Signal::KILL);
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.kill();
+        // The kernel has ended everything inside before it tells of the end of the first.
+        birth::reap(self.keeper);
+    }
+}

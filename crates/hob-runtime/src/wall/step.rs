@@ -1,0 +1,349 @@
+//! The steps by which a child builds its walls: prepared values, each one system call or a few.
+//!
+//! **Why values.** Between its birth and its program a child shares the node's memory while other threads of the node
+//! run. It may neither allocate nor lock, so everything is prepared before, and a step only hands pointers to
+//! the kernel. As values the steps can also be counted, compared and named in an error.
+
+use super::filter::Filter;
+use super::rule::Rules;
+use std::ffi::{CStr, CString, c_int, c_ulong, c_void};
+use std::os::fd::RawFd;
+use std::ptr;
+
+/// The largest number of a capability that any kernel knows; prctl(2) says where the kernel's own end is.
+const CAPABILITIES: c_int = 63;
+/// Sockets that wait to be accepted at a listener of a door.
+const BACKLOG: c_int = 1024;
+
+/// One step.
+pub(super) enum Step {
+    /// Leaves namespaces for new ones (unshare(2)).
+    Unshare(c_int),
+    /// Writes into a file that is there.
+    Write(CString, Vec<u8>),
+    /// Makes an empty file, for something to be laid over it.
+    File(CString),
+    /// Makes a folder with this mode.
+    Folder(CString, libc::mode_t),
+    /// Makes a symbolic link: where it is, and where it leads.
+    Link(CString, CString),
+    /// mount(2).
+    Mount(Mount),
+    /// Takes rights from a mount and all below it: attributes of mount_setattr(2).
+    Forbid(CString, u64),
+    /// Goes to a folder.
+    Enter(CString),
+    /// Makes the current folder the root, and lets go of the old one.
+    Pivot,
+    /// Brings the loopback device up.
+    Loopback,
+    /// Sends a message to the kernel's routing (rtnetlink(7)) and reads the answer.
+    Route(Vec<u8>),
+    /// Opens a socket of the network namespace, for the node.
+    Open(Socket),
+    /// Becomes this user and group, and of no other group.
+    User(u32),
+    /// Gives up every capability, for good.
+    NoCapabilities,
+    /// Only what these rules allow can be reached from here (landlock(7)).
+    Restrict(Rules),
+    /// Only these system calls from here on. The last step before a program.
+    Filter(Filter),
+    /// What may fail, because not every machine has it.
+    Try(Box<Step>),
+}
+
+/// What is mounted where.
+pub(super) struct Mount {
+    pub(super) source: Option<CString>,
+    pub(super) target: CString,
+    pub(super) kind: Option<CString>,
+    pub(super) flags: c_ulong,
+    pub(super) data: Option<CString>,
+}
+
+/// A socket that is opened inside and used by the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Socket {
+    /// Which it is: its place in [`Sockets`].
+    pub(super) slot: usize,
+    pub(super) kind: SocketKind,
+}
+
+/// What kind of socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SocketKind {
+    /// A stream that is not connected.
+    Stream,
+    /// A listener at this address and port (0: any).
+    Listener([u8; 4], u16),
+    /// A bound datagram socket.
+    Datagrams([u8; 4], u16),
+}
+
+/// Where opened sockets are put.
+pub(super) type Sockets = [RawFd];
+
+fn last() -> c_int {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)
+}
+
+fn check(done: impl Into<i64>) -> Result<i64, c_int> {
+    let done = done.into();
+    if done < 0 { Err(last()) } else { Ok(done) }
+}
+
+fn pointer(text: Option<&CString>) -> *const libc::c_char {
+    text.map_or(ptr::null(), |text| text.as_ptr())
+}
+
+/// Takes all steps; the number of the one that failed, and why.
+///
+/// # Safety
+/// Only in a child that shares its memory with a sleeping parent and has all signals blocked.
+pub(super) unsafe fn take(steps: &[Step], sockets: &mut Sockets) -> Result<(), (usize, c_int)> {
+    for (at, step) in steps.iter().enumerate() {
+        // SAFETY: as for this function.
+        unsafe { step.run(sockets) }.map_err(|error| (at, error))?;
+    }
+    Ok(())
+}
+
+impl Step {
+    /// # Safety
+    /// As [`take`].
+    unsafe fn run(&self, sockets: &mut Sockets) -> Result<(), c_int> {
+        // SAFETY: every pointer is to a prepared text that ends with a zero, or to a value on this stack; the kernel
+        // checks all numbers.
+        unsafe {
+            match self {
+                Self::Unshare(flags) => check(libc::unshare(*flags))?,
+                Self::Write(path, text) => return write(path, text),
+                Self::File(path) => {
+                    let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_CLOEXEC;
+                    let file = check(libc::open(path.as_ptr(), flags, 0o444))?;
+                    check(libc::close(fd(file)))?
+                }
+                Self::Folder(path, mode) => {
+                    match check(libc::mkdir(path.as_ptr(), *mode)) {
+                        Err(error) if error != libc::EEXIST => return Err(error),
+                        _ => {}
+                    }
+                    check(libc::chmod(path.as_ptr(), *mode))?
+                }
+                Self::Link(path, to) => check(libc::symlink(to.as_ptr(), path.as_ptr()))?,
+                Self::Mount(mount) => return mount.run(),
+                Self::Forbid(path, attributes) => return forbid(path, *attributes),
+                Self::Enter(path) => check(libc::chdir(path.as_ptr()))?,
+                Self::Pivot => {
+                    // The old root lies above the new one for a moment (pivot_root(2), "pivot_root(".", ".")").
+                    check(libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))?;
+                    check(libc::umount2(c".".as_ptr(), libc::MNT_DETACH))?;
+                    check(libc::chdir(c"/".as_ptr()))?
+                }
+                Self::Loopback => return loopback(),
+                Self::Route(message) => return route(message),
+                Self::Open(socket) => {
+                    let opened = socket.open()?;
+                    if let Some(slot) = sockets.get_mut(socket.slot) {
+                        *slot = opened;
+                    }
+                    0
+                }
+                Self::User(id) => return become_user(*id),
+                Self::NoCapabilities => return no_capabilities(),
+                Self::Restrict(rules) => return rules.enter(),
+                Self::Filter(filter) => return filter.enter(),
+                Self::Try(step) => {
+                    let _ = step.run(sockets);
+                    0
+                }
+            };
+        }
+        Ok(())
+    }
+
+    /// What it does, for an error.
+    pub(super) fn show(&self) -> String {
+        let text = |text: &CStr| text.to_string_lossy().into_owned();
+        match self {
+            Self::Unshare(flags) => format!("new namespaces ({flags:#x})"),
+            Self::Write(path, _) => format!("writing `{}`", text(path)),
+            Self::File(path) | Self::Folder(path, _) | Self::Link(path, _) => {
+                format!("making `{}`", text(path))
+            }
+            Self::Mount(mount) => format!("mounting `{}`", text(&mount.target)),
+            Self::Forbid(path, _) => format!("taking rights from `{}`", text(path)),
+            Self::Enter(path) => format!("entering `{}`", text(path)),
+            Self::Pivot => "changing the root".to_owned(),
+            Self::Loopback => "bringing loopback up".to_owned(),
+            Self::Route(_) => "making every address local".to_owned(),
+            Self::Open(_) => "opening a socket".to_owned(),
+            Self::User(id) => format!("becoming user {id}"),
+            Self::NoCapabilities => "giving up capabilities".to_owned(),
+            Self::Restrict(_) => "restricting itself by landlock".to_owned(),
+            Self::Filter(_) => "filtering system calls".to_owned(),
+            Self::Try(step) => step.show(),
+        }
+    }
+}
+
+impl Mount {
+    /// # Safety
+    /// As [`take`].
+    unsafe fn run(&self) -> Result<(), c_int> {
+        let (source, kind) = (pointer(self.source.as_ref()), pointer(self.kind.as_ref()));
+        // SAFETY: all pointers are null or to texts that end with a zero.
+        check(unsafe {
+            libc::mount(source, self.target.as_ptr(), kind, self.flags, pointer(self.data.as_ref()).cast())
+        })?;
+        Ok(())
+    }
+}
+
+impl Socket {
+    /// # Safety
+    /// As [`take`].
+    unsafe fn open(self) -> Result<RawFd, c_int> {
+        let kind = match self.kind {
+            SocketKind::Stream | SocketKind::Listener(..) => libc::SOCK_STREAM,
+            SocketKind::Datagrams(..) => libc::SOCK_DGRAM,
+        };
+        // SAFETY: no pointers but to values on this stack, with their sizes.
+        unsafe {
+            let socket =
+                check(libc::socket(libc::AF_INET, kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0))?;
+            let socket = fd(socket);
+            let (SocketKind::Listener(host, port) | SocketKind::Datagrams(host, port)) = self.kind else {
+                return Ok(socket);
+            };
+            let mut address: libc::sockaddr_in = std::mem::zeroed();
+            address.sin_family = libc::AF_INET as libc::sa_family_t;
+            address.sin_port = port.to_be();
+            address.sin_addr.s_addr = u32::from_ne_bytes(host);
+            let bound = check(libc::bind(socket, (&raw const address).cast(), size_of_val(&address) as u32));
+            let listening = match (bound, self.kind) {
+                (Ok(_), SocketKind::Listener(..)) => check(libc::listen(socket, BACKLOG)),
+                (done, _) => done,
+            };
+            if let Err(error) = listening {
+                libc::close(socket);
+                return Err(error);
+            }
+            Ok(socket)
+        }
+    }
+}
+
+/// A descriptor that a system call returned.
+#[expect(clippy::cast_possible_truncation, reason = "the kernel gives descriptors as int")]
+fn fd(number: i64) -> RawFd {
+    number as RawFd
+}
+
+/// # Safety
+/// As [`take`].
+unsafe fn write(path: &CStr, text: &[u8]) -> Result<(), c_int> {
+    // SAFETY: the path ends with a zero; the buffer is as long as is said.
+    unsafe {
+        let file = fd(check(libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC))?);
+        let written = check(libc::write(file, text.as_ptr().cast(), text.len()) as i64);
+        libc::close(file);
+        written.map(drop)
+    }
+}
+
+/// # Safety
+/// As [`take`].
+unsafe fn forbid(path: &CStr, attributes: u64) -> Result<(), c_int> {
+    let attr = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    // SAFETY: the path ends with a zero; the kernel reads one `mount_attr`.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::AT_RECURSIVE,
+            &raw const attr,
+            size_of_val(&attr),
+        )
+    })?;
+    Ok(())
+}
+
+/// # Safety
+/// As [`take`].
+unsafe fn loopback() -> Result<(), c_int> {
+    // SAFETY: a zeroed `ifreq` is a value; the name `lo` fits and is followed by a zero.
+    unsafe {
+        let socket = fd(check(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?);
+        let mut request: libc::ifreq = std::mem::zeroed();
+        for (to, from) in request.ifr_name.iter_mut().zip(c"lo".to_bytes()) {
+            *to = *from as libc::c_char;
+        }
+        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+        let up = check(libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw const request));
+        libc::close(socket);
+        up.map(drop)
+    }
+}
+
+/// # Safety
+/// As [`take`].
+unsafe fn route(message: &[u8]) -> Result<(), c_int> {
+    const HEADER_BYTES: usize = 16;
+    let mut answer = [0_u8; 512];
+    // SAFETY: both buffers are as long as is said.
+    let read = unsafe {
+        let flags = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
+        let socket = fd(check(libc::socket(libc::AF_NETLINK, flags, libc::NETLINK_ROUTE))?);
+        let sent = check(libc::send(socket, message.as_ptr().cast(), message.len(), 0) as i64);
+        let read =
+            sent.and_then(|_| check(libc::recv(socket, answer.as_mut_ptr().cast(), answer.len(), 0) as i64));
+        libc::close(socket);
+        read?
+    };
+    // An `nlmsgerr` follows the header: a negative error number, or zero.
+    let error: Option<[u8; 4]> = answer.get(HEADER_BYTES..HEADER_BYTES + 4).and_then(|at| at.try_into().ok());
+    match error.map(i32::from_ne_bytes) {
+        Some(error) if read >= (HEADER_BYTES + 4) as i64 && error < 0 => Err(-error),
+        _ => Ok(()),
+    }
+}
+
+/// # Safety
+/// As [`take`].
+unsafe fn become_user(id: u32) -> Result<(), c_int> {
+    // SAFETY: raw system calls, which change this process alone; the wrappers of the C library would ask all threads of
+    // the node to follow.
+    unsafe {
+        check(libc::syscall(libc::SYS_setgroups, 0, ptr::null::<c_void>()))?;
+        check(libc::syscall(libc::SYS_setresgid, id, id, id))?;
+        check(libc::syscall(libc::SYS_setresuid, id, id, id))?;
+        // A change of the user takes away the right to look at oneself in `/proc`, which the next step needs. The
+        // program gets a memory of its own, for which this is decided anew.
+        check(libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0))?;
+    }
+    Ok(())
+}
+
+/// # Safety
+/// As [`take`].
+unsafe fn no_capabilities() -> Result<(), c_int> {
+    /// linux/capability.h: version 3, 64 bits in two halves.
+    const VERSION: u32 = 0x2008_0522;
+    // SAFETY: the kernel reads a header of two and data of six numbers.
+    unsafe {
+        for capability in 0..=CAPABILITIES {
+            // Beyond the last one it says EINVAL; who holds none may not drop any, and has none to lose.
+            if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 {
+                break;
+            }
+        }
+        let header = [VERSION, 0];
+        let none = [0_u32; 6];
+        check(libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()))?;
+        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! Programs behind walls: what they see, what they may do, and that nothing of them is left.
+
+use crate::hostile::HOSTILE;
+use crate::support::{Bench, eventually, get, python, shown};
+use std::fmt::Write as _;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_sees_its_package_and_what_is_private() {
+    let bench = Bench::open();
+    if !bench.has_walls() {
+        return;
+    }
+    let script = "pwd; id -u; cat /var/task/guest.sh >/dev/null && echo there; echo new > made; ls; \
+                  cat guest.sh > copy && mv copy /tmp/copy && ls /tmp; echo $HOME; echo $$; cat /proc/1/comm";
+    let pool = bench.script(script, |_| {}).await;
+    let expected = "200 /work\n1000\nthere\nguest.sh\nmade\ncopy\n/tmp\n2\nhob-init";
+    for _ in 0..2 {
+        let seen = shown(&get(&pool, "/").await);
+        let seen = seen.replace(&seen[seen.rfind('\n').unwrap()..], "\nhob-init");
+        assert_eq!(seen, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_programs_are_contained() {
+    let bench = Bench::open();
+    if !bench.has_walls() || !python() {
+        return;
+    }
+    let neighbour = bench.script("echo fine", |_| {}).await;
+    let mut report = String::new();
+    for hostile in HOSTILE {
+        let (name, text) = hostile.file;
+        let code = bench.code("stdio", hostile.run, &[(name, text.as_bytes())], |spec| {
+            (spec.memory_bytes, spec.timeout_ms) = (hostile.memory_bytes, hostile.timeout_ms);
+            spec.scale.concurrency = 1;
+        });
+        let pool = bench.pool(code).await.unwrap();
+        let outcome = shown(&get(&pool, "/").await);
+        if !hostile.contained(&outcome) {
+            let _ = writeln!(report, "{} ({}): {outcome}", hostile.name, hostile.threat);
+        }
+        assert_eq!(shown(&get(&neighbour, "/").await), "200 fine", "after {}", hostile.name);
+    }
+    assert!(report.is_empty(), "not contained:\n{report}");
+    eventually("nothing is left of the daemon", || !is_running("sleep 7353")).await;
+}
+
+/// Whether a process of this machine was started with this command line.
+fn is_running(command: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let command = command.replace(' ', "\0");
+    processes
+        .filter_map(|process| std::fs::read_to_string(process.path().join("cmdline")).ok())
+        .any(|line| line.contains(&command))
+}
