@@ -327,18 +327,23 @@ def handle(request):
         assert!(format!("{} {said}", got.status).starts_with(expected), "{target}: {got:?}");
         assert!(!(got.status == 404 && got.body.contains("marker")), "{got:?}");
     }
-    // Who claims what somebody else has is told that, and not whose it is; what is let go of is free.
+    custom_hosts_are_whose_claims_them_first(&left, &right, &default).await;
+    node.node.stop().await;
+}
+
+/// Who claims what somebody else has is told that, and not whose it is; what is let go of is free.
+async fn custom_hosts_are_whose_claims_them_first(left: &In<'_>, right: &In<'_>, default: &In<'_>) {
     let claim =
         |host: &str| App::new("claims").function("f", "stdio", "sh", "echo claimed", &[&format!("{host}/*")]);
     for (space, host, expected) in [
-        (&right, "left.example.org", "HOB-0716"),
-        (&default, "left.example.org", "HOB-0716"),
-        (&right, "*.example.org", "HOB-0716"),
-        (&right, "desk.localhost", "HOB-0716"),
-        (&right, "www.left.localhost", "HOB-0716"),
-        (&default, "www.left.localhost", "HOB-0716"),
-        (&right, "www.right.localhost", "done"),
-        (&default, "other.example.com", "done"),
+        (right, "left.example.org", "HOB-0716"),
+        (default, "left.example.org", "HOB-0716"),
+        (right, "*.example.org", "HOB-0716"),
+        (right, "desk.localhost", "HOB-0716"),
+        (right, "www.left.localhost", "HOB-0716"),
+        (default, "www.left.localhost", "HOB-0716"),
+        (right, "www.right.localhost", "done"),
+        (default, "other.example.com", "done"),
     ] {
         let event = space.deploy(&claim(host)).await;
         let told = event["code"].as_str().or(event["event"].as_str()).unwrap();
@@ -348,8 +353,7 @@ def handle(request):
     }
     assert_eq!(left.control("DELETE", "/v1/apps/shop", "").await.status, 204);
     right.deployed(&claim("left.example.org")).await;
-    assert_eq!(node.get("left.example.org/").await.body.trim(), "claimed");
-    node.node.stop().await;
+    assert_eq!(right.0.get("left.example.org/").await.body.trim(), "claimed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
