@@ -271,6 +271,8 @@ pub const PROCESS_TASKS_MAX: u64 = 4096;
 pub const WORKER_START_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a worker that has calls is asked whether it is there.
 pub const WORKER_PING_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the memory of a worker is looked at that has no calls.
+pub const WORKER_LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// A worker that has not said anything for so long, though it was asked, is ended.
 pub const WORKER_SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Workers of one space that may be started within [`WORKER_STARTS_WINDOW`].

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// What the harness is told to make of this program a worker.
 const AS_WORKER: [&str; 3] = ["worker::process", "--exact", "--nocapture"];
@@ -136,17 +137,16 @@ async fn a_worker_that_is_killed_fails_its_calls_and_the_next_finds_another() {
     let neighbour = function(&bench, "neighbour", &hello()).await;
     let kept = beside.instance().await.unwrap();
     let worker = pid(&endless).await;
-    let calls: Vec<_> = (0..4)
-        .map(|_| {
-            let function = Arc::clone(&endless);
-            tokio::spawn(async move { function.call(get()).await })
-        })
-        .collect();
+    let mut calls = JoinSet::new();
+    for _ in 0..4 {
+        let function = Arc::clone(&endless);
+        calls.spawn(async move { function.call(get()).await });
+    }
     bench.eventually(|| endless.code.cpu.us() > 0).await;
     // SAFETY: the process is a child of this one, and has not been waited for.
     assert_eq!(unsafe { libc::kill(worker, libc::SIGKILL) }, 0);
-    for call in calls {
-        assert_eq!(call.await.unwrap(), Err("HOB-0512".to_owned()));
+    while let Some(call) = calls.join_next().await {
+        assert_eq!(call.unwrap(), Err("HOB-0512".to_owned()));
     }
     assert_eq!(kept.ended().await.map(|fault| fault.code().text()), Some("HOB-0512"));
     answers(&neighbour).await;

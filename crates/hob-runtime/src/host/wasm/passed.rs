@@ -77,7 +77,14 @@ impl Made {
 
 /// Files that were passed, by the digest of the WASM.
 #[derive(Default)]
-pub(super) struct Passed(Mutex<HashMap<Digest, (Arc<File>, Grade, u64)>>);
+pub(super) struct Passed(Mutex<HashMap<Digest, Kept>>);
+
+/// A file that was passed.
+struct Kept {
+    file: Arc<File>,
+    grade: Grade,
+    bytes: u64,
+}
 
 impl Passed {
     /// Keeps a file, unless there is a better one.
@@ -85,7 +92,7 @@ impl Passed {
         let bytes = length(&file)?;
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if grade == Grade::Optimised || !files.contains_key(&digest) {
-            files.insert(digest, (Arc::new(file), grade, bytes));
+            files.insert(digest, Kept { file: Arc::new(file), grade, bytes });
         }
         Ok(())
     }
@@ -97,7 +104,7 @@ impl Passed {
 
     fn find(&self, digest: Digest) -> Option<Compiled> {
         let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, grade, bytes) = files.get(&digest)?;
+        let Kept { file, grade, bytes } = files.get(&digest)?;
         Some(Compiled { at: At::Open(Arc::clone(file)), grade: *grade, bytes: *bytes })
     }
 }

@@ -9,8 +9,8 @@ use crate::worker::wire::{Broken, FRAME_BYTES_MAX, Frame, Hello, Kind, Loaded, P
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{
-    WORKER_CODE_BYTES_MAX, WORKER_EXITS_MAX, WORKER_LANES_KEPT_MAX, WORKER_PING_INTERVAL, WORKER_SILENCE_MAX,
-    WORKER_START_TIMEOUT,
+    WORKER_CODE_BYTES_MAX, WORKER_EXITS_MAX, WORKER_LANES_KEPT_MAX, WORKER_LOOK_INTERVAL,
+    WORKER_PING_INTERVAL, WORKER_SILENCE_MAX, WORKER_START_TIMEOUT,
 };
 use hob_core::name::SpaceName;
 use hob_core::unit::show_bytes;
@@ -47,6 +47,8 @@ pub(crate) struct Link {
     meters: Mutex<HashMap<u64, Arc<Meter>>>,
     /// Nothing is begun in it any more.
     closed: AtomicBool,
+    /// It is not wanted any more.
+    retired: AtomicBool,
     /// The process has ended, or is about to be.
     dead: CancellationToken,
     end: CancellationToken,
@@ -157,6 +159,7 @@ impl Link {
             loads: Mutex::default(),
             meters: Mutex::default(),
             closed: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
             dead: CancellationToken::new(),
             end: CancellationToken::new(),
             why: OnceLock::new(),
@@ -174,8 +177,14 @@ impl Link {
         !self.closed.load(Ordering::Acquire) && !self.dead.is_cancelled()
     }
 
-    /// Ends the process; what runs in it fails.
+    /// Ends a process that is not wanted any more.
     pub(crate) fn end(&self) {
+        self.retired.store(true, Ordering::Release);
+        self.condemn();
+    }
+
+    /// Ends the process; what runs in it fails.
+    fn condemn(&self) {
         self.closed.store(true, Ordering::Release);
         self.end.cancel();
     }
@@ -287,14 +296,14 @@ impl Link {
         match lost {
             Lost::Gone => {
                 // It closes no lane that is in use while it is sound.
-                self.end();
+                self.condemn();
                 let detail = self.why.get().cloned().unwrap_or_else(|| "it closed the lane".to_owned());
                 Fault::new(Code::WorkerEnded, format!("the worker{name} ended while it handled the call"))
                     .detail(detail)
             }
             Lost::Broken(broken) => {
                 let _ = self.why.set(format!("it broke the rules: {broken}"));
-                self.end();
+                self.condemn();
                 Fault::new(Code::WorkerBroke, format!("the worker{name} broke the rules and was ended"))
                     .detail(broken)
             }
@@ -312,9 +321,10 @@ impl Link {
                     1 => Ok(content.json::<Loaded>()?),
                     _ => Err(content.fault()?),
                 };
-                let answer = lock(&self.loads).remove(&function);
-                // Who asked may have gone.
-                let _ = answer.ok_or(Broken("an answer that nobody waits for"))?.send(done);
+                // Who asked may have gone, and another have asked again.
+                if let Some(answer) = lock(&self.loads).remove(&function) {
+                    let _ = answer.send(done);
+                }
             }
             Kind::Totals => {
                 let count = content.u64()?;
@@ -427,7 +437,7 @@ struct Life {
 impl Life {
     async fn live(mut self, link: Weak<Link>, dead: CancellationToken) {
         let why = self.carry(&link).await;
-        let ordered = self.end.is_cancelled() || why.is_none();
+        let retired = link.upgrade().is_none_or(|link| link.retired.load(Ordering::Acquire));
         let _ = self.child.start_kill();
         let status = self.child.wait().await.map(|status| status.to_string()).unwrap_or_default();
         let words = last_words(&mut self.errors).await;
@@ -435,7 +445,7 @@ impl Life {
         if let Some(link) = link.upgrade() {
             let _ = link.why.set(format!("{why} ({status}) {words}"));
             let space = link.space.get().map(SpaceName::as_str).unwrap_or_default();
-            if ordered {
+            if retired {
                 tracing::debug!(space, worker = link.number, why, status, "a worker was ended");
             } else {
                 tracing::warn!(space, worker = link.number, why, status, words, "a worker has ended");
@@ -448,12 +458,12 @@ impl Life {
     async fn carry(&mut self, link: &Weak<Link>) -> Option<String> {
         let Self { child, stream, reader, ordered, busy, end, memory_bytes_max, .. } = self;
         let (mut asked, mut heard) = (false, Instant::now());
-        // While it has nothing to do nobody asks.
-        let (mut watched, mut next) = (false, tokio::time::Instant::now());
+        // While nobody waits for it, nobody asks, and there is a look at its memory now and then.
+        let (mut watched, mut next) = (false, tokio::time::Instant::now() + WORKER_LOOK_INTERVAL);
         loop {
             let order = tokio::select! {
                 biased;
-                () = end.cancelled() => return Some("the node has ended it".to_owned()),
+                () = end.cancelled() => return Some("it has ended, or the node has ended it".to_owned()),
                 order = ordered.recv() => Some(order?),
                 frame = reader.next(stream) => {
                     heard = Instant::now();
@@ -476,16 +486,18 @@ impl Life {
                     next = tokio::time::Instant::now() + WORKER_PING_INTERVAL;
                     None
                 }
-                () = sleep_until(next), if watched => {
-                    next = tokio::time::Instant::now() + WORKER_PING_INTERVAL;
+                () = sleep_until(next) => {
                     let link = link.upgrade()?;
                     let resident_bytes = resident_bytes(child.id());
                     if resident_bytes > *memory_bytes_max {
                         let most = show_bytes(*memory_bytes_max);
                         return Some(format!("it had {} of memory, more than {most}", show_bytes(resident_bytes)));
                     }
-                    if link.waiting.load(Ordering::Acquire) == 0 {
-                        (asked, watched) = (false, false);
+                    watched = link.waiting.load(Ordering::Acquire) > 0;
+                    let pause = if watched { WORKER_PING_INTERVAL } else { WORKER_LOOK_INTERVAL };
+                    next = tokio::time::Instant::now() + pause;
+                    if !watched {
+                        asked = false;
                         None
                     } else if asked && heard.elapsed() >= WORKER_SILENCE_MAX {
                         return Some(format!("it was silent for {} s", heard.elapsed().as_secs()));

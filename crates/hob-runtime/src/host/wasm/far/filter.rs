@@ -1,6 +1,6 @@
 //! The system calls that a worker may make once it serves: a table, and the kernel's filter (seccomp(2)) made of it.
 //!
-//! **How.** What is not in the table fails with `EPERM`, for all threads. Four calls are allowed with certain arguments
+//! **How.** What is not in the table fails with `EPERM`, for all threads. Three calls are allowed with certain arguments
 //! alone, since each could reach others with the rest: flags of own descriptors, scans of own memory, signals to own
 //! threads.
 //!
