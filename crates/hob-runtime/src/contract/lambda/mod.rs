@@ -30,6 +30,7 @@ mod instance;
 mod outcome;
 mod raw;
 mod refusal;
+mod report;
 mod session;
 mod settings;
 mod stream;
