@@ -165,7 +165,9 @@ fn empty(trace: TraceId, span: SpanId, start_ns: u64, took_us: u64) -> Span {
 
 fn kind(cause: &CallCause) -> Kind {
     match cause {
-        CallCause::Request | CallCause::Control | CallCause::Lambda | CallCause::Function { .. } => Kind::Server,
+        CallCause::Request | CallCause::Control | CallCause::Lambda | CallCause::Function { .. } => {
+            Kind::Server
+        }
         CallCause::Event { .. } | CallCause::Asynchronous { .. } | CallCause::Replay { .. } => Kind::Consumer,
         CallCause::Schedule { .. } => Kind::Internal,
     }
@@ -177,10 +179,12 @@ fn name(call: &Call) -> String {
         CallCause::Event { topic, .. } | CallCause::Replay { topic, .. } => format!("process {topic}"),
         CallCause::Schedule { schedule, .. } => format!("run {schedule}"),
         CallCause::Asynchronous { .. } => format!("process call of {}", call.function),
-        CallCause::Request | CallCause::Control | CallCause::Lambda | CallCause::Function { .. } => match &call.route {
-            Some(route) => format!("{} {route}", call.method),
-            None => format!("{} {}", call.method, call.function),
-        },
+        CallCause::Request | CallCause::Control | CallCause::Lambda | CallCause::Function { .. } => {
+            match &call.route {
+                Some(route) => format!("{} {route}", call.method),
+                None => format!("{} {}", call.method, call.function),
+            }
+        }
     }
 }
 

@@ -47,7 +47,8 @@ fn text(records: &[Arc<LogRecord>], call: &str, version: &str, memory_mib: u64, 
         _ => 1,
     };
     let written = records.iter().any(|record| place(record) == 3);
-    let mut text = if written { String::new() } else { format!("START RequestId: {call} Version: {version}\n") };
+    let mut text =
+        if written { String::new() } else { format!("START RequestId: {call} Version: {version}\n") };
     for at in 0..4 {
         for record in records.iter().filter(|record| place(record) == at) {
             text.push_str(&record.text);

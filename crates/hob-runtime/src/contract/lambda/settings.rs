@@ -83,8 +83,9 @@ impl Settings {
                     }
                 }
                 "reports" => {
-                    settings.reports =
-                        value.as_bool().ok_or_else(|| wrong(key, value, "write true (the default) or false"))?;
+                    settings.reports = value
+                        .as_bool()
+                        .ok_or_else(|| wrong(key, value, "write true (the default) or false"))?;
                 }
                 // They are in the package already.
                 "layers" if value.as_array().is_some_and(|all| all.iter().all(Value::is_string)) => {}
