@@ -39,6 +39,7 @@ mod proxy;
 pub mod reference;
 mod schedules;
 mod scrape;
+mod secrets;
 pub mod settings;
 mod sign_in;
 mod sync;
@@ -53,7 +54,7 @@ mod why;
 pub use control::openapi;
 pub use hob_runtime::host::{Detected, Wanted, detect};
 pub use node::Node;
-pub use settings::{Address, Clients, Dashboard, Otlp, Settings, Tls};
+pub use settings::{Address, Clients, Dashboard, Otlp, SecretKey, Settings, Tls};
 
 /// What the program does when it was started with [`COMPILE_COMMAND`] as its first argument: compiles
 /// one component under limits of its own, and ends.

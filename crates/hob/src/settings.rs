@@ -59,9 +59,15 @@ impl Connection {
             None => Endpoint::Unix(control_socket(&data_dir(self.data.as_deref())?)),
         };
         let token = self.token_file.as_deref().map(read_token).transpose()?;
-        let space =
-            self.in_space.as_deref().filter(|name| !name.is_empty()).map(SpaceName::new).transpose()?;
-        Ok(Client::new(endpoint, token).within(space))
+        Ok(Client::new(endpoint, token).within(self.space()?))
+    }
+
+    /// The space that commands work in; `None`: the one that is there without asking.
+    ///
+    /// # Errors
+    /// `HOB-0104` for what is no name of a space.
+    pub(crate) fn space(&self) -> Result<Option<SpaceName>> {
+        self.in_space.as_deref().filter(|name| !name.is_empty()).map(SpaceName::new).transpose()
     }
 }
 

@@ -11,6 +11,7 @@ use crate::export::Export;
 use crate::intake::Intake;
 use crate::live::Live;
 use crate::logs::Logs;
+use crate::secrets::{Redacting, Redaction};
 use crate::settings::Settings;
 use crate::task::Tasks;
 use crate::telemetry::meter::{Kind, Metric};
@@ -32,6 +33,8 @@ pub(super) struct Ground {
     pub(super) printed: Arc<Limited>,
     pub(super) live: Arc<Live>,
     pub(super) telemetry: Arc<Telemetry>,
+    /// Takes the values of secrets out of what is kept.
+    pub(super) redaction: Arc<Redaction>,
     pub(super) export: Option<Export>,
     pub(super) bus: Arc<Bus>,
     pub(super) usage: Arc<UsageBook>,
@@ -52,12 +55,14 @@ impl Ground {
         (common, tasks, allowance, port): (&Common, Arc<Tasks>, Arc<Allowance>, u16),
     ) -> Result<(Self, Told)> {
         let (logs, live) = (Logs::new(), Arc::new(Live::default()));
-        let telemetry = Telemetry::start(facts, settings.facts, &tasks);
+        let redaction = Arc::new(Redaction::default());
+        let telemetry = Telemetry::start(facts, settings.facts, Arc::clone(&redaction), &tasks);
         let export = settings.otlp.as_ref();
         let export = export.map(|otlp| Export::start(otlp, &telemetry, &logs, &tasks)).transpose()?;
         let bus = Bus::new(log, Arc::clone(&state), Arc::clone(&telemetry), allowance);
         let usage = UsageBook::start(state, Arc::clone(&telemetry), &live, &bus, &tasks);
-        let printed = Limited::new(Arc::clone(&logs) as _, Arc::clone(&tasks) as _);
+        let readable = Redacting { redaction: Arc::clone(&redaction), next: Arc::clone(&logs) as _ };
+        let printed = Limited::new(Arc::new(readable), Arc::clone(&tasks) as _);
         let (calls, told) = Calls::new(Arc::clone(&bus));
         let entrances = Entrances::new(port);
         let external = External::new(Arc::clone(&tasks) as _)?;
@@ -76,6 +81,7 @@ impl Ground {
             printed,
             live,
             telemetry,
+            redaction,
             export,
             bus,
             usage,

@@ -7,7 +7,6 @@ use crate::settings::Connection;
 use clap::Subcommand;
 use hob_core::access::Scope;
 use hob_core::fault::Result;
-use hob_core::name::SpaceName;
 use hob_core::unit::{millis, parse_duration};
 use hob_core::wire::{TokenInfo, TokenRequest};
 use std::time::Duration;
@@ -37,7 +36,7 @@ pub(super) struct Token {
 enum What {
     /// List tokens
     Ls(Ls),
-    /// Make a token and print it, this once
+    /// Make a token and print it, this once; with `--space` it is good in that space alone
     Create(Create),
     /// Revoke a token: it is refused from then on
     Rm(Rm),
@@ -56,9 +55,6 @@ struct Create {
     /// What it may do; repeat for several
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', required = true, value_parser = Scope::parse)]
     scopes: Vec<Scope>,
-    /// The only space that it may be used in [default: all]
-    #[arg(long, value_name = "SPACE")]
-    space: Option<String>,
     /// How long it is good [default: 30d]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     expires: Option<Duration>,
@@ -82,8 +78,8 @@ impl Command for Token {
                 let names: Vec<String> = all.iter().map(|token| token.id.clone()).collect();
                 output.result(&all, &names, |output| table(&all, output.wide()));
             }
-            What::Create(Create { name, scopes, space, expires, connection }) => {
-                let space = space.as_deref().map(SpaceName::new).transpose()?;
+            What::Create(Create { name, scopes, expires, connection }) => {
+                let space = connection.space()?;
                 let scopes = scopes.into_iter().collect();
                 let asked = TokenRequest { name, scopes, space, lifetime_ms: expires.map(millis) };
                 let made = connection.client()?.create_token(&asked).await?;

@@ -22,6 +22,7 @@ mod lambda;
 mod lambda_api;
 mod otlp;
 mod restart;
+mod secrets;
 mod support;
 mod templates;
 mod webdriver;
