@@ -136,6 +136,9 @@ const NAMES: &[&str] = &[
 
 /// Every form of a value that is looked for.
 fn forms_of(value: &str) -> Vec<String> {
+    if value.len() < SECRET_REDACTED_BYTES_MIN {
+        return Vec::new();
+    }
     let bytes = value.as_bytes();
     let mut forms = vec![value.to_owned(), hex(bytes, false), hex(bytes, true)];
     forms.extend([b"-._~".as_slice(), b"-._~!$&'()*+,;=:@", b"-._* "].map(|kept| percent(bytes, kept)));
