@@ -51,24 +51,6 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The body without its chunks.
-    pub(crate) fn text(&self) -> String {
-        if self.header("transfer-encoding").is_none() {
-            return self.body.clone();
-        }
-        let (mut text, mut rest) = (String::new(), self.body.as_str());
-        while let Some((size, after)) = rest.split_once("\r\n") {
-            let Some((part, after)) =
-                usize::from_str_radix(size, 16).ok().and_then(|size| after.split_at_checked(size))
-            else {
-                break;
-            };
-            text.push_str(part);
-            rest = after.trim_start_matches("\r\n");
-        }
-        text
-    }
-
     /// The value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {

@@ -24,6 +24,7 @@ mod otlp;
 mod proof;
 mod restart;
 mod schema;
+mod secrets;
 mod support;
 mod templates;
 mod triggers;
