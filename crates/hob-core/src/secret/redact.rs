@@ -21,8 +21,11 @@ use std::collections::BTreeMap;
 pub struct Redactor {
     finder: AhoCorasick,
     /// For each pattern the whole forms that begin with it, and what stands for the secret.
-    forms: Vec<(Vec<Box<str>>, Box<str>)>,
+    forms: Vec<Forms>,
 }
+
+/// Whole forms of a value, and what stands for the secret.
+type Forms = (Vec<Box<str>>, Box<str>);
 
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -33,7 +36,7 @@ impl std::fmt::Debug for Redactor {
 impl Redactor {
     /// One for these values; `None` when none of them is long enough to be looked for.
     pub fn new<'a>(secrets: impl Iterator<Item = (&'a SecretName, &'a str)>) -> Option<Self> {
-        let mut beginnings: BTreeMap<Box<str>, (Vec<Box<str>>, Box<str>)> = BTreeMap::new();
+        let mut beginnings: BTreeMap<Box<str>, Forms> = BTreeMap::new();
         for (name, value) in secrets {
             for form in forms_of(value) {
                 let beginning = &form[..form.floor_char_boundary(SECRET_BEGINNING_BYTES)];

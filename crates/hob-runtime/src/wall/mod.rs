@@ -45,7 +45,7 @@ use filter::Filter;
 use hob_core::fault::Result;
 use hob_core::limit::{WALL_USER_FIRST, WALL_USERS_MAX};
 use rule::Rules;
-use rustix::process::{Pid, Signal, pidfd_send_signal};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use std::ffi::{CString, c_int};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
@@ -253,6 +253,8 @@ pub(crate) struct Room {
     user: Option<u32>,
     keeper: Pid,
     pidfd: OwnedFd,
+    /// Of the programs in it, which are children of the node.
+    programs: Mutex<Vec<OwnedFd>>,
     /// In order of their slots; `None`: taken.
     sockets: Mutex<Vec<Option<OwnedFd>>>,
     door: OnceLock<Arc<Door>>,
@@ -264,6 +266,7 @@ impl Room {
             user,
             keeper,
             pidfd,
+            programs: Mutex::default(),
             sockets: Mutex::new(sockets.into_iter().map(Some).collect()),
             door: OnceLock::new(),
         }
@@ -303,6 +306,14 @@ impl Room {
         self.take(LISTENERS + at).map(Into::into)
     }
 
+    /// A program was started in it.
+    pub(crate) fn hold(&self, program: &OwnedFd) {
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        programs.retain(|program| waitid(WaitId::PidFd(program.as_fd()), look).is_ok());
+        programs.extend(program.try_clone());
+    }
+
     /// Ends everything in it.
     pub(crate) fn kill(&self) {
         let _ = pidfd_send_signal(self.pidfd.as_fd(), Signal::KILL);
@@ -312,7 +323,13 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         self.kill();
-        // The kernel has ended everything inside before it tells of the end of the first.
+        // The kernel has ended everything inside before it tells of the end of the first, and it waits until these are
+        // taken away. Nobody else does that any more if whoever watched them has gone.
+        for program in self.programs.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            while waitid(WaitId::PidFd(program.as_fd()), WaitIdOptions::EXITED)
+                .is_err_and(|error| error == rustix::io::Errno::INTR)
+            {}
+        }
         birth::reap(self.keeper);
     }
 }
