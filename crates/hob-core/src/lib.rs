@@ -39,6 +39,7 @@ pub mod otlp;
 pub mod percent;
 pub mod port;
 pub mod random;
+pub mod resolve;
 pub mod rollout;
 pub mod route;
 pub mod scale;

@@ -314,6 +314,10 @@ pub const WALL_USER_FIRST: u32 = 0x7000_0000;
 pub const WALL_USERS_MAX: u32 = 0x0800_0000;
 /// Connections that one instance behind walls may have open to the node at a time.
 pub const WALL_CONNECTIONS_MAX: usize = 256;
+/// Names for which one instance behind walls is given addresses.
+pub const WALL_NAMES_MAX: usize = 4096;
+/// Ports of the outside at which one instance behind walls may connect without the proxy.
+pub const WALL_EGRESS_PORTS_MAX: usize = 64;
 /// Output of a `stdio` program that is held back until its exit code is known.
 pub const STDIO_HELD_BYTES_MAX: usize = 64 << 10;
 /// Time in which an AWS Lambda runtime has to ask for its first event, besides the function's `timeout`: Lambda gives

@@ -12,13 +12,14 @@
 use crate::gateway::forward;
 use crate::identity;
 use crate::sync::lock;
+use hob_core::resolve::Names;
 use hob_runtime::code::FunctionCode;
 use hob_runtime::invocation::Context;
-use hob_runtime::outbound::{Caller, ProxyEntry, Running};
+use hob_runtime::outbound::{Caller, Gate, ProxyEntry, Running};
 use http::HeaderMap;
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, OnceLock};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// Every open way, by the instance's number.
@@ -30,7 +31,7 @@ pub(crate) struct Entrances {
 }
 
 /// Serves what one instance alone connects to, until the way is closed.
-pub(crate) type Keeper = Box<dyn Fn(TcpListener, Arc<Entrance>) + Send + Sync>;
+pub(crate) type Keeper = Box<dyn Fn(Gate, Arc<Entrance>) + Send + Sync>;
 
 /// The way of one instance.
 pub(crate) struct Entrance {
@@ -39,6 +40,8 @@ pub(crate) struct Entrance {
     code: Arc<FunctionCode>,
     running: Mutex<Vec<Arc<Context>>>,
     closed: CancellationToken,
+    /// The addresses that stand for names in its network.
+    names: Mutex<Names>,
 }
 
 impl Entrances {
@@ -58,13 +61,14 @@ impl Entrances {
         let url = format!("http://{instance}:{secret}@127.0.0.1:{}", self.port);
         let telemetry = format!("http://127.0.0.1:{}/{instance}-{secret}", self.port);
         let (running, closed) = (Mutex::default(), CancellationToken::new());
-        let entrance = Arc::new(Entrance { instance, secret, code: Arc::clone(code), running, closed });
+        let (code, names) = (Arc::clone(code), Mutex::default());
+        let entrance = Arc::new(Entrance { instance, secret, code, running, closed, names });
         lock(&self.open).insert(instance, Arc::clone(&entrance));
         let guard = Guard { entrances: Arc::clone(self), instance };
         let (entrances, own) = (Arc::clone(self), Arc::clone(&entrance));
-        let serve: hob_runtime::outbound::Entrance = Arc::new(move |listener| {
+        let serve: hob_runtime::outbound::Entrance = Arc::new(move |gate| {
             if let Some(keeper) = entrances.keeper.get() {
-                keeper(listener, Arc::clone(&own));
+                keeper(gate, Arc::clone(&own));
             }
         });
         Some(ProxyEntry { url, telemetry, entrance: serve, running: entrance, guard: Box::new(guard) })
@@ -94,6 +98,16 @@ impl Entrance {
     /// Whose it is.
     pub(crate) fn teller(&self) -> (u64, Arc<FunctionCode>) {
         (self.instance, Arc::clone(&self.code))
+    }
+
+    /// The address that stands for a name in the instance's network; `None` when it has asked for too many.
+    pub(crate) fn address_of(&self, name: &str) -> Option<Ipv4Addr> {
+        lock(&self.names).address(name)
+    }
+
+    /// The name for which an address stands, if it stands for one; `None`: it should and does not.
+    pub(crate) fn name_of(&self, address: Ipv4Addr) -> Option<Option<String>> {
+        lock(&self.names).name(address).ok().map(|name| name.map(str::to_owned))
     }
 
     /// Cancelled when the instance's way is closed.

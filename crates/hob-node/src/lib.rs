@@ -46,6 +46,7 @@ mod sign_in;
 mod sync;
 pub mod task;
 mod telemetry;
+mod through;
 mod tls;
 mod tokens;
 mod top;

@@ -19,14 +19,14 @@ use crate::intake::Telling;
 use crate::listener::{self, Connection, Listener, Open};
 use crate::problem::{self, Form};
 use crate::task::Tasks;
+use crate::through;
 use hob_core::code::Code;
 use hob_core::event::base64;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::WALL_CONNECTIONS_MAX;
 use hob_core::port::BoxFuture;
 use hob_runtime::body::Body;
 use hob_runtime::code::FunctionCode;
-use hob_runtime::outbound::{Caller, Outbound};
+use hob_runtime::outbound::{Caller, Gate, Outbound};
 use http::header::{HeaderMap, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
 use http::uri::{Authority, Scheme};
 use http::{Method, Request, Response, StatusCode, Uri};
@@ -37,6 +37,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::sync::{Arc, Weak};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 /// The proxy of one node.
@@ -66,23 +67,34 @@ pub(crate) fn serve(
     tasks.start("proxy", listener::accept(listener, Open::new(), never, Arc::clone(tasks), each));
 }
 
-/// Serves the listeners of instances with a network of their own, as long as the proxy is there.
+/// Serves what instances with a network of their own connect to, as long as the proxy is there.
 fn keeper(proxy: Weak<Proxy>) -> Keeper {
-    Box::new(move |listener, own| {
+    Box::new(move |gate, own| {
         let Some(proxy) = proxy.upgrade() else { return };
+        let (listener, through) = match gate {
+            Gate::Names(socket) => return proxy.tasks.start("names", through::names(own, socket)),
+            Gate::Proxy(listener) => (listener, false),
+            Gate::Through(listener) => (listener, true),
+        };
         let (tasks, closed) = (Arc::clone(&proxy.tasks), own.closed());
         let each = move |connection, place| {
             let (proxy, own) = (Arc::clone(&proxy), Arc::clone(&own));
             async move {
                 let closed = own.closed();
+                let served = async {
+                    match connection {
+                        Connection::Tcp(stream, _) if through => proxy.through(stream, own).await,
+                        connection => proxy.drive(connection, Some(own)).await,
+                    }
+                };
                 tokio::select! {
-                    () = proxy.drive(connection, Some(own)) => {}
+                    () = served => {}
                     () = closed.cancelled() => {}
                 }
                 drop(place);
             }
         };
-        let open = Open::with(WALL_CONNECTIONS_MAX, usize::MAX);
+        let open = Open::with(through::OPEN_MAX, usize::MAX);
         let accept = listener::accept(Listener::Tcp(listener), open, closed, Arc::clone(&tasks), each);
         tasks.start("entrance", accept);
     })
@@ -153,12 +165,37 @@ impl Proxy {
         self.entrances.caller(instance, &secret, headers)
     }
 
+    /// Serves a connection to any address.
+    async fn through(self: Arc<Self>, stream: TcpStream, own: Arc<Entrance>) {
+        let Some(to) = through::meant(&own, &stream) else {
+            let _ = stream.set_zero_linger();
+            return;
+        };
+        if !dispatcher::is_inside(to.host()) {
+            return through::carry(&self.dispatcher, &own, stream, &to).await;
+        }
+        self.serve_stream((None, Some(own)), to, TokioIo::new(stream)).await;
+    }
+
     /// Serves a tunnel to a name inside of the node, for whoever sent it: with credentials, or by the way it came.
     fn serve_inside(
         self: Arc<Self>,
         (who, own): (Option<HeaderValue>, Own),
         to: Authority,
         upgrade: OnUpgrade,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if let Ok(inside) = upgrade.await {
+                self.serve_stream((who, own), to, inside).await;
+            }
+        })
+    }
+
+    fn serve_stream(
+        self: Arc<Self>,
+        (who, own): (Option<HeaderValue>, Own),
+        to: Authority,
+        inside: impl hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
     ) -> BoxFuture<'static, ()> {
         let service = service_fn(move |mut request: Request<Incoming>| {
             let (proxy, who, own, to) = (Arc::clone(&self), who.clone(), own.clone(), to.clone());
@@ -171,7 +208,6 @@ impl Proxy {
             }
         });
         Box::pin(async move {
-            let Ok(inside) = upgrade.await else { return };
             let mut builder = http1::Builder::new();
             if let Err(error) = builder.timer(TokioTimer::new()).serve_connection(inside, service).await {
                 tracing::debug!(%error, "a function's tunnel to a name inside ends");

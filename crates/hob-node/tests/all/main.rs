@@ -22,3 +22,4 @@ mod support;
 mod switch;
 mod telemetry;
 mod upgrade;
+mod walls;

@@ -12,9 +12,11 @@ use crate::body::Body;
 use crate::code::FunctionCode;
 use crate::invocation::{Context, Reply};
 use hob_core::fault::Result;
+use hob_core::limit::WALL_EGRESS_PORTS_MAX;
 use hob_core::port::BoxFuture;
+use hob_core::spec::FunctionSpec;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
 /// Who calls.
 #[derive(Clone)]
@@ -83,8 +85,31 @@ pub trait Outbound: Send + Sync {
 
 /// The port of an instance's own loopback, behind walls, at which the node takes its calls and telemetry.
 pub const ENTRANCE_PORT: u16 = 15_100;
-/// Takes a listener to which one instance alone connects, and serves it until the instance's way is closed.
-pub type Entrance = Arc<dyn Fn(TcpListener) + Send + Sync>;
+/// Takes what one instance alone connects to, and serves it until the instance's way is closed.
+pub type Entrance = Arc<dyn Fn(Gate) + Send + Sync>;
+
+/// What an instance with a network of its own connects to.
+#[derive(Debug)]
+pub enum Gate {
+    /// The node's proxy.
+    Proxy(TcpListener),
+    /// Whatever has this port: the address says what was meant.
+    Through(TcpListener),
+    /// The name server.
+    Names(UdpSocket),
+}
+
+/// The ports that a function may reach without a proxy: those of its list and that of calls by name; without a list those of
+/// HTTP. At most [`WALL_EGRESS_PORTS_MAX`], and none that the node uses for itself in an instance's network.
+pub fn ports(spec: &FunctionSpec) -> Vec<u16> {
+    let listed = spec.egress.iter().flatten().filter_map(|entry| entry.rsplit_once(':')?.1.parse().ok());
+    let https = spec.egress.is_none().then_some(443);
+    let mut ports: Vec<u16> = listed.chain(https).chain([80]).filter(|port| *port != ENTRANCE_PORT).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports.truncate(WALL_EGRESS_PORTS_MAX);
+    ports
+}
 
 /// An instance's way to other functions.
 pub struct ProxyEntry {

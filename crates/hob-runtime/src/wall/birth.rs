@@ -18,7 +18,7 @@
 
 use super::confine::Confinement;
 use super::step::{self, Step};
-use super::{Room, Wall};
+use super::{Listening, Room, Wall};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
 use std::io;
@@ -67,8 +67,8 @@ fn text(text: &OsStr) -> io::Result<CString> {
 pub(crate) enum Place<'a> {
     /// Beside the node.
     Open,
-    /// Behind new walls, with listeners of the node at these ports.
-    Behind(&'a Wall, &'a [u16]),
+    /// Behind new walls, where the node listens so.
+    Behind(&'a Wall, &'a [Listening]),
     /// In a room that is there.
     In(&'a Wall, &'a Room),
 }

@@ -179,6 +179,7 @@ impl Walls {
             build.extend(mapped(rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())?);
         }
         build.push(Step::Loopback);
+        build.push(Step::Route(everything_local()));
         build.extend(view.before);
         let writable = [TMP, WORK, "/dev/shm"].into_iter().filter_map(|folder| CString::new(folder).ok());
         let rules = self.offer.landlock.map(|version| Step::Restrict(Rules::new(version, writable)));
@@ -239,12 +240,49 @@ impl Wall {
     }
 }
 
-/// The steps that open a room's sockets: those of its door, and listeners of the node at these ports of its loopback.
-fn sockets(ports: &[u16]) -> Vec<Step> {
-    let listener = |slot, port| Step::Open(Socket { slot, kind: SocketKind::Listener(LOOPBACK, port) });
-    let door = [Step::Open(Socket { slot: SEED, kind: SocketKind::Stream }), listener(FRESH, 0)];
-    let listeners = ports.iter().enumerate().map(|(at, port)| listener(LISTENERS + at, *port));
-    door.into_iter().chain(listeners).collect()
+/// What the node opens in a room's network for itself, besides its door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listening {
+    /// A port of loopback.
+    Port(u16),
+    /// A port of every address there is.
+    Anywhere(u16),
+    /// Datagrams at a port of loopback.
+    Datagrams(u16),
+}
+
+/// The steps that open a room's sockets: those of its door, and these.
+fn sockets(listening: &[Listening]) -> Vec<Step> {
+    let open = |slot, kind| Step::Open(Socket { slot, kind });
+    let kind = |listening: &Listening| match *listening {
+        Listening::Port(port) => SocketKind::Listener(LOOPBACK, port),
+        Listening::Anywhere(port) => SocketKind::Listener([0; 4], port),
+        Listening::Datagrams(port) => SocketKind::Datagrams(LOOPBACK, port),
+    };
+    let door = [open(SEED, SocketKind::Stream), open(FRESH, SocketKind::Listener(LOOPBACK, 0))];
+    let others = listening.iter().enumerate().map(|(at, one)| open(LISTENERS + at, kind(one)));
+    door.into_iter().chain(others).collect()
+}
+
+/// `ip route add local 0.0.0.0/0 dev lo`: whatever is connected to, it is here (rtnetlink(7)).
+fn everything_local() -> Vec<u8> {
+    /// `RTM_NEWROUTE`, and that it is a request to create which wants an answer.
+    const NEW_ROUTE: u16 = 24;
+    const FLAGS: u16 = 0x405;
+    /// The family, no prefix, the table `local`, who made it (an administrator), the scope `host`, the type `local`.
+    const ROUTE: [u8; 12] = [2, 0, 0, 0, 255, 4, 254, 2, 0, 0, 0, 0];
+    /// The attribute `RTA_OIF` of eight bytes, and the number of the loopback device, which comes first in every network.
+    const DEVICE: [u16; 2] = [8, 4];
+    const LOOPBACK_DEVICE: u32 = 1;
+    let mut message = Vec::new();
+    message.extend(36_u32.to_ne_bytes());
+    message.extend(NEW_ROUTE.to_ne_bytes());
+    message.extend(FLAGS.to_ne_bytes());
+    message.extend([0; 8]);
+    message.extend(ROUTE);
+    message.extend(DEVICE.iter().flat_map(|half| half.to_ne_bytes()));
+    message.extend(LOOPBACK_DEVICE.to_ne_bytes());
+    message
 }
 
 /// Namespaces in which programs run. Dropping it ends all of them.
@@ -301,9 +339,9 @@ impl Room {
         Ok(Arc::clone(door) as _)
     }
 
-    /// The listener at the port that was named at this place; once.
-    pub(crate) fn take_listener(&self, at: usize) -> Option<std::net::TcpListener> {
-        self.take(LISTENERS + at).map(Into::into)
+    /// What listens at this place of those that were named; once.
+    pub(crate) fn take_listener(&self, at: usize) -> Option<OwnedFd> {
+        self.take(LISTENERS + at)
     }
 
     /// A program was started in it.

@@ -6,7 +6,7 @@
 //! makes no other for a user), landlock, and a user namespace below root's other walls.
 
 use super::birth::{Image, Place, reap, spawn};
-use super::{Confinement, Plan, Profile, View, Walls, init, rule};
+use super::{Confinement, Listening, Plan, Profile, View, Walls, init, rule};
 use hob_core::code::Code;
 use hob_core::fault::Fault;
 use rustix::fs::{Mode, OFlags};
@@ -88,7 +88,7 @@ fn attempt(walls: &Walls) -> io::Result<()> {
         streams: [&null, &null, &null],
         confinement: Confinement::here().with_tasks(8),
     };
-    let born = spawn(&image, Place::Behind(&wall, &[1]))?;
+    let born = spawn(&image, Place::Behind(&wall, &[Listening::Anywhere(80), Listening::Datagrams(53)]))?;
     reap(born.pid);
     drop(born.room);
     Ok(())

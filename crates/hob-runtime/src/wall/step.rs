@@ -49,8 +49,6 @@ pub(super) enum Step {
     Restrict(Rules),
     /// Only these system calls from here on. The last step before a program.
     Filter(Filter),
-    /// What may fail, because not every machine has it.
-    Try(Box<Step>),
 }
 
 /// What is mounted where.
@@ -154,10 +152,6 @@ impl Step {
                 Self::NoCapabilities => return no_capabilities(),
                 Self::Restrict(rules) => return rules.enter(),
                 Self::Filter(filter) => return filter.enter(),
-                Self::Try(step) => {
-                    let _ = step.run(sockets);
-                    0
-                }
             };
         }
         Ok(())
@@ -183,7 +177,6 @@ impl Step {
             Self::NoCapabilities => "giving up capabilities".to_owned(),
             Self::Restrict(_) => "restricting itself by landlock".to_owned(),
             Self::Filter(_) => "filtering system calls".to_owned(),
-            Self::Try(step) => step.show(),
         }
     }
 }

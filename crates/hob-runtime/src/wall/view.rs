@@ -26,17 +26,7 @@ pub(crate) const TMP: &str = "/tmp";
 /// Folders of the system, as far as they are there. What is a link outside is the same link inside.
 const SYSTEM: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix/store", "gnu/store"];
 /// Folders of `/etc` that programs look for; all others are not shown.
-const ETC_FOLDERS: &[&str] = &[
-    "ssl",
-    "ca-certificates",
-    "pki",
-    "crypto-policies",
-    "alternatives",
-    "fonts",
-    "perl",
-    "python3",
-    "python3.11",
-];
+const ETC_FOLDERS: &[&str] = &["ssl", "ca-certificates", "pki", "crypto-policies", "alternatives", "fonts"];
 /// Beginnings of further ones: the settings of Java.
 const ETC_BEGINNINGS: &[&str] = &["java"];
 /// Files of `/etc` that are copied.
@@ -275,7 +265,12 @@ fn devices(all: &mut Builder) -> io::Result<()> {
 /// `/proc` of the new process namespace, without what it says of the machine.
 fn processes(first: &mut Builder) -> io::Result<()> {
     first.mount(Some(Path::new("proc")), "proc", Some("proc"), QUIET | libc::MS_NOEXEC, None)?;
-    for name in MASKED_FILES.iter().filter(|name| Path::new("/proc").join(name).exists()) {
+    // A child is not root, inside or outside: what root alone may open needs no mask.
+    let anybody = |name: &&&str| {
+        let meta = std::fs::metadata(Path::new("/proc").join(name));
+        meta.is_ok_and(|meta| meta.permissions().mode() & 0o006 != 0)
+    };
+    for name in MASKED_FILES.iter().filter(anybody) {
         first.mount(Some(Path::new("/dev/null")), &format!("proc/{name}"), None, libc::MS_BIND, None)?;
     }
     for name in MASKED_FOLDERS.iter().filter(|name| Path::new("/proc").join(name).exists()) {

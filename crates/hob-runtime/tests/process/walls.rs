@@ -54,3 +54,33 @@ fn is_running(command: &str) -> bool {
         .filter_map(|process| std::fs::read_to_string(process.path().join("cmdline")).ok())
         .any(|line| line.contains(&command))
 }
+
+/// Prints what walls cost a run of a program that does nothing; for people, on an idle machine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement: `cargo test -p hob-runtime --test process cost -- --ignored --nocapture`"]
+#[expect(clippy::print_stdout, reason = "a measurement is printed")]
+async fn the_cost_of_walls() {
+    const RUNS: usize = 200;
+    let (with, without) = (Bench::open(), Bench::without_walls());
+    let mut pools = Vec::new();
+    for bench in [&without, &with] {
+        pools.push(bench.pool(bench.code("stdio", &["true"], &[], |_| {})).await.unwrap());
+    }
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..RUNS {
+        // By turns, so that what else happens on the machine happens to both.
+        for (pool, times) in pools.iter().zip(&mut times) {
+            let began = std::time::Instant::now();
+            assert_eq!(shown(&get(pool, "/").await), "200 ");
+            times.push(began.elapsed());
+        }
+    }
+    let [without, with] = times.map(|mut times| {
+        times.sort();
+        times[RUNS / 2]
+    });
+    println!(
+        "a run: {without:?} without walls, {with:?} behind walls, {:?} more",
+        with.saturating_sub(without)
+    );
+}

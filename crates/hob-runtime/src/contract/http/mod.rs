@@ -21,6 +21,7 @@ use crate::code::FunctionCode;
 use crate::hop;
 use crate::invocation::{Invocation, Reply};
 use crate::machine;
+use crate::outbound::ports;
 use crate::unit::{Instance, Start};
 use crate::unit::{Launch, Program, Unit};
 use crate::wall::{Dial as _, Loopback};
@@ -103,7 +104,7 @@ impl Server {
         let way = Way::open(&start);
         let walled = start.unit.command().is_some_and(|command| command.walled().is_some());
         for attempt in 1.. {
-            let port = if walled { PORT_BEHIND_WALLS } else { free_port()? };
+            let port = if walled { port_behind_walls(&start.code) } else { free_port()? };
             let (program, connections, connected_in) = match launch(&start, settings, &way, port, env).await {
                 Ok(launched) => launched,
                 Err(fault) if !walled && attempt < PORT_ATTEMPTS && lost(&fault, port).await => continue,
@@ -253,6 +254,12 @@ fn inward(mut request: Request<Body>, h2c: bool) -> Result<(Request<Body>, bool)
         *request.uri_mut() = uri.map_err(Fault::internal)?;
     }
     Ok((request, wanted.is_some()))
+}
+
+/// A port that the program does not have to reach elsewhere.
+fn port_behind_walls(code: &FunctionCode) -> u16 {
+    let outside = ports(&code.spec);
+    (PORT_BEHIND_WALLS..).find(|port| !outside.contains(port)).unwrap_or(PORT_BEHIND_WALLS)
 }
 
 /// A loopback port that nobody uses at this moment. Whether the child got it is checked when somebody

@@ -16,7 +16,7 @@ use crate::crowd::Member;
 use crate::environment::Environment;
 use crate::invocation::Context;
 use crate::log::{Lines, Tail};
-use crate::outbound::Running;
+use crate::outbound::{Gate, Running};
 use crate::unit::{Exit, Launch, Program};
 use crate::wall::{Dial, Loopback, Room};
 use hob_core::fault::{Fault, Result};
@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until, timeout};
@@ -165,14 +165,20 @@ pub(super) fn watch(
 /// opened with it.
 fn doors(room: &Room, launch: &Launch) -> Result<(Arc<dyn Dial>, Option<TcpListener>)> {
     let broken = |error| Fault::internal(format!("cannot reach a function behind its walls: {error}"));
-    let mut listeners =
-        (0..).map_while(|at| room.take_listener(at)).map(|listener| TcpListener::from_std(listener));
-    if let Some(entrance) = &launch.behind.entrance
-        && let Some(listener) = listeners.next()
-    {
-        entrance(listener.map_err(broken)?);
+    let mut listeners = (0..).map_while(|at| room.take_listener(at));
+    let tcp = |listener: OwnedFd| TcpListener::from_std(listener.into());
+    let own = launch.behind.listen.and_then(|_| listeners.next());
+    let listener = own.map(tcp).transpose().map_err(broken)?;
+    if let Some(entrance) = &launch.behind.entrance {
+        // In the order in which they were opened.
+        for (at, listener) in listeners.enumerate() {
+            entrance(match at {
+                0 => Gate::Proxy(tcp(listener).map_err(broken)?),
+                1 => Gate::Names(UdpSocket::from_std(listener.into()).map_err(broken)?),
+                _ => Gate::Through(tcp(listener).map_err(broken)?),
+            });
+        }
     }
-    let listener = listeners.next().transpose().map_err(broken)?;
     Ok((room.door().map_err(broken)?, listener))
 }
 

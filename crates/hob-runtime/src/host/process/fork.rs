@@ -8,7 +8,7 @@
 
 use super::account;
 use crate::wall::birth::{self, Image, Place};
-use crate::wall::{self, Confinement, Room, Wall};
+use crate::wall::{self, Confinement, Listening, Room, Wall};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -38,8 +38,8 @@ pub(super) struct Job {
 pub(super) enum JobPlace {
     /// Beside the node, in a working folder to be made with links to a package.
     Open { folder: PathBuf, package: PathBuf },
-    /// Behind new walls, with listeners of the node at these ports, and at most so many processes and threads.
-    Behind { wall: Arc<Wall>, ports: Vec<u16>, tasks_max: u64 },
+    /// Behind new walls, where the node listens so, and at most so many processes and threads.
+    Behind { wall: Arc<Wall>, listening: Vec<Listening>, tasks_max: u64 },
     /// In a room that is there.
     In { wall: Arc<Wall>, room: Arc<Room>, tasks_max: u64 },
 }
@@ -140,8 +140,8 @@ fn spawn(job: &Job, confinement: Confinement) -> io::Result<Born> {
     let work = folder.as_ref().map_or_else(|| PathBuf::from(wall::WORK), |folder| folder.path().join(WORK));
     let (place, confinement) = match &job.place {
         JobPlace::Open { .. } => (Place::Open, confinement),
-        JobPlace::Behind { wall, ports, tasks_max } => {
-            (Place::Behind(wall, ports), confinement.with_tasks(*tasks_max))
+        JobPlace::Behind { wall, listening, tasks_max } => {
+            (Place::Behind(wall, listening), confinement.with_tasks(*tasks_max))
         }
         JobPlace::In { wall, room, tasks_max } => (Place::In(wall, room), confinement.with_tasks(*tasks_max)),
     };

@@ -27,9 +27,9 @@ use super::{Host, HostRow, Progress};
 use crate::code::FunctionCode;
 use crate::environment::Environment;
 use crate::machine;
-use crate::outbound::ENTRANCE_PORT;
+use crate::outbound::{self, ENTRANCE_PORT};
 use crate::unit::{Command, Launch, Program, Unit};
-use crate::wall::{self, Plan, Profile, Room, View, Wall, Walls};
+use crate::wall::{self, Listening, Plan, Profile, Room, View, Wall, Walls};
 use fork::{Forker, Job, JobPlace};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -66,6 +66,8 @@ struct Shared {
 
 /// Where programs see their package behind walls, as in AWS Lambda.
 const TASK: &str = "/var/task";
+/// Where their resolver asks for names.
+const NAMES_PORT: u16 = 53;
 /// Where they see its folder `opt`: the layers.
 const LAYERS: &str = "opt";
 
@@ -197,9 +199,15 @@ impl Native {
         if let Some(room) = self.room(launch) {
             return (JobPlace::In { wall, room, tasks_max }, None);
         }
-        let entrance = launch.behind.entrance.as_ref().map(|_| ENTRANCE_PORT);
-        let ports = entrance.into_iter().chain(launch.behind.listen).collect();
-        (JobPlace::Behind { wall, ports, tasks_max }, None)
+        let mut listening = Vec::new();
+        listening.extend(launch.behind.listen.map(Listening::Port));
+        if launch.behind.entrance.is_some() {
+            listening.extend([Listening::Port(ENTRANCE_PORT), Listening::Datagrams(NAMES_PORT)]);
+            let own = |port: &u16| launch.behind.listen != Some(*port);
+            listening
+                .extend(outbound::ports(&self.code.spec).into_iter().filter(own).map(Listening::Anywhere));
+        }
+        (JobPlace::Behind { wall, listening, tasks_max }, None)
     }
 
     fn room(&self, launch: &Launch) -> Option<Arc<Room>> {

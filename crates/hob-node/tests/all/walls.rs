@@ -1,0 +1,72 @@
+//! Functions behind walls: every connection that they make leads to the node, and no further than their egress list.
+
+use crate::support::{App, has, node, python};
+use tokio::io::AsyncWriteExt as _;
+
+const GUEST: &str = r#"
+import socket, urllib.parse, urllib.request
+
+def tried(host, port):
+    try:
+        with socket.create_connection((host, port), timeout=5) as own:
+            return own.recv(64).decode() or "closed"
+    except socket.gaierror:
+        return "no such name"
+    except OSError:
+        return "refused"
+
+def handle(request):
+    query = urllib.parse.parse_qs(urllib.parse.urlsplit(request.path).query)
+    if "url" in query:
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        text = direct.open(query["url"][0], timeout=5).read().decode()
+    else:
+        text = tried(query["host"][0], int(query["port"][0]))
+    return 200, [("content-type", "text/plain")], text
+"#;
+const OTHER: &str = "def handle(request):\n    return 200, [(\"content-type\", \"text/plain\")], \"other\"\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
+async fn connections_lead_where_the_egress_list_allows() {
+    let folder = tempfile::tempdir().unwrap();
+    if let Err(why) = hob_runtime::wall::examine(&folder.path().join("examined")) {
+        return println!("skipped: this machine gives no walls: {why}");
+    }
+    if !has("python3", "connections_lead_where_the_egress_list_allows") {
+        return;
+    }
+    let [listed, other] = [listener().await, listener().await];
+    let node = node(|settings| settings.walls = hob_node::Walls::Require).await;
+    let egress = vec![format!("127.0.0.1:{listed}"), format!("localhost:{listed}")];
+    let app = App::new("desk")
+        .function("guest", "http", "python3", &python(GUEST), &["/guest"])
+        .change("guest", |guest| guest.egress = Some(egress))
+        .function("other", "http", "python3", &python(OTHER), &["/other"]);
+    node.deployed(&app).await;
+    for (what, expected) in [
+        (format!("host=127.0.0.1&port={listed}"), "hello"),
+        (format!("host=localhost&port={listed}"), "hello"),
+        (format!("host=127.0.0.1&port={other}"), "refused"),
+        (format!("host=10.1.2.3&port={listed}"), "refused"),
+        ("host=169.254.169.254&port=80".to_owned(), "refused"),
+        ("host=example.invalid&port=80".to_owned(), "no such name"),
+        ("url=http://other.desk.internal/other".to_owned(), "other"),
+    ] {
+        let got = node.send("GET", &format!("desk.localhost/guest?{what}"), &[], "").await;
+        assert_eq!((got.status, got.body.as_str()), (200, expected), "{what}: {got:?}");
+    }
+    node.node.stop().await;
+}
+
+/// A port of this machine at which somebody says hello.
+async fn listener() -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::runtime::Handle::current().spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(b"hello").await;
+        }
+    });
+    port
+}
