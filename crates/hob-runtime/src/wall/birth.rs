@@ -174,7 +174,7 @@ impl<'a> Plan<'a> {
             _ => return cause,
         };
         let what = steps.get(at).map_or_else(|| format!("{phase:?}"), Step::show);
-        io::Error::new(io::ErrorKind::Other, format!("{what}: {cause}"))
+        io::Error::other(format!("{what}: {cause}"))
     }
 }
 
