@@ -346,7 +346,7 @@ async fn custom_hosts_are_whose_claims_them_first(left: &In<'_>, right: &In<'_>,
         (default, "other.example.com", "done"),
     ] {
         let event = space.deploy(&claim(host)).await;
-        let told = event["code"].as_str().or(event["event"].as_str()).unwrap();
+        let told = event["code"].as_str().or_else(|| event["event"].as_str()).unwrap();
         assert_eq!(told, expected, "{host}: {event}");
         let words = event["message"].to_string();
         assert!(!words.contains("space") && !words.contains("left`"), "{words}");
@@ -375,7 +375,7 @@ async fn quotas_hold_where_things_are_taken_and_can_be_changed() {
         (app("other", &["a"]), "HOB-0712 apps 1"),
     ] {
         let event = team.deploy(&app).await;
-        let told = event["code"].as_str().or(event["event"].as_str()).unwrap().to_owned();
+        let told = event["code"].as_str().or_else(|| event["event"].as_str()).unwrap().to_owned();
         let words = format!("{told} {} {}", event["message"], event["hint"]);
         assert!(
             expected

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
 
 /// A value that is nowhere by chance.
 const CANARY: &str = "canary-7f3a/9+c1=e5";
@@ -127,6 +128,71 @@ fn get(node: &Serving, path: &str) -> (u16, String) {
     node.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"))
 }
 
+/// What calls got while the secret had a new value.
+fn rotated_under_calls(node: &Node) -> Vec<(u16, String)> {
+    std::thread::scope(|scope| {
+        let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let stopping = Arc::clone(&stop);
+        let serving = &node.serving;
+        let calls = scope.spawn(move || {
+            let mut seen = Vec::new();
+            while !stopping.load(std::sync::atomic::Ordering::Relaxed) {
+                seen.push(get(serving, "/which"));
+            }
+            seen
+        });
+        node.ok(&["secret", "rotate", "bird", "SONG", "--from-file", "second"]);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        calls.join().unwrap()
+    })
+}
+
+/// Looks through everything that the node says.
+fn nothing_told(node: &Node, mut told: Vec<String>) {
+    for command in [
+        &["logs", "--tail", "1000", "-o", "json"][..],
+        &["show", "bird", "-o", "json"],
+        &["secret", "ls", "bird", "-o", "json"],
+        &["dlq", "ls", "tree.dead", "-o", "json"],
+        &["sub", "ls", "-o", "json"],
+        &["audit", "-o", "json"],
+        &["why", "bird/sing"],
+        &["top", "-o", "json", "--once"],
+        &["cost", "-o", "json"],
+    ] {
+        let outcome = node.hob(command);
+        told.extend([outcome.stdout, outcome.stderr]);
+    }
+    for path in
+        ["/v1/facts?limit=10000", "/v1/metrics", "/v1/apps/bird/revisions/1", "/v1/topics/tree.dead/events"]
+    {
+        told.push(control(node, path));
+    }
+    assert!(told.iter().any(|text| text.contains("[secret SONG]")), "the places were reached");
+    for text in &told {
+        assert_eq!(sings(text.as_bytes()), None, "{text}");
+    }
+}
+
+/// Stops the node, and looks through everything that it has written, in its last moment too.
+fn nothing_written(node: Node, exported: &Mutex<Vec<u8>>) -> TempDir {
+    let Node { serving, home } = node;
+    serving.signal("TERM");
+    assert_eq!(serving.wait().0, 0);
+    let mut searched = 0;
+    for file in files(&home.path().join("data")) {
+        let bytes = std::fs::read(&file).unwrap_or_default();
+        assert_eq!(sings(&bytes), None, "{}", file.display());
+        searched += bytes.len();
+    }
+    assert!(searched > 10_000, "{searched}");
+    let exported = exported.lock().unwrap();
+    assert!(exported.len() > 1000 && sings(&exported).is_none(), "{} bytes are exported", exported.len());
+    let tail = std::fs::read(home.path().join("stderr.log")).unwrap();
+    assert_eq!(sings(&tail), None, "{}", String::from_utf8_lossy(&tail));
+    home
+}
+
 #[test]
 fn a_canary_is_found_in_nothing_that_the_node_writes() {
     let (port, exported) = collector();
@@ -168,68 +234,15 @@ fn a_canary_is_found_in_nothing_that_the_node_writes() {
     assert_eq!(get(&node.serving, "/which").1, "canary", "what ran goes on");
 
     // Another value reaches it without a deploy and without a lost request.
-    let calling = std::thread::scope(|scope| {
-        let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let stopping = Arc::clone(&stop);
-        let serving = &node.serving;
-        let calls = scope.spawn(move || {
-            let mut seen = Vec::new();
-            while !stopping.load(std::sync::atomic::Ordering::Relaxed) {
-                seen.push(get(serving, "/which"));
-            }
-            seen
-        });
-        node.ok(&["secret", "rotate", "bird", "SONG", "--from-file", "second"]);
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        calls.join().unwrap()
-    });
+    let calling = rotated_under_calls(&node);
     assert!(calling.iter().all(|(status, _)| *status == 200), "{calling:?}");
     assert_eq!(get(&node.serving, "/which").1, "second", "calls after it have the new one");
     let revision = node.ok(&["show", "bird"]);
     assert!(revision.contains('1') && !revision.contains("revision 2"), "no deploy: {revision}");
     get(&node.serving, "/sing");
 
-    // Everything that it says.
-    let mut told = vec![letters, broken.stderr, broken.stdout, node.log()];
-    for command in [
-        &["logs", "--tail", "1000", "-o", "json"][..],
-        &["show", "bird", "-o", "json"],
-        &["secret", "ls", "bird", "-o", "json"],
-        &["dlq", "ls", "tree.dead", "-o", "json"],
-        &["sub", "ls", "-o", "json"],
-        &["audit", "-o", "json"],
-        &["why", "bird/sing"],
-        &["top", "-o", "json", "--once"],
-        &["cost", "-o", "json"],
-    ] {
-        let outcome = node.hob(command);
-        told.extend([outcome.stdout, outcome.stderr]);
-    }
-    for path in
-        ["/v1/facts?limit=10000", "/v1/metrics", "/v1/apps/bird/revisions/1", "/v1/topics/tree.dead/events"]
-    {
-        told.push(control(&node, path));
-    }
-    assert!(told.iter().any(|text| text.contains("[secret SONG]")), "the places were reached");
-    for text in &told {
-        assert_eq!(sings(text.as_bytes()), None, "{text}");
-    }
-    // Everything that it writes, in its last moment too.
-    let Node { serving, home } = node;
-    serving.signal("TERM");
-    assert_eq!(serving.wait().0, 0);
-    let mut searched = 0;
-    for file in files(&home.path().join("data")) {
-        let bytes = std::fs::read(&file).unwrap_or_default();
-        assert_eq!(sings(&bytes), None, "{}", file.display());
-        searched += bytes.len();
-    }
-    assert!(searched > 10_000, "{searched}");
-    let exported = exported.lock().unwrap();
-    assert!(exported.len() > 1000 && sings(&exported).is_none(), "{} bytes are exported", exported.len());
-    let tail = std::fs::read(home.path().join("stderr.log")).unwrap();
-    assert_eq!(sings(&tail), None, "{}", String::from_utf8_lossy(&tail));
-
+    nothing_told(&node, vec![letters, broken.stderr, broken.stdout, node.log()]);
+    let home = nothing_written(node, &exported);
     // The next life opens them with the key of the data folder, and none without it.
     std::fs::rename(home.path().join("data/secret-keys"), home.path().join("keys")).unwrap();
     let without =
