@@ -247,6 +247,7 @@ pub(crate) fn spawn(image: &Image<'_>, place: Place<'_>) -> io::Result<Born> {
     };
     // It has ended by itself already.
     child.inspect(|(pid, _)| reap(*pid));
+    room.map(Room::end);
     Err(plan.error(failed))
 }
 

@@ -45,7 +45,7 @@ use filter::Filter;
 use hob_core::fault::Result;
 use hob_core::limit::{WALL_USER_FIRST, WALL_USERS_MAX};
 use rule::Rules;
-use rustix::process::{Pid, Signal, pidfd_send_signal};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use std::ffi::{CString, c_int};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
@@ -285,7 +285,7 @@ fn everything_local() -> Vec<u8> {
     message
 }
 
-/// Namespaces in which programs run. Dropping it ends all of them.
+/// Namespaces in which programs run. Dropping it ends all of them; [`Room::end`] also waits for that.
 pub(crate) struct Room {
     /// Whose room it is, where that is not the node's user.
     user: Option<u32>,
@@ -347,10 +347,20 @@ impl Room {
     }
 }
 
+impl Room {
+    /// Ends everything in it, and waits until it is gone. Whoever started a program in it has to have taken its exit status, since
+    /// the kernel keeps a process namespace for as long as somebody may ask for one.
+    pub(crate) fn end(self) {
+        self.kill();
+        let ended = || waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+        while matches!(ended(), Err(rustix::io::Errno::INTR)) {}
+    }
+}
+
 impl Drop for Room {
     fn drop(&mut self) {
         self.kill();
-        // The kernel has ended everything inside before it tells of the end of the first.
-        birth::reap(self.keeper);
+        // Nobody waits here: programs of it may not have been asked for their end, when the node itself ends.
+        let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
     }
 }
