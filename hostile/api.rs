@@ -5,14 +5,30 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+/// The operator's token.
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
 /// A second node, with other flags.
-struct Other {
+pub(crate) struct Other {
     child: Child,
     /// What it says it is ready at.
     url: String,
+    /// Where its control API is on TCP; empty: nowhere.
+    pub(crate) control: String,
 }
 
 impl Other {
+    /// One with its control API on TCP, and the file of its token.
+    pub(crate) fn with_control(home: &Path) -> (Self, String) {
+        let file = home.join("token").display().to_string();
+        std::fs::write(&file, TOKEN).unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let control = format!("127.0.0.1:{port}");
+        let mut other = Self::start(home, &["--control", &control, "--token-file", &file]);
+        other.control = control;
+        (other, file)
+    }
+
     fn start(home: &Path, arguments: &[&str]) -> Self {
         let log = std::fs::File::create(home.join("other.log")).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_hob"))
@@ -29,7 +45,7 @@ impl Other {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let url = line.trim().strip_prefix("ready ").unwrap_or_else(|| panic!("it said `{line}`")).to_owned();
-        Self { child, url }
+        Self { child, url, control: String::new() }
     }
 }
 
@@ -85,14 +101,9 @@ print(asked, len(allowed), len(failed), allowed[:3], failed[:3])
 
 /// T19: nobody uses the control API without a right to it.
 pub(crate) fn strangers(arena: &Arena) -> Outcome {
-    let token = "0123456789abcdef0123456789abcdef";
-    let file = arena.stage.path("token");
-    std::fs::write(&file, token).unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let (control, file) = (format!("127.0.0.1:{port}"), file.display().to_string());
-    let home = arena.stage.path("");
-    let _other = Other::start(&home, &["--control", &control, "--token-file", &file]);
-    let said = arena.python(STRANGER, &[&port.to_string(), token]);
+    let (other, _) = Other::with_control(&arena.stage.path(""));
+    let port = other.control.rsplit(':').next().unwrap();
+    let said = arena.python(STRANGER, &[port, TOKEN]);
     let numbers: Vec<&str> = said.split(' ').take(3).collect();
     let right = numbers.get(1..) == Some(&["0", "0"]) && numbers.first() != Some(&"0");
     judge(right, format!("requests without a right, answered, failed inside: {said}"))

@@ -168,7 +168,7 @@ impl Drop for Ended<'_> {
 
 fn p99(times: &mut [Duration]) -> Duration {
     times.sort_unstable();
-    times.get(times.len() * 99 / 100).or(times.last()).copied().unwrap_or_default()
+    times.get(times.len() * 99 / 100).or_else(|| times.last()).copied().unwrap_or_default()
 }
 
 /// The text of a WASM guest whose handler does this.

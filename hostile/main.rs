@@ -20,10 +20,14 @@ mod attack;
 mod clients;
 mod events;
 mod guests;
+#[path = "../crates/hob-runtime/tests/hostile/table.rs"]
+mod native;
+mod network;
 mod programs;
 #[path = "../exam/stage.rs"]
 #[expect(dead_code, reason = "it belongs to the exam, and a part of it is needed here")]
 mod stage;
+mod tenants;
 mod words;
 
 use arena::{Arena, Outcome};
@@ -44,20 +48,25 @@ struct Threat {
 static THREATS: &[Threat] = &[
     Threat { id: "T1", name: "guests that loop", prove: guests::loops },
     Threat { id: "T2", name: "guests that exhaust", prove: guests::exhaust },
+    Threat { id: "T4", name: "hostile programs", prove: programs::contained },
     Threat { id: "T6", name: "fork bomb", prove: programs::forks },
     Threat { id: "T7", name: "memory hog", prove: programs::hog },
     Threat { id: "T8", name: "full disk", prove: programs::fill },
     Threat { id: "T9", name: "idle connections", prove: clients::idle },
+    Threat { id: "T10", name: "addresses that lead inside", prove: network::ssrf },
+    Threat { id: "T11", name: "smuggled requests", prove: network::smuggle },
     Threat { id: "T12", name: "injected headers and lines", prove: words::inject },
     Threat { id: "T13", name: "slow clients", prove: clients::slow },
     Threat { id: "T14", name: "endless bodies and heads", prove: clients::endless },
     Threat { id: "T17", name: "floods of HTTP/2", prove: clients::floods },
     Threat { id: "T18", name: "endless WebSocket frames", prove: api::sockets },
     Threat { id: "T19", name: "strangers at the control API", prove: api::strangers },
+    Threat { id: "T21", name: "crossing between tenants", prove: tenants::cross },
     Threat { id: "T23", name: "poisonous event", prove: events::poison },
     Threat { id: "T24", name: "chain of events without end", prove: events::circle },
     Threat { id: "T25", name: "forged number of hops", prove: events::forged },
     Threat { id: "T26", name: "noisy neighbour", prove: clients::noise },
+    Threat { id: "T27", name: "tenants in one process", prove: tenants::apart },
     Threat { id: "T28", name: "flood of log lines", prove: words::flood },
     Threat { id: "T30", name: "altered artifacts", prove: api::turned },
     Threat { id: "T31", name: "old TLS", prove: api::tls },

@@ -1,7 +1,9 @@
 //! Threats by native programs.
 
 use crate::arena::{Arena, Outcome, judge};
-use crate::stage::eventually;
+use crate::native::HOSTILE;
+use crate::stage::{Answer, eventually};
+use std::fmt::Write as _;
 
 /// Forks until it is refused or has a thousand, which is harmless without a wall; says how many it had.
 const BOMB: &str = "import os, sys, time
@@ -103,4 +105,69 @@ pub(crate) fn fill(arena: &Arena) -> Outcome {
             format!("ended: {}; {beside}", answer.body.lines().next().unwrap_or_default()),
         ),
     }
+}
+
+/// T4: each hostile program gets nowhere.
+pub(crate) fn contained(arena: &Arena) -> Outcome {
+    let (mut manifest, mut wrong) = (String::new(), Vec::new());
+    let mut files = Vec::new();
+    for (number, hostile) in HOSTILE.iter().enumerate() {
+        let (name, text) = hostile.file;
+        let own = format!("h{number}-{name}");
+        let run: Vec<&str> =
+            hostile.run.iter().map(|word| if *word == name { own.as_str() } else { word }).collect();
+        let _ = write!(
+            manifest,
+            "[functions.h{number}]\nrun = {run:?}\ncontract = \"stdio\"\nroute = \"/{number}\"\nmemory = \"{} MiB\"\ntimeout = \"{}ms\"\n",
+            hostile.memory_bytes >> 20,
+            hostile.timeout_ms
+        );
+        files.push((own, text));
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+    arena.stage.deploy("natives", &manifest, &files);
+    let (denied, beside) = arena.beside(|| {
+        let mut denied = String::new();
+        for (number, hostile) in HOSTILE.iter().enumerate() {
+            let answer = arena.stage.request(&format!("GET /{number}"), "natives.localhost", &[], "");
+            let first = answer.body.lines().next().unwrap_or_default();
+            let code = first.split(':').next().filter(|code| code.starts_with("HOB-"));
+            let text = text(&answer);
+            let outcome = code.map_or_else(|| format!("{} {text}", answer.status), str::to_owned);
+            if let Some(line) = text.lines().find(|line| line.ends_with("/60 denied")) {
+                denied = line.to_owned();
+            }
+            if !hostile.contained(&outcome) {
+                wrong.push(format!("{} ({}): {outcome}", hostile.name, hostile.threat));
+            }
+        }
+        denied
+    });
+    if wrong.len() > 3 && arena.stage.ok(&["doctor"]).contains("child processes: no walls") {
+        return Outcome::Skipped("no walls on this machine: `hob doctor` says which".into());
+    }
+    let held = HOSTILE.len() - wrong.len();
+    let figures = format!(
+        "{held}/{} programs contained, forbidden actions {denied}; {beside} {wrong:?}",
+        HOSTILE.len()
+    );
+    judge(wrong.is_empty() && beside.errors == 0, figures.trim_end_matches(" []").replace('\n', " "))
+}
+
+/// The body without its chunks.
+fn text(answer: &Answer) -> String {
+    if answer.header("transfer-encoding").is_none() {
+        return answer.body.clone();
+    }
+    let (mut text, mut rest) = (String::new(), answer.body.as_str());
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let Some((part, after)) =
+            usize::from_str_radix(size, 16).ok().and_then(|size| after.split_at_checked(size))
+        else {
+            break;
+        };
+        text.push_str(part);
+        rest = after.trim_start_matches("\r\n");
+    }
+    text
 }

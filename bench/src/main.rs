@@ -6,7 +6,7 @@
 //!
 //! **How.** One module per scenario: [`load`], [`echo`], [`call`], [`cold`], [`burst`]; [`share`] for neighbours; [`memory`],
 //! [`density`], [`idle`], [`soak`] for the node as a whole; [`events`], [`deliver`], [`backlog`], [`growth`] for events; [`facts`] for
-//! what telemetry costs; [`overhead`], [`starts`], [`script`] for what each contract costs ([`contract`]). [`server`] starts and measures a process, [`contestant`] and [`peers`] know the servers, [`client`] sends requests and [`publish`] events, both check every reply, [`report`] prints the
+//! what telemetry costs, [`wall`] for what a worker process costs; [`overhead`], [`starts`], [`script`] for what each contract costs ([`contract`]). [`server`] starts and measures a process, [`contestant`] and [`peers`] know the servers, [`client`] sends requests and [`publish`] events, both check every reply, [`report`] prints the
 //! tables.
 //!
 //! **Not here:** verdicts. A person compares two runs; no test fails because a machine was slow.
@@ -39,6 +39,7 @@ mod server;
 mod share;
 mod soak;
 mod starts;
+mod wall;
 
 use clap::{Parser, Subcommand};
 use plan::{Options, Plan, Scenario};
@@ -117,6 +118,7 @@ async fn run(plan: &Plan) -> Result<()> {
             Scenario::Overhead => report.overhead = overhead::run(plan).await?,
             Scenario::Starts => report.starts = starts::run(plan).await?,
             Scenario::Script => report.script = script::run(plan).await?,
+            Scenario::Wall => report.wall = wall::run(plan).await?,
         }
         report::line(&report.table(*scenario));
     }

@@ -100,6 +100,8 @@ pub(crate) enum Scenario {
     Starts,
     /// A JavaScript module in Hob's engine beside a child of Node: processor time and memory.
     Script,
+    /// Guests in a worker process beside the same in the node's.
+    Wall,
 }
 
 /// `nats-server`, and which one.

@@ -35,6 +35,7 @@ pub(crate) struct Report {
     pub(crate) skipped: Vec<String>,
     pub(crate) load: Vec<LoadRow>,
     pub(crate) echo: Vec<LoadRow>,
+    pub(crate) wall: Vec<LoadRow>,
     pub(crate) call: Vec<LoadRow>,
     pub(crate) cold: Vec<ColdRow>,
     pub(crate) burst: Vec<BurstRow>,
@@ -147,6 +148,7 @@ impl Report {
             skipped: plan.skipped.clone(),
             load: Vec::new(),
             echo: Vec::new(),
+            wall: Vec::new(),
             call: Vec::new(),
             noisy: Vec::new(),
             loops: Vec::new(),
@@ -185,6 +187,7 @@ impl Report {
         match scenario {
             Scenario::Load => load_table(&self.load),
             Scenario::Echo => load_table(&self.echo),
+            Scenario::Wall => load_table(&self.wall),
             Scenario::Call => load_table(&self.call),
             Scenario::Noisy => share::table(&self.noisy),
             Scenario::Loops => share::table(&self.loops),
@@ -233,7 +236,7 @@ impl Report {
 
     /// Fails when any reply was missing or wrong: then the figures mean nothing.
     pub(crate) fn complete(&self) -> Result<()> {
-        let load = self.load.iter().chain(&self.echo).chain(&self.call);
+        let load = self.load.iter().chain(&self.echo).chain(&self.call).chain(&self.wall);
         let load = load.map(|row| (&row.server, row.failed, &row.first_failure));
         let soak = "soak".to_owned();
         let shared = self.noisy.iter().chain(&self.loops);
@@ -288,7 +291,7 @@ fn concerns(scenario: Scenario, skipped: &str) -> bool {
             !others.iter().any(|other| skipped.starts_with(other))
         }
         Scenario::Script => skipped.starts_with("Node's"),
-        Scenario::Loops | Scenario::Soak => false,
+        Scenario::Loops | Scenario::Soak | Scenario::Wall => false,
         Scenario::Deliver | Scenario::Backlog | Scenario::Growth | Scenario::Facts => false,
     }
 }
@@ -298,6 +301,7 @@ fn title(scenario: Scenario) -> &'static str {
     match scenario {
         Scenario::Load => "Load",
         Scenario::Echo => "Echo",
+        Scenario::Wall => "Wall",
         Scenario::Call => "Calls from function to function",
         Scenario::Noisy => "A noisy neighbour",
         Scenario::Loops => "Neighbours that loop",

@@ -181,6 +181,12 @@ codes! {
     TooManyAttempts     = "HOB-0725", 429, Caller, REFUSED, "too many requests without a valid token came from that address";
     AuditUnwritable     = "HOB-0726", 503, Platform, PLATFORM, "the audit log cannot be written, so nothing is changed";
     AuditBroken         = "HOB-0727", 500, Platform, PLATFORM, "the audit log is not whole";
+    SecretNotSet        = "HOB-0730", 409, Caller, NOT_FOUND, "a function names a secret that is not set";
+    SecretNotFound      = "HOB-0731", 404, Caller, NOT_FOUND, "there is no such secret, or no such version of it";
+    SecretInvalid       = "HOB-0732", 400, Caller, USAGE, "a secret has a name or a value that Hob cannot take";
+    SecretKeyUnusable   = "HOB-0733", 500, Caller, PLATFORM, "the key for secrets cannot be used";
+    SecretDamaged       = "HOB-0734", 500, Platform, PLATFORM, "a stored secret cannot be opened";
+    SecretInUse         = "HOB-0735", 409, Caller, CONFLICT, "a function of the app still names the secret";
     // Events.
     EventMalformed      = "HOB-0801", 400, Caller, USAGE, "what was sent is not a valid CloudEvent";
     EventTooLarge       = "HOB-0802", 413, Caller, USAGE, "an event is larger than the limit";

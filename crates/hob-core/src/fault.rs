@@ -92,6 +92,17 @@ impl Fault {
         self
     }
 
+    /// The same with each of its texts changed by `change`: what the secrets of a function are taken out with.
+    #[must_use]
+    pub fn map_texts(mut self, change: impl Fn(&str) -> String) -> Self {
+        let inner = &mut *self.inner;
+        inner.message = change(&inner.message);
+        for text in [&mut inner.hint, &mut inner.place, &mut inner.detail].into_iter().flatten() {
+            *text = change(text);
+        }
+        self
+    }
+
     /// A fault in Hob itself; `detail` goes to the log only.
     pub fn internal(detail: impl std::fmt::Display) -> Self {
         Self::new(Code::Internal, "something went wrong inside Hob").detail(detail)

@@ -228,7 +228,8 @@ fn expression(bytes: &[u8]) {
 
 fn schedule(bytes: &[u8]) {
     const NOW_MS: u64 = 1_764_000_000_000;
-    let (zone, expression) = text(bytes).split_once('\n').unwrap_or(("Europe/Berlin", text(bytes)));
+    let text = text(bytes);
+    let (zone, expression) = text.split_once('\n').unwrap_or(("Europe/Berlin", text));
     let Ok(schedule) = Schedule::new(expression, zone) else { return };
     let next = schedule.next_after(NOW_MS, NOW_MS);
     assert!(next.is_none_or(|next| next > NOW_MS), "the next run is not over");
@@ -256,7 +257,8 @@ fn aws_function(bytes: &[u8]) {
 }
 
 fn routes(bytes: &[u8]) {
-    let (asked, patterns) = text(bytes).split_once('\n').unwrap_or(("/", text(bytes)));
+    let text = text(bytes);
+    let (asked, patterns) = text.split_once('\n').unwrap_or(("/", text));
     let function = FunctionName::new("f").expect("a name");
     let specs: Vec<RouteSpec> = patterns
         .lines()
@@ -282,7 +284,8 @@ fn names(bytes: &[u8]) {
 }
 
 fn egress(bytes: &[u8]) {
-    let (host, list) = text(bytes).split_once('\n').unwrap_or((text(bytes), ""));
+    let text = text(bytes);
+    let (host, list) = text.split_once('\n').unwrap_or((text, ""));
     let listed: Vec<String> = list.lines().take(32).map(str::to_owned).collect();
     let _ = Policy::new(Some(&listed)).admits(host, 80);
     let Ok(reach) = Policy::new(None).admits(host, 80) else { return };

@@ -44,6 +44,7 @@ pub mod rollout;
 pub mod route;
 pub mod scale;
 pub mod schedule;
+pub mod secret;
 pub mod share;
 pub mod space;
 pub mod spec;

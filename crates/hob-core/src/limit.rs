@@ -271,6 +271,8 @@ pub const PROCESS_TASKS_MAX: u64 = 4096;
 pub const WORKER_START_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a worker that has calls is asked whether it is there.
 pub const WORKER_PING_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the memory of a worker is looked at that has no calls.
+pub const WORKER_LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// A worker that has not said anything for so long, though it was asked, is ended.
 pub const WORKER_SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Workers of one space that may be started within [`WORKER_STARTS_WINDOW`].
@@ -283,6 +285,8 @@ pub const WORKER_LANES_KEPT_MAX: usize = 256;
 pub const WORKER_EXITS_MAX: usize = 1024;
 /// Compiled code that a worker is given before it is exchanged for another one when it is idle: it never lets go of any.
 pub const WORKER_CODE_BYTES_MAX: u64 = 1 << 30;
+/// Memory that a worker may have besides what all instances of the node may have together, bytes.
+pub const WORKER_OWN_BYTES_MAX: u64 = 512 << 20;
 /// Files, sockets and pipes that a worker may have open.
 pub const WORKER_FILES_MAX: u64 = 16_384;
 /// One frame between a node and a worker, bytes.

@@ -8,7 +8,7 @@
 
 use crate::code::Code;
 use crate::fault::{Fault, Result};
-use crate::limit::{NAME_BYTES_MAX, TOPIC_NAME_BYTES_MAX, TRIGGER_NAME_BYTES_MAX};
+use crate::limit::{NAME_BYTES_MAX, SECRET_NAME_BYTES_MAX, TOPIC_NAME_BYTES_MAX, TRIGGER_NAME_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -130,6 +130,23 @@ name!(
     /// Those that begin with `hob.` are the node's own.
     TopicName, check_topic
 );
+
+name!(
+    /// The name of a secret: unique in its app, and the name of the environment variable that holds its value.
+    SecretName, check_secret
+);
+
+fn check_secret(text: &str) -> Result<()> {
+    let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let fits = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if begins && fits && text.len() <= SECRET_NAME_BYTES_MAX {
+        return Ok(());
+    }
+    let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
+    Err(Fault::new(Code::SecretInvalid, format!("`{shown}` is no name of a secret")).hint(format!(
+        "use 1 to {SECRET_NAME_BYTES_MAX} letters, digits and underscores, such as `API_KEY`; a digit is not first"
+    )))
+}
 
 /// What the names of the node's own topics begin with.
 const OWN_TOPICS: &str = "hob.";

@@ -11,13 +11,13 @@ use crate::limit::{
     BODY_BYTES_DEFAULT, CALL_ATTEMPTS_DEFAULT, CALL_TIMEOUT_DEFAULT, IDLE_TIMEOUT_DEFAULT,
     MEMORY_BYTES_DEFAULT,
 };
-use crate::name::{AppName, FunctionName, TopicName};
+use crate::name::{AppName, FunctionName, SecretName, TopicName};
 use crate::trigger::{RetrySpec, Triggers};
 use crate::unit::millis;
 use crate::watch::Watch;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// One app, ready to be deployed.
@@ -43,6 +43,12 @@ impl AppSpec {
     pub fn digest(&self) -> Digest {
         let json = serde_json::to_value(self).expect("an app spec has text keys only");
         Digest::of(sorted(json).to_string().as_bytes())
+    }
+
+    /// The secrets that functions name, each with its function.
+    pub fn secrets(&self) -> impl Iterator<Item = (&FunctionName, &SecretName)> {
+        let functions = self.functions.iter();
+        functions.flat_map(|(function, spec)| spec.secrets.iter().map(move |name| (function, name)))
     }
 
     /// Every artifact that the app needs, once each, in order.
@@ -84,6 +90,9 @@ pub struct FunctionSpec {
     pub package: BTreeMap<String, PackageFile>,
     /// Environment variables.
     pub env: BTreeMap<String, String>,
+    /// Names of the app's secrets that it is given, as environment variables of these names.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub secrets: BTreeSet<SecretName>,
     /// Time for one call, in milliseconds.
     pub timeout_ms: u64,
     /// Memory of one instance, in bytes.
@@ -112,6 +121,7 @@ impl FunctionSpec {
             run: run.into_iter().map(Into::into).collect(),
             package: BTreeMap::new(),
             env: BTreeMap::new(),
+            secrets: BTreeSet::new(),
             timeout_ms: millis(CALL_TIMEOUT_DEFAULT),
             memory_bytes: MEMORY_BYTES_DEFAULT,
             body_bytes_max: BODY_BYTES_DEFAULT,

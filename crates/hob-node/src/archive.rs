@@ -5,7 +5,7 @@
 //!
 //! **How.** The directory at the archive's end says what there is (APPNOTE 6.3.10, 4.3.12, and 4.3.14 for large
 //! ones). Everything that can be judged by it is judged before anything is written: names, kinds, what lies below
-//! what ([`plan`]). Files are written before links, nothing lies below a link, so that nothing is written through
+//! what (`plan`). Files are written before links, nothing lies below a link, so that nothing is written through
 //! one, and every link is followed once to see that it stays inside. Sizes are counted as they are unpacked, not as
 //! they are declared, and have to be what was declared.
 //!

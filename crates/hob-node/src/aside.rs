@@ -42,7 +42,7 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 impl Peer {
     /// That of a request of an [`Aside`].
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        request.extensions().get().copied().unwrap_or(Self(Ipv4Addr::UNSPECIFIED.into()))
+        request.extensions().get().copied().unwrap_or_else(|| Self(Ipv4Addr::UNSPECIFIED.into()))
     }
 }
 

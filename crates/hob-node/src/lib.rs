@@ -40,6 +40,7 @@ mod proxy;
 pub mod reference;
 mod schedules;
 mod scrape;
+mod secrets;
 pub mod settings;
 mod sign_in;
 mod sync;
@@ -56,7 +57,7 @@ pub use control::openapi;
 pub use hob_runtime::host::{Detected, Wanted, detect};
 pub use hob_runtime::wall::Choice as Walls;
 pub use node::Node;
-pub use settings::{Address, Clients, Dashboard, Otlp, Place, Settings, Tls};
+pub use settings::{Address, Clients, Dashboard, Otlp, Place, SecretKey, Settings, Tls};
 
 /// What the program does when it was started with [`COMPILE_COMMAND`] as its first argument: compiles
 /// one component under limits of its own, and ends.

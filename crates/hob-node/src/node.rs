@@ -19,6 +19,7 @@ use crate::dashboard::{self, Boards};
 use crate::gateway::{self, Gateway, Tenants};
 use crate::hosts::Hosts;
 use crate::listener::Open;
+use crate::secrets;
 use crate::settings::{Address, Settings};
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
@@ -206,6 +207,7 @@ async fn common(settings: &Settings, sockets: &Sockets, state: &Arc<dyn State>) 
         node: info(&sockets.url, &settings.domain),
         tokens: Tokens::open(Arc::clone(state), &tasks).await?,
         audit: Audit::open(&settings.data, Arc::clone(state), &tasks).await?,
+        secret_keys: secrets::Keys::open(&settings.data, settings.secret_key.as_ref())?,
         dashboard: sockets.board.as_ref().map(|board| board.url.clone()),
         lambda: sockets.lambda.as_ref().map(|desk| desk.url.clone()),
         tasks,

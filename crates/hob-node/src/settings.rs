@@ -49,6 +49,8 @@ pub struct Settings {
     pub clients: Clients,
     /// Where spans, log records and metrics are exported to; `None`: nowhere.
     pub otlp: Option<Otlp>,
+    /// The key that encrypts secrets; `None`: the node makes one, in its data folder.
+    pub secret_key: Option<SecretKey>,
     /// What the machine costs in a month; `None`: what `price.toml` in the data folder says.
     pub price_per_month: Option<Price>,
 }
@@ -69,6 +71,24 @@ impl Place {
     /// Every value, as a person writes it.
     pub const ALL: [(&str, Self); 3] =
         [("auto", Self::Auto), ("in-process", Self::InProcess), ("worker", Self::Worker)];
+}
+
+/// Where the key is that encrypts secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SecretKey {
+    /// A file with a key in each line: the first one encrypts, all of them open.
+    File(PathBuf),
+    /// The keys themselves, with commas between them.
+    Text(String),
+}
+
+impl std::fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(file) => write!(f, "{}", file.display()),
+            Self::Text(_) => f.write_str("given"),
+        }
+    }
 }
 
 /// What clients may do at the gateway. The defaults are those of [`hob_core::limit`].

@@ -93,7 +93,7 @@ impl SignIn {
         let mut inner = lock(&self.inner);
         inner.forget(now);
         let same = |link: &Link| same_secret(code.as_bytes(), link.code.as_bytes());
-        let found = (0..inner.links.len()).filter(|at| same(&inner.links[*at])).last();
+        let found = (0..inner.links.len()).rfind(|at| same(&inner.links[*at]));
         let caller = match found.and_then(|at| inner.links.remove(at)) {
             Some(link) => link.caller,
             None if lasting => Caller::operator("owner", String::new(), DASHBOARD),

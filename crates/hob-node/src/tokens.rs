@@ -153,7 +153,8 @@ impl Tokens {
         let count = lock(&self.inner).records.values().filter(|one| one.principal(now_ms).is_ok()).count();
         let (id, secret) = (random(token::ID_DIGITS)?, random(token::SECRET_DIGITS)?);
         let record = Record::new(asked, count, &by.who(), id, &secret, now_ms)?;
-        by.principal.space(Some(record.space.as_ref().unwrap_or(&SpaceName::default_space())))?;
+        let space = record.space.clone().unwrap_or_else(SpaceName::default_space);
+        by.principal.space(Some(&space))?;
         self.state.commit(vec![write(&record, Expect::Absent)?]).await?;
         let made = TokenMade { token: token::text(&record.id, &secret), info: record.info() };
         lock(&self.inner).records.insert(record.id.clone(), record);

@@ -61,8 +61,11 @@ pub struct Workers {
     pub command: Vec<OsString>,
     /// The space in whose worker the functions of an app run; `None`: in this process. Asked for each instance, so
     /// that it may change.
-    pub space_of: Arc<dyn Fn(&AppName) -> Option<SpaceName> + Send + Sync>,
+    pub space_of: Arc<SpaceOf>,
 }
+
+/// Says in the worker of which space the functions of an app run, if in any.
+pub type SpaceOf = dyn Fn(&AppName) -> Option<SpaceName> + Send + Sync;
 
 impl Workers {
     /// There are none: WASM runs in this process.

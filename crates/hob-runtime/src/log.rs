@@ -179,7 +179,7 @@ pub fn platform(
     sink.record(record(code, instance, call, Stream::Platform, Some(level), text.into()));
 }
 
-fn record(
+pub(crate) fn record(
     code: &FunctionCode,
     instance: u64,
     call: Option<&Context>,

@@ -24,7 +24,7 @@ use crate::crowd::{Idle, Kind, Member, Permit, Starting, also_queued};
 use crate::environment::Environment;
 use crate::gate::Gate;
 use crate::host::Host;
-use crate::invocation::{Invocation, Reply, Timing};
+use crate::invocation::{Context as Call, Invocation, Reply, Timing};
 use crate::log;
 use crate::unit::Unit;
 use crate::unit::{Instance, Start};
@@ -275,6 +275,32 @@ impl Drop for Ticket {
     }
 }
 
+/// The place of a call whose caller may go away before there is an answer.
+struct Leaving<'a> {
+    place: Option<Place>,
+    context: &'a Call,
+    deadline: tokio::time::Instant,
+}
+
+impl Leaving<'_> {
+    fn place(&self) -> &Place {
+        self.place.as_ref().expect("it is taken at the end only")
+    }
+
+    /// The caller is there still.
+    fn stays(&mut self) -> Place {
+        self.place.take().expect("it is taken at the end only")
+    }
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            place.leave(self.context, self.deadline);
+        }
+    }
+}
+
 impl Live {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -308,12 +334,16 @@ impl Shared {
             context.trail.runs_in(instance);
         }
 
+        let mut leaving = Leaving { place: Some(place), context: &context, deadline };
         let answer = async {
-            let (instance, starting) = self.instance_of(&place, Some(timing)).await.map_err(for_callers)?;
+            let place = leaving.place();
+            let (instance, starting) = self.instance_of(place, Some(timing)).await.map_err(for_callers)?;
             start::within(starting, instance.call(Invocation { context: Arc::clone(&context), request }))
                 .await
         };
-        match timeout_at(deadline, answer).await {
+        let answer = timeout_at(deadline, answer).await;
+        let place = leaving.stays();
+        match answer {
             Ok(Ok(reply)) => Ok((reply, place)),
             Ok(Err(fault)) => {
                 self.notice_end(&place, &fault);

@@ -14,6 +14,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+/// Lets the system keep no picture of this process when it crashes: it would hold the secrets of all functions.
+fn leave_no_core() {
+    let most = getrlimit(Resource::Core).maximum;
+    // To ask for less than one has is never refused.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: most });
+}
+
 /// Lets this process open as many files as it may: connections, topics and pipes all need them, and the
 /// usual soft limit is there for programs that use `select`.
 fn open_more_files() {
@@ -40,6 +47,7 @@ impl Runtime {
     /// When a host cannot work on this machine at all.
     pub fn open(environment: Environment) -> Result<Self> {
         open_more_files();
+        leave_no_core();
         let environment = Arc::new(environment);
         let mut hosts = BTreeMap::new();
         for row in HOSTS {

@@ -196,6 +196,11 @@ pub trait Instance: Send + Sync {
     fn is_over(&self) -> bool {
         false
     }
+    /// What it still does for a call whose caller has gone, which is asked right after [`Instance::call`] was dropped before
+    /// its answer; until that has ended or the deadline has passed the call keeps its place. `None`: nothing.
+    fn finishes(&self, _context: &Context) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
     /// How much of its start was waiting until it took connections, where that is a part of it.
     fn connected_in(&self) -> Duration {
         Duration::ZERO

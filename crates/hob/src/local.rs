@@ -60,6 +60,7 @@ impl Temporary {
             memory_bytes: None,
             clients: hob_node::Clients::default(),
             otlp,
+            secret_key: None,
             price_per_month: None,
         })
         .await?;

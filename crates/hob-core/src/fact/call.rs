@@ -78,6 +78,8 @@ pub enum CallCause {
     Request,
     /// `hob call`: the control API.
     Control,
+    /// `Invoke`: a client of the AWS Lambda API.
+    Lambda,
     /// A function called it by name.
     Function {
         /// The caller's app.
@@ -141,6 +143,7 @@ impl CallCause {
         match self {
             Self::Request => "request",
             Self::Control => "control",
+            Self::Lambda => "lambda",
             Self::Function { .. } => "function",
             Self::Event { .. } => "event",
             Self::Schedule { .. } => "schedule",

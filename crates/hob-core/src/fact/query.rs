@@ -127,7 +127,7 @@ fn of_cause(cause: &CallCause, app: &AppName) -> Vec<About> {
         CallCause::Replay { topic, sequence } => vec![event(topic, *sequence)],
         CallCause::Schedule { sequence, .. } => vec![event(&TopicName::own("schedules", app), *sequence)],
         CallCause::Asynchronous { sequence, .. } => vec![event(&TopicName::own("calls", app), *sequence)],
-        CallCause::Request | CallCause::Control => Vec::new(),
+        CallCause::Request | CallCause::Control | CallCause::Lambda => Vec::new(),
     }
 }
 

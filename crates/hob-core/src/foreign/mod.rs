@@ -81,7 +81,12 @@ pub struct Given {
     pub values: BTreeMap<String, String>,
     /// The environment, for those dialects that read it.
     pub environment: BTreeMap<String, String>,
+    /// What comes from the environment, or from a parameter that is not to be shown, is [`HIDDEN`] with its name instead.
+    pub hidden: bool,
 }
+
+/// What stands before the name of a value that is not to be shown.
+pub const HIDDEN: &str = "SET-ME-";
 
 /// A translated manifest.
 #[derive(Clone, Debug)]
@@ -123,6 +128,39 @@ pub fn translate(dialect: &Dialect, text: &str, file: &str, given: &Given) -> Re
     let mut manifest = (dialect.translate)(&documents, given, &mut notes)?;
     file.clone_into(&mut manifest.file);
     Ok(Imported { dialect: dialect.name, manifest, notes: notes.end() })
+}
+
+/// The same for a file that others may read: variables whose values come from the environment, or from parameters that
+/// are not to be shown, have a placeholder, and a note says so.
+///
+/// # Errors
+/// Those of [`translate`].
+pub fn translate_to_write(dialect: &Dialect, text: &str, file: &str, given: &Given) -> Result<Imported> {
+    let mut imported = translate(dialect, text, file, given)?;
+    let masked = translate(dialect, text, file, &Given { hidden: true, ..given.clone() })?;
+    for function in &mut imported.manifest.functions {
+        let Some(env) = &mut function.env else { continue };
+        let other = masked.manifest.functions.iter().find(|other| other.name == function.name);
+        let other = other.and_then(|other| other.env.as_ref());
+        for (name, value) in &mut env.value {
+            let shown = other.and_then(|other| other.value.get(name)).cloned();
+            let shown = shown.unwrap_or_else(|| format!("{HIDDEN}{name}"));
+            if shown == *value {
+                continue;
+            }
+            *value = shown;
+            imported.notes.push(Note {
+                file: file.to_owned(),
+                line: env.line,
+                setting: format!("env.{name}"),
+                why: "its value comes from the environment or from a parameter with `NoEcho`, so it is not written here: set it".to_owned(),
+                level: Level::Warning,
+                function: Some(function.name.clone()),
+            });
+        }
+    }
+    imported.notes.sort_by_key(|note| note.line);
+    Ok(imported)
 }
 
 fn read(file: &str, text: &str) -> Result<Vec<Node>> {

@@ -153,10 +153,7 @@ fn variables(
             notes.warn(entry.line, &format!("variables.{}", entry.key), why);
         }
         let value = known.ok_or_else(|| {
-            format!(
-                "variable `{0}` has no default; give it with `hob import --set {0}=…` or in `{named}`",
-                entry.key
-            )
+            format!("variable `{0}` has no default; give it with `--set {0}=…` or in `{named}`", entry.key)
         });
         all.insert(entry.key.clone(), value);
     }

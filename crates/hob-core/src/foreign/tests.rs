@@ -247,3 +247,50 @@ fn yaml_is_read_with_anchors_merges_and_tags() {
     assert_eq!(documents[1].get("x").unwrap().tag.as_deref(), Some("Ref"));
     assert_eq!(documents[1].get("x").unwrap().line, 6);
 }
+
+/// Goal: what is written into a file that others may read has no secret in it.
+#[test]
+fn secrets_are_not_written() {
+    let sam = r#"
+Transform: AWS::Serverless-2016-10-31
+Parameters:
+  Password: { Type: String, NoEcho: true }
+  Colour: { Type: String, Default: red }
+Resources:
+  Hello:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: .
+      Handler: app.handler
+      Runtime: python3.13
+      Environment: { Variables: { PASSWORD: !Ref Password, URL: !Sub "db://x:${Password}@y", COLOUR: !Ref Colour } }
+"#;
+    let serverless = r#"
+service: hello
+provider: { name: aws, runtime: python3.13 }
+functions:
+  hello:
+    handler: app.handler
+    environment: { PASSWORD: "${env:PASSWORD}", URL: "db://x:${env:PASSWORD}@y", COLOUR: red }
+"#;
+    let given = Given {
+        values: [("Password".to_owned(), "hunter2".to_owned())].into(),
+        environment: [("PASSWORD".to_owned(), "hunter2".to_owned())].into(),
+        ..Given::default()
+    };
+    for (file, text, name) in [("template.yaml", sam, "Password"), ("serverless.yml", serverless, "PASSWORD")]
+    {
+        let dialect = recognise(file, text).unwrap();
+        let real = translate(dialect, text, file, &given).unwrap();
+        assert!(write(&real, file).contains("db://x:hunter2@y"), "{file}");
+        let imported = super::translate_to_write(dialect, text, file, &given).unwrap();
+        let written = write(&imported, file);
+        assert!(!written.contains("hunter2") && written.contains("COLOUR = \"red\""), "{written}");
+        assert!(written.contains(&format!("db://x:SET-ME-{name}@y")), "{written}");
+        assert_eq!(
+            imported.notes.iter().filter(|note| note.setting.starts_with("env.")).count(),
+            2,
+            "{written}"
+        );
+    }
+}

@@ -174,7 +174,7 @@ fn environment(root: &Node, given: &Given, notes: &mut Notes) -> Option<Node> {
             notes.warn(
                 entry.line,
                 &setting,
-                format!("the top is taken; `hob import --set env={}` takes this one", entry.key),
+                format!("the top is taken; `--set env={}` takes this one", entry.key),
             );
         }
         return None;

@@ -43,6 +43,26 @@ pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 pub const TOKEN_USE_NOTED: Duration = Duration::from_secs(3600);
 /// How often the last uses of API tokens are written.
 pub const TOKEN_USE_FLUSH_EVERY: Duration = Duration::from_secs(60);
+/// The name of a secret.
+pub const SECRET_NAME_BYTES_MAX: usize = 64;
+/// The value of a secret.
+pub const SECRET_BYTES_MAX: usize = 32 << 10;
+/// Secrets of one space.
+pub const SECRETS_MAX: usize = 500;
+/// Secrets that one function names.
+pub const SECRETS_PER_FUNCTION_MAX: usize = 64;
+/// Versions of a secret that are kept, the current one too.
+pub const SECRET_VERSIONS_KEPT: usize = 3;
+/// Shorter values are not looked for in what is kept of functions: they would be found everywhere.
+pub const SECRET_REDACTED_BYTES_MIN: usize = 6;
+/// How much of a value is looked for; what follows is compared.
+pub const SECRET_BEGINNING_BYTES: usize = 48;
+/// Lines of a value that are looked for by themselves.
+pub const SECRET_LINES_MAX: usize = 64;
+/// Keys in a file of keys for secrets: the first one is used, the others open what was encrypted before.
+pub const SECRET_KEYS_MAX: usize = 8;
+/// How long a new value waits for a deploy of its app that is under way.
+pub const SECRET_TURN_TIMEOUT: Duration = Duration::from_secs(120);
 /// Wrong tokens that one address may show in a row before no more are judged.
 pub const ATTEMPTS_MAX: u32 = 20;
 /// After so long one more wrong token of an address is judged.

@@ -68,6 +68,7 @@ pub(super) fn check_function(name: &FunctionName, spec: &FunctionSpec) -> Checke
     check_run(name, spec).map_err(problem("run"))?;
     check_numbers(name, spec)?;
     check_env(name, spec).map_err(problem("env"))?;
+    check_secrets(name, spec).map_err(problem("secrets"))?;
     check_egress(name, spec).map_err(problem("egress"))
 }
 
@@ -231,6 +232,18 @@ fn check_env(name: &FunctionName, spec: &FunctionSpec) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn check_secrets(name: &FunctionName, spec: &FunctionSpec) -> Result<()> {
+    let (count, most) = (spec.secrets.len(), limit::SECRETS_PER_FUNCTION_MAX);
+    if count > most {
+        return Err(over("function", name.as_str(), count as u64, most as u64, "secrets"));
+    }
+    match spec.secrets.iter().find(|secret| spec.env.contains_key(secret.as_str())) {
+        None => Ok(()),
+        Some(both) => Err(value(format!("function `{name}` has `{both}` in `env` and in `secrets`"))
+            .hint("leave it in one of them")),
+    }
 }
 
 fn check_egress(name: &FunctionName, spec: &FunctionSpec) -> Result<()> {

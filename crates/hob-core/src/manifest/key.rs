@@ -109,6 +109,9 @@ pub static FUNCTION: &[Key<Function>] = keys! {
     "env", "`{ LANG = \"en\" }`", "empty",
         "Environment variables; nothing else of the node's environment is seen.",
         |f, item| { f.env = Some(item.texts()?); Ok(()) };
+    "secrets", "`[\"API_KEY\"]`", "none",
+        "Secrets of the app that it is given, each as the environment variable of that name: `hob secret set`.",
+        |f, item| { f.secrets = Some(item.secrets()?); Ok(()) };
     "egress", "`[\"api.example.com:443\"]`", "every public address",
         "The only `host:port` pairs that it may reach; `[]` for none.",
         |f, item| { f.egress = Some(item.list()?); Ok(()) };

@@ -34,10 +34,10 @@ pub(crate) use words::split as split_words;
 use crate::code::Code;
 use crate::fault::{Fault, Result};
 use crate::limit::MANIFEST_BYTES_MAX;
-use crate::name::{AppName, FunctionName};
+use crate::name::{AppName, FunctionName, SecretName};
 use crate::spec::Provisioned;
 use crate::unit::show_bytes_over;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use value::Item;
 
@@ -92,6 +92,7 @@ pub struct Function {
     pub memory: Option<Written<u64>>,
     pub body: Option<Written<u64>>,
     pub env: Option<Written<BTreeMap<String, String>>>,
+    pub secrets: Option<Written<BTreeSet<SecretName>>>,
     pub egress: Option<Written<Vec<String>>>,
     pub scale: Scale,
     pub asynchronous: Asynchronous,
@@ -130,6 +131,7 @@ impl Function {
             memory: None,
             body: None,
             env: None,
+            secrets: None,
             egress: None,
             scale: Scale::default(),
             asynchronous: Asynchronous::default(),

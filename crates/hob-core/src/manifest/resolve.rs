@@ -10,7 +10,7 @@ use crate::name::{AppName, FunctionName};
 use crate::route::Table;
 use crate::spec::{AppSpec, AsyncSpec, CONTRACT_NAMES, FunctionSpec, PackageFile, RouteSpec, ScaleSpec};
 use crate::unit::millis;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a look at the function's file has shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +74,7 @@ pub fn resolve(
         run,
         package,
         env: origins.pick("env", &function.env, BTreeMap::new()),
+        secrets: origins.pick("secrets", &function.secrets, BTreeSet::new()),
         timeout_ms: millis(origins.pick("timeout", &function.timeout, limit::CALL_TIMEOUT_DEFAULT)),
         memory_bytes: origins.pick("memory", &function.memory, memory),
         body_bytes_max: origins.pick("body", &function.body, limit::BODY_BYTES_DEFAULT),

@@ -3,9 +3,10 @@
 use super::{Written, words};
 use crate::code::Code;
 use crate::fault::{Fault, Result};
+use crate::name::SecretName;
 use crate::unit;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
@@ -229,6 +230,13 @@ impl Item<'_> {
     pub(super) fn texts(&self) -> Result<Written<BTreeMap<String, String>>> {
         let pairs = self.entries()?.into_iter().map(|item| Ok((item.key.to_owned(), item.text()?.value)));
         Ok(self.written(pairs.collect::<Result<_>>()?))
+    }
+
+    /// Names of secrets.
+    pub(super) fn secrets(&self) -> Result<Written<BTreeSet<SecretName>>> {
+        let Written { value, line } = self.list()?;
+        let names = value.iter().map(|name| SecretName::new(name).map_err(|fault| fault.at(self.place())));
+        Ok(Written { value: names.collect::<Result<_>>()?, line })
     }
 
     /// A table as JSON, for a contract's own settings.

@@ -165,7 +165,9 @@ fn empty(trace: TraceId, span: SpanId, start_ns: u64, took_us: u64) -> Span {
 
 fn kind(cause: &CallCause) -> Kind {
     match cause {
-        CallCause::Request | CallCause::Control | CallCause::Function { .. } => Kind::Server,
+        CallCause::Request | CallCause::Control | CallCause::Lambda | CallCause::Function { .. } => {
+            Kind::Server
+        }
         CallCause::Event { .. } | CallCause::Asynchronous { .. } | CallCause::Replay { .. } => Kind::Consumer,
         CallCause::Schedule { .. } => Kind::Internal,
     }
@@ -177,10 +179,12 @@ fn name(call: &Call) -> String {
         CallCause::Event { topic, .. } | CallCause::Replay { topic, .. } => format!("process {topic}"),
         CallCause::Schedule { schedule, .. } => format!("run {schedule}"),
         CallCause::Asynchronous { .. } => format!("process call of {}", call.function),
-        CallCause::Request | CallCause::Control | CallCause::Function { .. } => match &call.route {
-            Some(route) => format!("{} {route}", call.method),
-            None => format!("{} {}", call.method, call.function),
-        },
+        CallCause::Request | CallCause::Control | CallCause::Lambda | CallCause::Function { .. } => {
+            match &call.route {
+                Some(route) => format!("{} {route}", call.method),
+                None => format!("{} {}", call.method, call.function),
+            }
+        }
     }
 }
 
@@ -189,7 +193,7 @@ fn attributes(call: &Call) -> Attributes {
         CallCause::Request | CallCause::Function { .. } | CallCause::Asynchronous { .. } => "http",
         CallCause::Event { .. } | CallCause::Replay { .. } => "pubsub",
         CallCause::Schedule { .. } => "timer",
-        CallCause::Control => "other",
+        CallCause::Control | CallCause::Lambda => "other",
     };
     let mut all: Attributes = vec![
         ("faas.trigger".into(), trigger.into()),
@@ -264,7 +268,7 @@ fn of_cause(cause: &CallCause) -> Attributes {
         ]
     };
     match cause {
-        CallCause::Request | CallCause::Control => Vec::new(),
+        CallCause::Request | CallCause::Control | CallCause::Lambda => Vec::new(),
         CallCause::Function { app, function, .. } => {
             vec![("hob.caller".into(), format!("{app}/{function}").into())]
         }

@@ -253,6 +253,7 @@ fn cause(call: &Call) -> String {
     match &call.cause {
         CallCause::Request => format!("{method} {path}"),
         CallCause::Control => format!("hob call: {method} {path}"),
+        CallCause::Lambda => "Invoke of the Lambda API".to_owned(),
         CallCause::Function { app, function, .. } => format!("{app}/{function} calls {method} {path}"),
         CallCause::Event { subscription, topic, sequence, attempt, others, .. } => match others.len() {
             0 => format!("{subscription} delivers {topic}/{sequence}, attempt {attempt}"),

@@ -23,6 +23,7 @@ use std::time::Instant;
 pub(super) async fn deploy(apps: &Arc<Apps>, spec: AppSpec, report: &Report) -> Result<Deployed> {
     let began = Instant::now();
     manifest::check(&spec)?;
+    apps.secrets.check(&spec)?;
     let turn = apps.turn(&spec.app)?;
     let done = {
         let _held = apps.shelf.hold().await;
@@ -57,6 +58,7 @@ pub(super) async fn rollback(
         match turn.plan(&stored, Request::Rollback(to))? {
             Plan::Switch { record, previous, drop, .. } => {
                 let (target, origin) = kept(apps, app, &stored, record.current)?;
+                apps.secrets.check(&target.spec)?;
                 let switch = Switch { turn: &turn, stored: &stored, record, previous, drop };
                 switch.to(target, origin, report).await
             }
@@ -253,7 +255,7 @@ fn release_hosts(apps: &Apps, before: &LiveRevision) {
     apps.claims.release(before.routes.hosts().filter(|host| table.owner_of(host).is_none()));
 }
 
-fn retire_all(apps: &Arc<Apps>, revisions: Vec<Arc<LiveRevision>>) {
+pub(super) fn retire_all(apps: &Arc<Apps>, revisions: Vec<Arc<LiveRevision>>) {
     revisions.into_iter().for_each(|revision| retire::retire(apps, revision));
 }
 

@@ -28,6 +28,7 @@ mod condition;
 mod deploy;
 mod ready;
 mod record;
+mod renew;
 mod restore;
 mod retire;
 mod shelf;
@@ -42,11 +43,12 @@ use crate::identity;
 use crate::live::functions::Maker;
 use crate::live::{Live, LiveApp, LiveRevision};
 use crate::package::Packages;
+use crate::secrets::Secrets;
 use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fact::{Change, Changed, Failure, What};
 use hob_core::fault::{Fault, Result};
-use hob_core::name::{AppName, FunctionName, RevisionNumber};
+use hob_core::name::{AppName, FunctionName, RevisionNumber, SecretName};
 use hob_core::port::{Blobs, Spawn, State, Upload};
 use hob_core::rollout;
 use hob_core::spec::{AppSpec, FunctionSpec};
@@ -81,6 +83,8 @@ pub struct Parts {
     pub addresses: Addresses,
     /// What the space may say about hosts.
     pub(crate) claims: Claims,
+    /// What functions are given besides.
+    pub(crate) secrets: Arc<Secrets>,
 }
 
 /// Told of each step of a deploy or rollback; only [`DeployEvent::Progress`] comes this way.
@@ -118,6 +122,7 @@ pub struct Apps {
     maker: Arc<dyn Maker>,
     addresses: Addresses,
     claims: Claims,
+    secrets: Arc<Secrets>,
     /// Apps that are being changed.
     busy: Mutex<HashSet<AppName>>,
     /// Held from the last check of hosts to the publication, so that no two apps claim one host.
@@ -140,8 +145,12 @@ impl Apps {
     pub(crate) fn observed(parts: Parts, observe: Box<dyn Fn(Step) + Send + Sync>) -> Result<Arc<Self>> {
         let packages = Arc::new(Packages::open(parts.packages)?);
         let counts = parts.bus.telemetry().is_on();
-        let maker =
-            ready::FromParts { runtime: Arc::clone(&parts.runtime), packages: Arc::clone(&packages), counts };
+        let maker = ready::FromParts {
+            runtime: Arc::clone(&parts.runtime),
+            packages: Arc::clone(&packages),
+            secrets: Arc::clone(&parts.secrets),
+            counts,
+        };
         Ok(Arc::new(Self {
             state: parts.state,
             blobs: parts.blobs,
@@ -153,6 +162,7 @@ impl Apps {
             maker: Arc::new(maker),
             addresses: parts.addresses,
             claims: parts.claims,
+            secrets: parts.secrets,
             busy: Mutex::default(),
             switch: tokio::sync::Mutex::default(),
             shelf: Shelf::default(),
@@ -204,6 +214,16 @@ impl Apps {
             this.tell(app, Change::Rollback, began, done)
         })
         .await
+    }
+
+    /// Gives functions that name a secret its value of now: instances that have another finish their calls and end, and new
+    /// ones have started before. Goes on to its end when the returned future is dropped.
+    ///
+    /// # Errors
+    /// Why a function does not start with it; what runs goes on then. `HOB-0354` when a deploy of the app takes too long.
+    pub(crate) async fn renew(self: &Arc<Self>, app: &AppName, secret: &SecretName) -> Result<()> {
+        let (this, app, secret) = (Arc::clone(self), app.clone(), secret.clone());
+        self.to_the_end("renew", async move { renew::renew(&this, &app, &secret).await }).await
     }
 
     /// Keeps these revisions from now on, and no others that were kept this way.
@@ -260,7 +280,8 @@ impl Apps {
             took_ms: millis(began.elapsed()),
         };
         self.bus.telemetry().now(None, What::Changed(Box::new(changed)));
-        done.map_err(|fault| fault.known_as(id.to_string()))
+        // What a function printed while it failed to start is a part of that.
+        done.map_err(|fault| self.secrets.redaction().fault(fault).known_as(id.to_string()))
     }
 
     /// Lets running calls finish for `grace`, then ends every instance of every app. For a node that stops.
@@ -380,7 +401,7 @@ impl Apps {
     }
 
     /// Runs a change as a task of its own, so that a client that goes away cannot cut it in the middle.
-    async fn to_the_end<T: Send + 'static>(
+    pub(crate) async fn to_the_end<T: Send + 'static>(
         &self,
         kind: &'static str,
         change: impl Future<Output = Result<T>> + Send + 'static,

@@ -4,6 +4,7 @@ use super::{Apps, Report, Step};
 use crate::live::LiveRevision;
 use crate::live::functions::{Functions, Maker, Of};
 use crate::package::Packages;
+use crate::secrets::Secrets;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use hob_core::code::Code;
 use hob_core::digest::Digest;
@@ -51,6 +52,7 @@ pub(super) fn assemble(
 pub(super) struct FromParts {
     pub(super) runtime: Arc<Runtime>,
     pub(super) packages: Arc<Packages>,
+    pub(super) secrets: Arc<Secrets>,
     /// Whether processor time is counted.
     pub(super) counts: bool,
 }
@@ -61,6 +63,14 @@ impl Maker for FromParts {
         if !of.keeps_minimum {
             spec.scale.min = 0;
             spec.scale.provisioned.clear();
+        }
+        for (name, value) in self.secrets.given(of.app, of.spec.secrets.iter()) {
+            // Spin's variables have an environment of their own.
+            if spec.contract == "spin" {
+                let variable = format!("SPIN_VARIABLE_{}", name.as_str().to_ascii_uppercase());
+                spec.env.insert(variable, value.to_string());
+            }
+            spec.env.insert(name.into(), value.to_string());
         }
         let (app, name, dir) = (of.app.clone(), of.name.clone(), self.packages.folder(&spec));
         let cpu = CpuTotal::new(self.counts);

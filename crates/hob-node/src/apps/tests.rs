@@ -9,6 +9,7 @@ use crate::bus::Bus;
 use crate::hosts::Hosts;
 use crate::live::{Live, LiveRevision};
 use crate::logs::Logs;
+use crate::secrets::{Keys, Secrets};
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
 use hob_bus::{Engine, EngineSettings};
@@ -88,12 +89,18 @@ impl Desk {
             space: hob_core::name::SpaceName::default_space(),
         };
         let parts = Parts {
+            secrets: Arc::new(Secrets::none(
+                hob_core::name::SpaceName::default_space(),
+                Arc::clone(&engine.state),
+                Keys::open(data, None).unwrap(),
+                Arc::default(),
+            )),
             state: Arc::clone(&engine.state),
             blobs: engine.blobs,
             bus: Bus::new(
                 Arc::clone(&engine.log),
                 engine.state,
-                Telemetry::start(Arc::clone(&engine.facts), true, &tasks),
+                Telemetry::start(Arc::clone(&engine.facts), true, Arc::default(), &tasks),
                 Allowance::unlimited(&engine.log, &engine.facts, &tasks),
             ),
             runtime: Arc::new(Runtime::open(environment).unwrap()),

@@ -152,22 +152,19 @@ fn large_end(count: u64, size: u64, place: u64, at: u64) -> Vec<u8> {
     end
 }
 
-/// What the archive is for, it, and how it is answered: a part of the refusal, or what lies in the folder.
-fn all() -> Vec<(&'static str, Zip, &'static str)> {
+/// What an archive is for, it, and how it is answered: a part of the refusal, or what lies in the folder.
+type Case = (&'static str, Zip, &'static str);
+
+fn all() -> Vec<Case> {
+    [names(), kinds(), contents(), headers(), directories()].into_iter().flatten().collect()
+}
+
+/// Names that lead elsewhere, or do harm where they are shown.
+fn names() -> Vec<Case> {
     let file = |name: &str| item(name, FILE, b"x");
-    let link = |name: &str, to: &str| item(name, LINK, to.as_bytes());
-    let zeros = vec![0_u8; 8 << 20];
     let deep = "d/".repeat(400) + "f";
     let overlong = "n".repeat(300);
     let path = "p/".repeat(600) + "f";
-    let claims = |size: u32| with(deflated("big", b"little"), |item| item.size = size);
-    let fake = zip(vec![file("other")]).bytes();
-    let inner = zip(vec![file("bbbb")]).bytes();
-    let mut twice = zip(vec![file("a")]);
-    twice.comment = end(0, 0, 0, 0, b"");
-    let folders = |count: usize| -> Vec<Item> {
-        (0..count).map(|number| file(&format!("{number}/{}f", "d/".repeat(62)))).collect()
-    };
     vec![
         ("up", zip(vec![file("../escaped")]), "holds the path"),
         ("up from within", zip(vec![file("a/../../escaped")]), "holds the path"),
@@ -181,6 +178,14 @@ fn all() -> Vec<(&'static str, Zip, &'static str)> {
         ("an overlong name", zip(vec![file(&overlong)]), "cannot be unpacked"),
         ("an overlong path", zip(vec![file(&path)]), "holds a path above"),
         ("too deep", zip(vec![file(&deep)]), "in each other"),
+    ]
+}
+
+/// Links, devices, and names that stand in each other's way.
+fn kinds() -> Vec<Case> {
+    let file = |name: &str| item(name, FILE, b"x");
+    let link = |name: &str, to: &str| item(name, LINK, to.as_bytes());
+    vec![
         ("a link out", zip(vec![link("l", "../escaped")]), "holds the link"),
         ("an absolute link", zip(vec![link("l", "/etc/passwd")]), "holds the link"),
         (
@@ -212,11 +217,31 @@ fn all() -> Vec<(&'static str, Zip, &'static str)> {
         ("the same name twice", zip(vec![file("a"), file("a")]), "twice"),
         ("twins that differ in case", zip(vec![file("A"), file("a")]), "A a"),
         ("a file that is a folder", zip(vec![file("a"), file("a/b")]), "file or link and as a folder"),
+    ]
+}
+
+/// Bytes that are not what is said of them.
+fn contents() -> Vec<Case> {
+    let file = |name: &str| item(name, FILE, b"x");
+    let claims = |size: u32| with(deflated("big", b"little"), |item| item.size = size);
+    vec![
         ("encrypted", zip(vec![with(file("a"), |item| item.flags = 1)]), "encrypted"),
         ("a method from elsewhere", zip(vec![with(file("a"), |item| item.method = 99)]), "by method 99"),
         ("more than it says", zip(vec![claims(1)]), "not as long as it says"),
         ("less than it says", zip(vec![claims(4 << 20)]), "not as long as it says"),
         ("a wrong checksum", zip(vec![with(file("a"), |item| item.crc ^= 1)]), "checksum"),
+    ]
+}
+
+/// Headers that say something else than the directory, and bombs.
+fn headers() -> Vec<Case> {
+    let file = |name: &str| item(name, FILE, b"x");
+    let zeros = vec![0_u8; 8 << 20];
+    let inner = zip(vec![file("bbbb")]).bytes();
+    let folders = |count: usize| -> Vec<Item> {
+        (0..count).map(|number| file(&format!("{number}/{}f", "d/".repeat(62)))).collect()
+    };
+    vec![
         (
             "another name before the bytes",
             zip(vec![with(file("a"), |item| item.local_name = Some(b"../b".to_vec()))]),
@@ -264,6 +289,16 @@ fn all() -> Vec<(&'static str, Zip, &'static str)> {
             "more than 64 MiB",
         ),
         ("more folders than files may be", zip(folders(400)), "folders"),
+    ]
+}
+
+/// Directories that lie about themselves.
+fn directories() -> Vec<Case> {
+    let file = |name: &str| item(name, FILE, b"x");
+    let fake = zip(vec![file("other")]).bytes();
+    let mut twice = zip(vec![file("a")]);
+    twice.comment = end(0, 0, 0, 0, b"");
+    vec![
         ("more entries than it has", Zip { count: Some(9), ..zip(vec![file("a")]) }, "ends too early"),
         (
             "fewer entries than it has",

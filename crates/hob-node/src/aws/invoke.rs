@@ -111,7 +111,7 @@ impl Lambda {
 
 /// Why a call of this API is made.
 pub(super) fn cause() -> Cause {
-    Cause::of(CallCause::Control)
+    Cause::of(CallCause::Lambda)
 }
 
 /// The request of a call, once its payload is known to be JSON.

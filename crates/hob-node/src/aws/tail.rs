@@ -36,12 +36,27 @@ pub(super) async fn tail(logs: &Logs, found: &Found, call: InvocationId, took: D
     base64::encode(cut(&text(&records, &request_id(call), &found.version, memory, took)).as_bytes())
 }
 
-/// The log as Lambda writes it (Lambda developer guide, "Log format").
+/// The log as Lambda writes it (Lambda developer guide, "Log format"). The contract `lambda` has written how the call
+/// began and ended; what the function printed may have come later than that, and stands between. Of another contract
+/// the same is said here.
 fn text(records: &[Arc<LogRecord>], call: &str, version: &str, memory_mib: u64, took: Duration) -> String {
-    let mut text = format!("START RequestId: {call} Version: {version}\n");
-    for record in records {
-        text.push_str(&record.text);
-        text.push('\n');
+    let place = |record: &LogRecord| match record.text.split_once(" RequestId: ") {
+        Some(("START", rest)) if rest.starts_with(call) => 0,
+        Some(("END", rest)) if rest.starts_with(call) => 2,
+        Some(("REPORT", rest)) if rest.starts_with(call) => 3,
+        _ => 1,
+    };
+    let written = records.iter().any(|record| place(record) == 3);
+    let mut text =
+        if written { String::new() } else { format!("START RequestId: {call} Version: {version}\n") };
+    for at in 0..4 {
+        for record in records.iter().filter(|record| place(record) == at) {
+            text.push_str(&record.text);
+            text.push('\n');
+        }
+    }
+    if written {
+        return text;
     }
     let (ms, billed) = (took.as_secs_f64() * 1000.0, took.as_micros().div_ceil(1000));
     text.push_str(&format!(

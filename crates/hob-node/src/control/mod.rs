@@ -23,6 +23,7 @@ mod metric;
 mod node;
 mod openapi;
 pub(crate) mod query;
+mod secret;
 mod serve;
 mod space;
 mod stream;
@@ -50,6 +51,7 @@ use crate::live::Live;
 use crate::logs::Logs;
 use crate::schedules::Schedules;
 use crate::scrape::Scrape;
+use crate::secrets::Secrets;
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
@@ -95,6 +97,7 @@ static OPERATIONS: &[&[Operation]] = &[
     space::OPERATIONS,
     token::OPERATIONS,
     audit::OPERATIONS,
+    secret::OPERATIONS,
 ];
 
 /// What operations work with: the objects of one space.
@@ -118,6 +121,8 @@ pub(crate) struct Control {
     pub(crate) tokens: Arc<Tokens>,
     /// What people and programs did to the node.
     pub(crate) audit: Arc<Audit>,
+    /// What functions are given and nobody is shown.
+    pub(crate) secrets: Arc<Secrets>,
     /// The data folder.
     pub(crate) data: PathBuf,
     /// Who may use the dashboard; `None` when there is none.

@@ -277,6 +277,8 @@ impl Worker {
 
     async fn take_attempt(&mut self, delivery: Delivery, attempted: Attempted) {
         let Attempted { outcome, mut failure } = attempted;
+        let redaction = self.desk.parts.bus.telemetry().redaction();
+        failure.answer = failure.answer.map(|answer| redaction.text(&answer).into_owned());
         if outcome == Outcome::Done {
             self.failures.remove(&delivery.sequence);
             self.last_failure = None;

@@ -11,6 +11,7 @@ use crate::export::Export;
 use crate::intake::Intake;
 use crate::live::Live;
 use crate::logs::Logs;
+use crate::secrets::{Redacting, Redaction};
 use crate::settings::{Place, Settings};
 use crate::task::Tasks;
 use crate::telemetry::meter::{Kind, Metric};
@@ -33,6 +34,8 @@ pub(super) struct Ground {
     pub(super) printed: Arc<Limited>,
     pub(super) live: Arc<Live>,
     pub(super) telemetry: Arc<Telemetry>,
+    /// Takes the values of secrets out of what is kept.
+    pub(super) redaction: Arc<Redaction>,
     pub(super) export: Option<Export>,
     pub(super) bus: Arc<Bus>,
     pub(super) usage: Arc<UsageBook>,
@@ -55,12 +58,15 @@ impl Ground {
         let strangers = allowance.is_of_strangers();
         let (logs, live) = (Logs::within(allowance.log_bytes()), Arc::new(Live::default()));
         let of = Arc::clone(&allowance);
-        let telemetry = Telemetry::start_within(facts, settings.facts, &tasks, move || of.facts_bytes());
+        let redaction = Arc::new(Redaction::default());
+        let kept = (Arc::clone(&redaction), move || of.facts_bytes());
+        let telemetry = Telemetry::start_within(facts, settings.facts, &tasks, kept);
         let export = settings.otlp.as_ref();
         let export = export.map(|otlp| Export::start(otlp, &telemetry, &logs, &tasks)).transpose()?;
         let bus = Bus::new(log, Arc::clone(&state), Arc::clone(&telemetry), allowance);
         let usage = UsageBook::start(state, Arc::clone(&telemetry), &live, &bus, &tasks);
-        let printed = Limited::new(Arc::clone(&logs) as _, Arc::clone(&tasks) as _);
+        let readable = Redacting { redaction: Arc::clone(&redaction), next: Arc::clone(&logs) as _ };
+        let printed = Limited::new(Arc::new(readable), Arc::clone(&tasks) as _);
         let (calls, told) = Calls::new(Arc::clone(&bus));
         let entrances = Entrances::new(port);
         let names = Arc::clone(&common.names);
@@ -80,6 +86,7 @@ impl Ground {
             printed,
             live,
             telemetry,
+            redaction,
             export,
             bus,
             usage,

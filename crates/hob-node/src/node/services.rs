@@ -9,6 +9,7 @@ use crate::delivery::{self, Delivery};
 use crate::gateway::routing::Rules;
 use crate::hosts::Claims;
 use crate::schedules::Schedules;
+use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::why::Why;
 use hob_core::fault::Result;
@@ -16,6 +17,9 @@ use hob_core::port::{Blobs, State};
 use hob_runtime::runtime::Runtime;
 use std::sync::Arc;
 use tokio::sync::Notify;
+
+/// What services are made of that was made before: storage, what is told of calls, what runs and what it is given.
+pub(super) type Made = ((Arc<dyn State>, Arc<dyn Blobs>), Told, (Arc<Runtime>, Arc<Secrets>));
 
 /// The services of one space.
 pub(super) struct Services {
@@ -34,7 +38,7 @@ impl Services {
     /// `HOB-06xx` when the store cannot be read.
     pub(super) async fn start(
         ground: &Ground,
-        ((state, blobs), told, runtime): ((Arc<dyn State>, Arc<dyn Blobs>), Told, Arc<Runtime>),
+        ((state, blobs), told, (runtime, secrets)): Made,
         (settings, common): (&Settings, &Common),
         (addresses, claims): (&Addresses, Claims),
         ready: impl FnOnce(),
@@ -50,6 +54,7 @@ impl Services {
             packages: settings.data.join("packages"),
             addresses: addresses.clone(),
             claims,
+            secrets,
         })?;
         ready();
         apps.restore().await?;

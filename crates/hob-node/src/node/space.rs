@@ -24,6 +24,7 @@ use crate::listener::Listener;
 use crate::live::LiveTable;
 use crate::proxy;
 use crate::scrape::Scrape;
+use crate::secrets::{self, Secrets};
 use crate::settings::Settings;
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
@@ -70,6 +71,8 @@ pub(super) struct Common {
     pub(super) tokens: Arc<Tokens>,
     /// What people and programs did to the node.
     pub(super) audit: Arc<Audit>,
+    /// What encrypts the secrets of all spaces.
+    pub(super) secret_keys: Arc<secrets::Keys>,
     /// Where the dashboard answers.
     pub(super) dashboard: Option<String>,
     /// Where the Lambda API answers.
@@ -148,14 +151,16 @@ impl Space {
             None => Runtime::open(environment)?,
             Some(first) => first.beside(environment).await?,
         };
-        let parts = ((Arc::clone(&state), blobs), told, Arc::new(runtime));
+        let (keys_of_secrets, redaction) = (Arc::clone(&common.secret_keys), Arc::clone(&ground.redaction));
+        let secrets = Secrets::open(name.clone(), Arc::clone(&state), keys_of_secrets, redaction).await?;
+        let parts = ((Arc::clone(&state), blobs), told, (Arc::new(runtime), Arc::clone(&secrets)));
         let claims = common.hosts.of(&name);
         let services =
             Services::start(&ground, parts, (&settings, common), (&addresses, claims), inner).await?;
 
         let rules = Rules { default_app: settings.default_app.clone(), addresses };
         let tenant = Tenant::new(&ground.live, &ground.bus, &ground.calls, rules.clone());
-        let control = control(common, &settings, &name, (&ground, &services), (rules, keys));
+        let control = control(common, (&settings, &name), (&ground, &services), (rules, keys, secrets));
         Ok(Self { name, ground, services, control, tenant, state })
     }
 
@@ -185,10 +190,9 @@ impl Space {
 /// What the control API does in a space.
 fn control(
     common: &Common,
-    settings: &Settings,
-    name: &SpaceName,
+    (settings, name): (&Settings, &SpaceName),
     (ground, services): (&Ground, &Services),
-    (rules, keys): (Rules, Option<Arc<Keys>>),
+    (rules, keys, secrets): (Rules, Option<Arc<Keys>>, Arc<Secrets>),
 ) -> Arc<Control> {
     let space = Some(name.clone()).filter(|name| !name.is_default());
     let node = NodeInfo { domain: settings.domain.clone(), space: space.clone(), ..common.node.clone() };
@@ -218,6 +222,7 @@ fn control(
         node,
         tokens: Arc::clone(&common.tokens),
         audit: Arc::clone(&common.audit),
+        secrets,
         data: settings.data.clone(),
         dashboard: sign_in,
         lambda: keys.zip(common.lambda.clone()),

@@ -22,6 +22,7 @@ pub(crate) use budget::Budget;
 pub(crate) use watch::Watches;
 
 use crate::clock::now_ms;
+use crate::secrets::Redaction;
 use crate::task::Tasks;
 use hob_core::fact::{Fact, FactQuery, What};
 use hob_core::fault::Result;
@@ -42,14 +43,21 @@ pub(crate) struct Telemetry {
     dropped: AtomicU64,
     /// False: nothing is counted and kept.
     on: bool,
+    /// Takes the values of secrets out of facts, before anybody sees them.
+    redaction: Arc<Redaction>,
     meters: Meters,
 }
 
 impl Telemetry {
     /// Begins to keep facts in `store`; not `on`, it keeps none.
     #[cfg(test)]
-    pub(crate) fn start(store: Arc<dyn Facts>, on: bool, tasks: &Tasks) -> Arc<Self> {
-        Self::start_within(store, on, tasks, || hob_core::limit::FACTS_BYTES_MAX)
+    pub(crate) fn start(
+        store: Arc<dyn Facts>,
+        on: bool,
+        redaction: Arc<Redaction>,
+        tasks: &Tasks,
+    ) -> Arc<Self> {
+        Self::start_within(store, on, tasks, (redaction, || hob_core::limit::FACTS_BYTES_MAX))
     }
 
     /// The same where only so many bytes are kept.
@@ -57,18 +65,23 @@ impl Telemetry {
         store: Arc<dyn Facts>,
         on: bool,
         tasks: &Tasks,
-        bytes_max: impl Fn() -> u64 + Send + 'static,
+        (redaction, bytes_max): (Arc<Redaction>, impl Fn() -> u64 + Send + 'static),
     ) -> Arc<Self> {
         let (queue, queued) = mpsc::channel(FACTS_QUEUED_MAX);
         tasks.start("facts", recorder::run(Arc::clone(&store), queued, bytes_max));
         let followers = broadcast::channel(FACTS_FOLLOWED_MAX).0;
         let (dropped, meters) = (AtomicU64::new(0), Meters::default());
-        Arc::new(Self { store, queue, followers, dropped, on, meters })
+        Arc::new(Self { store, queue, followers, dropped, on, redaction, meters })
     }
 
     /// Whether anything is counted and kept.
     pub(crate) fn is_on(&self) -> bool {
         self.on
+    }
+
+    /// What takes the values of secrets out of text.
+    pub(crate) fn redaction(&self) -> &Redaction {
+        &self.redaction
     }
 
     /// That something happens now.
@@ -125,7 +138,7 @@ impl FactSink for Telemetry {
         }
         // What went well makes room for what did not.
         let room = if fact.what.failed() { 0 } else { FACTS_QUEUED_MAX / 2 };
-        let fact = Arc::new(fact);
+        let fact = Arc::new(self.redaction.fact(fact));
         if self.followers.receiver_count() > 0 {
             // Fails when the last one has just gone.
             let _ = self.followers.send(Arc::clone(&fact));

@@ -59,7 +59,7 @@ impl Bench {
         let state = Arc::new(Moody { state, refuses: AtomicBool::new(false) });
         let tasks = Tasks::new();
         let allowance = Allowance::unlimited(&log, &facts, &tasks);
-        let telemetry = Telemetry::start(facts, true, &tasks);
+        let telemetry = Telemetry::start(facts, true, Arc::default(), &tasks);
         let bus = Bus::new(log, Arc::clone(&state) as _, Arc::clone(&telemetry), allowance);
         let book = UsageBook::start(
             Arc::clone(&state) as _,

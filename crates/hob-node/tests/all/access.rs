@@ -104,6 +104,8 @@ async fn a_token_ends_as_it_was_told() {
     let at = tcp(&node);
     let (good, good_id) = make(at, "good", &["read"], Value::Null).await;
     let (short, _) = make(at, "short", &["read"], json!({ "lifetime_ms": 1 })).await;
+    let blue = ask(at, Some(TOKEN), "POST", "/v1/spaces", r#"{"space":"blue"}"#).await;
+    assert_eq!(blue.status, 201, "{blue:?}");
     let (foreign, _) = make(at, "foreign", &["read"], json!({ "space": "blue" })).await;
     let (revoked, revoked_id) = make(at, "revoked", &["read"], Value::Null).await;
     let gone = ask(at, Some(TOKEN), "DELETE", &format!("/v1/tokens/{revoked_id}"), "").await;

@@ -199,17 +199,17 @@ async fn stream_of(node: &TestNode, fields: &[(&str, &str)], body: Option<&str>)
     tokio::time::timeout(crate::support::PATIENCE, reading).await.expect("an end of the stream");
 }
 
-/// What HTTP/2 can carry and HTTP/1.1 cannot is refused, or arrives as one request.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_stream_of_http2_becomes_two_requests() {
-    if !has("python3", "no_stream_of_http2_becomes_two_requests") {
-        return;
-    }
-    const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: echo.localhost\r\n\r\n";
-    let node = echo().await;
-    let inject = format!("x\r\n\r\n{SMUGGLED}");
-    let path = format!("/first HTTP/1.1\r\nHost: echo.localhost\r\n\r\n{SMUGGLED}");
-    let method = "GET /smuggled HTTP/1.1\r\nHost: echo.localhost\r\n\r\nGET";
+/// What must never be seen, and what could bring it about.
+const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: echo.localhost\r\n\r\n";
+const INJECT: &str = "x\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: echo.localhost\r\n\r\n";
+const PATH: &str =
+    "/first HTTP/1.1\r\nHost: echo.localhost\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: echo.localhost\r\n\r\n";
+const METHOD: &str = "GET /smuggled HTTP/1.1\r\nHost: echo.localhost\r\n\r\nGET";
+
+/// Fields of a stream, and its body.
+type Stream = (Vec<(&'static str, &'static str)>, Option<&'static str>);
+
+fn streams() -> Vec<Stream> {
     let base =
         [(":method", "POST"), (":scheme", "http"), (":authority", "echo.localhost"), (":path", "/first")];
     let changed = |name: &str, value| {
@@ -217,7 +217,7 @@ async fn no_stream_of_http2_becomes_two_requests() {
     };
     let more = |fields: &[(&'static str, &'static str)]| [&base[..], fields].concat();
     let with = |name, value| [&base[..], &[(name, value)]].concat();
-    let cases: Vec<(Vec<(&str, &str)>, Option<&str>)> = vec![
+    vec![
         (
             more(&[("transfer-encoding", "chunked")]),
             Some("0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -243,15 +243,15 @@ async fn no_stream_of_http2_becomes_two_requests() {
         (more(&[(":path", "/smuggled")]), None),
         (more(&[(":unknown", "x")]), None),
         (more(&[("x", "\0")]), None),
-        (with("x", inject.as_str()), None),
-        (with("cookie", inject.as_str()), None),
+        (with("x", INJECT), None),
+        (with("cookie", INJECT), None),
         (with("user-agent", "x\ny: z"), None),
         (with("user-agent", "x\ry: z"), None),
-        (changed(":path", &path), None),
+        (changed(":path", PATH), None),
         (changed(":path", "/first evil"), None),
         (changed(":path", "first"), None),
         (changed(":path", ""), None),
-        (changed(":method", method), None),
+        (changed(":method", METHOD), None),
         (changed(":method", "GET /smuggled"), None),
         (changed(":authority", "evil\r\nx: y"), None),
         (changed(":authority", "echo.localhost/smuggled?"), None),
@@ -259,19 +259,30 @@ async fn no_stream_of_http2_becomes_two_requests() {
         (changed(":scheme", "http://echo.localhost/smuggled?x="), None),
         (base[1..].to_vec(), None),
         (base[..3].to_vec(), None),
-    ];
-    for (number, (fields, body)) in cases.iter().enumerate() {
+    ]
+}
+
+/// What HTTP/2 can carry and HTTP/1.1 cannot is refused, or arrives as one request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_stream_of_http2_becomes_two_requests() {
+    if !has("python3", "no_stream_of_http2_becomes_two_requests") {
+        return;
+    }
+    let node = echo().await;
+    for (number, (fields, body)) in streams().iter().enumerate() {
         stream_of(&node, fields, *body).await;
         assert_eq!(node.get(&format!("echo.localhost/after-{number}")).await.status, 200);
         let seen = seen(&node).await;
         let lines: Vec<&str> = seen.iter().map(|entry| entry["line"].as_str().unwrap()).collect();
-        let good = |line: &&str| line.contains(" /first") && !line.contains("smuggled?");
-        let alone =
-            lines.len() <= 2 && lines.last() == Some(&format!("GET /after-{number} HTTP/1.1").as_str());
-        let clean = lines.iter().rev().skip(1).all(|line| good(line));
-        assert!(alone && clean, "{fields:?}: {seen:?}");
-        let names = seen[0]["names"].to_string();
-        assert!(!names.contains("\"upgrade\"") && !names.contains("evil"), "{fields:?}: {names}");
+        // A stream that was reset may still be on its way while the next request is answered.
+        let after = format!("GET /after-{number} HTTP/1.1");
+        let good = |line: &&str| line.contains(" /first") && !line.contains("smuggled");
+        let clean = lines.iter().filter(|line| **line != after).all(good);
+        assert!(clean && lines.iter().filter(|line| **line == after).count() == 1, "{fields:?}: {seen:?}");
+        for entry in &seen {
+            let names = entry["names"].to_string();
+            assert!(!names.contains("\"upgrade\"") && !names.contains("evil"), "{fields:?}: {names}");
+        }
     }
     node.node.stop().await;
 }

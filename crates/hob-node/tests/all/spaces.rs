@@ -82,7 +82,7 @@ impl In<'_> {
             "[[on]]\nname = \"seen\"\ntopic = \"orders\"\ncall = \"hello\"\n\
              [[on]]\nname = \"lost\"\ntopic = \"{space}-topic\"\ncall = \"broken\"\nretry = {{ attempts = 1 }}\n\
              [[on]]\nname = \"yearly\"\nschedule = \"0 0 1 1 *\"\ncall = \"hello\"\n\
-             [[on]]\nroute = \"POST /orders\"\ntopic = \"orders\"\n\
+             [[on]]\nroute = \"POST /orders\"\npublish = \"orders\"\n\
              [budget]\ninvocations = 100000\nalert = [50]\n"
         );
         ["desk", &format!("{space}-app")].map(|name| {
@@ -111,7 +111,7 @@ async fn furnish(space: &In<'_>) -> BTreeMap<&'static str, String> {
     let later =
         node.send("PUT", &format!("desk.{name}.localhost/"), &[("prefer", "respond-async")], "x").await;
     assert_eq!(later.status, 202, "{later:?}");
-    let call = later.header("hob-invocation-id").to_owned();
+    let call = later.header("location").rsplit('/').next().unwrap().to_owned();
     space.until(&format!("/v1/calls/{call}"), |call| call["state"] == "done").await;
     let dead = format!("/v1/dead-letters/{name}-topic.dead");
     space.until(&dead, |letters| letters.as_array().is_some_and(|all| all.len() == 2)).await;
@@ -203,6 +203,16 @@ fn body_of(id: &str, app: &str, of: &In<'_>, digest: &str) -> String {
     }
 }
 
+/// Names and ids of the same kinds as these, that nobody has.
+fn nobodys(of: &BTreeMap<&'static str, String>) -> BTreeMap<&'static str, String> {
+    let other = |(kind, value): (&&'static str, &String)| match *kind {
+        "app" | "topic" => (*kind, format!("nobody-{kind}")),
+        "digest" => (*kind, Digest::of(b"nobody's").to_string()),
+        _ => (*kind, value.chars().map(|one| if one == '1' { '2' } else { '1' }).collect()),
+    };
+    of.iter().map(other).collect()
+}
+
 fn code_of(got: &Got) -> String {
     format!("{} {}", got.status, got.header("hob-error"))
 }
@@ -210,19 +220,12 @@ fn code_of(got: &Got) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_operation_crosses_from_one_space_into_another() {
     let node = node(|settings| settings.lambda = Some("127.0.0.1:0".parse().unwrap())).await;
-    let (left, right) = (In(&node, "left"), In(&node, "right"));
-    let (of_left, of_right) = (furnish(&left).await, furnish(&right).await);
-    // Names and ids of the same kinds that nobody has.
-    let nobody: BTreeMap<&'static str, String> = of_left
-        .iter()
-        .map(|(kind, value)| match *kind {
-            "app" | "topic" => (*kind, format!("nobody-{kind}")),
-            "digest" => (*kind, Digest::of(b"nobody's").to_string()),
-            _ => (*kind, value.chars().map(|one| if one == '1' { '2' } else { '1' }).collect()),
-        })
-        .collect();
     let mut asked = 0;
-    for (own, other, of_other) in [(&left, &right, &of_right), (&right, &left, &of_left)] {
+    // Each asks about the other, in a pair of its own, since what is asked for removes things in the end.
+    for [own, other] in [["left", "right"], ["right-2", "left-2"]] {
+        let (own, other) = (&In(&node, own), &In(&node, other));
+        let (of_own, of_other) = (furnish(own).await, furnish(other).await);
+        let (nobody, of_other) = (nobodys(&of_own), &of_other);
         let before = stored(other).await;
         for (method, path, id, query) in
             operations().into_iter().filter(|(_, path, ..)| !path.starts_with("/v1/spaces"))
@@ -267,7 +270,7 @@ async fn no_operation_crosses_from_one_space_into_another() {
         }
         assert_eq!(stored(other).await, before, "what {} did has changed {}", own.1, other.1);
     }
-    println!("{asked} calls of {} operations: 0 crossings", operations().len());
+    eprintln!("{asked} calls of {} operations: 0 crossings", operations().len());
     node.node.stop().await;
 }
 
@@ -299,7 +302,7 @@ def handle(request):
         }
     }
     let call = node.send("PUT", "desk.left.localhost/", &[("prefer", "respond-async")], "x").await;
-    let call = format!("/.well-known/hob/calls/{}", call.header("hob-invocation-id"));
+    let call = call.header("location").to_owned();
     left.until(&format!("/v1/calls/{}", call.rsplit('/').next().unwrap()), |call| call["state"] == "done")
         .await;
     for (target, expected) in [
@@ -311,7 +314,7 @@ def handle(request):
         ("asks.right.localhost/", "200 by name: marker-of-right"),
         ("left.example.org/", "200 shop of left"),
         ("right.example.org/", "200 shop of right"),
-        (&format!("left.example.org{call}"), "200 marker-of-left"),
+        (&format!("left.example.org{call}"), "200 {\"id\":\"desk."),
         (&format!("right.example.org{call}"), "404 HOB-0812"),
         (&format!("desk.localhost{call}"), "404 HOB-0812"),
         ("desk.localhost/", "404 HOB-0408"),
@@ -321,32 +324,36 @@ def handle(request):
     ] {
         let got = node.get(target).await;
         let said = if got.header("hob-error").is_empty() { got.body.trim() } else { got.header("hob-error") };
-        assert_eq!(format!("{} {said}", got.status), expected, "{target}: {got:?}");
+        assert!(format!("{} {said}", got.status).starts_with(expected), "{target}: {got:?}");
         assert!(!(got.status == 404 && got.body.contains("marker")), "{got:?}");
     }
-    // Who claims what somebody else has is told that, and not whose it is; what is let go of is free.
+    custom_hosts_are_whose_claims_them_first(&left, &right, &default).await;
+    node.node.stop().await;
+}
+
+/// Who claims what somebody else has is told that, and not whose it is; what is let go of is free.
+async fn custom_hosts_are_whose_claims_them_first(left: &In<'_>, right: &In<'_>, default: &In<'_>) {
     let claim =
         |host: &str| App::new("claims").function("f", "stdio", "sh", "echo claimed", &[&format!("{host}/*")]);
     for (space, host, expected) in [
-        (&right, "left.example.org", "HOB-0716"),
-        (&default, "left.example.org", "HOB-0716"),
-        (&right, "*.example.org", "HOB-0716"),
-        (&right, "desk.localhost", "HOB-0716"),
-        (&right, "www.left.localhost", "HOB-0716"),
-        (&default, "www.left.localhost", "HOB-0716"),
-        (&right, "www.right.localhost", "done"),
-        (&default, "other.example.com", "done"),
+        (right, "left.example.org", "HOB-0716"),
+        (default, "left.example.org", "HOB-0716"),
+        (right, "*.example.org", "HOB-0716"),
+        (right, "desk.localhost", "HOB-0716"),
+        (right, "www.left.localhost", "HOB-0716"),
+        (default, "www.left.localhost", "HOB-0716"),
+        (right, "www.right.localhost", "done"),
+        (default, "other.example.com", "done"),
     ] {
         let event = space.deploy(&claim(host)).await;
-        let told = event["code"].as_str().or(event["event"].as_str()).unwrap();
+        let told = event["code"].as_str().or_else(|| event["event"].as_str()).unwrap();
         assert_eq!(told, expected, "{host}: {event}");
         let words = event["message"].to_string();
         assert!(!words.contains("space") && !words.contains("left`"), "{words}");
     }
     assert_eq!(left.control("DELETE", "/v1/apps/shop", "").await.status, 204);
     right.deployed(&claim("left.example.org")).await;
-    assert_eq!(node.get("left.example.org/").await.body.trim(), "claimed");
-    node.node.stop().await;
+    assert_eq!(right.0.get("left.example.org/").await.body.trim(), "claimed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -368,7 +375,7 @@ async fn quotas_hold_where_things_are_taken_and_can_be_changed() {
         (app("other", &["a"]), "HOB-0712 apps 1"),
     ] {
         let event = team.deploy(&app).await;
-        let told = event["code"].as_str().or(event["event"].as_str()).unwrap().to_owned();
+        let told = event["code"].as_str().or_else(|| event["event"].as_str()).unwrap().to_owned();
         let words = format!("{told} {} {}", event["message"], event["hint"]);
         assert!(
             expected

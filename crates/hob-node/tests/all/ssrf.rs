@@ -14,20 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 /// `$` stands for the trap's port.
-const FORMS: &str = "
-    http://127.0.0.1:$/ http://127.0.0.1.:$/ http://127.1:$/ http://127.0.1:$/ http://127.255.255.254:$/
-    http://2130706433:$/ http://0x7f000001:$/ http://0x7f.0.0.1:$/ http://0x7f.1:$/ http://0177.0.0.1:$/
-    http://017700000001:$/ http://0:$/ http://0.0.0.0:$/ http://localhost:$/ http://LOCALHOST:$/ http://localhost.:$/
-    http://[::1]:$/ http://[::]:$/ http://[0:0:0:0:0:0:0:1]:$/ http://[::ffff:127.0.0.1]:$/ http://[::ffff:7f00:1]:$/
-    http://[::127.0.0.1]:$/ http://[::ffff:0:127.0.0.1]:$/ http://[64:ff9b::127.0.0.1]:$/ http://[64:ff9b:1::7f00:1]:$/
-    http://[2002:7f00:1::]:$/ http://[2001:0:7f00:1::]:$/ http://[fe80::5efe:7f00:1]:$/ http://[fe80::1%25lo]:$/
-    http://example.com@127.0.0.1:$/ http://127.0.0.1%2f@example.com:$/../ http://127.0.0.1:$#@example.com/
-    http://169.254.169.254/latest/meta-data/ http://[fd00:ec2::254]/latest/meta-data/ http://[fd20:ce::254]/
-    http://100.100.100.200/latest/meta-data/ http://168.63.129.16/machine http://192.0.0.192/opc/v2/ http://2852039166/
-    http://[::ffff:169.254.169.254]/ http://10.0.0.1/ http://172.16.0.1/ http://192.168.0.1/ http://100.64.0.1/
-    http://198.18.0.1/ http://192.0.2.1/ http://224.0.0.1/ http://240.0.0.1/ http://255.255.255.255/ http://0.1.2.3/
-    http://[fc00::1]/ http://[fe80::1]/ http://[ff02::1]/ http://[2001:db8::1]/ http://[100::1]/ http://[5f00::1]/
-    https://127.0.0.1:$/ https://localhost:$/ https://169.254.169.254/";
+const FORMS: &str = include_str!("ssrf/forms.txt");
 const FORMS_MIN: usize = 40;
 
 const GUEST: &str = "export default {

@@ -80,6 +80,7 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         otlp: None,
         memory_bytes: None,
         clients: hob_node::Clients::default(),
+        secret_key: None,
         price_per_month: None,
     };
     (settings, data)

@@ -27,7 +27,6 @@ def handle(request):
 const OTHER: &str = "def handle(request):\n    return 200, [(\"content-type\", \"text/plain\")], \"other\"\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 async fn connections_lead_where_the_egress_list_allows() {
     let folder = tempfile::tempdir().unwrap();
     if let Err(why) = hob_runtime::wall::examine(&folder.path().join("examined")) {

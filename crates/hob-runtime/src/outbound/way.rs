@@ -143,6 +143,8 @@ impl Way {
         reach: Reach,
     ) -> Result<Vec<SocketAddr>> {
         let name = host.trim_start_matches('[').trim_end_matches(']');
+        // Its full form is in no table of names, and means the same (RFC 6761, 6.3).
+        let name = if name.eq_ignore_ascii_case("localhost.") { "localhost" } else { name };
         let found = match name.parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, port)],
             Err(_) => {

@@ -146,6 +146,16 @@ impl Guarded {
     }
 }
 
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // The instance learns that nobody reads on before it is asked what it still does.
+        self.inner = crate::body::empty();
+        if let Some((place, watch)) = self.place.take().zip(self.watch.take()) {
+            place.leave(watch.context(), self.deadline);
+        }
+    }
+}
+
 impl http_body::Body for Guarded {
     type Data = Bytes;
     type Error = Fault;

@@ -3,6 +3,7 @@
 use super::Shared;
 use super::watch::Watch;
 use crate::crowd::Permit;
+use crate::invocation::Context;
 use crate::unit::Instance;
 use futures_util::FutureExt as _;
 use hob_core::fault::Fault;
@@ -11,6 +12,7 @@ use hob_core::unit::micros;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::time::timeout_at;
 
 /// A call's right to run. A reply that switches protocols carries it in its extensions; whoever keeps
 /// the connection keeps it. Where each call has an instance of its own, that instance ends with it.
@@ -85,6 +87,17 @@ impl Place {
     pub(super) fn answered(&self, at: Instant) {
         let since = at.saturating_duration_since(self.held.shared.epoch);
         self.held.answered_us.store(micros(since), Ordering::Relaxed);
+    }
+
+    /// The caller has gone before there was an answer. An instance that finishes the call keeps its place until then.
+    pub(super) fn leave(self, context: &Context, deadline: tokio::time::Instant) {
+        let Some(rest) = self.instance().and_then(|instance| instance.finishes(context)) else { return };
+        let spawn = Arc::clone(&self.held.shared.environment.spawn);
+        let finish = async move {
+            let _ = timeout_at(deadline, rest).await;
+            drop(self);
+        };
+        spawn.spawn("left call", Box::pin(finish));
     }
 
     /// The call failed because its instance crashed.

@@ -29,6 +29,11 @@ impl Watch {
         }
     }
 
+    /// The call.
+    pub(super) fn context(&self) -> &Context {
+        &self.context
+    }
+
     /// The head of the answer is there, since the moment that is returned.
     pub(super) fn answered(&mut self, status: u16) -> Instant {
         self.status = Some(status);

@@ -174,7 +174,7 @@ impl<'a> Plan<'a> {
             _ => return cause,
         };
         let what = steps.get(at).map_or_else(|| format!("{phase:?}"), Step::show);
-        io::Error::new(io::ErrorKind::Other, format!("{what}: {cause}"))
+        io::Error::other(format!("{what}: {cause}"))
     }
 }
 
@@ -247,7 +247,6 @@ pub(crate) fn spawn(image: &Image<'_>, place: Place<'_>) -> io::Result<Born> {
     };
     // It has ended by itself already.
     child.inspect(|(pid, _)| reap(*pid));
-    room.map(Room::end);
     Err(plan.error(failed))
 }
 

@@ -94,6 +94,7 @@ impl Dial for Door {
 }
 
 /// Makes a connected socket one that is not connected.
+#[expect(clippy::cast_possible_truncation, reason = "small constants and sizes, as the C types want them")]
 fn dissolve(stream: &StdStream) -> io::Result<()> {
     let nobody = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
     // SAFETY: the kernel reads one `sockaddr`; the descriptor is open.

@@ -285,12 +285,14 @@ fn everything_local() -> Vec<u8> {
     message
 }
 
-/// Namespaces in which programs run. Dropping it ends all of them; [`Room::end`] also waits for that.
+/// Namespaces in which programs run. Dropping it ends all of them.
 pub(crate) struct Room {
     /// Whose room it is, where that is not the node's user.
     user: Option<u32>,
     keeper: Pid,
     pidfd: OwnedFd,
+    /// Of the programs in it, which are children of the node.
+    programs: Mutex<Vec<OwnedFd>>,
     /// In order of their slots; `None`: taken.
     sockets: Mutex<Vec<Option<OwnedFd>>>,
     door: OnceLock<Arc<Door>>,
@@ -302,6 +304,7 @@ impl Room {
             user,
             keeper,
             pidfd,
+            programs: Mutex::default(),
             sockets: Mutex::new(sockets.into_iter().map(Some).collect()),
             door: OnceLock::new(),
         }
@@ -341,26 +344,30 @@ impl Room {
         self.take(LISTENERS + at)
     }
 
+    /// A program was started in it.
+    pub(crate) fn hold(&self, program: &OwnedFd) {
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        programs.retain(|program| waitid(WaitId::PidFd(program.as_fd()), look).is_ok());
+        programs.extend(program.try_clone());
+    }
+
     /// Ends everything in it.
     pub(crate) fn kill(&self) {
         let _ = pidfd_send_signal(self.pidfd.as_fd(), Signal::KILL);
     }
 }
 
-impl Room {
-    /// Ends everything in it, and waits until it is gone. Whoever started a program in it has to have taken its exit status, since
-    /// the kernel keeps a process namespace for as long as somebody may ask for one.
-    pub(crate) fn end(self) {
-        self.kill();
-        let ended = || waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
-        while matches!(ended(), Err(rustix::io::Errno::INTR)) {}
-    }
-}
-
 impl Drop for Room {
     fn drop(&mut self) {
         self.kill();
-        // Nobody waits here: programs of it may not have been asked for their end, when the node itself ends.
-        let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        // The kernel has ended everything inside before it tells of the end of the first, and it waits until these are
+        // taken away. Nobody else does that any more if whoever watched them has gone.
+        for program in self.programs.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            while waitid(WaitId::PidFd(program.as_fd()), WaitIdOptions::EXITED)
+                .is_err_and(|error| error == rustix::io::Errno::INTR)
+            {}
+        }
+        birth::reap(self.keeper);
     }
 }

@@ -6,7 +6,7 @@
 //! makes no other for a user), landlock, and a user namespace below root's other walls.
 
 use super::birth::{Image, Place, reap, spawn};
-use super::{Confinement, Listening, Plan, Profile, Room, View, Walls, init, rule};
+use super::{Confinement, Listening, Plan, Profile, View, Walls, init, rule};
 use hob_core::code::Code;
 use hob_core::fault::Fault;
 use rustix::fs::{Mode, OFlags};
@@ -90,7 +90,7 @@ fn attempt(walls: &Walls) -> io::Result<()> {
     };
     let born = spawn(&image, Place::Behind(&wall, &[Listening::Anywhere(80), Listening::Datagrams(53)]))?;
     reap(born.pid);
-    born.room.map(Room::end);
+    drop(born.room);
     Ok(())
 }
 

@@ -197,6 +197,10 @@ impl Mount {
 impl Socket {
     /// # Safety
     /// As [`take`].
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "small constants and sizes, as the C types want them"
+    )]
     unsafe fn open(self) -> Result<RawFd, c_int> {
         let kind = match self.kind {
             SocketKind::Stream | SocketKind::Listener(..) => libc::SOCK_STREAM,
@@ -266,6 +270,7 @@ unsafe fn forbid(path: &CStr, attributes: u64) -> Result<(), c_int> {
 
 /// # Safety
 /// As [`take`].
+#[expect(clippy::cast_possible_truncation, reason = "small constants and sizes, as the C types want them")]
 unsafe fn loopback() -> Result<(), c_int> {
     // SAFETY: a zeroed `ifreq` is a value; the name `lo` fits and is followed by a zero.
     unsafe {

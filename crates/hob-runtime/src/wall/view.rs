@@ -334,8 +334,6 @@ pub(super) fn make_etc(folder: &Path) -> io::Result<()> {
     for name in etc_folders() {
         std::fs::create_dir_all(folder.join(name))?;
     }
-    for (name, to) in [("mtab", "/proc/self/mounts")] {
-        std::os::unix::fs::symlink(to, folder.join(name))?;
-    }
+    std::os::unix::fs::symlink("/proc/self/mounts", folder.join("mtab"))?;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))
 }

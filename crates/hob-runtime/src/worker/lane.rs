@@ -60,13 +60,12 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// The end of a pair. Inside a runtime.
+    /// The end of a pair, which does not block. Inside a runtime.
     ///
     /// # Errors
     /// When the runtime cannot watch it.
     pub(crate) fn new(end: OwnedFd) -> io::Result<Self> {
         let stream = std::os::unix::net::UnixStream::from(end);
-        stream.set_nonblocking(true)?;
         let stream = UnixStream::from_std(stream)?;
         let (input, tail) = (BytesMut::new(), BytesMut::new());
         Ok(Self { stream, input, queue: VecDeque::new(), tail, pending: 0 })

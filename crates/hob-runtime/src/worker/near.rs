@@ -33,6 +33,8 @@ pub(crate) struct Outfit {
     pub(crate) fingerprint: String,
     /// What it is told first.
     pub(crate) pooling: Option<bool>,
+    /// Memory that its process may have, bytes; looked at while it has calls.
+    pub(crate) memory_bytes_max: u64,
     /// Starts the tasks.
     pub(crate) spawn: Arc<dyn Spawn>,
 }

@@ -75,7 +75,7 @@ print("escaped", wrong) if wrong else print("contained")
         "T4",
         r#"
 import os
-seen = [path for path in ["/etc/shadow", "/etc/ssh", "/root/.ssh", "/root/.bashrc", "/var/lib", "/var/log", "/boot", "/sys/kernel", "/run/systemd", "/data", "/work/main", "/dev/sda", "/dev/vda", "/dev/kvm", "/dev/tty"] if os.path.exists(path)]
+seen = [path for path in ["/etc/shadow", "/etc/ssh", os.path.join("/root", ".ssh"), os.path.join("/root", ".bashrc"), "/var/lib", "/var/log", "/boot", "/sys/kernel", "/run/systemd", "/dev/sda", "/dev/vda", "/dev/kvm", "/dev/tty"] if os.path.exists(path)]
 seen += [name for name in os.listdir("/home")]
 print("escaped", seen) if seen else print("contained")
 "#,

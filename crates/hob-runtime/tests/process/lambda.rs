@@ -137,7 +137,7 @@ async fn a_raw_call_gets_its_bytes_there_and_back() {
             "not JSON",
             RawCall::default(),
             false,
-            format!("200 not JSON {id} arn:aws:lambda:us-east-1:000000000000:function:guest:1 - - {trace}"),
+            format!("200 not JSON {id} arn:aws:lambda:us-east-1:000000000000:function:guest - - {trace}"),
         ),
         ("{}", with, false, format!("200 {{}} {id} arn:x {{}} t {trace}")),
         ("fail", RawCall::default(), true, "502 {\"errorType\":\"E\"}".to_owned()),
@@ -156,4 +156,37 @@ async fn a_raw_call_gets_its_bytes_there_and_back() {
         told["errorMessage"],
         format!("RequestId: {id} Error: Runtime exited with error: exit status 3")
     );
+}
+
+/// Goal: a caller that goes away ends nothing: the runtime finishes, and the instance takes the next call after that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runtime_finishes_what_nobody_waits_for() {
+    if !python() {
+        return;
+    }
+    let bench = Bench::open();
+    let pool = runtime(&bench, RUNTIME, |spec| spec.scale.max = 1).await;
+    let pid = shown(&get(&pool, "/pid").await);
+    // Its answer comes after a moment, and its stream goes on for a while.
+    let request = http::Request::get("/pause").header("host", "localhost").body(empty()).unwrap();
+    let mut call = Box::pin(pool.call(invocation(&pool, request)));
+    assert!(futures_util::poll!(call.as_mut()).is_pending());
+    eventually("the runtime has it", || {
+        bench.logs.all().iter().filter(|record| record.text.starts_with("START RequestId: ")).count() == 2
+    })
+    .await;
+    drop(call);
+    assert_eq!(pool.stats().running, 1, "it is finished first");
+    assert_eq!(shown(&get(&pool, "/pid").await), pid);
+    assert_eq!(pool.stats().starts, 1);
+    // What Lambda writes of each of the three calls; only the first one tells of the start.
+    let lines = |word: &str| {
+        let all = bench.logs.all().into_iter().map(|record| record.text);
+        all.filter(|text| text.starts_with(word)).collect::<Vec<_>>()
+    };
+    eventually("all three are reported", || lines("REPORT RequestId: ").len() == 3).await;
+    assert_eq!((lines("START RequestId: ").len(), lines("END RequestId: ").len()), (3, 3));
+    let reports = lines("REPORT RequestId: ");
+    assert!(reports[0].contains("Init Duration: ") && !reports[1].contains("Init Duration: "), "{reports:?}");
+    assert!(reports.iter().all(|line| line.contains("Memory Size: ") && line.contains("Max Memory Used: ")));
 }

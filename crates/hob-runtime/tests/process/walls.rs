@@ -58,7 +58,6 @@ fn is_running(command: &str) -> bool {
 /// Prints what walls cost a run of a program that does nothing; for people, on an idle machine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement: `cargo test -p hob-runtime --test process cost -- --ignored --nocapture`"]
-#[expect(clippy::print_stdout, reason = "a measurement is printed")]
 async fn the_cost_of_walls() {
     const RUNS: usize = 200;
     let (with, without) = (Bench::open(), Bench::without_walls());

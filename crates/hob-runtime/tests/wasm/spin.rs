@@ -175,6 +175,14 @@ async fn drafts_of_wasi_are_the_release() {
     assert_eq!(text(&function, "/").await, "204 ", "{}", bench.logs.text());
 }
 
+/// What the SDK of generation 6 makes exports a draft as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_handler_of_the_last_draft_answers_requests() {
+    let bench = Bench::open();
+    let function = ready(&bench, "built/spin6.wasm").await;
+    assert_eq!(text(&function, "/a").await, "200 GET /a\n", "{}", bench.logs.text());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn components_of_spin_1_answer_whole_requests_and_send_whole_calls() {
     for bench in Bench::both() {
@@ -203,6 +211,7 @@ fn components_of_spin_are_recognised_and_others_are_as_before() {
     for (file, contract, what) in [
         ("built/spin2.wasm", "spin", "Spin component, WASI 0.2 HTTP component"),
         ("built/spin3.wasm", "spin", "Spin component, WASI 0.2 HTTP component"),
+        ("built/spin6.wasm", "wasi-http", "WASI 0.3 HTTP component"),
         ("built/spin7.wasm", "spin", "Spin component, WASI 0.3 HTTP component"),
         ("built/spin3redis.wasm", "spin", "Spin component, Redis trigger of Spin"),
         ("built/spin7redis.wasm", "spin", "Spin component, Redis trigger of Spin"),

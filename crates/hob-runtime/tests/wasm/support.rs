@@ -285,10 +285,7 @@ impl Function {
         request: http::Request<Body>,
     ) -> std::result::Result<(u16, Bytes), String> {
         let invocation = self.invocation(request);
-        let reply = instance.call(invocation).await.map_err(|fault| {
-            eprintln!("{fault}");
-            fault.code().to_string()
-        })?;
+        let reply = instance.call(invocation).await.map_err(|fault| fault.code().to_string())?;
         let status = reply.status().as_u16();
         let body = reply.into_body().collect().await.map_err(|fault| fault.code().to_string())?;
         Ok((status, body.to_bytes()))

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// What the harness is told to make of this program a worker.
 const AS_WORKER: [&str; 3] = ["worker::process", "--exact", "--nocapture"];
@@ -136,17 +137,16 @@ async fn a_worker_that_is_killed_fails_its_calls_and_the_next_finds_another() {
     let neighbour = function(&bench, "neighbour", &hello()).await;
     let kept = beside.instance().await.unwrap();
     let worker = pid(&endless).await;
-    let calls: Vec<_> = (0..4)
-        .map(|_| {
-            let function = Arc::clone(&endless);
-            tokio::spawn(async move { function.call(get()).await })
-        })
-        .collect();
+    let mut calls = JoinSet::new();
+    for _ in 0..4 {
+        let function = Arc::clone(&endless);
+        calls.spawn(async move { function.call(get()).await });
+    }
     bench.eventually(|| endless.code.cpu.us() > 0).await;
     // SAFETY: the process is a child of this one, and has not been waited for.
     assert_eq!(unsafe { libc::kill(worker, libc::SIGKILL) }, 0);
-    for call in calls {
-        assert_eq!(call.await.unwrap(), Err("HOB-0512".to_owned()));
+    while let Some(call) = calls.join_next().await {
+        assert_eq!(call.unwrap(), Err("HOB-0512".to_owned()));
     }
     assert_eq!(kept.ended().await.map(|fault| fault.code().text()), Some("HOB-0512"));
     answers(&neighbour).await;
@@ -201,4 +201,19 @@ async fn no_space_sees_what_another_left_in_memory() {
         answers(&reader).await;
     }
     assert_ne!(pid(&writer).await, pid(&reader).await);
+}
+
+/// What the kernel refuses to a worker that somebody has captured. The walls that need namespaces are there as far as
+/// the machine grants them; what is tried here is refused without them, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_captured_worker_is_denied_everything() {
+    let bench = Bench::walled();
+    let function = function(&bench, "captured", &hello()).await;
+    let (status, said) = function.call(path("/captured/escape")).await.unwrap();
+    let (denied, others): (Vec<&str>, Vec<&str>) =
+        said.lines().partition(|line| line.starts_with("denied: "));
+    println!("{} of {} denied", denied.len(), denied.len() + others.len());
+    assert_eq!((status, others.as_slice()), (200, &[][..]));
+    assert!(denied.len() >= 60);
+    answers(&function).await;
 }

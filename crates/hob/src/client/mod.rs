@@ -10,6 +10,7 @@ mod connection;
 mod event;
 mod key;
 mod lines;
+mod secret;
 mod space;
 mod top;
 mod watch;

@@ -1,5 +1,6 @@
 //! `hob check`: everything that can be known about an app without a node.
 
+use super::import::Values;
 use super::{Command, DONE, trigger};
 use crate::output::Output;
 use crate::project::{Options, Project};
@@ -15,6 +16,8 @@ pub(super) struct Check {
     /// A file, a folder, a `hob.toml`, or a manifest of another platform
     #[arg(default_value = ".")]
     path: PathBuf,
+    #[command(flatten)]
+    values: Values,
     /// Run the builds, too
     #[arg(long)]
     build: bool,
@@ -22,7 +25,7 @@ pub(super) struct Check {
 
 impl Command for Check {
     async fn run(self, output: &Output) -> Result<u8> {
-        let options = Options { build: self.build, ..Options::default() };
+        let options = Options { build: self.build, values: self.values.by_name(), ..Options::default() };
         let project = Project::load(&self.path, &options, output).await?;
         let app = &project.spec.app;
         let triggers = &project.spec.triggers;

@@ -1,5 +1,6 @@
 //! `hob deploy`: moves an app to a new revision, all of it at once.
 
+use super::import::Values;
 use super::{Command, DONE, forecast};
 use crate::client::Client;
 use crate::output::Output;
@@ -21,6 +22,8 @@ pub(super) struct Deploy {
     /// A file, a folder, a `hob.toml`, or a manifest of another platform
     #[arg(default_value = ".")]
     path: PathBuf,
+    #[command(flatten)]
+    values: Values,
     /// Another name for the app
     #[arg(long, value_name = "NAME")]
     app: Option<String>,
@@ -35,7 +38,7 @@ impl Command for Deploy {
     async fn run(self, output: &Output) -> Result<u8> {
         let app = self.app.as_deref().map(AppName::new).transpose()?;
         let client = self.connection.client()?;
-        let options = Options { build: true, app, ..Options::default() };
+        let options = Options { build: true, app, values: self.values.by_name(), ..Options::default() };
         let project = Project::load(&self.path, &options, output).await?;
         if self.dry_run {
             let current = current(&client, &project.spec.app).await?;

@@ -4,6 +4,7 @@
 //! start the next one: files that the first build changed count as its output, and build folders
 //! are not watched at all.
 
+use super::import::Values;
 use super::{Command, deploy, run};
 use crate::local::{self, Interrupt, Temporary};
 use crate::output::Output;
@@ -27,6 +28,8 @@ pub(super) struct Dev {
     /// A folder, or a file in it
     #[arg(default_value = ".")]
     path: PathBuf,
+    #[command(flatten)]
+    values: Values,
     /// Where it answers; port 0 picks a free one
     #[arg(long, env = "HOB_HTTP", value_name = "ADDRESS", default_value = HTTP, hide_env_values = true)]
     http: String,
@@ -53,7 +56,7 @@ impl Command for Dev {
             Temporary::start(http, dashboard, &self.domain, self.telemetry.collector(), self.walled.choice())
                 .await?;
         let outcome = tokio::select! {
-            outcome = develop(&self.path, &node, &mut changes, output) => outcome.map(|()| super::DONE),
+            outcome = develop((&self.path, &self.values), &node, &mut changes, output) => outcome.map(|()| super::DONE),
             code = interrupt.wait() => Ok(code),
         };
         interrupt.unless_again(node.stop()).await;
@@ -61,11 +64,16 @@ impl Command for Dev {
     }
 }
 
-async fn develop(path: &Path, node: &Temporary, changes: &mut Changes, output: &Output) -> Result<()> {
+async fn develop(
+    from: (&Path, &Values),
+    node: &Temporary,
+    changes: &mut Changes,
+    output: &Output,
+) -> Result<()> {
     let mut ready = false;
     let work = async {
         loop {
-            match once(path, node, output).await {
+            match once(from, node, output).await {
                 Ok(done) if !ready => {
                     ready = true;
                     run::ready(node, &done, output).await?;
@@ -89,8 +97,12 @@ async fn develop(path: &Path, node: &Temporary, changes: &mut Changes, output: &
     }
 }
 
-async fn once(path: &Path, node: &Temporary, output: &Output) -> Result<hob_core::wire::Deployed> {
-    let options = Options { build: true, ..Options::default() };
+async fn once(
+    (path, values): (&Path, &Values),
+    node: &Temporary,
+    output: &Output,
+) -> Result<hob_core::wire::Deployed> {
+    let options = Options { build: true, values: values.by_name(), ..Options::default() };
     let project = Project::load(path, &options, output).await?;
     deploy::send(node.client(), &project, output).await
 }

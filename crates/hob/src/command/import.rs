@@ -25,9 +25,23 @@ pub(super) struct Import {
     /// Write over a `hob.toml` that is there
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    values: Values,
+}
+
+/// What a manifest of another platform asks for that is not in it.
+#[derive(clap::Args)]
+pub(super) struct Values {
     /// Value of a parameter (SAM), an option such as `stage` (Serverless) or `env` (Wrangler)
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = pair)]
     values: Vec<(String, String)>,
+}
+
+impl Values {
+    /// By their names.
+    pub(super) fn by_name(&self) -> BTreeMap<String, String> {
+        self.values.iter().cloned().collect()
+    }
 }
 
 #[derive(Serialize)]
@@ -41,7 +55,7 @@ struct Done<'a> {
 
 impl Command for Import {
     async fn run(self, output: &Output) -> Result<u8> {
-        let values: BTreeMap<String, String> = self.values.into_iter().collect();
+        let values = self.values.by_name();
         let (foreign, file) = find(&self.path)?;
         let dir = file.parent().unwrap_or_else(|| Path::new("/"));
         let target = dir.join(FILE_NAME);
@@ -50,7 +64,7 @@ impl Command for Import {
                 .hint("write over it with `--force`, or see the text with `--stdout`"));
         }
         let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let imported = foreign.read(&file, &name, &values)?;
+        let imported = foreign.read_to_write(&file, &name, &values)?;
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let text = foreign::write(&imported, &name);
         if !self.stdout {

@@ -35,6 +35,7 @@ mod replay;
 mod rm;
 mod rollback;
 mod run;
+mod secret;
 mod send;
 mod serve;
 mod show;
@@ -89,6 +90,7 @@ pub(crate) static COMMANDS: &[Row] = &[
     row::<budget::Budget>("budget", "See what may be used, and how much of it is"),
     row::<alert::Alert>("alert", "See alert rules, and which of them fire"),
     row::<space::Space>("space", "See tenants of the node, make, limit and remove them"),
+    row::<secret::Secret>("secret", "Set values that functions are given and nobody is shown"),
     row::<token::Token>("token", "Make and revoke API tokens"),
     row::<audit::Audit>("audit", "Show what people and programs did to the node"),
     row::<key::Key>("key", "Make and remove access keys of the AWS Lambda API"),

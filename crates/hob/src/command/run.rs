@@ -1,5 +1,6 @@
 //! `hob run`: a file or a folder behind HTTP at once, without a node or a manifest beforehand.
 
+use super::import::Values;
 use super::logs;
 use super::{Command, deploy, trigger};
 use crate::client::Client;
@@ -19,6 +20,8 @@ pub(super) struct Run {
     /// A file, a folder, a `hob.toml`, or a manifest of another platform
     #[arg(default_value = ".")]
     path: PathBuf,
+    #[command(flatten)]
+    values: Values,
     /// Where it answers; port 0 picks a free one
     #[arg(long, env = "HOB_HTTP", value_name = "ADDRESS", default_value = HTTP, hide_env_values = true)]
     http: String,
@@ -43,7 +46,7 @@ impl Command for Run {
         let mut interrupt = Interrupt::listen()?;
         let http = settings::listen_address(&self.http)?;
         let dashboard = settings::dashboard(self.dashboard.as_deref())?;
-        let options = Options { build: true, args: self.args, app: None };
+        let options = Options { build: true, args: self.args, values: self.values.by_name(), app: None };
         let project = tokio::select! {
             project = Project::load(&self.path, &options, output) => project?,
             code = interrupt.wait() => return Ok(code),

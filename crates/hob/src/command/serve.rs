@@ -10,7 +10,7 @@ use hob_core::cost::Price;
 use hob_core::fault::{Fault, Result};
 use hob_core::name::AppName;
 use hob_core::unit::parse_bytes;
-use hob_node::{Address, Node, Place, Settings, Tls};
+use hob_node::{Address, Node, Place, SecretKey, Settings, Tls};
 use std::path::{Path, PathBuf};
 
 /// Start a node. It prints `ready <url>` on stdout once it serves, and stops gracefully on SIGTERM
@@ -29,6 +29,10 @@ pub(super) struct Serve {
     /// File that holds the token which a control API on TCP asks for
     #[arg(long, env = "HOB_TOKEN_FILE", value_name = "FILE", hide_env_values = true)]
     token_file: Option<PathBuf>,
+    /// File that holds the key which encrypts secrets, 64 hexadecimal digits; older keys may follow, a line each
+    /// [default: $HOB_SECRET_KEY, or a key file that the node makes in its data folder]
+    #[arg(long, env = "HOB_SECRET_KEY_FILE", value_name = "FILE", hide_env_values = true)]
+    secret_key_file: Option<PathBuf>,
     /// Where the dashboard answers, or `none` [default: 127.0.0.1:8081, or a free port when that is taken]
     #[arg(long, env = "HOB_DASHBOARD", value_name = "ADDRESS", hide_env_values = true)]
     dashboard: Option<String>,
@@ -120,6 +124,7 @@ impl Serve {
             memory_bytes: self.memory,
             clients: hob_node::Clients::default(),
             otlp: self.telemetry.collector(),
+            secret_key: secret_key(self.secret_key_file),
             price_per_month: self.price_per_month,
             data,
         })
@@ -132,6 +137,12 @@ impl Serve {
         let token = self.token_file.as_deref().map(settings::read_token).transpose()?;
         self.control.iter().map(|text| control_address(text, token.as_deref())).collect()
     }
+}
+
+/// The key for secrets: of the file, else of the environment.
+fn secret_key(file: Option<PathBuf>) -> Option<SecretKey> {
+    let given = || std::env::var("HOB_SECRET_KEY").ok().filter(|text| !text.is_empty()).map(SecretKey::Text);
+    file.map(SecretKey::File).or_else(given)
 }
 
 fn control_address(text: &str, token: Option<&str>) -> Result<Address> {

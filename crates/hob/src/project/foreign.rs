@@ -85,6 +85,29 @@ impl Foreign {
     /// # Errors
     /// `HOB-0108` when it cannot be read, `HOB-0109` when it is too large, `HOB-0120` for a mistake in it.
     pub(crate) fn read(self, file: &Path, name: &str, values: &BTreeMap<String, String>) -> Result<Imported> {
+        self.translated(file, name, values, foreign::translate)
+    }
+
+    /// The same for a file that others may read.
+    ///
+    /// # Errors
+    /// Those of [`Foreign::read`].
+    pub(crate) fn read_to_write(
+        self,
+        file: &Path,
+        name: &str,
+        values: &BTreeMap<String, String>,
+    ) -> Result<Imported> {
+        self.translated(file, name, values, foreign::translate_to_write)
+    }
+
+    fn translated(
+        self,
+        file: &Path,
+        name: &str,
+        values: &BTreeMap<String, String>,
+        translate: fn(&Dialect, &str, &str, &Given) -> Result<Imported>,
+    ) -> Result<Imported> {
         let place = shown(file);
         let unreadable = |error: &dyn std::fmt::Display| {
             Fault::new(Code::FileMissing, format!("cannot read `{place}`: {error}"))
@@ -99,15 +122,19 @@ impl Foreign {
         std::io::Read::read_to_string(&mut source, &mut text).map_err(|error| unreadable(&error))?;
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let given =
-            Given { name: name.to_owned(), values: values.clone(), environment: environment.collect() };
-        foreign::translate(self.dialect, &text, &place, &given)
+        let (name, values) = (name.to_owned(), values.clone());
+        let given = Given { name, values, environment: environment.collect(), hidden: false };
+        translate(self.dialect, &text, &place, &given)
     }
 }
 
-/// Every file that is looked for, for hints.
+/// Every file that is looked for, for hints; one that several dialects look for is named once.
 pub(crate) fn names() -> String {
-    let names: Vec<String> =
-        DIALECTS.iter().flat_map(|dialect| dialect.files).map(|name| format!("`{name}`")).collect();
+    let mut names: Vec<String> = Vec::new();
+    for name in DIALECTS.iter().flat_map(|dialect| dialect.files).map(|name| format!("`{name}`")) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     names.join(", ")
 }

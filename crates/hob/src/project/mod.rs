@@ -46,6 +46,8 @@ pub(crate) struct Options {
     pub(crate) args: Vec<String>,
     /// Another name for the app.
     pub(crate) app: Option<AppName>,
+    /// What a manifest of another platform asks for that is not in it.
+    pub(crate) values: BTreeMap<String, String>,
 }
 
 /// An app on disk, ready to be deployed.
@@ -75,7 +77,7 @@ impl Project {
     /// failed build, and those of the manifest; `HOB-0120` to `HOB-0122` for one of another platform.
     pub(crate) async fn load(path: &Path, options: &Options, output: &Output) -> Result<Self> {
         let place = Place::of(path)?;
-        let (manifest, unmet) = manifest_of(&place, output)?;
+        let (manifest, unmet) = manifest_of(&place, &options.values, output)?;
         let manifest = with_args(manifest, &options.args, path)?;
         let alone = manifest.functions.len() == 1;
         let mut loaded = Vec::new();
@@ -101,10 +103,14 @@ impl Project {
     }
 }
 
-fn manifest_of(place: &Place, output: &Output) -> Result<(Manifest, Vec<Note>)> {
+fn manifest_of(
+    place: &Place,
+    values: &BTreeMap<String, String>,
+    output: &Output,
+) -> Result<(Manifest, Vec<Note>)> {
     let name = suggestion(&place.name);
     if let (Some(file), Some(foreign)) = (&place.manifest, place.foreign) {
-        let imported = foreign.read(file, &place.name, &BTreeMap::new())?;
+        let imported = foreign.read(file, &place.name, values)?;
         let warnings = imported.notes.iter().filter(|note| note.level == Level::Warning);
         warnings.for_each(|note| output.warn(&note.to_string()));
         return match refusal(&imported.notes) {
@@ -114,6 +120,9 @@ fn manifest_of(place: &Place, output: &Output) -> Result<(Manifest, Vec<Note>)> 
             }
             None => Ok((imported.manifest, imported.notes)),
         };
+    }
+    if let Some(name) = values.keys().next() {
+        output.warn(&format!("`--set {name}=…` is for manifests of other platforms, and this is none"));
     }
     let mut manifest = match &place.manifest {
         Some(file) => {

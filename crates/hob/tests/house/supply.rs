@@ -92,10 +92,10 @@ fn sbom() -> Value {
     let mut found = BTreeMap::new();
     let mut left = VecDeque::from([text(&program["id"])]);
     while let Some(id) = left.pop_front() {
-        if !found.contains_key(&id) {
-            let below = needs(&id);
+        if let std::collections::btree_map::Entry::Vacant(place) = found.entry(id) {
+            let below = needs(place.key());
             left.extend(below.iter().cloned());
-            found.insert(id, below);
+            place.insert(below);
         }
     }
     let purl = |id: &str| format!("pkg:cargo/{}@{}", text(&all[id]["name"]), text(&all[id]["version"]));

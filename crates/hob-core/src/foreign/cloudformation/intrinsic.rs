@@ -7,9 +7,9 @@
 //! **Not here:** transforms and macros, which are programs of AWS.
 
 use crate::fault::Result;
-use crate::foreign::Given;
 use crate::foreign::naming;
 use crate::foreign::tree::{Bounds, Entry, Node, Value, unreadable};
+use crate::foreign::{Given, HIDDEN};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The region that a template sees when none is given.
@@ -365,15 +365,17 @@ fn parameter(entry: &Entry, given: &Given) -> Node {
         _ if kind.starts_with("List<") => list(text),
         _ => Node::text_at(line, text),
     };
+    let secret = entry.value.get("NoEcho").and_then(Node::boolean).unwrap_or_default();
     match (given.values.get(name), entry.value.get("Default").and_then(raw)) {
+        (Some(_), _) | (None, Some(_)) if secret && given.hidden => of(&format!("{HIDDEN}{name}")),
         (Some(text), _) => of(text),
         (None, _) if kind.starts_with("AWS::SSM::") => {
-            let why = format!("parameter `{name}` is kept at AWS; give it with `hob import --set {name}=…`");
+            let why = format!("parameter `{name}` is kept at AWS; give it with `--set {name}=…`");
             Node::unknown_at(line, why, None)
         }
         (None, Some(text)) => of(text),
         (None, None) => {
-            let why = format!("parameter `{name}` has no default; give it with `hob import --set {name}=…`");
+            let why = format!("parameter `{name}` has no default; give it with `--set {name}=…`");
             Node::unknown_at(line, why, None)
         }
     }

@@ -67,7 +67,7 @@ const ROOT: &[Reason] = &[
     warn("useDotenv", "`.env` is not read; set the variables before the command"),
     warn("layers", "a layer is at AWS; put its files beside the functions"),
     warn("build", "nothing is bundled; build first and name what was made"),
-    warn("stages", "parameters of stages are not read; give them with `hob import --set NAME=VALUE`"),
+    warn("stages", "parameters of stages are not read; give them with `--set NAME=VALUE`"),
     warn("outputs", "there is no stack that could have outputs; `hob show` has the addresses"),
     warn("stepFunctions", "Hob has no Step Functions"),
 ];

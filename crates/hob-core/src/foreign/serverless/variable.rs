@@ -5,8 +5,8 @@
 //! unknown value that keeps its reason. A variable that is the whole text may stand for a list or a map.
 
 use crate::fault::Result;
-use crate::foreign::Given;
 use crate::foreign::tree::{Bounds, Entry, Node, Value, unreadable};
+use crate::foreign::{Given, HIDDEN};
 
 /// Variables in variables: more is a loop.
 const NESTED_MAX: usize = 24;
@@ -166,12 +166,13 @@ impl<'a> Variables<'a> {
                 None => missing(format!("`${{{text}}}` is not in the manifest")),
             },
             "env" => match self.given.environment.get(address) {
+                Some(_) if self.given.hidden => literal(&format!("{HIDDEN}{address}")),
                 Some(value) => literal(value),
                 None => missing(format!("the environment has no `{address}`")),
             },
             "opt" => match self.given.values.get(address) {
                 Some(value) => literal(value),
-                None => missing(format!("it is an option; give it with `hob import --set {address}=…`")),
+                None => missing(format!("it is an option; give it with `--set {address}=…`")),
             },
             "sls" if address == "stage" => self
                 .own("provider.stage", line)
@@ -182,9 +183,7 @@ impl<'a> Variables<'a> {
                 match (self.given.values.get(address), params(&stage).or_else(|| params("default"))) {
                     (Some(value), _) => literal(value),
                     (None, Some(found)) => self.value(&found, nested, 0),
-                    (None, None) => {
-                        missing(format!("it is a parameter; give it with `hob import --set {address}=…`"))
-                    }
+                    (None, None) => missing(format!("it is a parameter; give it with `--set {address}=…`")),
                 }
             }
             "aws" if address == "region" => self

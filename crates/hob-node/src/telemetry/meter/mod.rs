@@ -66,7 +66,8 @@ pub(super) struct Key {
 }
 
 /// Causes of calls, as [`CallCause::word`] has them.
-const CAUSES: [&str; 7] = ["request", "control", "function", "event", "schedule", "asynchronous", "replay"];
+const CAUSES: [&str; 8] =
+    ["request", "control", "function", "event", "schedule", "asynchronous", "replay", "lambda"];
 
 const fn cause_index(cause: &CallCause) -> usize {
     match cause {
@@ -77,6 +78,7 @@ const fn cause_index(cause: &CallCause) -> usize {
         CallCause::Schedule { .. } => 4,
         CallCause::Asynchronous { .. } => 5,
         CallCause::Replay { .. } => 6,
+        CallCause::Lambda => 7,
     }
 }
 

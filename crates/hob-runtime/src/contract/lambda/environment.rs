@@ -6,6 +6,7 @@
 
 use super::settings::Settings;
 use crate::code::FunctionCode;
+use hob_core::aws::name::{self, LATEST};
 use hob_core::event::timestamp;
 use std::path::Path;
 
@@ -22,9 +23,9 @@ pub(super) struct Names {
     pub(super) region: String,
     /// The name as it is in the manifest.
     pub(super) function: String,
-    /// The revision.
+    /// The version: an instance serves whatever its revision is called by, so it is the one that has no number.
     pub(super) version: String,
-    /// `arn:aws:lambda:<region>:<account>:function:<name>:<version>`.
+    /// `arn:aws:lambda:<region>:<account>:function:<name>`.
     pub(super) arn: String,
 }
 
@@ -33,8 +34,8 @@ impl Names {
     pub(super) fn of(code: &FunctionCode) -> Self {
         let region = ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| code.spec.env.get(*name));
         let region = region.map_or(REGION, String::as_str).to_owned();
-        let (function, version) = (code.name.to_string(), code.revision.0.to_string());
-        let arn = format!("arn:aws:lambda:{region}:{ACCOUNT}:function:{function}:{version}");
+        let (function, version) = (code.name.to_string(), LATEST.to_owned());
+        let arn = name::arn(&region, &function, None);
         Self { region, function, version, arn }
     }
 }
@@ -118,15 +119,16 @@ mod tests {
             ("_HANDLER", Some("bootstrap")),
             ("AWS_LAMBDA_RUNTIME_API", Some("127.0.0.1:9001")),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", Some("128")),
-            ("AWS_LAMBDA_LOG_STREAM_NAME", Some("2025/11/26/[3]0000000000000000000000000000002a")),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", Some("2025/11/26/[$LATEST]0000000000000000000000000000002a")),
             ("AWS_LAMBDA_MAX_CONCURRENCY", Some("8")),
             ("AWS_REGION", Some("eu-central-1")),
+            ("AWS_LAMBDA_FUNCTION_VERSION", Some("$LATEST")),
             ("AWS_EXECUTION_ENV", Some("AWS_Lambda_provided.al2023")),
             ("TZ", None),
             ("PYTHONPATH", Some("/package/opt/python")),
         ] {
             assert_eq!(of(name), expected, "{name}");
         }
-        assert_eq!(Names::of(&code).arn, "arn:aws:lambda:eu-central-1:000000000000:function:guest:3");
+        assert_eq!(Names::of(&code).arn, "arn:aws:lambda:eu-central-1:000000000000:function:guest");
     }
 }

@@ -6,6 +6,7 @@ use super::api::{Api, serve};
 use super::environment::{ACCOUNT, LAYERS, Names, variables};
 use super::event::{Called, Delivery, Shape, batch, event, v1, v2};
 use super::raw::{BatchCall, BatchItem, RawCall, RawReply};
+use super::report::{Report, Reports, Status};
 use super::session::{Answer, Call, Event, Failure, GivenUp, Session, show_id};
 use super::settings::{Payload, Settings};
 use super::stream::Streamed;
@@ -24,13 +25,15 @@ use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
 use hob_core::limit::{LAMBDA_EXTENSIONS_MAX, LAMBDA_SHUTDOWN_EXTERNAL, LAMBDA_SHUTDOWN_INTERNAL};
 use hob_core::port::BoxFuture;
-use hob_core::unit::{millis, show_duration, unix_ms};
+use hob_core::unit::{micros, millis, show_duration, unix_ms};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -66,6 +69,10 @@ pub(super) struct Function {
     way: Way,
     calls: Arc<spent::Calls>,
     initialised_in: Duration,
+    /// `None`: nobody wants its lines.
+    reports: Option<Arc<Reports>>,
+    /// Calls that have lost their callers, by their own ids: the id that the runtime knows, and what is told at the end.
+    left: Arc<Left>,
     /// The runtime API ends with it.
     _open: watch::Sender<()>,
 }
@@ -112,7 +119,20 @@ impl Function {
         let initialised_in = began.elapsed();
         starting.tell_ready(initialised_in);
         let arn = HeaderValue::try_from(&names.arn).map_err(Fault::internal)?;
-        let (code, calls, program) = (start.code, Arc::default(), Arc::from(program));
+        let (code, calls, program) = (start.code, Arc::default(), Arc::<dyn Program>::from(program));
+        // Nobody waits for the start of an instance that is kept running.
+        let init_us = if code.spec.scale.keeps_some() { 0 } else { micros(initialised_in) };
+        let reports = settings.reports.then(|| {
+            Arc::new(Reports {
+                log: Arc::clone(&start.environment.logs),
+                code: Arc::clone(&code),
+                instance: start.instance,
+                program: Arc::clone(&program),
+                json: settings.log_json,
+                memory: AtomicU64::new(0),
+                init_us: AtomicU64::new(init_us),
+            })
+        });
         Ok(Self {
             code,
             settings,
@@ -125,6 +145,8 @@ impl Function {
             way,
             calls,
             initialised_in,
+            reports,
+            left: Arc::default(),
             _open: open,
         })
     }
@@ -151,21 +173,39 @@ impl Function {
         }
         let (answer, answered) = oneshot::channel();
         let call = Call { id: id.0, deadline: context.deadline, event, answer };
+        let report = self.reports.as_ref().map(|all| all.start(&context, &request.id, self.version(&form)));
+        let mut watched = Watched { function: self, context: &context, id: id.0, report, over: false };
         let given_up = self.session.offer(call);
         let answer = answered.await;
+        watched.over = true;
         let Ok(answer) = answer else {
             given_up.ended();
+            watched.end(Status::Error);
             return Err(self.gone().await);
         };
         let failed = matches!(answer, Answer::Failed(_) | Answer::TooLarge(_) | Answer::Broken);
-        self.tell_end(&request, if failed { "error" } else { "success" }, began);
+        let status = if failed { Status::Error } else { Status::Success };
+        self.tell_end(&request, status.word(), began);
         match answer {
-            Answer::Streamed(headers, body) => self.streamed(&form, &headers, body, (given_up, hold)).await,
+            Answer::Streamed(headers, body) => {
+                let report = watched.report.take();
+                let left = (Arc::clone(&self.left), context.id, id.0);
+                let held = Hold { given_up, report, left, _spent: hold };
+                self.streamed(&form, &headers, body, held).await
+            }
             whole => {
+                watched.end(status);
                 given_up.ended();
                 self.whole(&form, &context, whole)
             }
         }
+    }
+
+    /// The version that a call names.
+    fn version<'a>(&'a self, form: &'a Form) -> &'a str {
+        let arn = if let Form::Raw(raw) = form { raw.arn.as_deref() } else { None };
+        let qualifier = arn.and_then(|arn| arn.split_once(":function:")?.1.split_once(':'));
+        qualifier.map_or(&self.names.version, |(_, version)| version)
     }
 
     /// How a call's event looks.
@@ -301,7 +341,7 @@ impl Function {
         form: &Form,
         headers: &http::HeaderMap,
         mut body: Streamed,
-        hold: (GivenUp, (OnTheWay, spent::Spending)),
+        hold: Hold,
     ) -> Result<Reply> {
         let head = match form {
             Form::Raw(_) => {
@@ -572,10 +612,68 @@ fn is_event(result: &[u8]) -> bool {
     hob_core::event::json::read(result).is_ok()
 }
 
+/// A call whose answer has not begun. Its caller may go away; then the instance keeps what is told at the end.
+struct Watched<'a> {
+    function: &'a Function,
+    context: &'a Arc<Context>,
+    id: u128,
+    report: Option<Report>,
+    /// It has ended, or its answer has begun.
+    over: bool,
+}
+
+impl Watched<'_> {
+    fn end(&mut self, status: Status) {
+        if let Some(report) = self.report.take() {
+            report.end(status);
+        }
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        // At its deadline it is a time-out, which the report says when it is dropped.
+        if !self.over && Instant::now() < self.context.deadline {
+            self.function.left.put(self.context.id, self.id, self.report.take());
+        }
+    }
+}
+
+/// Calls that have lost their callers: the id that the runtime knows, and what is told at the end.
+#[derive(Default)]
+struct Left(Mutex<HashMap<InvocationId, (u128, Option<Report>)>>);
+
+impl Left {
+    fn put(&self, call: InvocationId, id: u128, report: Option<Report>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(call, (id, report));
+    }
+
+    fn take(&self, call: InvocationId) -> Option<(u128, Option<Report>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&call)
+    }
+}
+
+/// What lasts as long as a streamed answer.
+struct Hold {
+    given_up: GivenUp,
+    report: Option<Report>,
+    /// Where it is put when nobody reads on, with its own id and the runtime's.
+    left: (Arc<Left>, InvocationId, u128),
+    _spent: (OnTheWay, spent::Spending),
+}
+
 /// A streamed body with what lasts as long as the call.
 struct Held {
     body: Streamed,
-    hold: Option<(GivenUp, (OnTheWay, spent::Spending))>,
+    hold: Option<Hold>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(Hold { report, left: (left, call, id), .. }) = self.hold.take() {
+            left.put(call, id, report);
+        }
+    }
 }
 
 impl http_body::Body for Held {
@@ -588,9 +686,12 @@ impl http_body::Body for Held {
     ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>>>> {
         let frame = std::task::ready!(std::pin::Pin::new(&mut self.body).poll_frame(cx));
         if !matches!(frame, Some(Ok(_)))
-            && let Some((given_up, _)) = self.hold.take()
+            && let Some(Hold { given_up, report, .. }) = self.hold.take()
         {
             given_up.ended();
+            if let Some(report) = report {
+                report.end(if frame.is_some() { Status::Error } else { Status::Success });
+            }
         }
         std::task::Poll::Ready(frame)
     }
@@ -620,6 +721,17 @@ impl Instance for Function {
 
     fn is_over(&self) -> bool {
         self.session.is_over()
+    }
+
+    fn finishes(&self, context: &Context) -> Option<BoxFuture<'static, ()>> {
+        let (id, report) = self.left.take(context.id)?;
+        let session = Arc::clone(&self.session);
+        Some(Box::pin(async move {
+            session.finished(id).await;
+            if let Some(report) = report {
+                report.end(if session.is_over() { Status::Timeout } else { Status::Success });
+            }
+        }))
     }
 
     fn connected_in(&self) -> Duration {

@@ -30,6 +30,7 @@ mod instance;
 pub(crate) mod outcome;
 mod raw;
 mod refusal;
+mod report;
 mod session;
 mod settings;
 mod stream;

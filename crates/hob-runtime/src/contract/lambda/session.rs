@@ -4,9 +4,9 @@
 //! in any order when it may. So everything is keyed by the request's id, never by a connection.
 //!
 //! **How.** A call waits for a runtime that asks, or a runtime that asks waits for a call; whoever comes
-//! second brings both together. When a caller goes away or the deadline passes, an instance with one call at a
-//! time is over, as Lambda ends an environment at a time-out: its runtime is busy with what nobody waits for.
-//! One with several goes on, until all of its workers are beyond their deadlines.
+//! second brings both together. A caller that goes away ends nothing: the runtime finishes what it has, as Lambda lets
+//! it ([`Session::finished`]). When all of its workers are beyond their deadlines, the instance is over, as Lambda ends
+//! an environment at a time-out.
 //!
 //! **Invariants.** Nothing waits while the lock is held. Each id is answered once.
 
@@ -183,6 +183,20 @@ impl Session {
         let mut state = self.lock();
         if state.running.get(&begun.id).is_some_and(|running| running.serial == begun.serial) {
             state.running.remove(&begun.id);
+            drop(state);
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Waits until no runtime is busy with this call any more.
+    pub(super) async fn finished(&self, id: u128) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if !self.lock().running.contains_key(&id) {
+                return;
+            }
+            changed.await;
         }
     }
 
@@ -356,10 +370,6 @@ impl Drop for GivenUp {
             return state.waiting.retain(|call| call.id != id);
         };
         running.given_up = true;
-        if self.session.concurrency == 1 {
-            // Its runtime is busy with what nobody waits for, and the next call would have to wait for that.
-            state.close();
-        }
         drop(state);
         self.session.changed.notify_waiters();
     }

@@ -9,8 +9,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-const KEYS: [&str; 8] =
-    ["payload", "event", "events", "handler", "runtime", "layers", "log-format", "init-timeout"];
+const KEYS: [&str; 9] =
+    ["payload", "event", "events", "handler", "runtime", "layers", "log-format", "reports", "init-timeout"];
 
 /// What an HTTP request becomes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub(super) struct Settings {
     pub(super) runtime: String,
     /// Whether runtimes are asked to print JSON.
     pub(super) log_json: bool,
+    /// Whether the log has the lines `START`, `END` and `REPORT` of each call.
+    pub(super) reports: bool,
     /// How long it may take until the runtime asks for an event.
     pub(super) init_timeout: Duration,
 }
@@ -56,6 +58,7 @@ impl Settings {
             handler: "bootstrap".to_owned(),
             runtime: "provided.al2023".to_owned(),
             log_json: false,
+            reports: true,
             init_timeout: LAMBDA_INIT_TIMEOUT + spec.timeout(),
         };
         for (key, value) in &spec.settings {
@@ -78,6 +81,11 @@ impl Settings {
                         Some("json") => true,
                         _ => return Err(wrong(key, value, "use `text` (the default) or `json`")),
                     }
+                }
+                "reports" => {
+                    settings.reports = value
+                        .as_bool()
+                        .ok_or_else(|| wrong(key, value, "write true (the default) or false"))?;
                 }
                 // They are in the package already.
                 "layers" if value.as_array().is_some_and(|all| all.iter().all(Value::is_string)) => {}
@@ -128,7 +136,7 @@ mod tests {
     fn settings_are_read_and_mistakes_named() {
         let all = json!({
             "payload": "1.0", "event": "sqs", "events": { "nightly": "data" }, "handler": "a.b", "runtime": "python3.12",
-            "layers": ["a.zip"], "log-format": "json", "init-timeout": "3s",
+            "layers": ["a.zip"], "log-format": "json", "reports": false, "init-timeout": "3s",
         });
         let read = |value: &Value| code(|spec| spec.settings = value.as_object().unwrap().clone());
         let settings = Settings::read(&read(&all).spec).unwrap();
@@ -140,6 +148,7 @@ mod tests {
             (json!({ "events": { "x": "y" } }), "HOB-0103"),
             (json!({ "layers": "a.zip" }), "HOB-0103"),
             (json!({ "handler": "" }), "HOB-0103"),
+            (json!({ "reports": "no" }), "HOB-0103"),
             (json!({ "init-timeout": "1d" }), "HOB-0109"),
             (json!({ "evnet": "sqs" }), "HOB-0102"),
         ] {

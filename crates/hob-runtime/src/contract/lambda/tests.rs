@@ -12,6 +12,7 @@ pub(super) fn code(change: impl FnOnce(&mut FunctionSpec)) -> FunctionCode {
         run: vec!["bootstrap".to_owned()],
         package: [].into(),
         env: [].into(),
+        secrets: Default::default(),
         timeout_ms: 3000,
         memory_bytes: 128 << 20,
         body_bytes_max: 6 << 20,

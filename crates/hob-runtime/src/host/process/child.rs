@@ -224,7 +224,7 @@ impl Watcher {
         let (began, leader, folder, room) = (self.began, self.session.leader, self.folder, self.room);
         let sweep = move || {
             // Whoever is in it ends with it, and is waited for.
-            room.and_then(Arc::into_inner).map(Room::end);
+            drop(room);
             if let Some(folder) = folder {
                 sweep(began, leader, folder);
             }

@@ -166,6 +166,9 @@ fn spawn(job: &Job, confinement: Confinement) -> io::Result<Born> {
         JobPlace::In { room, .. } => Some(Arc::clone(room)),
         _ => born.room.map(Arc::new),
     };
+    if let Some(room) = &room {
+        room.hold(&born.pidfd);
+    }
     Ok(Born { pid: born.pid, pidfd: born.pidfd, input, output, errors, folder, room })
 }
 

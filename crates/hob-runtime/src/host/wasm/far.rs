@@ -9,6 +9,7 @@
 //! control connection ends, and the process with it.
 
 mod confine;
+mod filter;
 mod lane;
 mod ways;
 
@@ -26,10 +27,12 @@ use crate::witness::Nobody;
 use crate::worker::control::{Order, Reader};
 use crate::worker::lane::{Lane, Lost};
 use crate::worker::wire::{Broken, Frame, Hello, Kind, Load, Loaded, Used};
+use bytes::BytesMut;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{LOADS_PER_CPU, STARTS_PER_CPU, WALL_LOAD_BYTES_MAX};
 use hob_core::name::SpaceName;
 use hob_core::port::Spawn;
+use rustix::fs::OFlags;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -39,6 +42,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc};
+use wasmtime::Engine;
 use ways::Ways;
 
 /// How often is told what functions use, while they do.
@@ -49,12 +53,20 @@ pub type Captured = Arc<dyn Fn(&Invocation) -> Option<Reply> + Send + Sync>;
 
 /// The worker's whole life. Its control connection is its standard input.
 pub fn worker_child(spawn: Arc<dyn Spawn>, captured: Option<Captured>) -> ExitCode {
-    let control = match confine::begin() {
-        Ok(control) => control,
-        Err(error) => return fail(&error.to_string()),
+    let begun = confine::begin().map_err(|error| error.to_string()).and_then(|control| {
+        let hello = hello(&control)?;
+        // While there are files: it looks how the kernel tells written pages.
+        let engine =
+            engine::open(hello.pooling, Some(Arc::new(Publish))).map_err(|fault| fault.to_string())?;
+        Ok((control, hello, engine))
+    });
+    let (control, hello, engine) = match begun {
+        Ok(begun) => begun,
+        Err(words) => return fail(&words),
     };
     let cpus = usize::try_from(crate::machine::cpus()).unwrap_or(1);
-    // One more than may run guests, so that sockets are looked after.
+    let missing = confine::leave();
+    // One more than may run guests, so that sockets are looked after. No thread is made later.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cpus + 1)
         .max_blocking_threads(1)
@@ -64,12 +76,33 @@ pub fn worker_child(spawn: Arc<dyn Spawn>, captured: Option<Captured>) -> ExitCo
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
-    let done = runtime.block_on(work(control, spawn, captured));
+    let done = runtime.block_on(work(control, (hello, engine, missing), spawn, captured));
     // Guests that run do not hold it up.
     runtime.shutdown_background();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(words) => fail(&words),
+    }
+}
+
+/// Reads what the node says first, before there is a runtime that could.
+fn hello(control: &OwnedFd) -> std::result::Result<Hello, String> {
+    let mut input = BytesMut::new();
+    loop {
+        if let Some(frame) =
+            Frame::parse(&mut input, WALL_LOAD_BYTES_MAX).map_err(|broken| broken.to_string())?
+        {
+            if frame.kind != Kind::Init || !input.is_empty() {
+                return Err("told something before it was ready".to_owned());
+            }
+            return frame.content.json().map_err(|broken| broken.to_string());
+        }
+        let mut part = [0; 256];
+        match rustix::io::read(control, &mut part) {
+            Ok(0) => return Err("the node has gone".to_owned()),
+            Ok(read) => input.extend_from_slice(&part[..read]),
+            Err(error) => return Err(error.to_string()),
+        }
     }
 }
 
@@ -82,27 +115,23 @@ fn fail(words: &str) -> ExitCode {
 
 async fn work(
     control: OwnedFd,
+    (hello, engine, missing): (Hello, Engine, Vec<String>),
     spawn: Arc<dyn Spawn>,
     captured: Option<Captured>,
 ) -> std::result::Result<(), String> {
+    let flags = OFlags::NONBLOCK;
+    rustix::fs::fcntl_setfl(&control, flags).map_err(|error| error.to_string())?;
     let stream = std::os::unix::net::UnixStream::from(control);
-    let stream = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
-    let stream = stream.map_err(|error| error.to_string())?;
+    let stream = UnixStream::from_std(stream).map_err(|error| error.to_string())?;
     let mut reader = Reader::new(WALL_LOAD_BYTES_MAX, true);
-    let first = reader.next(&stream).await;
-    let hello: Hello = match first {
-        Ok((frame, _)) if frame.kind == Kind::Init => {
-            frame.content.json().map_err(|broken| broken.to_string())?
-        }
-        Ok(_) => return Err("told something before it was ready".to_owned()),
-        // The node needs nobody any more.
-        Err(_) => return Ok(()),
-    };
     let (notices, mut noticed) = mpsc::unbounded_channel();
-    let far = Far::open(&hello, spawn, notices, captured).map_err(|fault| fault.to_string())?;
+    let far = Far::open(&hello, engine, spawn, (notices, captured)).map_err(|fault| fault.to_string())?;
     let fingerprint = engine::fingerprint(&far.shared.engine);
-    confine::seal().map_err(|error| error.to_string())?;
-    let ready = Order::new(Kind::Ready, None, |put| put.bytes(fingerprint.as_bytes()));
+    confine::seal().map_err(|error| format!("cannot filter system calls: {error}"))?;
+    let ready = Order::new(Kind::Ready, None, |put| {
+        put.bytes(fingerprint.as_bytes());
+        put.bytes(missing.join(", ").as_bytes());
+    });
     if ready.send(&stream).await.is_err() {
         return Ok(());
     }
@@ -143,9 +172,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Far {
     fn open(
         hello: &Hello,
+        engine: Engine,
         spawn: Arc<dyn Spawn>,
-        notices: mpsc::UnboundedSender<Order>,
-        captured: Option<Captured>,
+        (notices, captured): (mpsc::UnboundedSender<Order>, Option<Captured>),
     ) -> Result<Arc<Self>> {
         let ways = Arc::new(Ways::default());
         let cpus = u32::try_from(crate::machine::cpus()).unwrap_or(1);
@@ -175,7 +204,6 @@ impl Far {
             outbound: Arc::new(ways::Out(Arc::clone(&ways))),
             instances: Arc::new(AtomicU64::new(1)),
         });
-        let engine = engine::open(hello.pooling, Some(Arc::new(Publish)))?;
         let made = Made::Passed(Passed::default());
         let shared = Arc::new(Shared::open(&environment, engine, made, (None, Codes::new()))?);
         let (units, instances, used) = (Mutex::default(), Mutex::default(), Notify::new());

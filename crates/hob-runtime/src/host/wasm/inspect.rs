@@ -5,7 +5,7 @@
 //!
 //! **Not here:** whether the code is valid; the compiler checks that.
 
-use super::spin::{Kind, is_draft};
+use super::spin::{Kind, is_draft, is_handler_03};
 use hob_core::digest::Digest;
 use wasmparser::{Parser, Payload};
 
@@ -76,6 +76,9 @@ impl Entry {
         }
         if is_draft(export) {
             return Some(Self::Http02);
+        }
+        if is_handler_03(export) {
+            return Some(Self::Http03);
         }
         let (interface, version) = export.split_once('@')?;
         let minor = release(version)?;
@@ -233,7 +236,8 @@ mod tests {
         check(&instance("wasi:http/incoming-handler@0.2.0-rc-2023-11-10"), Form::Component, &[Entry::Http02]);
         check(&instance("wasi:http/incoming-handler@0.2.0-rc-2023-12-05"), Form::Component, &[]);
         check(&instance("wasi:http/handler@0.3.0"), Form::Component, &[Entry::Http03]);
-        check(&instance("wasi:http/handler@0.3.0-rc-2026-03-15"), Form::Component, &[]);
+        check(&instance("wasi:http/handler@0.3.0-rc-2026-03-15"), Form::Component, &[Entry::Http03]);
+        check(&instance("wasi:http/handler@0.3.0-rc-2026-01-06"), Form::Component, &[]);
         check(&instance("fermyon:spin/inbound-redis"), Form::Component, &[Entry::Spin(Kind::Redis2)]);
         check(&instance("spin:redis/inbound-redis@3.0.0"), Form::Component, &[Entry::Spin(Kind::Redis3)]);
         check(&instance("wasi:cli/run@0.2.12"), Form::Component, &[Entry::Run02]);

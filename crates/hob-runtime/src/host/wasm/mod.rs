@@ -60,7 +60,7 @@ use given::Given;
 use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit;
+use hob_core::limit::{self, WORKER_OWN_BYTES_MAX};
 use hob_core::log_line::Level;
 use hob_core::port::{BoxFuture, Stream};
 use inspect::Entry;
@@ -145,6 +145,11 @@ impl Wasm {
             command: environment.workers.command.clone(),
             fingerprint: engine::fingerprint(&engine),
             pooling: environment.pooling,
+            memory_bytes_max: environment
+                .crowd
+                .stats()
+                .memory_budget_bytes
+                .saturating_add(WORKER_OWN_BYTES_MAX),
             spawn: Arc::clone(&environment.spawn),
         });
         let shared = Shared::open(environment, engine, Made::Here(Arc::new(compiler)), (Some(fleet), codes))?;

@@ -77,15 +77,22 @@ impl Made {
 
 /// Files that were passed, by the digest of the WASM.
 #[derive(Default)]
-pub(super) struct Passed(Mutex<HashMap<Digest, (Arc<File>, Grade, u64)>>);
+pub(super) struct Passed(Mutex<HashMap<Digest, Kept>>);
+
+/// A file that was passed.
+struct Kept {
+    file: Arc<File>,
+    grade: Grade,
+    bytes: u64,
+}
 
 impl Passed {
     /// Keeps a file, unless there is a better one.
     pub(super) fn keep(&self, digest: Digest, file: File, grade: Grade) -> std::io::Result<()> {
-        let bytes = file.metadata()?.len();
+        let bytes = length(&file)?;
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if grade == Grade::Optimised || !files.contains_key(&digest) {
-            files.insert(digest, (Arc::new(file), grade, bytes));
+            files.insert(digest, Kept { file: Arc::new(file), grade, bytes });
         }
         Ok(())
     }
@@ -97,14 +104,20 @@ impl Passed {
 
     fn find(&self, digest: Digest) -> Option<Compiled> {
         let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, grade, bytes) = files.get(&digest)?;
+        let Kept { file, grade, bytes } = files.get(&digest)?;
         Some(Compiled { at: At::Open(Arc::clone(file)), grade: *grade, bytes: *bytes })
     }
 }
 
+/// The length of a file, by a system call that a worker may make.
+fn length(file: &File) -> std::io::Result<u64> {
+    let stat = rustix::fs::fstat(file)?;
+    u64::try_from(stat.st_size).map_err(std::io::Error::other)
+}
+
 /// Maps a file that was passed.
 pub(super) fn map(engine: &Engine, file: &File) -> wasmtime::Result<Machine> {
-    let length = usize::try_from(file.metadata()?.len())?;
+    let length = usize::try_from(length(file)?)?;
     wasmtime::ensure!(length > 0, "the compiled file is empty");
     // SAFETY: a new private mapping, which nothing else refers to.
     let at = unsafe {

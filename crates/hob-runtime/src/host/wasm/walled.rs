@@ -24,7 +24,7 @@ use crate::log;
 use crate::unit::{Instance, Launch, Program};
 use crate::worker::exchange::{Asker, Exchange, Rest};
 use crate::worker::lane::{Lane, Lost};
-use crate::worker::near::{Fleet, Link, Meter, Use, Worker};
+use crate::worker::near::{Link, Meter, Use, Worker};
 use crate::worker::wire::{Asked, Broken, Frame, Kind, Known, Line, Load, Loaded, Take, Used};
 use arc_swap::ArcSwapOption;
 use hob_core::code::Code;
@@ -42,7 +42,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// A function that runs in its space's worker.
 pub(super) struct Walled {
     shared: Arc<Shared>,
-    fleet: Arc<Fleet>,
     worker: Arc<Worker>,
     file: File,
     code: Arc<FunctionCode>,
@@ -94,7 +93,6 @@ impl Walled {
             member: shared.environment.crowd.member(&shared.environment.space, &code),
             ready: ArcSwapOption::empty(),
             loading: tokio::sync::Mutex::default(),
-            fleet,
             code,
         }))
     }
@@ -228,7 +226,7 @@ impl Walled {
     ) -> Result<Reply> {
         let Invocation { context, request } = invocation;
         let asked = self.asked(instance, kept.is_some(), Some(&context));
-        let (lane, using) = ready.link.lane()?;
+        let (lane, using) = ready.link.lane(true)?;
         let calls = Calls::One(Some(Arc::clone(&context)));
         let beside = Beside::new(self, &ready.meter, using, (calls, Some(context), instance));
         let caller = Call { beside, kept };

@@ -9,10 +9,11 @@ use crate::worker::wire::{Broken, FRAME_BYTES_MAX, Frame, Hello, Kind, Loaded, P
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{
-    WORKER_CODE_BYTES_MAX, WORKER_EXITS_MAX, WORKER_LANES_KEPT_MAX, WORKER_PING_INTERVAL, WORKER_SILENCE_MAX,
-    WORKER_START_TIMEOUT,
+    WORKER_CODE_BYTES_MAX, WORKER_EXITS_MAX, WORKER_LANES_KEPT_MAX, WORKER_LOOK_INTERVAL,
+    WORKER_PING_INTERVAL, WORKER_SILENCE_MAX, WORKER_START_TIMEOUT,
 };
 use hob_core::name::SpaceName;
+use hob_core::unit::show_bytes;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
@@ -33,11 +34,12 @@ const WORDS_BYTES_MAX: usize = 4 << 10;
 pub(crate) struct Link {
     number: u64,
     pid: u32,
-    began: Instant,
     space: OnceLock<SpaceName>,
     orders: mpsc::UnboundedSender<Order>,
     idle: Mutex<Vec<Lane>>,
     in_use: AtomicUsize,
+    /// Of these, those on which somebody waits for the worker.
+    waiting: AtomicUsize,
     busy: Arc<Notify>,
     exits: AtomicUsize,
     code_bytes: AtomicU64,
@@ -45,6 +47,8 @@ pub(crate) struct Link {
     meters: Mutex<HashMap<u64, Arc<Meter>>>,
     /// Nothing is begun in it any more.
     closed: AtomicBool,
+    /// It is not wanted any more.
+    retired: AtomicBool,
     /// The process has ended, or is about to be.
     dead: CancellationToken,
     end: CancellationToken,
@@ -55,9 +59,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A socket pair: the node's end, and the one that is given away.
+/// A socket pair: the node's end, and the one that is given away. Neither blocks; a worker could not change that any
+/// more.
 fn pair() -> std::io::Result<(OwnedFd, OwnedFd)> {
     let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    near.set_nonblocking(true)?;
+    far.set_nonblocking(true)?;
     Ok((near.into(), far.into()))
 }
 
@@ -75,21 +82,20 @@ impl Link {
         let Some((program, arguments)) = outfit.command.split_first() else {
             return Err(missing("there is no command that starts a worker process", "none is set"));
         };
-        let (near, far) = pair().map_err(failed)?;
+        let (near, far) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
         let mut child = tokio::process::Command::new(program)
             .args(arguments)
             .env_clear()
             .env("MALLOC_ARENA_MAX", "4")
             .current_dir("/")
-            .stdin(Stdio::from(far))
+            .stdin(Stdio::from(OwnedFd::from(far)))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .map_err(failed)?;
-        let stream = std::os::unix::net::UnixStream::from(near);
-        stream.set_nonblocking(true).map_err(failed)?;
-        let stream = UnixStream::from_std(stream).map_err(failed)?;
+        near.set_nonblocking(true).map_err(failed)?;
+        let stream = UnixStream::from_std(near).map_err(failed)?;
         let mut reader = Reader::new(FRAME_BYTES_MAX, false);
         let mut errors = child.stderr.take();
         let ready = async {
@@ -98,10 +104,10 @@ impl Link {
             if frame.kind != Kind::Ready {
                 return Err(Lost::Broken(Broken("a frame before it was ready")));
             }
-            Ok(frame.content.text()?)
+            Ok((frame.content.text()?, frame.content.text()?))
         };
-        let fingerprint = match timeout(WORKER_START_TIMEOUT, ready).await {
-            Ok(Ok(fingerprint)) => fingerprint,
+        let (fingerprint, missing_walls) = match timeout(WORKER_START_TIMEOUT, ready).await {
+            Ok(Ok(told)) => told,
             Ok(Err(lost)) => {
                 // It has ended, or is of no use.
                 let _ = child.start_kill();
@@ -125,10 +131,15 @@ impl Link {
             )
             .hint("restart the node"));
         }
+        if !missing_walls.is_empty() {
+            let walls = missing_walls.as_str();
+            tracing::warn!(walls, "a worker has fewer walls than it should: the machine did not grant these");
+        }
         let (orders, ordered) = mpsc::unbounded_channel();
         let link = Arc::new(Self::of(number, child.id().unwrap_or_default(), orders));
         let (busy, end) = (Arc::clone(&link.busy), link.end.clone());
-        let life = Life { child, stream, reader, errors, ordered, busy, end };
+        let memory_bytes_max = outfit.memory_bytes_max;
+        let life = Life { child, stream, reader, errors, ordered, busy, end, memory_bytes_max };
         outfit.spawn.spawn("worker", Box::pin(life.live(Arc::downgrade(&link), link.dead.clone())));
         Ok(link)
     }
@@ -137,31 +148,22 @@ impl Link {
         Self {
             number,
             pid,
-            began: Instant::now(),
             space: OnceLock::new(),
             orders,
             idle: Mutex::default(),
             in_use: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             busy: Arc::default(),
             exits: AtomicUsize::new(0),
             code_bytes: AtomicU64::new(0),
             loads: Mutex::default(),
             meters: Mutex::default(),
             closed: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
             dead: CancellationToken::new(),
             end: CancellationToken::new(),
             why: OnceLock::new(),
         }
-    }
-
-    /// Its number among all workers of the node's life.
-    pub(crate) fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// Its process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.pid
     }
 
     pub(super) fn give_to(&self, space: &SpaceName) {
@@ -175,8 +177,14 @@ impl Link {
         !self.closed.load(Ordering::Acquire) && !self.dead.is_cancelled()
     }
 
-    /// Ends the process; what runs in it fails.
+    /// Ends a process that is not wanted any more.
     pub(crate) fn end(&self) {
+        self.retired.store(true, Ordering::Release);
+        self.condemn();
+    }
+
+    /// Ends the process; what runs in it fails.
+    fn condemn(&self) {
         self.closed.store(true, Ordering::Release);
         self.end.cancel();
     }
@@ -196,15 +204,16 @@ impl Link {
         let _ = self.orders.send(Order::new(kind, descriptor, fill));
     }
 
-    /// A lane, and a note that it is in use.
+    /// A lane, and a note that it is in use; `waits`: by somebody who waits for the worker, which then has to answer when
+    /// it is asked whether it is there.
     ///
     /// # Errors
     /// The fault of a worker that has ended, and `HOB-0903` when the node has no more descriptors.
-    pub(crate) fn lane(self: &Arc<Self>) -> Result<(Lane, Use)> {
+    pub(crate) fn lane(self: &Arc<Self>, waits: bool) -> Result<(Lane, Use)> {
         if !self.is_alive() {
             return Err(self.fault(&Lost::Gone));
         }
-        let using = Use::new(self);
+        let using = Use::new(self, waits);
         if let Some(lane) = lock(&self.idle).pop() {
             return Ok((lane, using));
         }
@@ -216,6 +225,11 @@ impl Link {
         let lane = Lane::new(near).map_err(failed)?;
         self.order(Kind::Lane, Some(far), |_| {});
         Ok((lane, using))
+    }
+
+    /// A note that somebody waits for the worker, until it is dropped.
+    pub(crate) fn waited(self: &Arc<Self>) -> Use {
+        Use::new(self, true)
     }
 
     /// A lane that can be used again.
@@ -246,7 +260,7 @@ impl Link {
     /// # Errors
     /// What the worker finds in it, or its own end.
     pub(crate) async fn load(
-        &self,
+        self: &Arc<Self>,
         (function, code, bytes): (u64, OwnedFd, u64),
         meter: &Arc<Meter>,
         load: &crate::worker::wire::Load,
@@ -256,25 +270,12 @@ impl Link {
         lock(&self.meters).insert(function, Arc::clone(meter));
         self.code_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.order(Kind::Load, Some(code), |put| put.json(load));
-        let _using = self.in_use_for_load();
+        // A worker that loads has to answer, too.
+        let _waited = self.waited();
         tokio::select! {
             loaded = answered => loaded.unwrap_or_else(|_| Err(self.fault(&Lost::Gone))),
             () = self.dead.cancelled() => Err(self.fault(&Lost::Gone)),
         }
-    }
-
-    /// A worker that loads has to answer, too.
-    fn in_use_for_load(&self) -> impl Drop + '_ {
-        struct Loading<'a>(&'a Link);
-        impl Drop for Loading<'_> {
-            fn drop(&mut self) {
-                self.0.in_use.fetch_sub(1, Ordering::AcqRel);
-            }
-        }
-        if self.in_use.fetch_add(1, Ordering::AcqRel) == 0 {
-            self.busy.notify_one();
-        }
-        Loading(self)
     }
 
     /// Hands better code of a function over; its next instances have it.
@@ -294,13 +295,15 @@ impl Link {
         let name = self.space.get().map_or_else(String::new, |space| format!(" of space `{space}`"));
         match lost {
             Lost::Gone => {
+                // It closes no lane that is in use while it is sound.
+                self.condemn();
                 let detail = self.why.get().cloned().unwrap_or_else(|| "it closed the lane".to_owned());
                 Fault::new(Code::WorkerEnded, format!("the worker{name} ended while it handled the call"))
                     .detail(detail)
             }
             Lost::Broken(broken) => {
                 let _ = self.why.set(format!("it broke the rules: {broken}"));
-                self.end();
+                self.condemn();
                 Fault::new(Code::WorkerBroke, format!("the worker{name} broke the rules and was ended"))
                     .detail(broken)
             }
@@ -318,9 +321,10 @@ impl Link {
                     1 => Ok(content.json::<Loaded>()?),
                     _ => Err(content.fault()?),
                 };
-                let answer = lock(&self.loads).remove(&function);
-                // Who asked may have gone.
-                let _ = answer.ok_or(Broken("an answer that nobody waits for"))?.send(done);
+                // Who asked may have gone, and another have asked again.
+                if let Some(answer) = lock(&self.loads).remove(&function) {
+                    let _ = answer.send(done);
+                }
             }
             Kind::Totals => {
                 let count = content.u64()?;
@@ -337,25 +341,32 @@ impl Link {
 }
 
 /// A lane is in use.
-pub(crate) struct Use(Arc<Link>);
+pub(crate) struct Use {
+    link: Arc<Link>,
+    waits: bool,
+}
 
 impl Use {
-    fn new(link: &Arc<Link>) -> Self {
-        if link.in_use.fetch_add(1, Ordering::AcqRel) == 0 {
+    fn new(link: &Arc<Link>, waits: bool) -> Self {
+        link.in_use.fetch_add(1, Ordering::AcqRel);
+        if waits && link.waiting.fetch_add(1, Ordering::AcqRel) == 0 {
             link.busy.notify_one();
         }
-        Self(Arc::clone(link))
+        Self { link: Arc::clone(link), waits }
     }
 
     /// The worker.
     pub(crate) fn link(&self) -> &Arc<Link> {
-        &self.0
+        &self.link
     }
 }
 
 impl Drop for Use {
     fn drop(&mut self) {
-        self.0.in_use.fetch_sub(1, Ordering::AcqRel);
+        self.link.in_use.fetch_sub(1, Ordering::AcqRel);
+        if self.waits {
+            self.link.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 
@@ -419,12 +430,14 @@ struct Life {
     /// Told when the first lane is used.
     busy: Arc<Notify>,
     end: CancellationToken,
+    /// Memory of its process.
+    memory_bytes_max: u64,
 }
 
 impl Life {
     async fn live(mut self, link: Weak<Link>, dead: CancellationToken) {
         let why = self.carry(&link).await;
-        let ordered = self.end.is_cancelled() || why.is_none();
+        let retired = link.upgrade().is_none_or(|link| link.retired.load(Ordering::Acquire));
         let _ = self.child.start_kill();
         let status = self.child.wait().await.map(|status| status.to_string()).unwrap_or_default();
         let words = last_words(&mut self.errors).await;
@@ -432,7 +445,7 @@ impl Life {
         if let Some(link) = link.upgrade() {
             let _ = link.why.set(format!("{why} ({status}) {words}"));
             let space = link.space.get().map(SpaceName::as_str).unwrap_or_default();
-            if ordered {
+            if retired {
                 tracing::debug!(space, worker = link.number, why, status, "a worker was ended");
             } else {
                 tracing::warn!(space, worker = link.number, why, status, words, "a worker has ended");
@@ -443,14 +456,14 @@ impl Life {
 
     /// Carries orders and notices until the end, and says why that has come.
     async fn carry(&mut self, link: &Weak<Link>) -> Option<String> {
-        let Self { child, stream, reader, ordered, busy, end, .. } = self;
+        let Self { child, stream, reader, ordered, busy, end, memory_bytes_max, .. } = self;
         let (mut asked, mut heard) = (false, Instant::now());
-        // While it has nothing to do nobody asks.
-        let (mut watched, mut next) = (false, tokio::time::Instant::now());
+        // While nobody waits for it, nobody asks, and there is a look at its memory now and then.
+        let (mut watched, mut next) = (false, tokio::time::Instant::now() + WORKER_LOOK_INTERVAL);
         loop {
             let order = tokio::select! {
                 biased;
-                () = end.cancelled() => return Some("the node has ended it".to_owned()),
+                () = end.cancelled() => return Some("it has ended, or the node has ended it".to_owned()),
                 order = ordered.recv() => Some(order?),
                 frame = reader.next(stream) => {
                     heard = Instant::now();
@@ -473,11 +486,18 @@ impl Life {
                     next = tokio::time::Instant::now() + WORKER_PING_INTERVAL;
                     None
                 }
-                () = sleep_until(next), if watched => {
-                    next = tokio::time::Instant::now() + WORKER_PING_INTERVAL;
+                () = sleep_until(next) => {
                     let link = link.upgrade()?;
-                    if link.in_use() == 0 {
-                        (asked, watched) = (false, false);
+                    let resident_bytes = resident_bytes(child.id());
+                    if resident_bytes > *memory_bytes_max {
+                        let most = show_bytes(*memory_bytes_max);
+                        return Some(format!("it had {} of memory, more than {most}", show_bytes(resident_bytes)));
+                    }
+                    watched = link.waiting.load(Ordering::Acquire) > 0;
+                    let pause = if watched { WORKER_PING_INTERVAL } else { WORKER_LOOK_INTERVAL };
+                    next = tokio::time::Instant::now() + pause;
+                    if !watched {
+                        asked = false;
                         None
                     } else if asked && heard.elapsed() >= WORKER_SILENCE_MAX {
                         return Some(format!("it was silent for {} s", heard.elapsed().as_secs()));
@@ -499,6 +519,14 @@ impl Life {
             }
         }
     }
+}
+
+/// Resident memory of a process; 0 where the system does not say.
+fn resident_bytes(pid: Option<u32>) -> u64 {
+    let statm =
+        pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()).unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default();
+    pages.saturating_mul(rustix::param::page_size() as u64)
 }
 
 /// What a worker has said on its standard error, as far as it is kept.

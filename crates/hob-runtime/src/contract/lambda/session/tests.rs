@@ -51,8 +51,22 @@ fn a_call_is_given_once_and_answered_once() {
     assert!(given.try_recv().is_ok(), "the one that waits comes next");
     assert!(!session.is_over());
     drop(second);
-    assert!(session.is_over(), "its runtime is busy with what nobody waits for");
-    assert!(matches!(waits.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
+    assert!(!session.is_over(), "its runtime may finish what nobody waits for");
+    assert!(session.finished(2).now_or_never().is_none());
+    let (id, _answer) = session.answers(&show_id(2)).unwrap();
+    session.done(id);
+    assert!(session.finished(2).now_or_never().is_some());
+    assert!(!session.is_over() && waits.try_recv().is_err());
+}
+
+#[test]
+fn one_whose_deadline_has_passed_is_over() {
+    let (session, _given) = ready(1);
+    let (mut one, _answered) = call(1);
+    one.deadline = Instant::now();
+    drop(session.offer(one));
+    assert!(session.is_over());
+    assert!(session.finished(1).now_or_never().is_some());
 }
 
 #[test]

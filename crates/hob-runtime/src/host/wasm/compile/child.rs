@@ -6,6 +6,7 @@
 //! **Invariants.** The limits are set before a byte of the file is read.
 
 use super::super::engine::{self, Grade};
+use super::super::spin;
 use super::pack::{Found, Kept, write_new};
 use hob_core::limit::{
     COMPILE_MEMORY_BYTES_MAX, COMPILE_TIMEOUT, COMPILED_BYTES_MAX, OPTIMISE_NICE, OPTIMISE_TIMEOUT,
@@ -148,7 +149,9 @@ pub(super) fn compile_file(order: &Order) -> std::result::Result<Found, (u8, Str
         return Err((exit::OTHER_VERSION, String::new()));
     }
     let wasm = std::fs::read(&order.input).map_err(io)?;
-    let binary = wat::parse_bytes(&wasm).map_err(|error| (exit::INVALID, error.to_string()))?;
+    let mut binary =
+        wat::parse_bytes(&wasm).map_err(|error| (exit::INVALID, error.to_string()))?.into_owned();
+    spin::rename_handler(&mut binary);
     order.grade.set(&mut config);
     let kept = (!order.packs.as_os_str().is_empty())
         .then(|| Arc::new(Kept::open(&order.packs, &binary, &order.fingerprint)));

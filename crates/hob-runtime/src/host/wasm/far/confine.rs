@@ -1,38 +1,165 @@
-//! What a worker takes away from itself.
+//! What a worker takes away from itself: files, network, privileges, and nearly every system call.
+//!
+//! **Why by itself.** A worker is Hob's own program. It needs files and system calls until its engine and its threads are
+//! there, and hardly any afterwards; nobody else knows when that is. Nothing of a stranger's has run before.
+//!
+//! **How.** [`begin`] is the first thing that the process does. [`leave`] is called while it has one thread: new
+//! namespaces, an empty root that nobody can write to, another user where the node is root, no capabilities. [`seal`]
+//! is called when all threads are there, and lets the kernel refuse what is not in the table of [`filter`].
+//!
+//! **Invariants.** The filter is always there, or the worker does not start. What a machine does not offer of the rest is
+//! named, and told to the node.
 
-use hob_core::limit::{COMPILED_BYTES_MAX, WORKER_FILES_MAX};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use super::filter;
+use hob_core::limit::{COMPILED_BYTES_MAX, PROCESS_NICENESS, WORKER_FILES_MAX};
+use rustix::process::{
+    Resource, Rlimit, Signal, getegid, geteuid, getpriority_process, getrlimit,
+    set_parent_process_death_signal, setpriority_process, setrlimit, setsid,
+};
+use std::ffi::{CStr, c_int};
+use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::ptr;
+
+/// The kernel's out-of-memory killer takes workers before the node.
+const OOM_SCORE: &str = "500";
+/// The user that a worker of root's becomes: nobody has it.
+const USER: u32 = 0x6fff_ffff;
+/// Namespaces that it leaves for empty ones. It makes no processes, so one for these would change nothing.
+const NAMESPACES: c_int =
+    libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
 
 /// Before anything else: limits, and that a panic ends the process. Returns the control connection.
 ///
 /// # Errors
 /// When something cannot be taken away.
-pub(super) fn begin() -> std::io::Result<OwnedFd> {
+pub(super) fn begin() -> io::Result<OwnedFd> {
     let cap = |resource, most: u64| {
         let own = getrlimit(resource).maximum.unwrap_or(u64::MAX);
         let most = Some(most.min(own));
         setrlimit(resource, Rlimit { current: most, maximum: most })
     };
     rustix::thread::set_no_new_privs(true)?;
+    // A session of its own, among which the kernel shares processors out. It leads none yet.
+    let _ = setsid();
+    let niceness = getpriority_process(None).unwrap_or_default().saturating_add(PROCESS_NICENESS).min(19);
+    setpriority_process(None, niceness)?;
     cap(Resource::Core, 0)?;
     cap(Resource::Nofile, WORKER_FILES_MAX)?;
     // Files in memory, into which wasmtime puts what memories begin with.
     cap(Resource::Fsize, COMPILED_BYTES_MAX)?;
+    // A machine without the file has no killer to be told.
+    let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     std::panic::set_hook(Box::new(|panic| {
         use std::io::Write as _;
         // Nobody is left to tell when this fails.
-        let _ = writeln!(std::io::stderr(), "{panic}");
+        let _ = writeln!(io::stderr(), "{panic}");
         std::process::abort();
     }));
+    // What is asked for later is remembered, where files are needed to find it out.
+    let _ = rustix::param::page_size();
     // SAFETY: the node has put the control connection there, and nothing else in this process uses it.
     Ok(unsafe { OwnedFd::from_raw_fd(0) })
 }
 
-/// When all is there that is needed from outside.
+/// While there is one thread: leaves the machine's files, network and users. Names what the machine did not grant.
+pub(super) fn leave() -> Vec<String> {
+    let mut missing = Vec::new();
+    let root = geteuid().is_root();
+    if let Err(error) = namespaces(root) {
+        missing.push(format!("namespaces: {error}"));
+    } else if let Err(error) = empty_root() {
+        missing.push(format!("an empty root: {error}"));
+    }
+    if root && let Err(error) = become_user(USER) {
+        missing.push(format!("another user: {error}"));
+    }
+    if let Err(error) = no_capabilities() {
+        missing.push(format!("no capabilities: {error}"));
+    }
+    // After the change of the user, which takes it away.
+    if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
+        missing.push(format!("death with the node: {error}"));
+    }
+    missing
+}
+
+/// When all threads are there: only the system calls of the table from here on.
 ///
 /// # Errors
-/// When something cannot be taken away.
-pub(super) fn seal() -> std::io::Result<()> {
-    Ok(())
+/// When the kernel takes no filter.
+pub(super) fn seal() -> io::Result<()> {
+    filter::install()
+}
+
+fn check(done: c_int) -> io::Result<()> {
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn namespaces(root: bool) -> io::Result<()> {
+    if root {
+        // SAFETY: no pointers; there is one thread.
+        return check(unsafe { libc::unshare(NAMESPACES) });
+    }
+    let (user, group) = (geteuid().as_raw(), getegid().as_raw());
+    // SAFETY: as above.
+    check(unsafe { libc::unshare(NAMESPACES | libc::CLONE_NEWUSER) })?;
+    std::fs::write("/proc/self/setgroups", "deny")?;
+    std::fs::write("/proc/self/uid_map", format!("0 {user} 1"))?;
+    std::fs::write("/proc/self/gid_map", format!("0 {group} 1"))
+}
+
+/// An empty folder in memory becomes the root, for reading only.
+fn empty_root() -> io::Result<()> {
+    let mount = |source: Option<&CStr>, target: &CStr, kind: Option<&CStr>, flags, data: Option<&CStr>| {
+        let pointer = |text: Option<&CStr>| text.map_or(ptr::null(), CStr::as_ptr);
+        // SAFETY: all pointers are null or to texts that end with a zero.
+        check(unsafe {
+            libc::mount(pointer(source), target.as_ptr(), pointer(kind), flags, pointer(data).cast())
+        })
+    };
+    let quiet = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    mount(None, c"/", None, libc::MS_REC | libc::MS_PRIVATE, None)?;
+    // Whatever folder is everywhere: it is only the place where the new root is for a moment.
+    mount(Some(c"root"), c"/proc", Some(c"tmpfs"), quiet, Some(c"mode=555,size=4k,nr_inodes=2"))?;
+    // SAFETY: all pointers are to texts that end with a zero. The old root lies above the new one for a moment
+    // (pivot_root(2), "pivot_root(".", ".")").
+    unsafe {
+        check(libc::chdir(c"/proc".as_ptr()))?;
+        check(
+            c_int::try_from(libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr())).unwrap_or(-1),
+        )?;
+        check(libc::umount2(c".".as_ptr(), libc::MNT_DETACH))?;
+        check(libc::chdir(c"/".as_ptr()))?;
+    }
+    mount(None, c"/", None, libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | quiet, None)
+}
+
+fn become_user(user: u32) -> io::Result<()> {
+    // SAFETY: no pointers but an empty list.
+    unsafe {
+        check(libc::setgroups(0, ptr::null()))?;
+        check(libc::setresgid(user, user, user))?;
+        check(libc::setresuid(user, user, user))
+    }
+}
+
+fn no_capabilities() -> io::Result<()> {
+    /// linux/capability.h: version 3, 64 bits in two halves.
+    const VERSION: u32 = 0x2008_0522;
+    /// The largest number of a capability that any kernel knows.
+    const CAPABILITIES: c_int = 63;
+    let (header, none) = ([VERSION, 0], [0_u32; 6]);
+    // SAFETY: the kernel reads a header of two and data of six numbers.
+    unsafe {
+        for capability in 0..=CAPABILITIES {
+            // Beyond the last one it says EINVAL; who holds none may not drop any, and has none to lose.
+            if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 {
+                break;
+            }
+        }
+        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+        let done = libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr());
+        check(c_int::try_from(done).unwrap_or(-1))
+    }
 }

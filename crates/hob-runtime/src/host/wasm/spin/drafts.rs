@@ -26,6 +26,10 @@ use wasmtime_wasi_http::{WasiHttp, WasiHttpView as _};
 const DRAFTS_02: [&str; 2] = ["0.2.0-rc-2023-11-10", "0.2.0-rc-2023-12-05"];
 /// The draft of 0.3 that is offered.
 const DRAFT_03: &str = "0.3.0-rc-2026-03-15";
+/// The export by which a component for it takes requests.
+const HANDLER_03: &str = "wasi:http/handler@0.3.0-rc-2026-03-15";
+/// The same with the draft's name behind `+`, where it makes no other version (Semantic Versioning 2.0, section 10).
+const HANDLER_03_RENAMED: &str = "wasi:http/handler@0.3.0+rc-2026-03-15";
 /// What the names of functions hold that the drafts of 0.2 have more.
 const DROPPED: &str = "ipv6-only";
 
@@ -39,6 +43,24 @@ fn known(import: &str) -> Option<(&str, &str)> {
 /// Whether an import is one of a draft that is offered.
 pub(super) fn is_import(import: &str) -> bool {
     known(import).is_some()
+}
+
+/// Whether an export is the handler of the draft of 0.3, renamed or not.
+pub(in super::super) fn is_handler_03(export: &str) -> bool {
+    [HANDLER_03, HANDLER_03_RENAMED].contains(&export)
+}
+
+/// A component whose handler is found as the release's: an export is looked up by its version, so the draft's name is
+/// written behind it, in as many bytes.
+pub(in super::super) fn rename_handler(component: &mut [u8]) {
+    let (from, to) = (HANDLER_03.as_bytes(), HANDLER_03_RENAMED.as_bytes());
+    let mut at = 0;
+    while let Some(name) = component.get_mut(at..at + from.len()) {
+        if name == from {
+            name.copy_from_slice(to);
+        }
+        at += 1;
+    }
 }
 
 /// Offers an import, if it is one of a draft.

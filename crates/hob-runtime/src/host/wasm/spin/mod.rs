@@ -19,6 +19,7 @@ mod trigger;
 mod variables;
 
 pub(super) use calls::readdress;
+pub(super) use drafts::{is_handler_03, rename_handler};
 pub(super) use handler::{Handler02Pre, is_draft};
 pub(super) use trigger::{Kind, Once, Trigger};
 

@@ -55,11 +55,12 @@ pub(super) struct Kept {
 impl Kept {
     /// Has the worker open it, and waits until that is done.
     pub(super) async fn open(unit: Arc<Walled>, ready: &Arc<Ready>, instance: u64) -> Result<Self> {
-        let (mut lane, using) = ready.link.lane()?;
+        let (mut lane, using) = ready.link.lane(false)?;
         let asked = unit.asked(instance, true, None);
         lane.put(Kind::Open, |put| asked.put(put));
         let calls = Calls::many();
         let mut beside = Beside::new(&unit, &ready.meter, using, (calls.clone(), None, instance));
+        let _waited = ready.link.waited();
         let opened = async {
             lane.flush().await?;
             loop {
@@ -157,6 +158,7 @@ impl Instance for Kept {
         let mut gone = self.status.gone.subscribe();
         Box::pin(async move {
             self.status.end(None);
+            let _waited = self.ready.link.waited();
             if self.stop.send(grace).is_ok() {
                 // The worker ends it after the grace; who does not is silent, and ended itself.
                 let _ = gone.wait_for(|gone| *gone).await;

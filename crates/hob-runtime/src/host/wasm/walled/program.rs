@@ -147,7 +147,7 @@ pub(super) struct Running {
 impl Running {
     /// Has the worker start it. What stands against that is how it ends.
     pub(super) fn start(unit: Arc<Walled>, ready: &Ready, launch: Launch) -> Result<Self> {
-        let (mut lane, using) = ready.link.lane()?;
+        let (mut lane, using) = ready.link.lane(true)?;
         let asked = unit.asked(launch.instance, false, launch.context.as_deref());
         lane.put(Kind::Start, |put| {
             asked.put(put);

@@ -1,0 +1,194 @@
+//! Operations on secrets. None of them ever answers with a value.
+
+use super::{Ask, Control, Handled, Operation, Payload, json, nothing};
+use hob_core::access::{Need, Scope};
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
+use hob_core::name::{AppName, FunctionName, SecretName};
+use hob_core::secret::Record;
+use hob_core::wire::{Rekeyed, SecretInfo, SecretRequest, SecretUse};
+use http::StatusCode;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+pub(super) static OPERATIONS: &[Operation] = &[
+    Operation {
+        id: "secrets.list",
+        method: Some("GET"),
+        path: "/v1/apps/{app}/secrets",
+        summary: "Lists the secrets of an app, without their values.",
+        needs: Need::Space(Scope::Secrets),
+        query: None,
+        request: Payload::None,
+        response: Payload::Json(|schemas| schemas.subschema_for::<Vec<SecretInfo>>()),
+        status: 200,
+        handle: list,
+    },
+    Operation {
+        id: "secrets.set",
+        method: Some("PUT"),
+        path: "/v1/apps/{app}/secrets/{name}",
+        summary: "Sets a secret, and exchanges the instances that have the value of before.",
+        needs: Need::Space(Scope::Secrets),
+        query: None,
+        request: Payload::Json(|schemas| schemas.subschema_for::<SecretRequest>()),
+        response: Payload::Json(|schemas| schemas.subschema_for::<SecretInfo>()),
+        status: 200,
+        handle: set,
+    },
+    Operation {
+        id: "secrets.use",
+        method: Some("POST"),
+        path: "/v1/apps/{app}/secrets/{name}/use",
+        summary: "Goes back to a kept version of a secret.",
+        needs: Need::Space(Scope::Secrets),
+        query: None,
+        request: Payload::Json(|schemas| schemas.subschema_for::<SecretUse>()),
+        response: Payload::Json(|schemas| schemas.subschema_for::<SecretInfo>()),
+        status: 200,
+        handle: use_version,
+    },
+    Operation {
+        id: "secrets.remove",
+        method: Some("DELETE"),
+        path: "/v1/apps/{app}/secrets/{name}",
+        summary: "Removes a secret that no function of the current revision names.",
+        needs: Need::Space(Scope::Secrets),
+        query: None,
+        request: Payload::None,
+        response: Payload::None,
+        status: 204,
+        handle: remove,
+    },
+    Operation {
+        id: "secrets.rekey",
+        method: Some("POST"),
+        path: "/v1/secrets/rekey",
+        summary: "Encrypts every secret of the node with another key.",
+        needs: Need::Node(Scope::Admin),
+        query: None,
+        request: Payload::None,
+        response: Payload::Json(|schemas| schemas.subschema_for::<Rekeyed>()),
+        status: 200,
+        handle: rekey,
+    },
+];
+
+/// The app and the secret of a path.
+fn named(ask: &Ask) -> Result<(AppName, SecretName)> {
+    Ok((ask.part(0)?, ask.part(1)?))
+}
+
+/// What is shown of a secret; `None` in the middle of a removal.
+fn info(control: &Control, app: &AppName, name: &SecretName, record: &Record) -> Result<SecretInfo> {
+    let given = record.given().ok_or_else(|| Fault::internal("a secret has no current version"))?;
+    Ok(SecretInfo {
+        name: name.clone(),
+        version: given.version,
+        set_ms: given.set_ms,
+        by: given.by.clone(),
+        versions: record.versions.iter().map(|one| one.version).collect(),
+        used_by: used_by(control, app, name),
+    })
+}
+
+/// Functions of the current revision that name a secret.
+fn used_by(control: &Control, app: &AppName, name: &SecretName) -> Vec<FunctionName> {
+    let table = control.live.load();
+    let Some(live) = table.app(app.as_str()) else { return Vec::new() };
+    let using = live.current.spec.functions.iter().filter(|(_, spec)| spec.secrets.contains(name));
+    using.map(|(function, _)| function.clone()).collect()
+}
+
+fn list(control: Arc<Control>, ask: Ask) -> Handled {
+    Box::pin(async move {
+        let app = ask.part::<AppName>(0)?;
+        let all = control.secrets.of(&app).into_iter();
+        let all = all.map(|(name, record)| info(&control, &app, &name, &record));
+        json(StatusCode::OK, &all.collect::<Result<Vec<_>>>()?)
+    })
+}
+
+fn set(control: Arc<Control>, ask: Ask) -> Handled {
+    Box::pin(async move {
+        let ((app, name), by) = (named(&ask)?, ask.caller.who());
+        let SecretRequest { value, rotate } = ask.json().await?;
+        let value = Zeroizing::new(value);
+        let (apps, doing) = (Arc::clone(&control.apps), Arc::clone(&control));
+        let change = async move {
+            let _one_at_a_time = doing.secrets.exchanging().await;
+            let before = doing.secrets.get(&app, &name).ok().map(|record| record.current);
+            let record = doing.secrets.set((&app, &name), &value, rotate, by).await?;
+            exchange(&doing, (&app, &name), before).await?;
+            info(&doing, &app, &name, &record)
+        };
+        json(StatusCode::OK, &apps.to_the_end("secret", change).await?)
+    })
+}
+
+fn use_version(control: Arc<Control>, ask: Ask) -> Handled {
+    Box::pin(async move {
+        let (app, name) = named(&ask)?;
+        let SecretUse { version } = ask.json().await?;
+        let (apps, doing) = (Arc::clone(&control.apps), Arc::clone(&control));
+        let change = async move {
+            let _one_at_a_time = doing.secrets.exchanging().await;
+            let before = doing.secrets.get(&app, &name)?.current;
+            let record = doing.secrets.use_version(&app, &name, version).await?;
+            exchange(&doing, (&app, &name), Some(before)).await?;
+            info(&doing, &app, &name, &record)
+        };
+        json(StatusCode::OK, &apps.to_the_end("secret", change).await?)
+    })
+}
+
+/// Exchanges the instances that have another version of a secret. A value with which functions do not start is given to
+/// nobody: the secret goes back to the version of before, and what runs goes on.
+async fn exchange(
+    control: &Control,
+    (app, name): (&AppName, &SecretName),
+    before: Option<u32>,
+) -> Result<()> {
+    let Err(fault) = control.apps.renew(app, name).await else { return Ok(()) };
+    if let Some(before) = before {
+        control.secrets.use_version(app, name, before).await?;
+    }
+    Err(control.secrets.redaction().fault(fault))
+}
+
+fn remove(control: Arc<Control>, ask: Ask) -> Handled {
+    Box::pin(async move {
+        let (app, name) = named(&ask)?;
+        if let Some(function) = used_by(&control, &app, &name).first() {
+            let what = format!("function `{function}` of app `{app}` names the secret `{name}`");
+            let hint = "take it out of `secrets` in the manifest and deploy, then remove it";
+            return Err(Fault::new(Code::SecretInUse, what).hint(hint));
+        }
+        control.secrets.remove(&app, &name).await?;
+        Ok(nothing())
+    })
+}
+
+fn rekey(control: Arc<Control>, ask: Ask) -> Handled {
+    Box::pin(async move {
+        let refuse = || {
+            Fault::new(Code::SpaceForbidden, "secrets are encrypted anew for the whole node")
+                .hint("use the control API without a space")
+        };
+        let keeper = ask.keeper.ok_or_else(refuse)?;
+        let (apps, doing) = (Arc::clone(&control.apps), Arc::clone(&control));
+        let change = async move {
+            let keys = doing.secrets.keys();
+            let _one_at_a_time = keys.renewing().await;
+            let key = keys.renew()?;
+            let mut values = 0;
+            // A space that cannot be opened keeps its values, so the old key has to stay.
+            for space in keeper.list().await? {
+                values += keeper.control(&space.space)?.secrets.reseal().await?;
+            }
+            keys.forget_old()?;
+            Ok(Rekeyed { key, values })
+        };
+        json(StatusCode::OK, &apps.to_the_end("rekey", change).await?)
+    })
+}
