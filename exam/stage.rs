@@ -68,13 +68,19 @@ pub(crate) struct Stage {
     /// Where its gateway listens.
     pub(crate) address: String,
     children: Vec<Child>,
+    flags: &'static [&'static str],
 }
 
 impl Stage {
     /// Starts a node.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a node with more flags.
+    pub(crate) fn start_with(flags: &'static [&'static str]) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let mut stage = Self { home, node: None, address: String::new(), children: Vec::new() };
+        let mut stage = Self { home, node: None, address: String::new(), children: Vec::new(), flags };
         stage.serve();
         stage
     }
@@ -85,6 +91,7 @@ impl Stage {
         let mut node = self
             .command()
             .args(["serve", "--http", "127.0.0.1:0"])
+            .args(self.flags)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

@@ -50,7 +50,7 @@ impl std::fmt::Display for Beside {
 
 impl Arena {
     pub(crate) fn start() -> Self {
-        let stage = Stage::start();
+        let stage = Stage::start_with(&["--walls", "auto"]);
         let good = "(call $answer (local.get $out) (call $fields) (i32.const 200))";
         stage.deploy(
             "quiet",

@@ -93,6 +93,10 @@ pub const AWS_LOG_WAIT_MAX: Duration = Duration::from_millis(200);
 pub const AWS_VERSIONS_MAX: usize = 100;
 /// Aliases of one function of the Lambda API.
 pub const AWS_ALIASES_MAX: usize = 100;
+/// Layers of one function (as AWS Lambda).
+pub const AWS_LAYERS_MAX: usize = 5;
+/// Versions of one layer.
+pub const AWS_LAYER_VERSIONS_MAX: usize = 100;
 /// Patterns of one event source mapping (as AWS Lambda on request).
 pub const AWS_FILTERS_MAX: usize = 10;
 /// Access keys of the Lambda API.

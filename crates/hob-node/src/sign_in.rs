@@ -93,7 +93,9 @@ impl SignIn {
         let mut inner = lock(&self.inner);
         inner.forget(now);
         let same = |link: &Link| same_secret(code.as_bytes(), link.code.as_bytes());
-        let found = (0..inner.links.len()).rfind(|at| same(&inner.links[*at]));
+        // All of them, so that the time says nothing about which.
+        let all = inner.links.iter().enumerate();
+        let found = all.fold(None, |found, (at, link)| if same(link) { Some(at) } else { found });
         let caller = match found.and_then(|at| inner.links.remove(at)) {
             Some(link) => link.caller,
             None if lasting => Caller::operator("owner", String::new(), DASHBOARD),

@@ -76,7 +76,7 @@ impl Connection {
 #[command(next_help_heading = "Walls")]
 pub(crate) struct Walled {
     /// Walls around native functions: `auto` (where the machine gives them), `require` or `off`
-    #[arg(long, env = "HOB_WALLS", value_name = "WHEN", default_value = "auto", value_parser = parse_walls, hide_env_values = true)]
+    #[arg(long, env = "HOB_WALLS", value_name = "WHEN", default_value = "off", value_parser = parse_walls, hide_env_values = true)]
     walls: Walls,
     /// Do not start without walls around native functions, as `--walls require`
     #[arg(long)]

@@ -27,6 +27,7 @@ pub struct Settings {
     pub timeout: Option<u64>,
     pub memory_size: Option<u64>,
     pub environment: Option<Environment>,
+    pub layers: Option<Vec<String>>,
     pub revision_id: Option<String>,
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -110,7 +111,6 @@ pub fn check_rest(rest: &Map<String, Value>) -> Result<()> {
 
 fn hint(name: &str) -> &'static str {
     match name {
-        "Layers" => "put the layer's files into the archive",
         "DeadLetterConfig" => {
             "use the destination `OnFailure` of the event invoke config; `hob dlq` has the call itself"
         }
@@ -227,6 +227,9 @@ impl Shown<'_> {
             "SnapStart": { "ApplyOn": "None", "OptimizationStatus": "Off" },
             "LoggingConfig": { "LogFormat": "Text", "LogGroup": format!("/aws/lambda/{name}") },
         });
+        if !about.layers.is_empty() {
+            shown["Layers"] = about.layers.iter().map(|arn| json!({ "Arn": arn })).collect();
+        }
         if !spec.env.is_empty() {
             shown["Environment"] = json!({ "Variables": spec.env });
         }
@@ -257,15 +260,8 @@ mod tests {
     fn what_hob_does_not_have_is_named() {
         for (rest, expected) in [
             (json!({}), "ok"),
-            (
-                json!({"PackageType": "Zip", "Layers": [], "VpcConfig": {}, "TracingConfig": {"Mode": "PassThrough"}}),
-                "ok",
-            ),
+            (json!({"PackageType": "Zip", "VpcConfig": {}, "TracingConfig": {"Mode": "PassThrough"}}), "ok"),
             (json!({"EphemeralStorage": {"Size": 512}, "SnapStart": {"ApplyOn": "None"}}), "ok"),
-            (
-                json!({"Layers": ["arn:aws:lambda:x"]}),
-                "`Layers` = `[\"arn:aws:lambda:x\"]` is not offered by Hob",
-            ),
             (
                 json!({"TracingConfig": {"Mode": "Active"}}),
                 "`TracingConfig` = `{\"Mode\":\"Active\"}` is not offered by Hob",

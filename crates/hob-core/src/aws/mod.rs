@@ -13,6 +13,7 @@ pub mod criteria;
 pub mod error;
 pub mod frame;
 pub mod function;
+pub mod layer;
 pub mod name;
 pub mod record;
 pub mod signature;

@@ -71,6 +71,9 @@ pub struct About {
     pub code_bytes: u64,
     /// When it was last changed, milliseconds since the Unix epoch.
     pub modified_ms: u64,
+    /// The ARNs of its layers' versions, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<String>,
 }
 
 impl About {

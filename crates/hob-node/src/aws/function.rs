@@ -7,7 +7,7 @@ use super::answer::{Answered, Refusal, json, nothing};
 use super::find::not_found;
 use super::page::page;
 use super::records::Stored;
-use super::{Ask, Handled, Lambda, Operation, operation};
+use super::{Ask, Handled, Lambda, Operation, layer, operation};
 use crate::clock::now_ms;
 use crate::live::{LiveApp, LiveRevision};
 use hob_core::aws::asynchronous;
@@ -255,6 +255,7 @@ fn create(lambda: Arc<Lambda>, ask: Ask) -> Handled {
             code_sha256: base64::encode(Digest::of(&archive).bytes()),
             code_bytes: archive.len() as u64,
             modified_ms: now_ms(),
+            layers: settings.layers.clone().unwrap_or_default(),
         };
         let numbers = (
             in_range("Timeout", settings.timeout.unwrap_or(TIMEOUT_S), AWS_TIMEOUT_S)?,
@@ -264,7 +265,10 @@ fn create(lambda: Arc<Lambda>, ask: Ask) -> Handled {
         let function = FunctionName::new(app.as_str())?;
         // Whether it can be run is said before anything is stored.
         function::command(&about.runtime, &about.handler)?;
-        let package = lambda.unpack(archive).await?;
+        let mut package = lambda.unpack(archive).await?;
+        if !about.layers.is_empty() {
+            lambda.lay(&mut package, &about.layers).await?;
+        }
         let spec = resolved(&function, &about, numbers, env, package)?;
         let spec = AppSpec {
             app: app.clone(),
@@ -306,11 +310,18 @@ fn update(lambda: Arc<Lambda>, ask: Ask) -> Handled {
             modified_ms: now_ms(),
             ..about
         };
-        let package = lambda.unpack(archive).await?;
+        let mut package = lambda.unpack(archive).await?;
         if asked.dry_run {
             return json(StatusCode::OK, &known.latest(&ask.region, None)?);
         }
         let mut spec = AppSpec::clone(&known.app.current.spec);
+        if !about.layers.is_empty() {
+            // The layers stay what they were when the function was given them.
+            package.retain(|path, _| !path.starts_with(layer::OPT));
+            let before = spec.functions.values().flat_map(|function| &function.package);
+            let kept = before.filter(|(path, _)| path.starts_with(layer::OPT));
+            package.extend(kept.map(|(path, file)| (path.clone(), *file)));
+        }
         for function in spec.functions.values_mut() {
             function.package.clone_from(&package);
         }
@@ -339,6 +350,7 @@ fn configure(lambda: Arc<Lambda>, ask: Ask) -> Handled {
             role: asked.role.unwrap_or(before.role),
             handler: asked.handler.unwrap_or(before.handler),
             description: asked.description.unwrap_or(before.description),
+            layers: asked.layers.clone().unwrap_or(before.layers),
             modified_ms: now_ms(),
             ..before
         };
@@ -350,6 +362,9 @@ fn configure(lambda: Arc<Lambda>, ask: Ask) -> Handled {
                 in_range("MemorySize", asked.memory_size.unwrap_or(memory_mib), AWS_MEMORY_MIB)?,
             );
             let env = env.clone().unwrap_or_else(|| function.env.clone());
+            if asked.layers.is_some() {
+                lambda.lay(&mut function.package, &about.layers).await?;
+            }
             let fresh = resolved(name, &about, numbers, env, function.package.clone())?;
             let mut settings = std::mem::take(&mut function.settings);
             settings.extend(fresh.settings);

@@ -13,6 +13,7 @@ mod answer;
 mod find;
 mod function;
 mod invoke;
+mod layer;
 mod mapping;
 mod page;
 mod records;
@@ -51,6 +52,7 @@ static OPERATIONS: &[&[Operation]] = &[
     version::OPERATIONS,
     setting::OPERATIONS,
     mapping::OPERATIONS,
+    layer::OPERATIONS,
 ];
 
 /// What the API is made of.
@@ -200,7 +202,8 @@ mod tests {
             ("POST", "/2015-03-31/functions/hello/invocations", "Invoke hello"),
             ("POST", "/2015-03-31/functions/arn%3Aaws/invocations", "Invoke arn:aws"),
             ("GET", "/2015-03-31/functions/hello/invocations", "HOB-0621 501"),
-            ("GET", "/2018-10-31/layers", "HOB-0621 501"),
+            ("GET", "/2018-10-31/layers", "ListLayers "),
+            ("GET", "/2020-04-22/code-signing-configs", "HOB-0621 501"),
             ("GET", "/", "HOB-0621 501"),
         ] {
             let found = match find_operation(method, path) {

@@ -34,6 +34,11 @@ impl Records {
         Arc::new(Self { state, busy: Mutex::default() })
     }
 
+    /// The store.
+    pub(super) fn state(&self) -> &dyn State {
+        &*self.state
+    }
+
     /// The record of an app's function.
     ///
     /// # Errors

@@ -59,9 +59,9 @@ use step::{Socket, SocketKind, Step};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
     /// Never.
+    #[default]
     Off,
     /// Where the machine allows it.
-    #[default]
     Auto,
     /// Always: a node does not start without them.
     Require,

@@ -57,9 +57,9 @@ impl Bench {
         Self::in_folder(tempfile::tempdir().unwrap())
     }
 
-    /// Without walls, as on a machine that gives none.
-    pub(crate) fn without_walls() -> Self {
-        Self::with(tempfile::tempdir().unwrap(), Shares::here(None), Choice::Off)
+    /// With walls, where the machine gives them.
+    pub(crate) fn walled() -> Self {
+        Self::with(tempfile::tempdir().unwrap(), Shares::here(None), Choice::Auto)
     }
 
     /// Whether programs run behind walls; says that the test is skipped when not.
@@ -72,12 +72,12 @@ impl Bench {
 
     /// Where so many programs may start at a time.
     pub(crate) fn starting(starts: u32) -> Self {
-        Self::with(tempfile::tempdir().unwrap(), Shares { starts, ..Shares::here(None) }, Choice::Auto)
+        Self::with(tempfile::tempdir().unwrap(), Shares { starts, ..Shares::here(None) }, Choice::Off)
     }
 
     /// With a folder in which something may be left of an earlier node.
     pub(crate) fn in_folder(folder: tempfile::TempDir) -> Self {
-        Self::with(folder, Shares::here(None), Choice::Auto)
+        Self::with(folder, Shares::here(None), Choice::Off)
     }
 
     fn with(folder: tempfile::TempDir, shares: Shares, walls: Choice) -> Self {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_sees_its_package_and_what_is_private() {
-    let bench = Bench::open();
+    let bench = Bench::walled();
     if !bench.has_walls() {
         return;
     }
@@ -23,7 +23,7 @@ async fn a_program_sees_its_package_and_what_is_private() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_programs_are_contained() {
-    let bench = Bench::open();
+    let bench = Bench::walled();
     if !bench.has_walls() || !python() {
         return;
     }
@@ -60,7 +60,7 @@ fn is_running(command: &str) -> bool {
 #[ignore = "a measurement: `cargo test -p hob-runtime --test process cost -- --ignored --nocapture`"]
 async fn the_cost_of_walls() {
     const RUNS: usize = 200;
-    let (with, without) = (Bench::open(), Bench::without_walls());
+    let (with, without) = (Bench::walled(), Bench::open());
     let mut pools = Vec::new();
     for bench in [&without, &with] {
         pools.push(bench.pool(bench.code("stdio", &["true"], &[], |_| {})).await.unwrap());

@@ -4,7 +4,7 @@ use super::support::{Node, Serving, command, finish, hob, write};
 use std::io::Read;
 use std::process::Stdio;
 
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 35] = [
     "run",
     "new",
     "import",
@@ -30,6 +30,10 @@ const COMMANDS: [&str; 31] = [
     "cost",
     "budget",
     "alert",
+    "space",
+    "secret",
+    "token",
+    "audit",
     "key",
     "check",
     "rm",

@@ -73,7 +73,7 @@ def create():
         ("other", dict(Runtime="java21")),
         ("other", dict(Runtime="provided.al2023", Code={"ZipFile": b"no zip"})),
         ("other", dict(Runtime="provided.al2023", Code={"S3Bucket": "bucket", "S3Key": "key"})),
-        ("other", dict(Runtime="provided.al2023", Layers=["arn:aws:lambda:us-east-1:000000000000:layer:a:1"])),
+        ("other", dict(Runtime="provided.al2023", Layers=["arn:aws:lambda:us-east-1:000000000000:function:a:1"])),
         ("other", dict(Runtime="provided.al2023", Timeout=901)),
         ("other", dict(Runtime="provided.al2023", MemorySize=40_000)),
         ("other", dict(Runtime="provided.al2023", Environment={"Variables": {"_X": "1"}})),
@@ -135,7 +135,7 @@ def signatures():
         assert refusal["ResponseMetadata"]["HTTPStatusCode"] == 403, refusal
         print("refused", refusal["ResponseMetadata"]["RequestId"])
     # Not a code that clients try again.
-    assert refused("UnknownOperationException", client.list_layers)["ResponseMetadata"]["HTTPStatusCode"] == 501
+    assert refused("UnknownOperationException", client.list_code_signing_configs)["ResponseMetadata"]["HTTPStatusCode"] == 501
 
 
 def stream():
@@ -247,6 +247,33 @@ def mappings():
     refused("ResourceNotFoundException", client.get_event_source_mapping, UUID=other["UUID"])
 
 
+def layers():
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as into:
+        into.writestr("greeting.txt", "from a layer")
+    made = client.publish_layer_version(LayerName="tools", Content={"ZipFile": packed.getvalue()}, Description="for all",
+                                        CompatibleRuntimes=["provided.al2023"])
+    assert made["Version"] == 1 and made["LayerVersionArn"].endswith(":layer:tools:1"), made
+    assert client.publish_layer_version(LayerName="tools", Content={"ZipFile": packed.getvalue()})["Version"] == 2
+    arn = made["LayerVersionArn"]
+    assert [one["Version"] for one in client.list_layer_versions(LayerName="tools")["LayerVersions"]] == [2, 1]
+    assert [one["LayerName"] for one in client.list_layers()["Layers"]] == ["tools"]
+    assert client.get_layer_version_by_arn(Arn=arn)["Content"] == made["Content"]
+    assert client.get_layer_version(LayerName="tools", VersionNumber=1)["Description"] == "for all"
+    changed = client.update_function_configuration(FunctionName="Greeter", Layers=[arn])
+    assert [one["Arn"] for one in changed["Layers"]] == [arn], changed
+    assert call(payload={"layer": "greeting.txt"})[1]["layer"] == "from a layer"
+    # It stays when code changes, and when the version is deleted.
+    client.update_function_code(FunctionName="Greeter", ZipFile=archive("VERSION-3"))
+    client.delete_layer_version(LayerName="tools", VersionNumber=1)
+    refused("ResourceNotFoundException", client.get_layer_version, LayerName="tools", VersionNumber=1)
+    refused("ResourceNotFoundException", client.update_function_configuration, FunctionName="Greeter", Layers=[arn])
+    told = call(payload={"layer": "greeting.txt"})[1]
+    assert (told["layer"], told["version"]) == ("from a layer", "VERSION-3"), told
+    client.update_function_configuration(FunctionName="Greeter", Layers=[])
+    assert call(payload={"layer": "greeting.txt"})[1]["layer"] is None
+
+
 def delete():
     for name in ["Greeter", "witness"]:
         client.delete_function(FunctionName=name)
@@ -254,7 +281,7 @@ def delete():
     assert client.list_functions()["Functions"] == []
 
 
-STEPS = [create, invoke, signatures, stream, versions, settings, asynchronous, mappings]
+STEPS = [create, invoke, signatures, stream, versions, settings, asynchronous, mappings, layers]
 for step in [delete] if sys.argv[1:] == ["delete"] else STEPS:
     step()
     print("done", step.__name__, flush=True)
