@@ -201,7 +201,7 @@ async fn functions_tell_spans_and_records_of_their_own() {
     if !has("python3", "functions_tell_spans_and_records_of_their_own") {
         return;
     }
-    let node = node(|_| ()).await;
+    let node = node(|settings| settings.walls = hob_node::Walls::Auto).await;
     let app = App::new("shop").function("teller", "http", "python3", &python(TELLER), &["POST /tell"]);
     node.deployed(&app.change("teller", |teller| teller.body_bytes_max = 8 << 20)).await;
     let rejected = r#"200 {"partialSuccess":{"rejectedSpans":"1","errorMessage":"#;
