@@ -201,7 +201,7 @@ async fn functions_tell_spans_and_records_of_their_own() {
     if !has("python3", "functions_tell_spans_and_records_of_their_own") {
         return;
     }
-    let node = node(|_| ()).await;
+    let node = node(|settings| settings.walls = hob_node::Walls::Auto).await;
     let app = App::new("shop").function("teller", "http", "python3", &python(TELLER), &["POST /tell"]);
     node.deployed(&app.change("teller", |teller| teller.body_bytes_max = 8 << 20)).await;
     let rejected = r#"200 {"partialSuccess":{"rejectedSpans":"1","errorMessage":"#;
@@ -221,8 +221,6 @@ async fn functions_tell_spans_and_records_of_their_own() {
         ("own", "/v1/other", JSON, "{}", "404 HOB-0401"),
         ("name", "/v1/other", JSON, "{}", "404 HOB-0401"),
         ("own", "/v1/logs", JSON, &" ".repeat((4 << 20) + 1), "413 HOB-0405"),
-        // Without the secret it is a stranger's request to a proxy.
-        ("wrong", "/v1/traces", JSON, "{}", "407 HOB-0701"),
     ] {
         let answer = told(&node, to, path, media, body).await;
         assert!(answer.starts_with(expected), "{to} {path} {media}: {answer}");
@@ -245,6 +243,21 @@ async fn functions_tell_spans_and_records_of_their_own() {
         lines.map(|line| shown(&line, &["stream", "function", "text", "span", "fields"])).collect::<Vec<_>>(),
         [record, record]
     );
+}
+
+/// Behind walls there is no secret: the way is the instance's own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_walls_telemetry_needs_the_instances_secret() {
+    if !has("python3", "without_walls_telemetry_needs_the_instances_secret") {
+        return;
+    }
+    let node = node(|settings| settings.walls = hob_node::Walls::Off).await;
+    node.deployed(&App::new("shop").function("teller", "http", "python3", &python(TELLER), &["POST /tell"]))
+        .await;
+    for (to, expected) in [("own", "200"), ("wrong", "407 HOB-0701")] {
+        let answer = told(&node, to, "/v1/traces", JSON, &span("00000000000000aa")).await;
+        assert!(answer.starts_with(expected), "{to}: {answer}");
+    }
 }
 
 /// These members, in one line.
