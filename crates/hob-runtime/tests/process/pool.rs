@@ -127,3 +127,45 @@ async fn a_storm_of_programs_starts_one_after_another_and_the_wait_is_the_queues
     );
     assert_eq!((bench.crowd.stats().starting, bench.crowd.stats().memory_reserved_bytes), (0, 0));
 }
+
+/// Answers one request on each connection and closes it, without having said so.
+const CURT: &str = r#"
+import os, socket, threading
+server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+def serve(stream):
+    with stream:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            more = stream.recv(4096)
+            if not more:
+                return
+            head += more
+        stream.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ncurt")
+    print("closed", flush=True)
+while True:
+    threading.Thread(target=serve, args=(server.accept()[0],)).start()
+"#;
+
+/// A request that meets the close of a kept connection is sent again where it was not sent, or fails at once; it does not wait
+/// for an answer that nobody can give.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_closes_without_a_word_keeps_nobody_waiting() {
+    if !python() {
+        return;
+    }
+    let bench = Bench::open();
+    let pool = bench.server(CURT, |_| {}).await;
+    let mut answered = 0;
+    for call in 1..=50 {
+        let outcome = shown(&get(&pool, "/").await);
+        answered += usize::from(outcome == "200 curt");
+        assert!(["200 curt", "HOB-0506"].contains(&outcome.as_str()), "call {call}: {outcome}");
+        // Half of them come before the close, half of them after it.
+        if call % 2 == 0 {
+            eventually("it is closed", || {
+                bench.logs.all().iter().filter(|line| line.text == "closed").count() >= answered
+            })
+            .await;
+        }
+    }
+}

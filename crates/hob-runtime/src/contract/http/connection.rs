@@ -71,8 +71,8 @@ struct Link {
 
 /// What moves a connection.
 struct Driver {
-    connection: BoxFuture<'static, hyper::Result<()>>,
-    ended: bool,
+    /// `None`: it has ended, and has let go of the requests that it had not sent.
+    connection: Option<BoxFuture<'static, hyper::Result<()>>>,
     noted: Arc<Noted>,
 }
 
@@ -103,8 +103,10 @@ enum State {
 impl Driver {
     /// Lets the connection do what it can now.
     fn drive(&mut self, cx: &mut Context<'_>) {
-        // How it ended is told by whoever waits for its answer.
-        self.ended = self.ended || self.connection.as_mut().poll(cx).is_ready();
+        // How it ended is told by whoever waits for its answer: to whom it tells that when it is dropped.
+        if self.connection.as_mut().is_some_and(|connection| connection.as_mut().poll(cx).is_ready()) {
+            self.connection = None;
+        }
     }
 
     /// Lets the connection do what it can, and asks `next` what has become of that. `next` waits for nothing but the
@@ -149,7 +151,7 @@ impl Link {
     fn state(&mut self) -> State {
         // Whoever takes it next asks again, with a waker of its own.
         self.driver.drive(&mut Context::from_waker(Waker::noop()));
-        match (self.driver.ended || self.sender.is_closed(), self.sender.is_ready()) {
+        match (self.driver.connection.is_none() || self.sender.is_closed(), self.sender.is_ready()) {
             (true, _) => State::Closed,
             (false, true) => State::Ready,
             (false, false) => State::Busy,
@@ -251,15 +253,13 @@ impl Shared {
 
     /// Drives a connection to its end.
     fn let_run(&self, link: Link) {
-        if link.driver.ended {
-            return;
-        }
+        let Some(connection) = link.driver.connection else { return };
         self.spawn.spawn(
             "child connection",
             Box::pin(async move {
                 // Nobody sends any more: the connection ends when its exchange has.
                 drop(link.sender);
-                drop(link.driver.connection.await);
+                drop(connection.await);
             }),
         );
     }
@@ -275,7 +275,7 @@ impl Shared {
             .await;
         let (sender, connection) = handshake.map_err(Error::Exchange)?;
         let connection = Box::pin(connection.with_upgrades());
-        Ok(Link { sender, driver: Driver { connection, ended: false, noted: Arc::default() } })
+        Ok(Link { sender, driver: Driver { connection: Some(connection), noted: Arc::default() } })
     }
 
     async fn send_h2(&self, mut request: Request<Body>) -> Result<Response<Body>, Error> {
