@@ -167,8 +167,11 @@ async fn a_runtime_finishes_what_nobody_waits_for() {
     let bench = Bench::open();
     let pool = runtime(&bench, RUNTIME, |spec| spec.scale.max = 1).await;
     let pid = shown(&get(&pool, "/pid").await);
-    // Its answer comes after a moment, and its stream goes on for a while.
-    let request = http::Request::get("/pause").header("host", "localhost").body(empty()).unwrap();
+    // Its answer comes when the file is there.
+    let folder = tempfile::tempdir().unwrap();
+    let go = folder.path().join("go");
+    let path = format!("/hold?{}", go.display());
+    let request = http::Request::get(path).header("host", "localhost").body(empty()).unwrap();
     let mut call = Box::pin(pool.call(invocation(&pool, request)));
     assert!(futures_util::poll!(call.as_mut()).is_pending());
     eventually("the runtime has it", || {
@@ -176,6 +179,8 @@ async fn a_runtime_finishes_what_nobody_waits_for() {
     })
     .await;
     drop(call);
+    assert_eq!(pool.stats().running, 1, "it is finished first");
+    std::fs::write(&go, "").unwrap();
     assert_eq!(shown(&get(&pool, "/pid").await), pid);
     assert_eq!(pool.stats().starts, 1);
     // What Lambda writes of each of the three calls; only the first one tells of the start.

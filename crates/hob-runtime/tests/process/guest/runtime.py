@@ -35,6 +35,10 @@ def handle(event):
     if path == "/pause":
         time.sleep(0.3)
         return answer("paused")
+    if path == "/hold":
+        while not os.path.exists(query):
+            time.sleep(0.01)
+        return answer("held")
     if path == "/slow":
         time.sleep(6)
         return answer("late")
