@@ -218,16 +218,24 @@ pub fn overlap(one: &str, other: &str) -> bool {
     one == other || covers(one, other) || covers(other, one)
 }
 
-/// Checks that a space may claim a host: nobody claims one below the node's own domain but the space that is there.
+/// Checks that a space may claim a host: nobody claims one below the node's own domain but the space that is there. What is
+/// below that of one of the `others` is not `default`'s.
 ///
 /// # Errors
 /// `HOB-0716`.
-pub fn check_claim(space: &SpaceName, pattern: &str, domain: &str) -> Result<()> {
+pub fn check_claim<'a>(
+    space: &SpaceName,
+    pattern: &str,
+    domain: &str,
+    mut others: impl Iterator<Item = &'a SpaceName>,
+) -> Result<()> {
     let bare = pattern.strip_prefix("*.").unwrap_or(pattern);
     let own = if space.is_default() { domain.to_owned() } else { format!("{space}.{domain}") };
     let below =
         |host: &str, of: &str| host == of || host.strip_suffix(of).is_some_and(|rest| rest.ends_with('.'));
-    if below(bare, domain) && !below(bare, &own) { Err(taken(pattern)) } else { Ok(()) }
+    let is_theirs = |other: &SpaceName| !other.is_default() && below(bare, &format!("{other}.{domain}"));
+    let is_own = below(bare, &own) && !(space.is_default() && others.any(is_theirs));
+    if below(bare, domain) && !is_own { Err(taken(pattern)) } else { Ok(()) }
 }
 
 /// That a host is somebody else's; whose is not said.

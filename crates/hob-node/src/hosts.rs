@@ -39,8 +39,9 @@ impl Hosts {
         Arc::new(Self { domain: domain.to_owned(), claims: RwLock::default() })
     }
 
-    /// What speaks for one space.
+    /// What speaks for one space, which has the hosts below its own domain from now on.
     pub(crate) fn of(self: &Arc<Self>, space: &SpaceName) -> Claims {
+        self.claims.write().unwrap_or_else(PoisonError::into_inner).entry(space.clone()).or_default();
         Claims { hosts: Arc::clone(self), space: space.clone() }
     }
 
@@ -59,7 +60,7 @@ impl Hosts {
         space: &SpaceName,
         host: &str,
     ) -> Result<()> {
-        check_claim(space, host, &self.domain)?;
+        check_claim(space, host, &self.domain, claims.keys())?;
         let mut others = claims.iter().filter(|(other, _)| *other != space).flat_map(|(_, hosts)| hosts);
         if others.any(|other| overlap(other, host)) { Err(taken(host)) } else { Ok(()) }
     }
@@ -84,13 +85,11 @@ impl Claims {
         let hosts: Vec<&str> = hosts.collect();
         hosts.iter().try_for_each(|host| self.hosts.check(&claims, &self.space, host))?;
         let mut fresh = Vec::new();
-        if !hosts.is_empty() {
-            let own = claims.entry(self.space.clone()).or_default();
-            for host in hosts {
-                let host: Arc<str> = host.into();
-                if own.insert(Arc::clone(&host)) {
-                    fresh.push(host);
-                }
+        let own = claims.entry(self.space.clone()).or_default();
+        for host in hosts {
+            let host: Arc<str> = host.into();
+            if own.insert(Arc::clone(&host)) {
+                fresh.push(host);
             }
         }
         Ok(Claimed { claims: self, fresh })

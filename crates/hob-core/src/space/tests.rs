@@ -153,8 +153,12 @@ fn hosts_say_their_space_and_claims_stay_out_of_others() {
         ("team", "www.steam.example.com", false),
         ("default", "www.example.com", true),
         ("default", "a.org", true),
+        ("default", "www.left.example.com", false),
+        ("default", "*.left.example.com", false),
+        ("left", "www.left.example.com", true),
     ] {
-        let judged = check_claim(&name(space), pattern, "example.com");
+        let judged =
+            check_claim(&name(space), pattern, "example.com", [name("default"), name("left")].iter());
         assert_eq!(judged.is_ok(), free, "{space} {pattern}");
     }
 }

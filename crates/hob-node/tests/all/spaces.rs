@@ -275,7 +275,6 @@ async fn no_operation_crosses_from_one_space_into_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a host below another space's domain is not refused at deploy yet"]
 async fn hosts_names_and_results_lead_into_one_space_alone() {
     if !has("python3", "hosts_names_and_results_lead_into_one_space_alone") {
         return;
