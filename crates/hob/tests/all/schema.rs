@@ -38,7 +38,7 @@ fn no_call_of_the_control_api_is_a_failure_or_for_strangers() {
         }
     };
     let home = tempfile::tempdir().unwrap();
-    let manifest = "[functions.hello]\nrun = \"cat\"\ncontract = \"stdio\"\nroutes = [\"/hello\"]\n\
+    let manifest = "[functions.hello]\nrun = \"cat\"\ncontract = \"stdio\"\nroute = \"/hello\"\n\
                     [[on]]\nname = \"all\"\ntopic = \"orders\"\ncall = \"hello\"\n";
     write(
         home.path(),
