@@ -3,7 +3,7 @@
 //! **Why.** See [`hob_core::egress`]: a name may lead anywhere, so the address is judged after it is
 //! resolved, and the judged address is the one that is connected.
 //!
-//! **How.** One HTTP client with a connector of its own, which judges the name and goes the one [`Way`].
+//! **How.** One HTTP client with a connector of its own, which judges the name and goes the one `way`.
 //! Connections are kept for each app and egress list apart: a connection that one list allowed must
 //! not serve a function whose list does not. Redirects are answers like any other; whoever follows
 //! them is judged again. `Host` always is the host that was judged: a server of many names must not be asked for

@@ -3,7 +3,7 @@
 //! **Why.** Whoever looks a name up again after judging it can be given another address the second time (DNS
 //! rebinding). Here is the only place that does either, so that there is no second time.
 //!
-//! **How.** [`Way::connect`] is for every kind of traffic: requests, tunnels, and raw streams. Addresses are not
+//! **How.** `Way::connect` is for every kind of traffic: requests, tunnels, and raw streams. Addresses are not
 //! looked up. Look-ups run on threads of the pool that may block; a permit stays with the thread and not with
 //! whoever waits, since nobody can end a look-up that hangs.
 //!

@@ -1,4 +1,4 @@
-//! Which system calls a child may make: a table, and the program for the kernel's filter (seccomp(2)) that it becomes.
+//! Which system calls a process may make: a table, and the program for the kernel's filter (seccomp(2)) that it becomes.
 //!
 //! **Why.** Most holes in kernels are in system calls that a function never makes. What is not in the table does not
 //! exist for it: `ENOSYS`, so that a library which asks for something new falls back to something old. What programs are known
@@ -8,9 +8,12 @@
 //! a filter once for every number when it is installed and remembers what is always allowed, so that an allowed call costs
 //! nothing afterwards and a short tree makes a quick installation.
 //!
-//! **Not here:** programs for another kind of processor than the node's (32-bit ones on x86-64): they are ended.
+//! **Not here:** programs for another kind of processor than the node's (32-bit ones on x86-64): they are ended. What WASM workers
+//! may ask for, which have a table of their own and the rest from here.
 
+use std::borrow::Cow;
 use std::ffi::{c_int, c_long};
+use std::io;
 
 // linux/seccomp.h and linux/bpf_common.h.
 const RETURN_ALLOW: u32 = 0x7fff_0000;
@@ -26,6 +29,9 @@ const RETURN: u16 = 0x06;
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const ARGUMENTS: u32 = 16;
+/// seccomp(2): install a filter, and the same one for every thread or for none.
+const SET_FILTER: c_int = 1;
+const ALL_THREADS: c_int = 1;
 
 #[cfg(target_arch = "x86_64")]
 const NATIVE: u32 = 0xc000_003e;
@@ -43,42 +49,24 @@ const FAMILIES: [u32; 4] = [1, 2, 10, 16];
 /// personality(2): the usual one, and to ask for the present one.
 const PERSONALITIES: [u32; 2] = [0, 0xffff_ffff];
 
-/// What a child is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    /// Any program of a function.
-    Program,
-    /// A worker of the node: it computes, and speaks through the sockets that it was given.
-    Worker,
-}
-
 /// The answer to a system call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It is made.
     Allow,
     /// It fails with this number.
     Fail(c_int),
     /// Allowed unless an argument has one of these bits.
-    WithoutBits {
-        argument: u32,
-        bits: u32,
-    },
+    WithoutBits { argument: u32, bits: u32 },
     /// Allowed if an argument is one of these, else it fails.
-    OneOf {
-        argument: u32,
-        values: &'static [u32],
-        error: c_int,
-    },
+    OneOf { argument: u32, values: Cow<'static, [u32]>, error: c_int },
     /// Allowed unless an argument is one of these.
-    NoneOf {
-        argument: u32,
-        values: &'static [u32],
-    },
+    NoneOf { argument: u32, values: Cow<'static, [u32]> },
 }
 
 /// A filter, ready to be installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Filter(Vec<Instruction>);
+pub(crate) struct Filter(Vec<Instruction>);
 
 /// `struct sock_filter`.
 #[repr(C)]
@@ -90,32 +78,55 @@ struct Instruction {
     value: u32,
 }
 
+/// `struct sock_fprog`.
+#[repr(C)]
+struct Program {
+    length: u16,
+    instructions: *const Instruction,
+}
+
 impl Filter {
-    /// The filter of a profile.
-    pub(super) fn of(profile: Profile) -> Self {
+    /// The filter of any program of a function.
+    pub(super) fn of_programs() -> Self {
+        Self::new(of_programs(), libc::ENOSYS)
+    }
+
+    /// One with these answers, the first that is given for a call; every other call fails with `otherwise`.
+    pub(crate) fn new(mut answers: Vec<(c_long, Answer)>, otherwise: c_int) -> Self {
+        answers.sort_by_key(|(call, _)| *call);
+        answers.dedup_by_key(|(call, _)| *call);
         let mut code =
             vec![load(ARCHITECTURE), jump(JUMP_EQUAL, NATIVE, 1, 0), ret(RETURN_KILL_PROCESS), load(NUMBER)];
-        code.extend(tree(&ranges(&answers(profile))));
+        code.extend(tree(&ranges(&answers, &Answer::Fail(otherwise)), otherwise));
         Self(code)
+    }
+
+    fn program(&self) -> Result<Program, c_int> {
+        let length = u16::try_from(self.0.len()).map_err(|_| libc::E2BIG)?;
+        Ok(Program { length, instructions: self.0.as_ptr() })
+    }
+
+    /// Installs it for all threads of this process.
+    ///
+    /// # Errors
+    /// When the kernel has no filters, or a thread has another one.
+    pub(crate) fn enter_with_all_threads(&self) -> io::Result<()> {
+        let program = self.program().map_err(io::Error::from_raw_os_error)?;
+        // SAFETY: the kernel copies `length` instructions, which are alive.
+        match unsafe { libc::syscall(libc::SYS_seccomp, SET_FILTER, ALL_THREADS, &raw const program) } {
+            0 => Ok(()),
+            thread if thread > 0 => Err(io::Error::other(format!("thread {thread} has another filter"))),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 
     /// Installs it. Only a system call on values that were prepared before.
     pub(super) fn enter(&self) -> Result<(), c_int> {
-        #[repr(C)]
-        struct Program {
-            length: u16,
-            instructions: *const Instruction,
-        }
-        let length = u16::try_from(self.0.len()).map_err(|_| libc::E2BIG)?;
-        let program = Program { length, instructions: self.0.as_ptr() };
+        let program = self.program()?;
         // SAFETY: the kernel copies `length` instructions, which are alive.
         let done =
             unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program, 0, 0) };
-        if done < 0 {
-            Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL))
-        } else {
-            Ok(())
-        }
+        if done < 0 { Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)) } else { Ok(()) }
     }
 }
 
@@ -135,68 +146,56 @@ fn fail(error: c_int) -> Instruction {
     ret(RETURN_ERRNO | error.unsigned_abs())
 }
 
-/// Every number that has another answer than `ENOSYS`, in order.
-fn answers(profile: Profile) -> Vec<(u32, Answer)> {
-    let number = |number: &c_long| u32::try_from(*number).unwrap_or_default();
-    let (allowed, denied): (Vec<&[c_long]>, &[c_long]) = match profile {
-        Profile::Program => (vec![table::WORKER, table::PROGRAM, table::OLD], table::DENIED),
-        Profile::Worker => (vec![table::WORKER], table::DENIED_TO_WORKERS),
-    };
-    let mut all: Vec<(u32, Answer)> =
-        allowed.into_iter().flatten().map(|call| (number(call), Answer::Allow)).collect();
-    all.extend(denied.iter().map(|call| (number(call), Answer::Fail(libc::EPERM))));
-    if profile == Profile::Program {
-        all.extend([
-            // Its flags are in memory, where a filter cannot look: libraries fall back to `clone`.
-            (number(&libc::SYS_clone3), Answer::Fail(libc::ENOSYS)),
-            (number(&libc::SYS_clone), Answer::WithoutBits { argument: 0, bits: NEW_NAMESPACE }),
-            (
-                number(&libc::SYS_socket),
-                Answer::OneOf { argument: 0, values: &FAMILIES, error: libc::EAFNOSUPPORT },
-            ),
-            (number(&libc::SYS_ioctl), Answer::NoneOf { argument: 1, values: &TERMINAL_INPUT }),
-            (
-                number(&libc::SYS_personality),
-                Answer::OneOf { argument: 0, values: &PERSONALITIES, error: libc::EPERM },
-            ),
-        ]);
-    } else {
-        // Threads, and nothing else that is new.
-        all.push((number(&libc::SYS_clone), Answer::WithoutBits { argument: 0, bits: NEW_NAMESPACE }));
-        all.push((number(&libc::SYS_clone3), Answer::Fail(libc::ENOSYS)));
-    }
-    all.sort_by_key(|(number, _)| *number);
-    all.dedup_by_key(|(number, _)| *number);
+/// Every call that has another answer than `ENOSYS` for programs.
+fn of_programs() -> Vec<(c_long, Answer)> {
+    let allowed = [table::COMPUTE, table::PROGRAM, table::OLD].into_iter().flatten();
+    let mut all: Vec<(c_long, Answer)> = allowed.map(|call| (*call, Answer::Allow)).collect();
+    all.extend(table::DENIED.iter().map(|call| (*call, Answer::Fail(libc::EPERM))));
+    all.extend([
+        // Its flags are in memory, where a filter cannot look: libraries fall back to `clone`.
+        (libc::SYS_clone3, Answer::Fail(libc::ENOSYS)),
+        (libc::SYS_clone, Answer::WithoutBits { argument: 0, bits: NEW_NAMESPACE }),
+        (
+            libc::SYS_socket,
+            Answer::OneOf { argument: 0, values: Cow::Borrowed(&FAMILIES), error: libc::EAFNOSUPPORT },
+        ),
+        (libc::SYS_ioctl, Answer::NoneOf { argument: 1, values: Cow::Borrowed(&TERMINAL_INPUT) }),
+        (
+            libc::SYS_personality,
+            Answer::OneOf { argument: 0, values: Cow::Borrowed(&PERSONALITIES), error: libc::EPERM },
+        ),
+    ]);
     all
 }
 
 /// The last number of each range, and its answer. The first begins with 0, the last ends with all numbers.
-fn ranges(answers: &[(u32, Answer)]) -> Vec<(u32, Answer)> {
-    let mut ranges: Vec<(u32, Answer)> = Vec::new();
-    let mut push = |end: u32, answer: Answer| match ranges.last_mut() {
+fn ranges<'a>(answers: &'a [(c_long, Answer)], otherwise: &'a Answer) -> Vec<(u32, &'a Answer)> {
+    let mut ranges: Vec<(u32, &Answer)> = Vec::new();
+    let mut push = |end: u32, answer: &'a Answer| match ranges.last_mut() {
         Some((last, before)) if *before == answer => *last = end,
         _ => ranges.push((end, answer)),
     };
     let mut next = 0;
-    for (number, answer) in answers {
-        if *number > next {
-            push(number - 1, Answer::Fail(libc::ENOSYS));
+    for (call, answer) in answers {
+        let number = u32::try_from(*call).unwrap_or_default();
+        if number > next {
+            push(number - 1, otherwise);
         }
-        push(*number, *answer);
+        push(number, answer);
         next = number + 1;
     }
-    push(u32::MAX, Answer::Fail(libc::ENOSYS));
+    push(u32::MAX, otherwise);
     ranges
 }
 
-fn tree(ranges: &[(u32, Answer)]) -> Vec<Instruction> {
+fn tree(ranges: &[(u32, &Answer)], otherwise: c_int) -> Vec<Instruction> {
     match ranges {
-        [] => vec![fail(libc::ENOSYS)],
+        [] => vec![fail(otherwise)],
         [(_, answer)] => answer.code(),
         _ => {
             let (low, high) = ranges.split_at(ranges.len() / 2);
             let end = low.last().map_or(0, |(end, _)| *end);
-            let (low, high) = (tree(low), tree(high));
+            let (low, high) = (tree(low, otherwise), tree(high, otherwise));
             let over = u32::try_from(low.len()).unwrap_or_default();
             let mut code = vec![
                 jump(JUMP_GREATER, end, 0, 1),
@@ -210,19 +209,19 @@ fn tree(ranges: &[(u32, Answer)]) -> Vec<Instruction> {
 }
 
 impl Answer {
-    fn code(self) -> Vec<Instruction> {
+    fn code(&self) -> Vec<Instruction> {
         let argument = |argument: u32| load(ARGUMENTS + 8 * argument);
         match self {
             Self::Allow => vec![ret(RETURN_ALLOW)],
-            Self::Fail(error) => vec![fail(error)],
+            Self::Fail(error) => vec![fail(*error)],
             Self::WithoutBits { argument: at, bits } => {
-                vec![argument(at), jump(JUMP_ANY_BIT, bits, 0, 1), fail(libc::EPERM), ret(RETURN_ALLOW)]
+                vec![argument(*at), jump(JUMP_ANY_BIT, *bits, 0, 1), fail(libc::EPERM), ret(RETURN_ALLOW)]
             }
             Self::OneOf { argument: at, values, error } => {
-                one_of(argument(at), values, fail(error), ret(RETURN_ALLOW))
+                one_of(argument(*at), values, fail(*error), ret(RETURN_ALLOW))
             }
             Self::NoneOf { argument: at, values } => {
-                one_of(argument(at), values, ret(RETURN_ALLOW), fail(libc::EPERM))
+                one_of(argument(*at), values, ret(RETURN_ALLOW), fail(libc::EPERM))
             }
         }
     }
@@ -243,4 +242,4 @@ fn one_of(load: Instruction, values: &[u32], other: Instruction, equal: Instruct
 mod table;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,9 +3,9 @@
 //! **Why.** A function is a stranger's program. Without walls it is the node's user: it may read the node's secrets, its neighbours'
 //! environment, and connect to whatever listens on the machine.
 //!
-//! **How.** [`Walls::open`] finds out once what the kernel offers to this user, by trying it. [`Walls::wall`] turns a [`Plan`] (what
-//! is visible, what it is for) into a [`Wall`]: prepared steps, which [`birth`] has a child take. What it
-//! makes is a [`Room`]: namespaces with a first process that only sleeps (`init`), in which programs are
+//! **How.** `Walls::open` finds out once what the kernel offers to this user, by trying it. `Walls::wall` turns a `View`
+//! (what is visible) into a `Wall`: prepared steps, which `birth` has a child take. What it
+//! makes is a `Room`: namespaces with a first process that only sleeps (`init`), in which programs are
 //! born; dropping it ends everything inside.
 //!
 //! | wall | what makes it |
@@ -27,17 +27,16 @@
 pub(crate) mod birth;
 mod confine;
 mod door;
-mod filter;
+pub(crate) mod filter;
 mod init;
 mod offer;
-mod rule;
-mod step;
+pub(crate) mod rule;
+pub(crate) mod step;
 mod view;
 
 pub(crate) use confine::Confinement;
 use door::Door;
 pub use door::{Dial, Loopback};
-pub use filter::Profile;
 pub use offer::{Offer, examine};
 pub(crate) use view::{TMP, View, WORK};
 
@@ -92,15 +91,6 @@ pub struct Walls {
     sleeper: OwnedFd,
     /// Users that were given away, from [`WALL_USER_FIRST`] on.
     users: Arc<AtomicU32>,
-}
-
-/// What a child may see and do.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    /// What it sees.
-    pub(crate) view: View,
-    /// What it is for.
-    pub(crate) profile: Profile,
 }
 
 /// A wall, ready to be built any number of times.
@@ -168,8 +158,8 @@ impl Walls {
     ///
     /// # Errors
     /// When a path cannot be handed to the kernel.
-    pub(crate) fn wall(&self, plan: &Plan) -> io::Result<Wall> {
-        let view = plan.view.steps(&self.root, &self.etc, self.offer.proc)?;
+    pub(crate) fn wall(&self, view: &View) -> io::Result<Wall> {
+        let view = view.steps(&self.root, &self.etc, self.offer.proc)?;
         let root = rustix::process::geteuid().is_root();
         let mut build = Vec::new();
         if root {
@@ -183,7 +173,7 @@ impl Walls {
         build.extend(view.before);
         let writable = [TMP, WORK, "/dev/shm"].into_iter().filter_map(|folder| CString::new(folder).ok());
         let rules = self.offer.landlock.map(|version| Step::Restrict(Rules::new(version, writable)));
-        let seal = rules.into_iter().chain([Step::Filter(Filter::of(plan.profile))]).collect();
+        let seal = rules.into_iter().chain([Step::Filter(Filter::of_programs())]).collect();
         Ok(Wall {
             build,
             first: view.first,

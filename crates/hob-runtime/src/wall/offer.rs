@@ -6,7 +6,7 @@
 //! makes no other for a user), landlock, and a user namespace below root's other walls.
 
 use super::birth::{Image, Place, reap, spawn};
-use super::{Confinement, Listening, Plan, Profile, View, Walls, init, rule};
+use super::{Confinement, Listening, View, Walls, init, rule};
 use hob_core::code::Code;
 use hob_core::fault::Fault;
 use rustix::fs::{Mode, OFlags};
@@ -78,7 +78,7 @@ fn attempt(walls: &Walls) -> io::Result<()> {
     }
     let view =
         View { folders: vec![(folder, PathBuf::from("/app"))], private_bytes: 1 << 20, ..View::default() };
-    let wall = walls.wall(&Plan { view, profile: Profile::Program })?;
+    let wall = walls.wall(&view)?;
     let null = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     let image = Image {
         program: Path::new("/app/end"),

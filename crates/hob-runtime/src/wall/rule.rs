@@ -39,7 +39,7 @@ struct Beneath {
 }
 
 /// What a child may do with files.
-pub(super) struct Rules {
+pub(crate) struct Rules {
     files: u64,
     scopes: u64,
     /// Folders, and what may be done below them.

@@ -16,7 +16,7 @@ const CAPABILITIES: c_int = 63;
 const BACKLOG: c_int = 1024;
 
 /// One step.
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Leaves namespaces for new ones (unshare(2)).
     Unshare(c_int),
     /// Writes into a file that is there.
@@ -52,17 +52,17 @@ pub(super) enum Step {
 }
 
 /// What is mounted where.
-pub(super) struct Mount {
-    pub(super) source: Option<CString>,
-    pub(super) target: CString,
-    pub(super) kind: Option<CString>,
-    pub(super) flags: c_ulong,
-    pub(super) data: Option<CString>,
+pub(crate) struct Mount {
+    pub(crate) source: Option<CString>,
+    pub(crate) target: CString,
+    pub(crate) kind: Option<CString>,
+    pub(crate) flags: c_ulong,
+    pub(crate) data: Option<CString>,
 }
 
 /// A socket that is opened inside and used by the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     /// Which it is: its place in [`Sockets`].
     pub(super) slot: usize,
     pub(super) kind: SocketKind,
@@ -70,7 +70,7 @@ pub(super) struct Socket {
 
 /// What kind of socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SocketKind {
+pub(crate) enum SocketKind {
     /// A stream that is not connected.
     Stream,
     /// A listener at this address and port (0: any).
@@ -105,6 +105,15 @@ pub(super) unsafe fn take(steps: &[Step], sockets: &mut Sockets) -> Result<(), (
         unsafe { step.run(sockets) }.map_err(|error| (at, error))?;
     }
     Ok(())
+}
+
+/// Takes steps in a process of their own, which has one thread.
+///
+/// # Errors
+/// Why one of them failed.
+pub(crate) fn take_here(steps: &[Step]) -> std::io::Result<()> {
+    // SAFETY: nobody shares this process's memory, so that it may do more than a child with its parent's.
+    unsafe { take(steps, &mut []) }.map_err(|(_, error)| std::io::Error::from_raw_os_error(error))
 }
 
 impl Step {

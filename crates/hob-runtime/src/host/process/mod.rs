@@ -29,7 +29,7 @@ use crate::environment::Environment;
 use crate::machine;
 use crate::outbound::{self, ENTRANCE_PORT};
 use crate::unit::{Command, Launch, Program, Unit};
-use crate::wall::{self, Listening, Plan, Profile, Room, View, Wall, Walls};
+use crate::wall::{self, Listening, Room, View, Wall, Walls};
 use fork::{Forker, Job, JobPlace};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -269,7 +269,7 @@ fn walled(walls: &Walls, code: &FunctionCode, program: &Path, shared: &Shared) -
         links,
         private_bytes: WALL_PRIVATE_BYTES_MAX.min(code.spec.memory_bytes),
     };
-    walls.wall(&Plan { view, profile: Profile::Program }).map(Arc::new)
+    walls.wall(&view).map(Arc::new)
 }
 
 /// What is a program's own.

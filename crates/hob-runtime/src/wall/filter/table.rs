@@ -1,10 +1,10 @@
-//! The tables of system calls: what a worker needs, what programs need besides, what is refused.
+//! The tables of system calls: what every process needs, what programs need besides, what is refused.
 
 use libc::*;
 use std::ffi::c_long;
 
 /// What a process needs to compute, to be in time, and to speak through descriptors that it has.
-pub(super) const WORKER: &[c_long] = &[
+pub(super) const COMPUTE: &[c_long] = &[
     SYS_brk,
     SYS_clock_getres,
     SYS_clock_gettime,
@@ -378,25 +378,4 @@ pub(super) const DENIED: &[c_long] = &[
     SYS_uselib,
     #[cfg(target_arch = "x86_64")]
     SYS_ustat,
-];
-
-/// What workers must not have, besides all that is not in their table.
-pub(super) const DENIED_TO_WORKERS: &[c_long] = &[
-    SYS_accept4,
-    SYS_bind,
-    SYS_bpf,
-    SYS_connect,
-    SYS_io_uring_setup,
-    SYS_ioctl,
-    SYS_keyctl,
-    SYS_kill,
-    SYS_listen,
-    SYS_mount,
-    SYS_perf_event_open,
-    SYS_process_vm_readv,
-    SYS_ptrace,
-    SYS_setns,
-    SYS_socket,
-    SYS_unshare,
-    SYS_userfaultfd,
 ];

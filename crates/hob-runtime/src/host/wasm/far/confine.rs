@@ -11,12 +11,13 @@
 //! named, and told to the node.
 
 use super::filter;
+use crate::wall::step::{Mount, Step, take_here};
 use hob_core::limit::{COMPILED_BYTES_MAX, PROCESS_NICENESS, WORKER_FILES_MAX};
 use rustix::process::{
     Resource, Rlimit, Signal, getegid, geteuid, getpriority_process, getrlimit,
     set_parent_process_death_signal, setpriority_process, setrlimit, setsid,
 };
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::ptr;
@@ -74,7 +75,7 @@ pub(super) fn leave() -> Vec<String> {
     if root && let Err(error) = become_user(USER) {
         missing.push(format!("another user: {error}"));
     }
-    if let Err(error) = no_capabilities() {
+    if let Err(error) = take_here(&[Step::NoCapabilities]) {
         missing.push(format!("no capabilities: {error}"));
     }
     // After the change of the user, which takes it away.
@@ -98,41 +99,36 @@ fn check(done: c_int) -> io::Result<()> {
 
 fn namespaces(root: bool) -> io::Result<()> {
     if root {
-        // SAFETY: no pointers; there is one thread.
-        return check(unsafe { libc::unshare(NAMESPACES) });
+        return take_here(&[Step::Unshare(NAMESPACES)]);
     }
     let (user, group) = (geteuid().as_raw(), getegid().as_raw());
-    // SAFETY: as above.
-    check(unsafe { libc::unshare(NAMESPACES | libc::CLONE_NEWUSER) })?;
-    std::fs::write("/proc/self/setgroups", "deny")?;
-    std::fs::write("/proc/self/uid_map", format!("0 {user} 1"))?;
-    std::fs::write("/proc/self/gid_map", format!("0 {group} 1"))
+    take_here(&[
+        Step::Unshare(NAMESPACES | libc::CLONE_NEWUSER),
+        Step::Write(c"/proc/self/setgroups".into(), b"deny".to_vec()),
+        Step::Write(c"/proc/self/uid_map".into(), format!("0 {user} 1").into_bytes()),
+        Step::Write(c"/proc/self/gid_map".into(), format!("0 {group} 1").into_bytes()),
+    ])
 }
 
 /// An empty folder in memory becomes the root, for reading only.
 fn empty_root() -> io::Result<()> {
-    let mount = |source: Option<&CStr>, target: &CStr, kind: Option<&CStr>, flags, data: Option<&CStr>| {
-        let pointer = |text: Option<&CStr>| text.map_or(ptr::null(), CStr::as_ptr);
-        // SAFETY: all pointers are null or to texts that end with a zero.
-        check(unsafe {
-            libc::mount(pointer(source), target.as_ptr(), pointer(kind), flags, pointer(data).cast())
-        })
-    };
     let quiet = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-    mount(None, c"/", None, libc::MS_REC | libc::MS_PRIVATE, None)?;
+    let root = |flags| Mount { source: None, target: c"/".into(), kind: None, flags, data: None };
     // Whatever folder is everywhere: it is only the place where the new root is for a moment.
-    mount(Some(c"root"), c"/proc", Some(c"tmpfs"), quiet, Some(c"mode=555,size=4k,nr_inodes=2"))?;
-    // SAFETY: all pointers are to texts that end with a zero. The old root lies above the new one for a moment
-    // (pivot_root(2), "pivot_root(".", ".")").
-    unsafe {
-        check(libc::chdir(c"/proc".as_ptr()))?;
-        check(
-            c_int::try_from(libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr())).unwrap_or(-1),
-        )?;
-        check(libc::umount2(c".".as_ptr(), libc::MNT_DETACH))?;
-        check(libc::chdir(c"/".as_ptr()))?;
-    }
-    mount(None, c"/", None, libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | quiet, None)
+    let empty = Mount {
+        source: Some(c"root".into()),
+        target: c"/proc".into(),
+        kind: Some(c"tmpfs".into()),
+        flags: quiet,
+        data: Some(c"mode=555,size=4k,nr_inodes=2".into()),
+    };
+    take_here(&[
+        Step::Mount(root(libc::MS_REC | libc::MS_PRIVATE)),
+        Step::Mount(empty),
+        Step::Enter(c"/proc".into()),
+        Step::Pivot,
+        Step::Mount(root(libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | quiet)),
+    ])
 }
 
 fn become_user(user: u32) -> io::Result<()> {
@@ -141,25 +137,5 @@ fn become_user(user: u32) -> io::Result<()> {
         check(libc::setgroups(0, ptr::null()))?;
         check(libc::setresgid(user, user, user))?;
         check(libc::setresuid(user, user, user))
-    }
-}
-
-fn no_capabilities() -> io::Result<()> {
-    /// linux/capability.h: version 3, 64 bits in two halves.
-    const VERSION: u32 = 0x2008_0522;
-    /// The largest number of a capability that any kernel knows.
-    const CAPABILITIES: c_int = 63;
-    let (header, none) = ([VERSION, 0], [0_u32; 6]);
-    // SAFETY: the kernel reads a header of two and data of six numbers.
-    unsafe {
-        for capability in 0..=CAPABILITIES {
-            // Beyond the last one it says EINVAL; who holds none may not drop any, and has none to lose.
-            if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 {
-                break;
-            }
-        }
-        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-        let done = libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr());
-        check(c_int::try_from(done).unwrap_or(-1))
     }
 }
