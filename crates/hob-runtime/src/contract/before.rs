@@ -3,7 +3,7 @@
 //! **Why.** Such a contract differs in calls alone. What else an instance tells is passed on here, once, so that no row
 //! forgets a part of it.
 
-use crate::invocation::{Invocation, Reply};
+use crate::invocation::{Context, Invocation, Reply};
 use crate::unit::Instance;
 use hob_core::fault::{Fault, Result};
 use hob_core::port::BoxFuture;
@@ -39,6 +39,10 @@ impl<B: Before> Instance for Through<B> {
 
     fn is_over(&self) -> bool {
         self.inner.is_over()
+    }
+
+    fn finishes(&self, context: &Context) -> Option<BoxFuture<'static, ()>> {
+        self.inner.finishes(context)
     }
 
     fn connected_in(&self) -> Duration {

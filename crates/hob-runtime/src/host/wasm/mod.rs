@@ -32,6 +32,7 @@ mod passed;
 mod pipe;
 mod placed;
 mod program;
+mod running;
 mod script;
 mod spin;
 mod store;
@@ -382,9 +383,7 @@ impl Command for Loaded {
 
     fn start(&self, launch: Launch) -> BoxFuture<'_, Result<Box<dyn Program>>> {
         let unit = Arc::clone(&self.0);
-        Box::pin(
-            async move { Ok(Box::new(program::Running::start(unit, launch).await?) as Box<dyn Program>) },
-        )
+        Box::pin(async move { Ok(Box::new(program::start(unit, launch).await?) as Box<dyn Program>) })
     }
 }
 

@@ -6,100 +6,62 @@
 
 use super::calls::Calls;
 use super::check::Runnable;
-use super::pipe::{PipeReader, PipeWriter, pipe};
+use super::pipe::pipe;
+use super::running::{KILLED, Running};
 use super::store::Place;
 use super::{WasmUnit, failure, store};
 use crate::crowd::{also_queued, metered};
 use crate::invocation::Context;
-use crate::unit::{Exit, Launch, Program};
+use crate::unit::{Exit, Launch};
 use hob_core::fault::Result;
-use hob_core::port::BoxFuture;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{oneshot, watch};
+use std::sync::Arc;
 use wasmtime::component::Accessor;
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
-
-/// A guest that runs as a program.
-pub(super) struct Running {
-    stdin: Option<PipeWriter>,
-    stdout: Option<PipeReader>,
-    exit: watch::Receiver<Option<Exit>>,
-    kill: Mutex<Option<oneshot::Sender<()>>>,
-}
 
 /// An exit code, or why there is none and whether memory was refused before.
 type Ended = std::result::Result<i32, (wasmtime::Error, bool)>;
 
-impl Running {
-    /// Starts the guest.
-    pub(super) async fn start(unit: Arc<WasmUnit>, launch: Launch) -> Result<Self> {
-        let calls = Calls::One(launch.context.clone());
-        let mut wasi = unit.wasi(launch.instance, &calls);
-        wasi.args(&unit.code.spec.run).args(&launch.args);
-        for (name, value) in &launch.env {
-            wasi.env(name, value);
-        }
-        let (mut stdin, mut stdout) = (None, None);
-        if launch.stdin {
-            let (writer, reader) = pipe();
-            wasi.stdin(reader);
-            stdin = Some(writer);
-        }
-        if launch.stdout {
-            let (writer, reader) = pipe();
-            wasi.stdout(writer);
-            stdout = Some(reader);
-        }
-        let place = unit.place().await?;
-        let (sender, exit) = watch::channel(None);
-        let (kill, killed) = oneshot::channel();
-        let guest = Guest { context: launch.context, instance: launch.instance, calls };
-        let spawn = Arc::clone(&unit.shared.environment.spawn);
-        let life = async move {
-            let exit = tokio::select! {
-                exit = guest.run(&unit, wasi, place) => exit,
-                _ = killed => Exit::Signal(KILLED),
-            };
-            sender.send_replace(Some(exit));
-        };
-        spawn.spawn("wasm-program", Box::pin(life));
-        Ok(Self { stdin, stdout, exit, kill: Mutex::new(Some(kill)) })
+/// Starts a guest.
+///
+/// # Errors
+/// When there is no place for it.
+pub(super) async fn start(unit: Arc<WasmUnit>, launch: Launch) -> Result<Running> {
+    let calls = Calls::One(launch.context.clone());
+    let mut wasi = unit.wasi(launch.instance, &calls);
+    wasi.args(&unit.code.spec.run).args(&launch.args);
+    for (name, value) in &launch.env {
+        wasi.env(name, value);
     }
-}
-
-/// SIGKILL: what a native program in its place would have ended with.
-const KILLED: i32 = 9;
-
-impl Program for Running {
-    fn take_stdin(&mut self) -> Option<Box<dyn AsyncWrite + Send + Unpin>> {
-        self.stdin.take().map(|stdin| Box::new(stdin) as Box<dyn AsyncWrite + Send + Unpin>)
+    let (mut stdin, mut stdout) = (None, None);
+    if launch.stdin {
+        let (writer, reader) = pipe();
+        wasi.stdin(reader);
+        stdin = Some(writer);
     }
-
-    fn take_stdout(&mut self) -> Option<Box<dyn AsyncRead + Send + Unpin>> {
-        self.stdout.take().map(|stdout| Box::new(stdout) as Box<dyn AsyncRead + Send + Unpin>)
+    if launch.stdout {
+        let (writer, reader) = pipe();
+        wasi.stdout(writer);
+        stdout = Some(reader);
     }
-
-    fn exit(&self) -> BoxFuture<'_, Exit> {
-        let mut exit = self.exit.clone();
-        Box::pin(async move {
-            let ended = exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone());
-            // The task went away with the node's runtime.
-            ended.unwrap_or(Exit::Signal(KILLED))
-        })
-    }
-
-    fn stop(&self, grace: Duration) -> BoxFuture<'_, Exit> {
-        Box::pin(async move {
-            // WASI knows no signals: there is no way to ask.
-            if let Ok(exit) = tokio::time::timeout(grace, self.exit()).await {
-                return exit;
+    let place = unit.place().await?;
+    let (running, ending, mut stopped) = Running::new(stdin, stdout);
+    let guest = Guest { context: launch.context, instance: launch.instance, calls };
+    let spawn = Arc::clone(&unit.shared.environment.spawn);
+    let life = async move {
+        // WASI knows no signals: there is no way to ask.
+        let killed = async {
+            if let Some(grace) = stopped.recv().await {
+                tokio::time::sleep(grace).await;
             }
-            self.kill.lock().unwrap_or_else(PoisonError::into_inner).take();
-            self.exit().await
-        })
-    }
+        };
+        let exit = tokio::select! {
+            exit = guest.run(&unit, wasi, place) => exit,
+            () = killed => Exit::Signal(KILLED),
+        };
+        ending.send_replace(Some(exit));
+    };
+    spawn.spawn("wasm-program", Box::pin(life));
+    Ok(running)
 }
 
 /// One run of a guest.

@@ -210,7 +210,7 @@ impl Walled {
     /// Why it does not start.
     pub(super) async fn start(self: &Arc<Self>, launch: Launch) -> Result<Box<dyn Program>> {
         let ready = self.ready().await?;
-        Ok(Box::new(program::Running::start(Arc::clone(self), &ready, launch)?))
+        Ok(Box::new(program::start(Arc::clone(self), &ready, launch)?))
     }
 
     fn asked(&self, instance: u64, kept: bool, call: Option<&Context>) -> Asked {

@@ -305,7 +305,7 @@ async fn program(far: &Arc<Far>, lane: &mut Lane, mut frame: Frame) -> std::resu
             context,
             behind: Default::default(),
         };
-        let program = program::Running::start(Arc::clone(&unit), launch).await?;
+        let program = program::start(Arc::clone(&unit), launch).await?;
         Ok::<_, Fault>((unit, program, kept))
     };
     let (unit, mut running, context) = match started.await {
@@ -336,7 +336,7 @@ type Output = Box<dyn tokio::io::AsyncRead + Send + Unpin>;
 async fn follow(
     lane: &mut Lane,
     listed: &Listed,
-    running: &program::Running,
+    running: &super::super::running::Running,
     (mut input, mut output): (Inward<Input>, Outward<Output>),
     tell: impl Fn(&mut Lane),
 ) -> std::result::Result<(), Lost> {

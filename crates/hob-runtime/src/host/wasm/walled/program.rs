@@ -1,26 +1,21 @@
 //! A program in a worker: its standard streams cross on its lane.
 
 use super::super::pipe::{PipeReader, PipeWriter, pipe};
+use super::super::running::{Ending, KILLED, Running, Stopped};
 use super::{Beside, Ready, Walled};
 use crate::host::wasm::Calls;
-use crate::unit::{Exit, Launch, Program};
+use crate::unit::{Exit, Launch};
 use crate::worker::lane::{Lane, Lost, PENDING_BYTES_MAX};
 use crate::worker::serve::Inflow;
 use crate::worker::wire::{Broken, Frame, Kind, Put, Take};
 use bytes::{Buf as _, Bytes};
 use hob_core::fault::Result;
 use hob_core::limit::{WALL_PART_BYTES_MAX, WALL_WINDOW_BYTES};
-use hob_core::port::BoxFuture;
 use hob_core::unit::millis;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{mpsc, watch};
-
-/// SIGKILL: what a native program in its place would have ended with.
-const KILLED: i32 = 9;
 
 /// How a program has ended.
 pub(in super::super) fn put_exit(into: &mut Put<'_>, exit: &Exit) {
@@ -135,69 +130,24 @@ impl<W: AsyncWrite + Unpin> Inward<W> {
     }
 }
 
-/// A program that runs in a worker.
-pub(super) struct Running {
-    stdin: Option<PipeWriter>,
-    stdout: Option<PipeReader>,
-    exit: watch::Receiver<Option<Exit>>,
-    /// Asks for its end; dropped, it is killed.
-    stop: mpsc::UnboundedSender<Duration>,
-}
-
-impl Running {
-    /// Has the worker start it. What stands against that is how it ends.
-    pub(super) fn start(unit: Arc<Walled>, ready: &Ready, launch: Launch) -> Result<Self> {
-        let (mut lane, using) = ready.link.lane(true)?;
-        let asked = unit.asked(launch.instance, false, launch.context.as_deref());
-        lane.put(Kind::Start, |put| {
-            asked.put(put);
-            put.json(&(launch.stdin, launch.stdout, &launch.args, &launch.env));
-        });
-        let (stdin, given) = launch.stdin.then(pipe).unzip();
-        let (printed, stdout) = launch.stdout.then(pipe).unzip();
-        let calls = Calls::One(launch.context.clone());
-        let beside = Beside::new(&unit, &ready.meter, using, (calls, launch.context, launch.instance));
-        let (sender, exit) = watch::channel(None);
-        let (stop, stopped) = mpsc::unbounded_channel();
-        let life = Life {
-            lane,
-            beside,
-            stdin: Outward::new(given),
-            stdout: Inward::new(printed),
-            exit: sender,
-            over: false,
-        };
-        let spawn = Arc::clone(&unit.shared.environment.spawn);
-        spawn.spawn("wasm-program", Box::pin(life.live(stopped)));
-        Ok(Self { stdin, stdout, exit, stop })
-    }
-}
-
-impl Program for Running {
-    fn take_stdin(&mut self) -> Option<Box<dyn AsyncWrite + Send + Unpin>> {
-        self.stdin.take().map(|stdin| Box::new(stdin) as Box<dyn AsyncWrite + Send + Unpin>)
-    }
-
-    fn take_stdout(&mut self) -> Option<Box<dyn AsyncRead + Send + Unpin>> {
-        self.stdout.take().map(|stdout| Box::new(stdout) as Box<dyn AsyncRead + Send + Unpin>)
-    }
-
-    fn exit(&self) -> BoxFuture<'_, Exit> {
-        let mut exit = self.exit.clone();
-        Box::pin(async move {
-            let ended = exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone());
-            // The task went away with the node's runtime.
-            ended.unwrap_or(Exit::Signal(KILLED))
-        })
-    }
-
-    fn stop(&self, grace: Duration) -> BoxFuture<'_, Exit> {
-        Box::pin(async move {
-            // Who is gone has left how it ended.
-            let _ = self.stop.send(grace);
-            self.exit().await
-        })
-    }
+/// Has the worker start a program. What stands against that is how it ends.
+pub(super) fn start(unit: Arc<Walled>, ready: &Ready, launch: Launch) -> Result<Running> {
+    let (mut lane, using) = ready.link.lane(true)?;
+    let asked = unit.asked(launch.instance, false, launch.context.as_deref());
+    lane.put(Kind::Start, |put| {
+        asked.put(put);
+        put.json(&(launch.stdin, launch.stdout, &launch.args, &launch.env));
+    });
+    let (stdin, given) = launch.stdin.then(pipe).unzip();
+    let (printed, stdout) = launch.stdout.then(pipe).unzip();
+    let calls = Calls::One(launch.context.clone());
+    let beside = Beside::new(&unit, &ready.meter, using, (calls, launch.context, launch.instance));
+    let (running, exit, stopped) = Running::new(stdin, stdout);
+    let life =
+        Life { lane, beside, stdin: Outward::new(given), stdout: Inward::new(printed), exit, over: false };
+    let spawn = Arc::clone(&unit.shared.environment.spawn);
+    spawn.spawn("wasm-program", Box::pin(life.live(stopped)));
+    Ok(running)
 }
 
 /// The node's end of a program.
@@ -206,13 +156,13 @@ struct Life {
     beside: Beside,
     stdin: Outward<PipeReader>,
     stdout: Inward<PipeWriter>,
-    exit: watch::Sender<Option<Exit>>,
+    exit: Ending,
     /// The worker is done with it.
     over: bool,
 }
 
 impl Life {
-    async fn live(mut self, mut stopped: mpsc::UnboundedReceiver<Duration>) {
+    async fn live(mut self, mut stopped: Stopped) {
         let done = std::future::poll_fn(|context| self.poll(&mut stopped, context)).await;
         let Self { lane, beside, stdout, exit, .. } = self;
         match done {
@@ -237,7 +187,7 @@ impl Life {
     /// Until all was said (then true), or nobody wants the program any more.
     fn poll(
         &mut self,
-        stopped: &mut mpsc::UnboundedReceiver<Duration>,
+        stopped: &mut Stopped,
         context: &mut Context<'_>,
     ) -> Poll<std::result::Result<bool, Lost>> {
         while let Poll::Ready(stop) = stopped.poll_recv(context) {
