@@ -79,6 +79,27 @@ const WORDS: [&[u8]; 16] = [
     b"'",
 ];
 
+/// The test that drives a crate's `TARGETS`: in the module that has them. `HOB_FUZZ_ROUNDS` says how long, `fuzz/corpus` what
+/// each begins with.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! drive_targets {
+    () => {
+        #[cfg(test)]
+        mod tests {
+            #[test]
+            fn no_input_makes_a_parser_panic() {
+                let rounds = std::env::var("HOB_FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+                $crate::fuzz::drive_all(super::TARGETS, rounds, |name| {
+                    let folder = format!("{}/../../fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
+                    let files = std::fs::read_dir(folder).unwrap();
+                    files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+                });
+            }
+        }
+    };
+}
+
 /// Runs the target of that name, for a program that is one target's.
 ///
 /// # Panics
@@ -327,17 +348,4 @@ fn access(bytes: &[u8]) {
     let _ = audit::read(text);
 }
 
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn no_input_makes_a_parser_panic() {
-        let rounds = std::env::var("HOB_FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
-        super::drive_all(super::TARGETS, rounds, |name| {
-            let folder = format!("{}/../../fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
-            std::fs::read_dir(folder)
-                .unwrap()
-                .map(|file| std::fs::read(file.unwrap().path()).unwrap())
-                .collect()
-        });
-    }
-}
+crate::drive_targets!();

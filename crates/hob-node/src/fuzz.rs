@@ -42,17 +42,4 @@ fn zip(bytes: &[u8]) {
     assert_eq!(beside, 2, "something has appeared beside the folder");
 }
 
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn no_input_makes_a_parser_panic() {
-        let rounds = std::env::var("HOB_FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
-        hob_core::fuzz::drive_all(super::TARGETS, rounds, |name| {
-            let folder = format!("{}/../../fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
-            std::fs::read_dir(folder)
-                .unwrap()
-                .map(|file| std::fs::read(file.unwrap().path()).unwrap())
-                .collect()
-        });
-    }
-}
+hob_core::drive_targets!();
