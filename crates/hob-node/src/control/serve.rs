@@ -108,11 +108,9 @@ async fn admit(
     mut request: Request<Incoming>,
 ) -> std::result::Result<Response<Body>, (Arc<Control>, Fault)> {
     let first = &entrance.control;
-    let operation = find(request.method().as_str(), request.uri().path());
-    let operation = operation.map_or("none", |(operation, _)| operation.id);
     let caller = entrance.guard.check(request.headers(), peer, &first.tokens).map_err(|fault| {
         let (who, from) = ("nobody".to_owned(), peer.to_string());
-        let act = caller::act(who, from, caller::CONTROL, operation, None, SpaceName::default_space());
+        let act = caller::act(who, from, caller::CONTROL, meant(&request), None, SpaceName::default_space());
         count(first, act, &fault, id);
         (Arc::clone(first), fault)
     })?;
@@ -120,12 +118,17 @@ async fn admit(
     let named = request.headers_mut().remove(HOB_SPACE);
     let found = space(named.as_ref(), &caller).and_then(|space| entrance.keeper.control(&space));
     let control = found.map_err(|fault| {
-        count(first, caller.act(operation, None, SpaceName::default_space()), &fault, id);
+        count(first, caller.act(meant(&request), None, SpaceName::default_space()), &fault, id);
         (Arc::clone(first), fault)
     })?;
     let keeper = caller.principal.space.is_none().then(|| Arc::clone(&entrance.keeper));
     let answered = answer_with(&control, keeper, &caller, id, request.map(body::incoming)).await;
     answered.map_err(|fault| (control, fault))
+}
+
+/// How the operation that a request means is called.
+fn meant<B>(request: &Request<B>) -> &'static str {
+    find(request.method().as_str(), request.uri().path()).map_or("none", |(operation, _)| operation.id)
 }
 
 /// Counts what was refused in the audit log.
