@@ -68,7 +68,7 @@ pub(crate) struct Stage {
     /// Where its gateway listens.
     pub(crate) address: String,
     children: Vec<Child>,
-    flags: &'static [&'static str],
+    flags: Vec<String>,
 }
 
 impl Stage {
@@ -78,8 +78,9 @@ impl Stage {
     }
 
     /// Starts a node with more flags.
-    pub(crate) fn start_with(flags: &'static [&'static str]) -> Self {
+    pub(crate) fn start_with(flags: &[&str]) -> Self {
         let home = tempfile::tempdir().unwrap();
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let mut stage = Self { home, node: None, address: String::new(), children: Vec::new(), flags };
         stage.serve();
         stage
@@ -91,7 +92,7 @@ impl Stage {
         let mut node = self
             .command()
             .args(["serve", "--http", "127.0.0.1:0"])
-            .args(self.flags)
+            .args(&self.flags)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -99,7 +100,8 @@ impl Stage {
         let mut line = String::new();
         BufReader::new(node.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let said = || std::fs::read_to_string(self.path("stderr.log")).unwrap();
-        let url = line.trim().strip_prefix("ready http://").unwrap_or_else(|| panic!("{line}\n{}", said()));
+        let url = line.trim().strip_prefix("ready ").and_then(|url| Some(url.split_once("://")?.1));
+        let url = url.unwrap_or_else(|| panic!("{line}\n{}", said()));
         self.address = url.to_owned();
         self.node = Some(node);
     }

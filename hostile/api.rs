@@ -1,60 +1,8 @@
 //! Threats to what operators use: the control API, TLS, uploads, and connections that last.
 
-use crate::arena::{Arena, Outcome, judge};
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-
-/// The operator's token.
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-
-/// A second node, with other flags.
-pub(crate) struct Other {
-    child: Child,
-    /// What it says it is ready at.
-    url: String,
-    /// Where its control API is on TCP; empty: nowhere.
-    pub(crate) control: String,
-}
-
-impl Other {
-    /// One with its control API on TCP, and the file of its token.
-    pub(crate) fn with_control(home: &Path) -> (Self, String) {
-        let file = home.join("token").display().to_string();
-        std::fs::write(&file, TOKEN).unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let control = format!("127.0.0.1:{port}");
-        let mut other = Self::start(home, &["--control", &control, "--token-file", &file]);
-        other.control = control;
-        (other, file)
-    }
-
-    fn start(home: &Path, arguments: &[&str]) -> Self {
-        let log = std::fs::File::create(home.join("other.log")).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hob"))
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", home)
-            .current_dir(home)
-            .args(["serve", "--data", "other", "--http", "127.0.0.1:0", "--dashboard", "none"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("ready ").unwrap_or_else(|| panic!("it said `{line}`")).to_owned();
-        Self { child, url, control: String::new() }
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
+use crate::arena::{Arena, Outcome, TOKEN, judge};
+use crate::stage::Stage;
+use std::process::Command;
 
 /// Asks every operation of the document in every way that has no right to an answer, and once with the token.
 const STRANGER: &str = r#"
@@ -101,9 +49,7 @@ print(asked, len(allowed), len(failed), allowed[:3], failed[:3])
 
 /// T19: nobody uses the control API without a right to it.
 pub(crate) fn strangers(arena: &Arena) -> Outcome {
-    let (other, _) = Other::with_control(&arena.stage.path(""));
-    let port = other.control.rsplit(':').next().unwrap();
-    let said = arena.python(STRANGER, &[port, TOKEN]);
+    let said = arena.python(STRANGER, &[&arena.control, TOKEN]);
     let numbers: Vec<&str> = said.split(' ').take(3).collect();
     let right = numbers.get(1..) == Some(&["0", "0"]) && numbers.first() != Some(&"0");
     judge(right, format!("requests without a right, answered, failed inside: {said}"))
@@ -142,8 +88,9 @@ pub(crate) fn tls(arena: &Arena) -> Outcome {
     if !made.is_ok_and(|made| made.status.success()) {
         return Outcome::Skipped("there is no `openssl` that makes a certificate".into());
     }
-    let other = Other::start(&home, &["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
-    let port = other.url.rsplit(':').next().unwrap();
+    let path = |file: &str| home.join(file).display().to_string();
+    let secure = Stage::start_with(&["--tls-cert", &path("cert.pem"), "--tls-key", &path("key.pem")]);
+    let port = secure.address.rsplit(':').next().unwrap();
     let said = arena.python(OLD, &[port]);
     let right = said == "0 0 TLSv1.2,TLSv1.3";
     judge(right, format!("old protocols, weak ciphers, good protocols accepted: {said}"))

@@ -1,8 +1,9 @@
 //! Where threats are brought about: a node, and a quiet app whose calls are watched meanwhile.
 
 use crate::stage::Stage;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::panic::resume_unwind;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -27,9 +28,14 @@ pub(crate) fn judge(right: bool, figures: String) -> Outcome {
     if right { Outcome::Held(figures) } else { Outcome::Broken(figures) }
 }
 
-/// A node with a quiet app.
+/// The operator's token.
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// A node with a quiet app, whose control API is on TCP as well.
 pub(crate) struct Arena {
     pub(crate) stage: Stage,
+    /// The port of its control API.
+    pub(crate) control: String,
 }
 
 /// How the neighbour fared beside an attack.
@@ -50,7 +56,12 @@ impl std::fmt::Display for Beside {
 
 impl Arena {
     pub(crate) fn start() -> Self {
-        let stage = Stage::start_with(&["--walls", "auto"]);
+        let mut token = tempfile::NamedTempFile::new().unwrap();
+        token.write_all(TOKEN.as_bytes()).unwrap();
+        let file = token.path().display().to_string();
+        let control = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let own = ["--control", "unix:data/control.sock", "--control", &format!("127.0.0.1:{control}")];
+        let stage = Stage::start_with(&[&["--walls", "auto", "--token-file", &file][..], &own].concat());
         let good = "(call $answer (local.get $out) (call $fields) (i32.const 200))";
         stage.deploy(
             "quiet",
@@ -58,7 +69,7 @@ impl Arena {
             &[("f.wasm", &guest(good))],
         );
         stage.seen("quiet", "GET /", 200);
-        Self { stage }
+        Self { stage, control }
     }
 
     /// The port of the gateway.
@@ -94,7 +105,7 @@ impl Arena {
                 attack()
             });
             let seen = self.sample(CALLS, &over);
-            (attack.join().unwrap(), seen)
+            (attack.join().unwrap_or_else(|panic| resume_unwind(panic)), seen)
         });
         let calls = during.len() + errors;
         (result, Beside { idle: p99(&mut before), during: p99(&mut during), calls, errors })
@@ -127,8 +138,8 @@ impl Arena {
         }
         let reader = connection.as_mut()?;
         reader.get_mut().write_all(b"GET / HTTP/1.1\r\nhost: quiet.localhost\r\n\r\n").ok()?;
-        let (mut line, mut right) = (String::new(), false);
-        // Its answer comes in chunks: a head, and what ends with a chunk of size 0 and an empty line.
+        let (mut line, mut right, mut length) = (String::new(), false, None);
+        // Its answer has a length or comes in chunks: a head, and what ends with a chunk of size 0 and an empty line.
         let mut last = false;
         loop {
             line.clear();
@@ -136,11 +147,15 @@ impl Arena {
                 return None;
             }
             right |= line.starts_with("HTTP/1.1 200");
-            if last && line.trim().is_empty() {
+            if let Some(bytes) = line.strip_prefix("content-length: ") {
+                length = bytes.trim().parse().ok();
+            }
+            if line.trim().is_empty() && (last || length.is_some()) {
                 break;
             }
             last |= line.trim() == "0";
         }
+        reader.read_exact(&mut vec![0; length.unwrap_or(0)]).ok()?;
         right.then_some(())
     }
 

@@ -28,6 +28,8 @@ mod programs;
 #[expect(dead_code, reason = "it belongs to the exam, and a part of it is needed here")]
 mod stage;
 mod tenants;
+#[path = "../crates/hob/tests/all/unchunk.rs"]
+mod unchunk;
 mod words;
 
 use arena::{Arena, Outcome};

@@ -2,7 +2,8 @@
 
 use crate::arena::{Arena, Outcome, judge};
 use crate::native::HOSTILE;
-use crate::stage::{Answer, eventually};
+use crate::stage::eventually;
+use crate::unchunk::unchunk;
 use std::fmt::Write as _;
 
 /// Forks until it is refused or has a thousand, which is harmless without a wall; says how many it had.
@@ -132,7 +133,8 @@ pub(crate) fn contained(arena: &Arena) -> Outcome {
             let answer = arena.stage.request(&format!("GET /{number}"), "natives.localhost", &[], "");
             let first = answer.body.lines().next().unwrap_or_default();
             let code = first.split(':').next().filter(|code| code.starts_with("HOB-"));
-            let text = text(&answer);
+            let chunked = answer.header("transfer-encoding").is_some();
+            let text = if chunked { unchunk(&answer.body) } else { answer.body.clone() };
             let outcome = code.map_or_else(|| format!("{} {text}", answer.status), str::to_owned);
             if let Some(line) = text.lines().find(|line| line.ends_with("/60 denied")) {
                 denied = line.to_owned();
@@ -152,22 +154,4 @@ pub(crate) fn contained(arena: &Arena) -> Outcome {
         HOSTILE.len()
     );
     judge(wrong.is_empty() && beside.errors == 0, figures.trim_end_matches(" []").replace('\n', " "))
-}
-
-/// The body without its chunks.
-fn text(answer: &Answer) -> String {
-    if answer.header("transfer-encoding").is_none() {
-        return answer.body.clone();
-    }
-    let (mut text, mut rest) = (String::new(), answer.body.as_str());
-    while let Some((size, after)) = rest.split_once("\r\n") {
-        let Some((part, after)) =
-            usize::from_str_radix(size, 16).ok().and_then(|size| after.split_at_checked(size))
-        else {
-            break;
-        };
-        text.push_str(part);
-        rest = after.trim_start_matches("\r\n");
-    }
-    text
 }

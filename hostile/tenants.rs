@@ -1,6 +1,5 @@
 //! Threats by one tenant of a node to another.
 
-use crate::api::Other;
 use crate::arena::{Arena, Outcome, judge};
 use crate::stage::eventually;
 use std::process::Command;
@@ -52,11 +51,6 @@ print(asked, crossed, wrong[:4])
 /// T21: no operation crosses from one space into another.
 pub(crate) fn cross(arena: &Arena) -> Outcome {
     let stage = &arena.stage;
-    let (other, operator) = Other::with_control(&stage.path(""));
-    let ok = |arguments: &[&str]| {
-        let reach = ["--control", &other.control, "--token-file", &operator];
-        stage.ok(&[arguments, &reach].concat())
-    };
     let manifest = |mark: &str| {
         format!(
             "[functions.f]\nrun = [\"sh\", \"f.sh\"]\ncontract = \"stdio\"\nroute = \"/\"\nenv = {{ MARK = \"{mark}\" }}\n
@@ -65,18 +59,17 @@ pub(crate) fn cross(arena: &Arena) -> Outcome {
     };
     let script = "cat; echo \"$MARK\" >&2; printf 'Content-Type: text/plain\\r\\n\\r\\n%s' \"$MARK\"\n";
     for space in ["mine", "other"] {
-        ok(&["space", "create", space]);
+        stage.ok(&["space", "create", space]);
         let mark = if space == "other" { MARK } else { "harmless" };
         stage.write("shop", &manifest(mark), &[("f.sh", script)]);
-        ok(&["deploy", "shop", "--space", space]);
-        ok(&["send", "orders", mark, "--id", mark, "--type", "t", "--space", space]);
-        ok(&["call", "shop/f", "--space", space]);
+        stage.ok(&["deploy", "shop", "--space", space]);
+        stage.ok(&["send", "orders", mark, "--id", mark, "--type", "t", "--space", space]);
+        stage.ok(&["call", "shop/f", "--space", space]);
     }
-    let seen = || ok(&["logs", "shop", "--space", "other"]).contains(MARK).then_some(());
+    let seen = || stage.ok(&["logs", "shop", "--space", "other"]).contains(MARK).then_some(());
     eventually("the other's function has said something", seen);
-    let token = ok(&["token", "create", "t", "--scope", SCOPES, "--space", "mine"]);
-    let port = other.control.rsplit(':').next().unwrap();
-    let said = arena.python(CROSS, &[port, token.trim(), MARK]);
+    let token = stage.ok(&["token", "create", "t", "--scope", SCOPES, "--space", "mine"]);
+    let said = arena.python(CROSS, &[&arena.control, token.trim(), MARK]);
     let numbers: Vec<&str> = said.split(' ').take(2).collect();
     judge(numbers.get(1) == Some(&"0"), format!("requests of a tenant, crossings: {said}"))
 }

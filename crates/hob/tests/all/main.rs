@@ -28,6 +28,7 @@ mod secrets;
 mod support;
 mod templates;
 mod triggers;
+mod unchunk;
 mod wall;
 mod webdriver;
 mod why;

@@ -1,5 +1,6 @@
 //! What every test needs: the program, a node that ends with the test, and patience.
 
+use super::unchunk::unchunk;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -166,19 +167,6 @@ pub(crate) fn answer(stream: &mut impl Read) -> (u16, String) {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
     (status, if chunked { unchunk(body) } else { body.to_owned() })
-}
-
-fn unchunk(mut body: &str) -> String {
-    let mut out = String::new();
-    while let Some((size, rest)) = body.split_once("\r\n") {
-        let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
-        if size == 0 || size > rest.len() {
-            break;
-        }
-        out.push_str(&rest[..size]);
-        body = rest[size..].trim_start_matches("\r\n");
-    }
-    out
 }
 
 /// A node in a folder of its own.
