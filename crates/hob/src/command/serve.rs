@@ -78,8 +78,8 @@ impl Command for Serve {
         let mut interrupt = Interrupt::listen()?;
         let settings = self.settings()?;
         let data = settings.data.display().to_string();
-        let controls: Vec<String> = settings.control.iter().map(shown).collect();
         let node = Node::start(settings).await?;
+        let controls: Vec<String> = node.control().iter().map(shown).collect();
         output.note(&format!("data in {data}, control API at {}", controls.join(", ")));
         if let Some(url) = node.dashboard() {
             output.note(&format!("dashboard at {url}; `hob dashboard` prints a link that signs in"));
