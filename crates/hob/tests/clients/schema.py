@@ -21,6 +21,10 @@ def before_call(ctx, case, kwargs):
     # What follows never ends.
     if case.query:
         case.query.pop("follow", None)
+        # A report over a minute comes after a minute: any window that is allowed will do.
+        window = case.query.get("window_ms")
+        if str(window).isdigit() and 500 < int(window) <= 60000:
+            case.query["window_ms"] = 500
     # Half of the calls mean something that is there, and do not take it away.
     if case.method.upper() != "DELETE":
         for name, value in KNOWN.items():
