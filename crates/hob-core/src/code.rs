@@ -141,6 +141,7 @@ codes! {
     WorkerBroke         = "HOB-0514", 502, Platform, PLATFORM, "the worker process broke the rules between it and the node, and was ended";
     CircuitOpen         = "HOB-0515", 503, Code, FUNCTION, "the function fails again and again, and calls are refused for a while";
     WallsMissing        = "HOB-0520", 500, Platform, PLATFORM, "the machine gives no walls for native functions, and the node needs them";
+    NotShown            = "HOB-0525", 400, Caller, USAGE, "a folder of the machine cannot be shown to functions";
     // State.
     StoreIo             = "HOB-0601", 500, Platform, PLATFORM, "the store could not be read or written";
     StoreCorrupt        = "HOB-0602", 500, Platform, PLATFORM, "stored data is damaged";

@@ -13,7 +13,7 @@ use crate::live::{Live, LiveApp};
 use crate::telemetry::Telemetry;
 use crate::telemetry::meter::{Of, bounds_us};
 use hob_core::cost::{Machine, Sheet};
-use hob_core::limit::{TOP_INTERVAL, TOP_ROWS_DEFAULT, TOP_ROWS_MAX, TOP_WINDOW_MAX, TOP_WINDOW_MIN};
+use hob_core::limit::{TOP_INTERVAL, TOP_ROWS_DEFAULT, TOP_ROWS_MAX};
 use hob_core::measure::Window;
 use hob_core::top::{Seen, add, load, quantile_ms, sort};
 use hob_core::unit::millis;
@@ -50,10 +50,7 @@ impl Top {
         asked: TopQuery,
     ) -> Self {
         let usual = if asked.follow { FOLLOWED } else { TOP_INTERVAL };
-        let window_ms = asked
-            .window_ms
-            .unwrap_or_else(|| millis(usual))
-            .clamp(millis(TOP_WINDOW_MIN), millis(TOP_WINDOW_MAX));
+        let window_ms = asked.window_ms.unwrap_or_else(|| millis(usual));
         let earlier = Window::new(window_ms.saturating_sub(LATE_MS), LOOKS);
         let (live, telemetry) = (Arc::clone(live), Arc::clone(telemetry));
         Self { live, telemetry, sheet, machine, asked, window_ms, earlier }

@@ -164,7 +164,7 @@ async fn a_runtime_finishes_what_nobody_waits_for() {
     if !python() {
         return;
     }
-    let bench = Bench::open();
+    let bench = Bench::bare();
     let pool = runtime(&bench, RUNTIME, |spec| spec.scale.max = 1).await;
     let pid = shown(&get(&pool, "/pid").await);
     // Its answer comes when the file is there.

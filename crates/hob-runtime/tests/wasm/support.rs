@@ -173,7 +173,7 @@ impl Bench {
             compiler,
             workers,
             pooling,
-            walls: hob_runtime::wall::Choice::Off,
+            walls: hob_runtime::wall::Choice::Off.into(),
             spawn: Arc::new(Spawner(tokio::runtime::Handle::current())),
             logs: Arc::clone(&logs) as Arc<dyn LogSink>,
             crowd: Crowd::new(Shares::here(None), Arc::new(Spawner(tokio::runtime::Handle::current()))),

@@ -53,7 +53,7 @@ impl Command for Dev {
         let dashboard = settings::dashboard(self.dashboard.as_deref())?;
         let mut changes = Changes::watch(&self.path)?;
         let node =
-            Temporary::start(http, dashboard, &self.domain, self.telemetry.collector(), self.walled.choice())
+            Temporary::start(http, dashboard, &self.domain, self.telemetry.collector(), self.walled.wanted())
                 .await?;
         let outcome = tokio::select! {
             outcome = develop((&self.path, &self.values), &node, &mut changes, output) => outcome.map(|()| super::DONE),

@@ -31,7 +31,7 @@ fn boto3_deploys_and_calls_functions_unchanged() {
         Ok(packages) => packages,
         Err(why) => return println!("skipped boto3: {why}"),
     };
-    let node = Node::start_with(&["--lambda", "127.0.0.1:0"]);
+    let node = Node::with_packages(&["--lambda", "127.0.0.1:0"]);
     write(node.home.path(), FILES);
     let client = |arguments: &[&str]| {
         let mut program = front_door_client(&node, &node.home.path().join("client/test.py"), &packages);
@@ -129,7 +129,7 @@ fn functions_of_managed_runtimes_are_made_and_called_over_tls() {
     let file = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
     let (cert, key) = (file("cert.pem"), file("key.pem"));
     // On loopback alone it would be plain HTTP.
-    let node = Node::start_with(&["--lambda", "0.0.0.0:0", "--tls-cert", &cert, "--tls-key", &key]);
+    let node = Node::with_packages(&["--lambda", "0.0.0.0:0", "--tls-cert", &cert, "--tls-key", &key]);
     let files: [(&str, &[u8]); 3] = [
         ("client/runtimes.py", include_bytes!("../clients/lambda/runtimes.py")),
         ("client/lambda.py", include_bytes!("../clients/lambda.py")),

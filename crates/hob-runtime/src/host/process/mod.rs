@@ -89,7 +89,8 @@ impl Process {
             work_dir.canonicalize()
         };
         let work_dir = renewed().map_err(|error| unusable(&work_dir, error))?;
-        let walls = Walls::open(environment.walls, &work_dir.join("wall"))?;
+        needs::check(&environment.walls.readable, &environment.work_dir)?;
+        let walls = Walls::open(environment.walls.choice, &work_dir.join("wall"))?;
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
         let (environment, rooms) = (Arc::clone(environment), Mutex::default());
         Ok(Self { shared: Arc::new(Shared { environment, work_dir, path, forker, walls, rooms }) })
@@ -263,9 +264,11 @@ fn walled(walls: &Walls, code: &FunctionCode, program: &Path, shared: &Shared) -
             links.push((name.clone(), Path::new(TASK).join(name)));
         }
     }
+    let mut same = needs::folders(code, program, &shared.path, &shared.environment.work_dir);
+    same.extend(shared.environment.walls.readable.iter().cloned());
     let view = View {
         folders: std::iter::once((code.dir.clone(), PathBuf::from(TASK))).chain(layers).collect(),
-        same: needs::folders(code, program, &shared.path, &shared.environment.work_dir),
+        same,
         links,
         private_bytes: WALL_PRIVATE_BYTES_MAX.min(code.spec.memory_bytes),
     };

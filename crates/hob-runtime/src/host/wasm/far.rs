@@ -195,7 +195,7 @@ impl Far {
             pooling: hello.pooling,
             workers: Workers::none(),
             // It starts no programs.
-            walls: crate::wall::Choice::Off,
+            walls: crate::wall::Choice::Off.into(),
             spawn: Arc::clone(&spawn),
             logs: Arc::new(ways::Lines(Arc::clone(&ways))),
             witnesses: Arc::new(Nobody),

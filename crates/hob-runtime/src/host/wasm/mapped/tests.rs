@@ -50,7 +50,7 @@ fn environment(folder: &Path) -> Arc<Environment> {
         compiler: Vec::new(),
         workers: Workers::none(),
         pooling: Some(false),
-        walls: crate::wall::Choice::Off,
+        walls: crate::wall::Choice::Off.into(),
         spawn: Arc::new(Nothing),
         logs: Arc::new(Nothing),
         witnesses: Arc::new(Nobody),
