@@ -305,6 +305,13 @@ pub const WALL_WINDOW_BYTES: usize = 256 << 10;
 pub const WALL_SAID_BYTES_MAX: usize = 256 << 10;
 /// Processes and threads of one instance behind walls, besides one for each call that it may have at a time.
 pub const WALL_TASKS_MAX: u64 = 64;
+/// Processes and threads that a control group counts besides those of an instance: the first of its room, and who builds its walls.
+pub const CGROUP_TASKS_OWN: u64 = 2;
+/// The share of the processors of all native functions together where the node is in a group beside theirs, which has 100
+/// (cgroup v2, `cpu.weight`): as much as their niceness says.
+pub const CGROUP_CPU_WEIGHT: u64 = 33;
+/// The same where the node's threads, of 1024 each, are beside the group (cgroup v1, `cpu.shares`).
+pub const CGROUP_CPU_SHARES: u64 = 670;
 /// Bytes of `/tmp`, the working folder and `/dev/shm` of one instance behind walls together; never more than its memory.
 pub const WALL_PRIVATE_BYTES_MAX: u64 = 512 << 20;
 /// Files and folders in these.
@@ -316,6 +323,8 @@ pub const WALL_ROOT_BYTES_MAX: u64 = 4 << 20;
 pub const WALL_USER_FIRST: u32 = 0x7000_0000;
 /// How many such users there are; each instance has its own.
 pub const WALL_USERS_MAX: u32 = 0x0800_0000;
+/// Networks of former instances that are kept for the next ones of the same function, for each space.
+pub const WALL_NETWORKS_KEPT_MAX: usize = 16;
 /// Connections that one instance behind walls may have open to the node at a time.
 pub const WALL_CONNECTIONS_MAX: usize = 256;
 /// Names for which one instance behind walls is given addresses.

@@ -189,6 +189,15 @@ pub(crate) fn runs(pid: &str) -> bool {
         .unwrap_or(false)
 }
 
+/// Whether a process of this machine was started with this command line.
+pub(crate) fn is_running(command: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let command = command.replace(' ', "\0");
+    processes
+        .filter_map(|process| std::fs::read_to_string(process.path().join("cmdline")).ok())
+        .any(|line| line.contains(&command))
+}
+
 /// Status and body of an answer, or the fault's code.
 pub(crate) type Outcome = std::result::Result<(u16, String), String>;
 

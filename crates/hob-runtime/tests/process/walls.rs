@@ -1,7 +1,7 @@
 //! Programs behind walls: what they see, what they may do, and that nothing of them is left.
 
 use crate::hostile::HOSTILE;
-use crate::support::{Bench, eventually, get, python, shown};
+use crate::support::{Bench, eventually, get, is_running, python, shown};
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -67,15 +67,6 @@ async fn hostile_programs_are_contained() {
     }
     assert!(report.is_empty(), "not contained:\n{report}");
     eventually("nothing is left of the daemon", || !is_running("sleep 7353")).await;
-}
-
-/// Whether a process of this machine was started with this command line.
-fn is_running(command: &str) -> bool {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let command = command.replace(' ', "\0");
-    processes
-        .filter_map(|process| std::fs::read_to_string(process.path().join("cmdline")).ok())
-        .any(|line| line.contains(&command))
 }
 
 /// Prints what walls cost a run of a program that does nothing; for people, on an idle machine.

@@ -7,6 +7,7 @@
 //! before it executes anything foreign. A file descriptor becomes readable when the child ends.
 
 use super::account;
+use crate::cgroup::{AppGroups, Group};
 use crate::wall::birth::{self, Image, Place};
 use crate::wall::{self, Confinement, Listening, Room, Wall};
 use rustix::fs::{Mode, OFlags};
@@ -32,6 +33,8 @@ pub(super) struct Job {
     /// Whether standard input is a pipe.
     pub(super) stdin: bool,
     pub(super) place: JobPlace,
+    /// Where a control group is made for it, with so many bytes of memory, and processes and threads.
+    pub(super) groups: Option<(Arc<AppGroups>, u64, u64)>,
 }
 
 /// Where to start it.
@@ -59,6 +62,8 @@ pub(super) struct Born {
     pub(super) folder: Option<Folder>,
     /// The room that it is in, behind walls.
     pub(super) room: Option<Arc<Room>>,
+    /// The control group that it is in, where it was made for it.
+    pub(super) group: Option<Arc<Group>>,
 }
 
 /// A working folder; removed when dropped.
@@ -153,7 +158,13 @@ fn spawn(job: &Job, confinement: Confinement) -> io::Result<Born> {
     } else {
         (rustix::fs::open(c"/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?, None)
     };
+    let group = group(job);
+    let there = match &job.place {
+        JobPlace::In { room, .. } => room.group(),
+        _ => group.as_ref(),
+    };
     let image = Image {
+        group: there.map(|group| &**group),
         program: &job.program,
         args: &job.args,
         env: &job.env,
@@ -168,8 +179,25 @@ fn spawn(job: &Job, confinement: Confinement) -> io::Result<Born> {
     };
     if let Some(room) = &room {
         room.hold(&born.pidfd);
+        group.iter().for_each(|group| room.is_held_by(group));
     }
-    Ok(Born { pid: born.pid, pidfd: born.pidfd, input, output, errors, folder, room })
+    Ok(Born { pid: born.pid, pidfd: born.pidfd, input, output, errors, folder, room, group })
+}
+
+/// A control group for a program that is not in a room that is there.
+fn group(job: &Job) -> Option<Arc<Group>> {
+    let (groups, memory_bytes_max, tasks_max) = job.groups.as_ref()?;
+    if matches!(job.place, JobPlace::In { .. }) {
+        return None;
+    }
+    match groups.make(*memory_bytes_max, *tasks_max) {
+        Ok(group) => Some(Arc::new(group)),
+        Err(error) => {
+            // Its memory is watched then, as where there are no groups.
+            tracing::warn!(%error, "an instance has no control group: the kernel makes none");
+            None
+        }
+    }
 }
 
 /// A file that was written a moment ago can still be open for writing in a child that another thread
