@@ -414,6 +414,10 @@ pub const STARTS_PER_CPU: u32 = 2;
 pub const LOADS_PER_CPU: u32 = 2;
 /// How much lower than the node's the priority of child processes is (`nice`).
 pub const PROCESS_NICENESS: i32 = 5;
+/// Turn of a thread of the node on a processor that others want too: the shortest that the kernel gives.
+pub const NODE_SLICE: Duration = Duration::from_micros(100);
+/// Working folders that are kept for the next programs of a function.
+pub const WORK_FOLDERS_KEPT_MAX: usize = 32;
 /// WASM instances of all functions of one node.
 pub const WASM_INSTANCES_MAX: u32 = 4096;
 /// Time for compiling one component.

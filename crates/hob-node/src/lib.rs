@@ -55,6 +55,7 @@ mod why;
 
 pub use control::openapi;
 pub use hob_runtime::host::{Detected, Wanted, detect};
+pub use hob_runtime::machine::answer_soon;
 pub use hob_runtime::wall::{Choice as WallChoice, Wanted as Walls};
 pub use node::Node;
 pub use settings::{Address, Clients, Dashboard, Otlp, Place, SecretKey, Settings, Tls};

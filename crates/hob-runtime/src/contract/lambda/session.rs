@@ -182,9 +182,12 @@ impl Session {
     pub(super) fn done(&self, begun: Begun) {
         let mut state = self.lock();
         if state.running.get(&begun.id).is_some_and(|running| running.serial == begun.serial) {
-            state.running.remove(&begun.id);
+            let given_up = state.running.remove(&begun.id).is_some_and(|running| running.given_up);
             drop(state);
-            self.changed.notify_waiters();
+            // Nobody waits for the end of any other call, and waking a task for each costs a switch of threads.
+            if given_up {
+                self.changed.notify_waiters();
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 //! runs unchanged here; what differs from a terminal is that it cannot outlive, crowd out or spy on
 //! the node by accident.
 //!
-//! **How.** Each start gets a working folder, an environment built from the manifest alone, a session
+//! **How.** Each start gets a working folder (`folder`), an environment built from the manifest alone, a session
 //! of its own, `no_new_privs`, resource limits, a control group where the machine gives them ([`crate::cgroup`]), and a
 //! `child::Child` that watches over its memory and ends it with all its descendants. Where the machine gives them it runs behind walls ([`crate::wall`]): it sees its
 //! package at `/var/task`, what its interpreter needs (`needs`), and nothing else. Without walls a descendant that left the session
@@ -18,6 +18,7 @@
 mod account;
 mod child;
 mod find;
+mod folder;
 mod fork;
 mod needs;
 mod printed;
@@ -31,6 +32,7 @@ use crate::machine;
 use crate::outbound::{self, ENTRANCE_PORT};
 use crate::unit::{Command, Launch, Program, Unit};
 use crate::wall::{self, Listening, Room, View, Wall, Walls};
+use folder::Folders;
 use fork::{Forker, Job, JobPlace};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -140,7 +142,8 @@ impl Host for Process {
                 tracing::warn!(%error, app = %code.app, "an app has no control group: the kernel makes none");
                 None
             });
-            Ok(Arc::new(Native { code, program, wall, groups: groups.map(Arc::new), shared })
+            let (groups, folders) = (groups.map(Arc::new), Arc::default());
+            Ok(Arc::new(Native { code, program, wall, groups, folders, shared })
                 as Arc<dyn Unit>)
         })
     }
@@ -155,6 +158,8 @@ struct Native {
     wall: Option<Arc<Wall>>,
     /// `None`: there are none.
     groups: Option<Arc<AppGroups>>,
+    /// Working folders beside the node, for the next programs.
+    folders: Arc<Folders>,
     shared: Arc<Shared>,
 }
 
@@ -207,9 +212,10 @@ impl Native {
     /// Where a program is to be started; beside the node it has a working folder.
     fn place(&self, launch: &Launch) -> (JobPlace, Option<Own>) {
         let Some(wall) = &self.wall else {
-            let folder = self.shared.work_dir.join(self.shared.forker.next_number().to_string());
-            let own = Own::beside_node(&folder);
-            return (JobPlace::Open { folder, package: self.code.dir.clone() }, Some(own));
+            let fresh = || self.shared.work_dir.join(self.shared.forker.next_number().to_string());
+            let folder = self.folders.take(fresh, &self.code.dir);
+            let own = Own::beside_node(folder.path());
+            return (JobPlace::Open(folder), Some(own));
         };
         let (wall, tasks_max) = (Arc::clone(wall), self.tasks_max());
         if let Some(room) = self.room(launch) {
@@ -314,7 +320,7 @@ struct Own {
 
 impl Own {
     fn beside_node(folder: &Path) -> Self {
-        Self { tmp: folder.join(fork::TMP).display().to_string(), mark: Some(folder.display().to_string()) }
+        Self { tmp: folder.join(folder::TMP).display().to_string(), mark: Some(folder.display().to_string()) }
     }
 
     fn behind_walls() -> Self {

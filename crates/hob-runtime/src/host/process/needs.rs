@@ -5,7 +5,7 @@
 //!
 //! **How.** From the program's path, every link on the way to the file that is executed in the end, and the same of the
 //! interpreter that a script names in its first line. Of each the folder of the installation is shown: the one
-//! above `bin` (or `shims`).
+//! above `bin` (or `shims`), and `node_modules` with all packages of Node where it is part of one.
 //!
 //! **Invariants.** Nothing is shown that not everybody may read on the machine, no home or other folder that holds more than an
 //! installation, and nothing of the node's.
@@ -123,9 +123,16 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
+/// What npm installs packages into, with links to their programs in `.bin`.
+const NODE_PACKAGES: &str = "node_modules";
+
 /// The folder of the installation that a program belongs to: the one above its folder of programs, if it looks like one, else
 /// that folder.
 fn installation(program: &Path) -> Option<PathBuf> {
+    let packages = program.ancestors().filter(|folder| folder.ends_with(NODE_PACKAGES));
+    if let Some(outermost) = packages.last().filter(|folder| is_public(folder)) {
+        return Some(outermost.to_owned());
+    }
     let folder = program.parent()?;
     let name = folder.file_name()?.to_str()?;
     let above = folder.parent().filter(|_| PROGRAMS.contains(&name));
@@ -190,7 +197,8 @@ mod tests {
     fn an_installation_is_what_is_above_its_programs() {
         let root = tempfile::tempdir().unwrap();
         let at = |path: &str| root.path().join(path);
-        for folder in ["venv/bin", "venv/lib", "tools/bin", "secret/bin", "secret/lib"] {
+        let npm = ["app/node_modules/.bin", "app/node_modules/a/node_modules/b"];
+        for folder in ["venv/bin", "venv/lib", "tools/bin", "secret/bin", "secret/lib"].iter().chain(&npm) {
             std::fs::create_dir_all(at(folder)).unwrap();
         }
         std::fs::set_permissions(at("secret"), std::fs::Permissions::from_mode(0o700)).unwrap();
@@ -198,6 +206,8 @@ mod tests {
             ("venv/bin/python3", Some("venv")),
             ("tools/bin/tool", Some("tools/bin")),
             ("secret/bin/tool", None),
+            ("app/node_modules/.bin/b", Some("app/node_modules")),
+            ("app/node_modules/a/node_modules/b/main.js", Some("app/node_modules")),
         ] {
             assert_eq!(installation(&at(program)), expected.map(at), "{program}");
         }
