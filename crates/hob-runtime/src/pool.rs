@@ -18,6 +18,7 @@ mod watch;
 
 pub use place::Place;
 
+use crate::body::Body;
 use crate::code::FunctionCode;
 use crate::contract::{Contract, Lifetime};
 use crate::crowd::{Idle, Kind, Member, Permit, Starting, also_queued};
@@ -33,10 +34,11 @@ use futures_util::FutureExt as _;
 use hob_core::code::Code;
 use hob_core::fact::InstanceStep;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::{GRACE_CEILING, QUEUE_WAIT_MAX};
+use hob_core::limit::{GRACE_CEILING, QUEUE_WAIT_MAX, UNTAKEN_CALLS_MAX};
 use hob_core::log_line::Level;
 use hob_core::scale::{CallId, Circuit, Effect, End, Event, InstanceId, Outlook, Scale, Sharing};
 use hob_core::unit::{micros, millis};
+use http::Request;
 use refusal::{failing, for_callers, stopping};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -65,6 +67,22 @@ pub struct Stats {
     pub cpu_us: u64,
     /// What it is about: wanted instances, calls at a time, the queue's delay, the circuit.
     pub outlook: Outlook,
+}
+
+impl Stats {
+    /// Those of two pools of one function, in sum; the outlook is that of the first.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            instances: self.instances + other.instances,
+            running: self.running + other.running,
+            waiting: self.waiting + other.waiting,
+            calls: self.calls + other.calls,
+            failures: self.failures + other.failures,
+            starts: self.starts + other.starts,
+            cpu_us: self.cpu_us + other.cpu_us,
+            outlook: self.outlook,
+        }
+    }
 }
 
 /// The instances of one function of one revision.
@@ -171,6 +189,20 @@ impl Pool {
         let running: Vec<_> =
             live.lock().instances.values().map(|running| Arc::clone(&running.instance)).collect();
         running.iter().filter_map(|instance| instance.memory_bytes()).reduce(|sum, bytes| sum + bytes)
+    }
+
+    /// Keeps at least so many instances of a version from now on. What its settings say holds besides, and bounds it.
+    ///
+    /// # Errors
+    /// Why its code cannot be loaded.
+    pub async fn provision(&self, instances: u32) -> Result<()> {
+        let Some(numbered) = &self.shared.code.numbered else { return Ok(()) };
+        numbered.provisioned.store(instances, Ordering::Relaxed);
+        if instances > 0 {
+            self.shared.load().await?;
+        }
+        self.shared.step(|_, _| Event::Provisioned(instances));
+        Ok(())
     }
 
     /// Stops the instances that have no call, down to `min`; the next call may find none. Says how many were
@@ -315,11 +347,30 @@ impl Shared {
     ) -> Result<(Reply, Place)> {
         let Invocation { context, request } = invocation;
         self.gate.admit()?;
-        let (request, body_fault) = body::limit(request, self.code.spec.body_bytes_max, &context)?;
-
+        let (mut request, body_fault) = body::limit(request, self.code.spec.body_bytes_max, &context)?;
         let arrived = Instant::now();
+        context.timing.routed(arrived.saturating_duration_since(context.origin.came));
+        let mut given_back = 0;
+        loop {
+            let place = self.place_for(&context, arrived, deadline).await?;
+            let answer = self.call_in(place, &context, request, deadline).await;
+            // Of an instance that ended before anything of it had seen the request, another takes it.
+            request = match context.trail.take_untaken() {
+                Some(again) if answer.is_err() && given_back < UNTAKEN_CALLS_MAX => again,
+                _ => return answer.map_err(|fault| body_fault.get().cloned().unwrap_or(fault)),
+            };
+            given_back += 1;
+        }
+    }
+
+    /// Waits for a place, and says how long that took.
+    async fn place_for(
+        self: &Arc<Self>,
+        context: &Call,
+        arrived: Instant,
+        deadline: tokio::time::Instant,
+    ) -> Result<Place> {
         let timing = &context.timing;
-        timing.routed(arrived.saturating_duration_since(context.origin.came));
         let place = self.acquire(deadline, Some(timing)).await;
         let waited = arrived.elapsed().saturating_sub(Duration::from_micros(timing.load_us()));
         // Who waited in vain has waited too.
@@ -333,13 +384,23 @@ impl Shared {
         if let Some(instance) = place.kept_id() {
             context.trail.runs_in(instance);
         }
+        Ok(place)
+    }
 
-        let mut leaving = Leaving { place: Some(place), context: &context, deadline };
+    /// Handles a call in its place.
+    async fn call_in(
+        self: &Arc<Self>,
+        place: Place,
+        context: &Arc<Call>,
+        request: Request<Body>,
+        deadline: tokio::time::Instant,
+    ) -> Result<(Reply, Place)> {
+        let timing = &context.timing;
+        let mut leaving = Leaving { place: Some(place), context, deadline };
         let answer = async {
             let place = leaving.place();
             let (instance, starting) = self.instance_of(place, Some(timing)).await.map_err(for_callers)?;
-            start::within(starting, instance.call(Invocation { context: Arc::clone(&context), request }))
-                .await
+            start::within(starting, instance.call(Invocation { context: Arc::clone(context), request })).await
         };
         let answer = timeout_at(deadline, answer).await;
         let place = leaving.stays();
@@ -347,7 +408,7 @@ impl Shared {
             Ok(Ok(reply)) => Ok((reply, place)),
             Ok(Err(fault)) => {
                 self.notice_end(&place, &fault);
-                Err(body_fault.get().cloned().unwrap_or(fault))
+                Err(fault)
             }
             Err(_) => Err(self.call_timeout()),
         }
