@@ -166,7 +166,7 @@ def versions():
         answer, told = call(payload={"q": qualifier}, Qualifier=qualifier)
         assert (told["version"], told["greeting"], answer["ExecutedVersion"]) == (version, greeting, qualifier), told
         # The function is told by which number it is called, though nothing has changed since it was published.
-        assert (told["number"], told["arn"].endswith(":Greeter:" + qualifier)) == (qualifier, True), told
+        assert (told["number"], told["arn"].endswith(":greeter:" + qualifier)) == (qualifier, True), told
         shown = client.get_function_configuration(FunctionName="Greeter", Qualifier=qualifier)
         assert (shown["Version"], shown["Environment"]["Variables"]["GREETING"]) == (qualifier, greeting), shown
     listed = client.list_versions_by_function(FunctionName="Greeter")["Versions"]
