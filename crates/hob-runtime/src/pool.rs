@@ -10,6 +10,7 @@
 //! **Invariants.** `calls`, `failures` and `starts` are exact. A pool without calls has no task.
 
 mod body;
+mod handle;
 mod place;
 mod provision;
 mod refusal;
@@ -18,14 +19,13 @@ mod watch;
 
 pub use place::Place;
 
-use crate::body::Body;
 use crate::code::FunctionCode;
 use crate::contract::{Contract, Lifetime};
 use crate::crowd::{Idle, Kind, Member, Permit, Starting, also_queued};
 use crate::environment::Environment;
 use crate::gate::Gate;
 use crate::host::Host;
-use crate::invocation::{Context as Call, Invocation, Reply, Timing};
+use crate::invocation::{Invocation, Reply, Timing};
 use crate::log;
 use crate::unit::Unit;
 use crate::unit::{Instance, Start};
@@ -34,12 +34,11 @@ use futures_util::FutureExt as _;
 use hob_core::code::Code;
 use hob_core::fact::InstanceStep;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::{GRACE_CEILING, QUEUE_WAIT_MAX, UNTAKEN_CALLS_MAX};
+use hob_core::limit::{GRACE_CEILING, QUEUE_WAIT_MAX};
 use hob_core::log_line::Level;
 use hob_core::scale::{CallId, Circuit, Effect, End, Event, InstanceId, Outlook, Scale, Sharing};
 use hob_core::unit::{micros, millis};
-use http::Request;
-use refusal::{failing, for_callers, stopping};
+use refusal::{failing, stopping};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -307,32 +306,6 @@ impl Drop for Ticket {
     }
 }
 
-/// The place of a call whose caller may go away before there is an answer.
-struct Leaving<'a> {
-    place: Option<Place>,
-    context: &'a Call,
-    deadline: tokio::time::Instant,
-}
-
-impl Leaving<'_> {
-    fn place(&self) -> &Place {
-        self.place.as_ref().expect("it is taken at the end only")
-    }
-
-    /// The caller is there still.
-    fn stays(&mut self) -> Place {
-        self.place.take().expect("it is taken at the end only")
-    }
-}
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        if let Some(place) = self.place.take() {
-            place.leave(self.context, self.deadline);
-        }
-    }
-}
-
 impl Live {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -340,80 +313,6 @@ impl Live {
 }
 
 impl Shared {
-    async fn handle(
-        self: &Arc<Self>,
-        invocation: Invocation,
-        deadline: tokio::time::Instant,
-    ) -> Result<(Reply, Place)> {
-        let Invocation { context, request } = invocation;
-        self.gate.admit()?;
-        let (mut request, body_fault) = body::limit(request, self.code.spec.body_bytes_max, &context)?;
-        let arrived = Instant::now();
-        context.timing.routed(arrived.saturating_duration_since(context.origin.came));
-        let mut given_back = 0;
-        loop {
-            let place = self.place_for(&context, arrived, deadline).await?;
-            let answer = self.call_in(place, &context, request, deadline).await;
-            // Of an instance that ended before anything of it had seen the request, another takes it.
-            request = match context.trail.take_untaken() {
-                Some(again) if answer.is_err() && given_back < UNTAKEN_CALLS_MAX => again,
-                _ => return answer.map_err(|fault| body_fault.get().cloned().unwrap_or(fault)),
-            };
-            given_back += 1;
-        }
-    }
-
-    /// Waits for a place, and says how long that took.
-    async fn place_for(
-        self: &Arc<Self>,
-        context: &Call,
-        arrived: Instant,
-        deadline: tokio::time::Instant,
-    ) -> Result<Place> {
-        let timing = &context.timing;
-        let place = self.acquire(deadline, Some(timing)).await;
-        let waited = arrived.elapsed().saturating_sub(Duration::from_micros(timing.load_us()));
-        // Who waited in vain has waited too.
-        timing.queued(waited);
-        let place = place.map_err(for_callers)?;
-        timing.queued(waited.saturating_sub(place.started_in().unwrap_or_default()));
-        if let Some(started_in) = place.started_in() {
-            timing.started(started_in.min(waited));
-            timing.connected(place.instance().map_or(Duration::ZERO, |one| one.connected_in()).min(waited));
-        }
-        if let Some(instance) = place.kept_id() {
-            context.trail.runs_in(instance);
-        }
-        Ok(place)
-    }
-
-    /// Handles a call in its place.
-    async fn call_in(
-        self: &Arc<Self>,
-        place: Place,
-        context: &Arc<Call>,
-        request: Request<Body>,
-        deadline: tokio::time::Instant,
-    ) -> Result<(Reply, Place)> {
-        let timing = &context.timing;
-        let mut leaving = Leaving { place: Some(place), context, deadline };
-        let answer = async {
-            let place = leaving.place();
-            let (instance, starting) = self.instance_of(place, Some(timing)).await.map_err(for_callers)?;
-            start::within(starting, instance.call(Invocation { context: Arc::clone(context), request })).await
-        };
-        let answer = timeout_at(deadline, answer).await;
-        let place = leaving.stays();
-        match answer {
-            Ok(Ok(reply)) => Ok((reply, place)),
-            Ok(Err(fault)) => {
-                self.notice_end(&place, &fault);
-                Err(fault)
-            }
-            Err(_) => Err(self.call_timeout()),
-        }
-    }
-
     /// Waits for a place, until the deadline or as long as a call may wait.
     async fn acquire(
         self: &Arc<Self>,

@@ -220,14 +220,14 @@ async fn a_call_that_no_runtime_has_taken_goes_to_another_instance() {
     );
     let pool = runtime(&bench, &answers("os.getpid()", &then), |spec| spec.scale.max = 1).await;
     let first = raw(&pool).await;
-    let calling = Arc::clone(&pool);
-    let second = tokio::spawn(async move { raw(&calling).await });
-    eventually("the instance has the second call", || {
-        bench.logs.all().iter().filter(|record| record.text.starts_with("START RequestId: ")).count() == 2
-    })
-    .await;
-    std::fs::write(&go, "").unwrap();
-    let second = second.await.unwrap();
+    let goes = async {
+        eventually("the instance has the second call", || {
+            bench.logs.all().iter().filter(|record| record.text.starts_with("START RequestId: ")).count() == 2
+        })
+        .await;
+        std::fs::write(&go, "").unwrap();
+    };
+    let (second, ()) = futures_util::future::join(raw(&pool), goes).await;
     assert_ne!(first, second);
     assert_eq!((pool.stats().calls, pool.stats().failures, pool.stats().starts), (2, 0, 2));
 }
