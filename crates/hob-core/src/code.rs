@@ -205,6 +205,7 @@ codes! {
     LogDamaged          = "HOB-0814", 500, Platform, PLATFORM, "stored events are damaged";
     TriggerConflict     = "HOB-0815", 409, Caller, CONFLICT, "two triggers of an app have the same name";
     EventExpired        = "HOB-0816", 410, Caller, TIMEOUT, "the event expired before it could be delivered";
+    CallExpired         = "HOB-0821", 504, Limit, TIMEOUT, "an asynchronous call is older than it may be";
     // Platform.
     Internal            = "HOB-0901", 500, Platform, PLATFORM, "a fault in Hob itself";
     AddressInUse        = "HOB-0902", 500, Caller, CONFLICT, "the address to listen on is taken or not allowed";

@@ -93,6 +93,10 @@ pub const AWS_LOG_WAIT_MAX: Duration = Duration::from_millis(200);
 pub const AWS_VERSIONS_MAX: usize = 100;
 /// Aliases of one function of the Lambda API.
 pub const AWS_ALIASES_MAX: usize = 100;
+/// Pause before instances are provisioned again that could not be.
+pub const AWS_PROVISION_PAUSE: Duration = Duration::from_secs(5);
+/// Text of an error in a dead letter, in bytes (as AWS Lambda).
+pub const AWS_LETTER_MESSAGE_BYTES_MAX: usize = 1 << 10;
 /// Layers of one function (as AWS Lambda).
 pub const AWS_LAYERS_MAX: usize = 5;
 /// Versions of one layer.
@@ -217,6 +221,8 @@ pub const IDLE_TIMEOUT_CEILING: Duration = Duration::from_secs(24 * 3600);
 pub const QUEUE_CALLS_MAX: usize = 10_000;
 /// Longest wait for an instance.
 pub const QUEUE_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How often a call goes to another instance because the one that it had ended before anything of it had seen the call.
+pub const UNTAKEN_CALLS_MAX: u32 = 3;
 /// Time in which a connection to an outside address has to stand, its name included.
 pub const EGRESS_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle time after which a connection to an outside address is closed.
@@ -348,6 +354,8 @@ pub const LAMBDA_HEADER_BYTES_MAX: usize = (1 << 20) + HEADER_BYTES_MAX;
 pub const LAMBDA_PRELUDE_BYTES_MAX: usize = 64 << 10;
 /// Error of a streamed answer that is looked for at its end.
 pub const LAMBDA_ERROR_BYTES_MAX: usize = 256 << 10;
+/// Time without a call after which an instance of contract `lambda` stands still (Lambda does that at once).
+pub const LAMBDA_FREEZE_AFTER: Duration = Duration::from_secs(1);
 /// Extensions of one Lambda instance (Lambda quotas).
 pub const LAMBDA_EXTENSIONS_MAX: usize = 10;
 /// Time that external extensions of a Lambda instance have to end, of which the runtime may take 30 percent.

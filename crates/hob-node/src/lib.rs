@@ -51,6 +51,7 @@ mod tls;
 mod tokens;
 mod top;
 mod usage;
+mod versions;
 mod why;
 
 pub use control::openapi;

@@ -72,8 +72,7 @@ impl Top {
             for revision in app.kept.values() {
                 let current = revision.number == app.current.number;
                 for (function, spec) in &revision.spec.functions {
-                    let pool = revision.functions.made_of(function.as_str());
-                    let stats = pool.map(|pool| pool.stats()).unwrap_or_default();
+                    let stats = revision.functions.stats(function.as_str());
                     if !current && stats == Stats::default() {
                         continue;
                     }
@@ -84,7 +83,8 @@ impl Top {
                         seen.insert(of.clone(), Seen { came, cpu_us, counts, usage });
                     }
                     let memory_each = spec.memory_bytes;
-                    found.insert(of, Found { pool: pool.cloned(), memory_each, stats, current });
+                    let pools = revision.functions.all_of(function.as_str()).cloned().collect();
+                    found.insert(of, Found { pools, memory_each, stats, current });
                 }
             }
         }
@@ -149,7 +149,7 @@ impl Top {
 /// A function that may have a row.
 struct Found {
     /// `None` while it was never called.
-    pool: Option<Arc<Pool>>,
+    pools: Vec<Arc<Pool>>,
     /// What one instance may have, bytes.
     memory_each: u64,
     stats: Stats,
@@ -158,6 +158,7 @@ struct Found {
 
 impl Found {
     fn memory_bytes(&self) -> Option<u64> {
-        self.pool.as_ref().filter(|_| self.stats.instances > 0)?.memory_bytes()
+        let pools = self.pools.iter().filter(|_| self.stats.instances > 0);
+        pools.filter_map(|pool| pool.memory_bytes()).reduce(|sum, bytes| sum + bytes)
     }
 }

@@ -140,7 +140,15 @@ impl Bench {
         }
         change(&mut spec);
         let (app, name) = (AppName::new("test").unwrap(), FunctionName::new("guest").unwrap());
-        Arc::new(FunctionCode { app, revision: RevisionNumber(1), name, spec, dir, cpu: Default::default() })
+        Arc::new(FunctionCode {
+            app,
+            revision: RevisionNumber(1),
+            name,
+            numbered: None,
+            spec,
+            dir,
+            cpu: Default::default(),
+        })
     }
 
     /// The pool of a function that has been prepared.

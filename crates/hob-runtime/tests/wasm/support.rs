@@ -205,6 +205,7 @@ impl Bench {
             app: AppName::new(settings.app).unwrap(),
             revision: RevisionNumber(1),
             name: FunctionName::new("guest").unwrap(),
+            numbered: None,
             spec: FunctionSpec {
                 package: BTreeMap::from([(settings.file.to_owned(), file)]),
                 env: settings.env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),

@@ -415,6 +415,10 @@ impl Program for Child {
         })
     }
 
+    fn freeze(&self, frozen: bool) {
+        self.session.signal(if frozen { Signal::STOP } else { Signal::CONT });
+    }
+
     fn dial(&self) -> Arc<dyn Dial> {
         Arc::clone(&self.door)
     }

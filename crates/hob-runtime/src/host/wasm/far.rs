@@ -278,6 +278,7 @@ impl Far {
             app: load.app,
             revision: load.revision,
             name: load.name,
+            numbered: None,
             spec: load.spec,
             dir: PathBuf::new(),
             cpu: CpuTotal::default(),

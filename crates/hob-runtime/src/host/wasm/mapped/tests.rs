@@ -77,6 +77,7 @@ fn code(folder: &Path, text: &str) -> Arc<FunctionCode> {
         app: AppName::new("test").unwrap(),
         revision: RevisionNumber(1),
         name: FunctionName::new(text).unwrap(),
+        numbered: None,
         spec: FunctionSpec {
             package: BTreeMap::from([("guest.wat".to_owned(), file)]),
             memory_bytes: 32 << 20,
