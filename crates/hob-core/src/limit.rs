@@ -44,6 +44,8 @@ pub const FOREIGN_DEPTH_MAX: usize = 64;
 pub const FOREIGN_VALUES_MAX: usize = 100_000;
 /// Text that variables and functions of a foreign manifest may stand for, all together.
 pub const FOREIGN_TEXT_BYTES_MAX: usize = 4 << 20;
+/// Files of a foreign manifest: those that it is made of, and those that it names.
+pub const FOREIGN_FILES_MAX: usize = 200;
 /// What is listed of that which cannot be honoured in a foreign manifest.
 pub const FOREIGN_NOTES_MAX: usize = 1000;
 /// Environment variables of one function.

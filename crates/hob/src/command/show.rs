@@ -1,5 +1,6 @@
 //! `hob show`: an app of the node, or every setting of a folder and where it came from.
 
+use super::import::Values;
 use super::{Command, DONE, trigger};
 use crate::output::{Output, Table};
 use crate::project::{Options, Project, Setting, settings};
@@ -12,7 +13,7 @@ use hob_core::wire::{
     AppInfo, BudgetInfo, CodeStage, FunctionInfo, MachineCode, ScheduleInfo, SubscriptionInfo, TriggersQuery,
 };
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Show an app of the node: its functions and how they start, routes, triggers and revisions. With `--resolved`, show every
@@ -25,6 +26,8 @@ pub(super) struct Show {
     /// Every setting of a path, and where it came from
     #[arg(long)]
     resolved: bool,
+    #[command(flatten)]
+    values: Values,
     #[command(flatten)]
     connection: Connection,
 }
@@ -49,7 +52,7 @@ struct Resolution {
 impl Command for Show {
     async fn run(self, output: &Output) -> Result<u8> {
         if self.resolved {
-            return resolved(&PathBuf::from(self.what.as_deref().unwrap_or(".")), output).await;
+            return resolved(self.what.map(PathBuf::from), &self.values, output).await;
         }
         let client = self.connection.client()?;
         let app = match &self.what {
@@ -70,10 +73,14 @@ impl Command for Show {
     }
 }
 
-async fn resolved(path: &Path, output: &Output) -> Result<u8> {
-    let project = Project::load(path, &Options::default(), output).await?;
-    let all: Vec<Setting> =
-        project.functions.iter().flat_map(|function| settings(&project.file, function)).collect();
+async fn resolved(path: Option<PathBuf>, values: &Values, output: &Output) -> Result<u8> {
+    let (path, options) = values.options(path, Options::default());
+    let project = Project::load(&path, &options, output).await?;
+    let all: Vec<Setting> = project
+        .functions
+        .iter()
+        .flat_map(|function| settings(&project.file, &project.lines, function))
+        .collect();
     let names: Vec<String> = project.functions.iter().map(|function| function.name.to_string()).collect();
     let result = Resolution { app: project.spec.app.clone(), settings: all, spec: project.spec };
     output.result(&result, &names, |output| {
