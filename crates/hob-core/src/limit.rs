@@ -369,6 +369,8 @@ pub const WASM_FIELDS_BYTES_MAX: usize = 64 << 10;
 /// Stack of a WASM guest, bytes; the rest of its 2 MiB is for what the node does when it calls. An interpreter takes
 /// half a KiB of it for each call in its program.
 pub const WASM_STACK_BYTES_MAX: usize = 1536 << 10;
+/// Streams that one instance of a JavaScript function compresses or decompresses at a time: each takes up to 400 KiB of the node.
+pub const JAVASCRIPT_CODERS_MAX: usize = 32;
 /// Evaluating a JavaScript module at its deploy.
 pub const JAVASCRIPT_EVALUATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Random bytes that a guest may ask for in one call.

@@ -219,11 +219,11 @@ fn settle(imported: &mut Imported) {
 
 /// Gives a function what another translation of it may show.
 fn mask(function: &mut Function, masked: &Function, notes: &mut Vec<Note>) {
-    let mut hide = |line: usize, name: &str| {
+    let mut hide = |line: usize, setting: String| {
         notes.push(Note {
             file: String::new(),
             line,
-            setting: format!("env.{name}"),
+            setting,
             why: "its value comes from the environment, so it is not written here: set it".to_owned(),
             level: Level::Warning,
             function: Some(function.name.clone()),
@@ -237,7 +237,7 @@ fn mask(function: &mut Function, masked: &Function, notes: &mut Vec<Note>) {
             let shown = shown.unwrap_or_else(|| format!("{HIDDEN}{name}"));
             if shown != *value {
                 *value = shown;
-                hide(env.line, name);
+                hide(env.line, format!("env.{name}"));
             }
         }
     }
@@ -246,7 +246,7 @@ fn mask(function: &mut Function, masked: &Function, notes: &mut Vec<Note>) {
             continue;
         };
         settings.value.clone_from(&shown.value);
-        hide(settings.line, contract);
+        hide(settings.line, contract.clone());
     }
     function.secrets.clone_from(&masked.secrets);
 }

@@ -33,29 +33,30 @@ impl Source {
 pub struct Lines {
     /// Lines before the file, and its name; the first has none before it.
     starts: Vec<(usize, String)>,
+    /// The folder of the first.
+    folder: Option<String>,
 }
 
 impl Lines {
     /// The files of a manifest, then those that it names, by their path from its folder.
     pub(super) fn of(sources: &[Source], files: &BTreeMap<String, Option<String>>) -> Self {
-        let folder = sources.first().and_then(|first| first.file.rsplit_once('/')).map(|(folder, _)| folder);
+        let folder = sources.first().and_then(|first| first.file.rsplit_once('/'));
+        let folder = folder.map(|(folder, _)| folder.to_owned());
         let beside = files.iter().filter_map(|(path, text)| Some((path, text.as_deref()?)));
-        let beside = beside.map(|(path, text)| match folder {
-            Some(folder) => (format!("{folder}/{path}"), text),
-            None => (path.clone(), text),
-        });
+        let beside = beside.map(|(path, text)| (below(folder.as_deref(), path), text));
         let own = sources.iter().map(|source| (source.file.clone(), source.text.as_str()));
         let (mut starts, mut before) = (Vec::new(), 0);
         for (file, text) in own.chain(beside) {
             starts.push((before, file));
             before += text.lines().count() + 1;
         }
-        Self { starts }
+        Self { starts, folder }
     }
 
-    /// How many lines come before a file.
+    /// How many lines come before a file, which is named as messages do, or by its path from the manifest's folder.
     pub(super) fn before(&self, file: &str) -> usize {
-        let known = |(_, name): &&(usize, String)| name == file || name.ends_with(&format!("/{file}"));
+        let beside = below(self.folder.as_deref(), file);
+        let known = |(_, name): &&(usize, String)| name == file || *name == beside;
         self.starts.iter().find(known).map_or(0, |(before, _)| *before)
     }
 
@@ -82,6 +83,10 @@ impl Lines {
             None => fault,
         }
     }
+}
+
+fn below(folder: Option<&str>, path: &str) -> String {
+    folder.map_or_else(|| path.to_owned(), |folder| format!("{folder}/{path}"))
 }
 
 /// Moves a tree to where its file begins.

@@ -24,7 +24,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "spin",
     title: "Spin",
     files: &["spin.toml"],
-    summary: "Components with HTTP, Redis and cron triggers, variables, environment, files, outbound hosts, builds",
+    summary: "Components with HTTP, Redis and cron triggers, variables, secrets, environment, files, outbound hosts, builds",
     example: &[
         (
             "spin.toml",

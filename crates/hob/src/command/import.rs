@@ -47,6 +47,11 @@ pub(super) struct Values {
 }
 
 impl Values {
+    /// Whether nothing was given.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.values.is_empty() && self.env.is_none() && self.stage.is_none()
+    }
+
     /// The path that is meant, and the options with what was given: the first file stands for a path that is not there.
     pub(super) fn options(&self, path: Option<PathBuf>, options: Options) -> (PathBuf, Options) {
         let mut files = self.files.clone();

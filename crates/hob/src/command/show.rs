@@ -5,7 +5,8 @@ use super::{Command, DONE, trigger};
 use crate::output::{Output, Table};
 use crate::project::{Options, Project, Setting, settings};
 use crate::settings::Connection;
-use hob_core::fault::Result;
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
 use hob_core::name::AppName;
 use hob_core::unit::show_duration;
 use hob_core::watch::Watch;
@@ -53,6 +54,10 @@ impl Command for Show {
     async fn run(self, output: &Output) -> Result<u8> {
         if self.resolved {
             return resolved(self.what.map(PathBuf::from), &self.values, output).await;
+        }
+        if !self.values.is_empty() {
+            let what = "values and files are for a manifest of another platform, not for an app of the node";
+            return Err(Fault::new(Code::Usage, what).hint("add `--resolved` to show a path"));
         }
         let client = self.connection.client()?;
         let app = match &self.what {

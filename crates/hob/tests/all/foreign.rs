@@ -118,9 +118,8 @@ fn trigger(name: &str, service: &str) -> String {
     )
 }
 
-/// Files of a folder belong together, and so do those that are named; what is not named is told.
-#[test]
-fn a_manifest_of_knative_may_stand_in_several_files() {
+/// Folders with a manifest of Knative in several files, and such that are none.
+fn folders() -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     let two = format!("{}---\n{}", trigger("one", "orders"), trigger("two", "orders"));
     let bad = format!("{}  delivery: {{retry: [}}\n", trigger("bad", "orders"));
@@ -146,6 +145,13 @@ fn a_manifest_of_knative_may_stand_in_several_files() {
             ("sam/template.yaml", b"Transform: AWS::Serverless-2016-10-31\nResources: {}\n"),
         ],
     );
+    home
+}
+
+/// Files of a folder belong together, and so do those that are named; what is not named is told.
+#[test]
+fn a_manifest_of_knative_may_stand_in_several_files() {
+    let home = folders();
     for (args, subscriptions, says) in [
         (&["shop"][..], 2, "shop/service.yaml:4: `spec.template.spec.containers[0].resources.limits.cpu`"),
         (&["-f", "shop"], 2, ""),
@@ -170,6 +176,18 @@ fn a_manifest_of_knative_may_stand_in_several_files() {
         assert!(outcome.stderr.contains(says), "{args:?} should say `{says}`: {}", outcome.stderr);
         assert_eq!(outcome.stderr.contains("was not named"), says.contains("was not named"), "{args:?}");
     }
+    let imported = hob(home.path(), &["import", "shop", "--stdout"]);
+    assert!(
+        imported
+            .stdout
+            .starts_with("# Written by `hob import` from `service.yaml`, `trigger.yaml` (Knative).")
+    );
+    assert_eq!(imported.stdout.matches("[[on]]").count(), 2, "{}", imported.stdout);
+}
+
+#[test]
+fn files_that_make_no_manifest_together_are_refused() {
+    let home = folders();
     for (args, code, error, says) in [
         (&["broken"][..], 2, "HOB-0120", "--> broken/trigger.yaml:"),
         (&["twice"], 2, "HOB-0121", "there are two of Service `orders`"),
@@ -184,13 +202,6 @@ fn a_manifest_of_knative_may_stand_in_several_files() {
         assert!(outcome.stderr.contains(&format!("error[{error}]: ")), "{args:?}: {}", outcome.stderr);
         assert!(outcome.stderr.contains(says), "{args:?} should say `{says}`: {}", outcome.stderr);
     }
-    let imported = hob(home.path(), &["import", "shop", "--stdout"]);
-    assert!(
-        imported
-            .stdout
-            .starts_with("# Written by `hob import` from `service.yaml`, `trigger.yaml` (Knative).")
-    );
-    assert_eq!(imported.stdout.matches("[[on]]").count(), 2, "{}", imported.stdout);
 }
 
 const WORKER: &str =
@@ -264,6 +275,8 @@ fn values_reach_every_command_that_takes_them() {
     assert!(deployed.stdout.contains("\"hello-staging\""), "{}{}", deployed.stdout, deployed.stderr);
     let known = hob(home.path(), &["check", "app", "--set", "env=nothing"]);
     assert!(known.stderr.contains("there is no environment `nothing`"), "{}", known.stderr);
+    let shown = node.hob(&["show", "hello-staging", "--set", "a=b"]);
+    assert!(shown.code == 2 && shown.stderr.contains("add `--resolved`"), "{}", shown.stderr);
     let own = hob(home.path(), &["check", "own", "--set", "a=b"]);
     assert!(own.stderr.contains("`--set a=…` is for manifests of other platforms"), "{}", own.stderr);
 }

@@ -27,7 +27,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "knative",
     title: "Knative",
     files: &["knative.yaml", "knative.yml", "service.yaml", "service.yml", "ksvc.yaml"],
-    summary: "Services with `hob.dev/run`, scaling annotations, environment, probes, Triggers and Brokers as subscriptions and topics, PingSources",
+    summary: "Services with `hob.dev/run`, scaling annotations, environment, secrets, probes, also in several files; Triggers and Brokers as subscriptions and topics, PingSources",
     example: &[
         (
             "knative.yaml",

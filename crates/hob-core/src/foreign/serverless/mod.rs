@@ -24,7 +24,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "serverless",
     title: "Serverless Framework",
     files: &["serverless.yml", "serverless.yaml"],
-    summary: "The AWS subset: functions, HTTP API and function URLs, schedules, SQS, SNS and EventBridge as topics, environment, variables with their defaults",
+    summary: "The AWS subset: functions, HTTP API and function URLs, schedules, SQS, SNS and EventBridge as topics, environment, secrets, layers, variables also from files",
     example: &[
         (
             "serverless.yml",
