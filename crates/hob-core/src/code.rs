@@ -85,6 +85,7 @@ codes! {
     ForeignUnmet        = "HOB-0121", 400, Caller, USAGE, "a manifest of another platform asks for what Hob cannot honour";
     ForeignAmbiguous    = "HOB-0122", 400, Caller, USAGE, "it is not clear which manifest of another platform is meant";
     ImportExists        = "HOB-0123", 409, Caller, CONFLICT, "there is a `hob.toml` already";
+    ForeignFiles        = "HOB-0124", 400, Caller, USAGE, "several files make no manifest together";
     // Artifacts and builds.
     ArtifactTooLarge    = "HOB-0201", 413, Caller, USAGE, "an artifact is larger than the limit";
     DigestMismatch      = "HOB-0202", 400, Caller, USAGE, "an artifact's bytes do not have the digest it was sent under";

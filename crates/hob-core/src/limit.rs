@@ -44,6 +44,8 @@ pub const FOREIGN_DEPTH_MAX: usize = 64;
 pub const FOREIGN_VALUES_MAX: usize = 100_000;
 /// Text that variables and functions of a foreign manifest may stand for, all together.
 pub const FOREIGN_TEXT_BYTES_MAX: usize = 4 << 20;
+/// Files of a foreign manifest: those that it is made of, and those that it names.
+pub const FOREIGN_FILES_MAX: usize = 200;
 /// What is listed of that which cannot be honoured in a foreign manifest.
 pub const FOREIGN_NOTES_MAX: usize = 1000;
 /// Environment variables of one function.
@@ -384,6 +386,8 @@ pub const WASM_FIELDS_BYTES_MAX: usize = 64 << 10;
 /// Stack of a WASM guest, bytes; the rest of its 2 MiB is for what the node does when it calls. An interpreter takes
 /// half a KiB of it for each call in its program.
 pub const WASM_STACK_BYTES_MAX: usize = 1536 << 10;
+/// Streams that one instance of a JavaScript function compresses or decompresses at a time: each takes up to 400 KiB of the node.
+pub const JAVASCRIPT_CODERS_MAX: usize = 32;
 /// Evaluating a JavaScript module at its deploy.
 pub const JAVASCRIPT_EVALUATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Random bytes that a guest may ask for in one call.

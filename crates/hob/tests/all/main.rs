@@ -18,6 +18,7 @@ mod files;
 mod foreign;
 mod frameworks;
 mod guides;
+mod handlers;
 mod lambda;
 mod lambda_api;
 mod otlp;

@@ -24,7 +24,7 @@ mod needs;
 mod printed;
 mod procfs;
 
-use super::{Host, HostRow, Progress};
+use super::{Host, HostRow, Prepared, Progress};
 use crate::cgroup::{AppGroups, Groups};
 use crate::code::FunctionCode;
 use crate::environment::Environment;
@@ -115,8 +115,11 @@ impl Host for Process {
         &'a self,
         code: &'a FunctionCode,
         _progress: &'a (dyn Fn(Progress) + Send + Sync),
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { find::check(code, &find::program(code, &self.shared.path)?) })
+    ) -> BoxFuture<'a, Result<Prepared>> {
+        Box::pin(async move {
+            find::check(code, &find::program(code, &self.shared.path)?)?;
+            Ok(Prepared::default())
+        })
     }
 
     /// Shares the thread that starts programs, and the node's control groups.
