@@ -7,10 +7,11 @@ use super::Cause;
 use super::cause::plain;
 use super::text::{count, line, names, nearly_by, time, took_ms};
 use super::tree::{left_out, place, tree};
-use crate::code::Owner;
+use crate::code::{Code, Owner};
 use crate::fact::{Fact, Publication, SkipReason, What};
-use crate::name::{RevisionNumber, TopicName};
+use crate::name::{RevisionNumber, SpaceName, TopicName};
 use crate::near::nearest;
+use crate::space::RESOURCES;
 use crate::subscription::Whereabouts;
 use crate::wire::{DeadLetter, Step, Story, Verdict};
 
@@ -287,6 +288,18 @@ fn waiting(tried: &Tried, due_ms: u64, failures: u32) -> Cause {
         .owner(Owner::Limit),
         _ => Cause::new(Verdict::Waiting, attempts).fix(format!("hob sub show {name}")).owner(Owner::Code),
     }
+}
+
+/// Why a delivery was put back that found no place among the calls of its space; `told` is what its fact says of that.
+pub fn no_place(space: &SpaceName, told: &str) -> Option<Cause> {
+    let (code, message) = told.split_once(' ')?;
+    let mut rows = RESOURCES.iter().filter(|row| matches!(row.code, Code::SpaceRate | Code::SpaceCalls));
+    let row = rows.find(|row| row.code.text() == code)?;
+    let fix = format!(
+        "it is tried until there is a place; for more at a time, ask the node's operator: hob space set {space} --{} NUMBER",
+        row.word
+    );
+    Some(Cause::new(Verdict::Waiting, message).fix(fix).owner(Owner::Limit).code(code))
 }
 
 fn blocked(tried: &Tried, topic: &TopicName, behind: Option<u64>) -> Cause {

@@ -1,7 +1,8 @@
 //! What an answer to a delivery means: done, again, later, or never.
 //!
 //! **How.** One table, which `docs/guides/events.md` shows. It is Knative's (eventing, delivery contract)
-//! with the difference that an answer which says that the node itself is full costs no attempt.
+//! with the difference that an answer which says that the node itself is full costs no attempt; nor does it that the
+//! space has as many calls as it may ([`no_place`]).
 
 use crate::bus::dead::Failure;
 use hob_core::code::Code;
@@ -32,6 +33,11 @@ pub(super) fn judge(status: StatusCode, code: Option<Code>, after_ms: Option<u64
         (None, 404 | 408 | 409 | 425 | 429 | 500..) => Outcome::Retry { after_ms },
         (None, _) => Outcome::Rejected,
     }
+}
+
+/// What it means that the space has no place for the call: it is made later, and that counts as no attempt.
+pub(super) fn no_place(fault: &Fault) -> Outcome {
+    Outcome::Overloaded { after_ms: fault.retry_after_s().map(|seconds| u64::from(seconds) * 1000) }
 }
 
 /// What it means that the node could not keep what follows from a success: where its disk or its files are

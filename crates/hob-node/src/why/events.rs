@@ -226,9 +226,12 @@ impl Why {
             running: look.running,
             attempts: spec
                 .map_or_else(|| call_attempts(&pinned, called.as_ref()), |spec| spec.delivery.retry.attempts),
-            failure: match failed {
-                Some((fact, call)) => Some(self.known_of(fact, call).await?.cause(call)),
-                None => None,
+            failure: match (self.no_place(key, topic, sequence, facts), failed) {
+                (Some((cause, at_ms)), failed) if failed.is_none_or(|(fact, _)| fact.time_ms < at_ms) => {
+                    Some(cause)
+                }
+                (_, Some((fact, call))) => Some(self.known_of(fact, call).await?.cause(call)),
+                _ => None,
             },
             behind,
             answered: good.is_some(),
@@ -236,6 +239,18 @@ impl Why {
             letter,
             passed_over_ms: self.passed_over(key, topic, sequence, placed).await?,
         })
+    }
+
+    /// That the last attempt found no place among the calls of the space, and when.
+    fn no_place(&self, key: &Key, topic: &TopicName, sequence: u64, facts: &[Fact]) -> Option<(Cause, u64)> {
+        let own = facts.iter().rev().filter(|fact| is_for(fact, key, topic, sequence));
+        let (told, at_ms) = own.into_iter().find_map(|fact| match &fact.what {
+            What::Delivered(one) if matches!(one.ending, Ending::Overloaded { .. }) => {
+                Some((one.failure.as_deref()?, fact.time_ms))
+            }
+            _ => None,
+        })?;
+        event::no_place(self.bus.allowance().space(), told).map(|cause| (cause, at_ms))
     }
 
     /// Why an event does not go on behind which others wait.

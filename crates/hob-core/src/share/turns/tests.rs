@@ -167,10 +167,14 @@ fn busy_spaces_get_equal_shares_and_their_apps_equal_parts_of_them() {
             let all_ns = 8000 * MS * u64::from(slots);
             machine.run(8000 * MS);
             for (space, (apps, share)) in (0..).zip(spaces.iter().zip(shares)) {
-                let spent = |app: u32| machine.spent_ns.get(&(1000 * space + app)).copied().unwrap_or_default();
+                let spent =
+                    |app: u32| machine.spent_ns.get(&(1000 * space + app)).copied().unwrap_or_default();
                 let each: Vec<u64> = (0..).zip(*apps).map(|(app, _)| spent(app)).collect();
                 let percent = each.iter().sum::<u64>() * 100 / all_ns;
-                assert!(percent.abs_diff(*share) <= 2, "{slots} slots, seed {seed}: space {space} has {percent} %");
+                assert!(
+                    percent.abs_diff(*share) <= 2,
+                    "{slots} slots, seed {seed}: space {space} has {percent} %"
+                );
                 // Where each app can use its part, no two differ by more than a few turns.
                 let (least, most) = (each.iter().min().unwrap(), each.iter().max().unwrap());
                 let even = apps.iter().all(|loops| loops == &apps[0]);

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use zeroize::Zeroize;
 
 /// Below a working folder: where the program starts, with links to its package's files.
 const WORK: &str = "work";
@@ -32,6 +33,13 @@ pub(super) struct Job {
     /// Whether standard input is a pipe.
     pub(super) stdin: bool,
     pub(super) place: JobPlace,
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // Secrets are among them.
+        self.env.iter_mut().for_each(|(_, value)| value.zeroize());
+    }
 }
 
 /// Where to start it.
