@@ -158,6 +158,10 @@ fn one(tried: &Tried, topic: &TopicName, sequence: u64, evidence: &EventEvidence
     }
     match (&tried.place, tried.paused) {
         (Whereabouts::Settled, _) => settled(tried, topic, sequence, evidence),
+        (Whereabouts::Flying { .. }, _) if tried.failure.as_ref().is_some_and(is_no_place) => {
+            let failure = tried.failure.clone().unwrap_or_else(|| Cause::new(Verdict::Waiting, ""));
+            tell(failure.and(&format!("; `{name}` asks for a place again now")), "asks for a place")
+        }
         (Whereabouts::Flying { attempt }, _) => {
             let reason = format!(
                 "`{name}` is delivering it to `{function}` now (attempt {attempt} of {})",
@@ -300,6 +304,12 @@ pub fn no_place(space: &SpaceName, told: &str) -> Option<Cause> {
         row.word
     );
     Some(Cause::new(Verdict::Waiting, message).fix(fix).owner(Owner::Limit).code(code))
+}
+
+/// Whether a cause is that of [`no_place`].
+pub(super) fn is_no_place(cause: &Cause) -> bool {
+    let codes = [Code::SpaceRate, Code::SpaceCalls].map(Code::text);
+    cause.verdict == Verdict::Waiting && cause.code.as_deref().is_some_and(|code| codes.contains(&code))
 }
 
 fn blocked(tried: &Tried, topic: &TopicName, behind: Option<u64>) -> Cause {

@@ -200,7 +200,9 @@ fn filled(path: &str, of: &BTreeMap<&'static str, String>, id: &str) -> String {
 fn body_of(id: &str, app: &str, of: &In<'_>, digest: &str) -> String {
     match id {
         "apps.deploy" => {
-            let mut spec = serde_json::to_value(of.apps()[0].spec()).unwrap();
+            // Another revision than the one that is there.
+            let [desk, own] = of.apps().map(|app| app.env("CHANGED", "yes").spec());
+            let mut spec = serde_json::to_value(if own.app.as_str() == app { own } else { desk }).unwrap();
             spec["app"] = app.into();
             spec.to_string()
         }
@@ -256,13 +258,6 @@ fn nobodys(of: &BTreeMap<&'static str, String>) -> BTreeMap<&'static str, String
     of.iter().map(other).collect()
 }
 
-/// Whether the OpenAPI document says that an operation answers so.
-pub(crate) fn is_documented(document: &Value, method: &str, path: &str, status: u16) -> bool {
-    let responses = &document["paths"][path][method.to_ascii_lowercase()]["responses"];
-    assert!(responses.is_object(), "{method} {path} is in the document");
-    !responses[status.to_string()].is_null() || !responses["default"].is_null()
-}
-
 pub(crate) fn code_of(got: &Got) -> String {
     format!("{} {}", got.status, got.header("hob-error"))
 }
@@ -274,7 +269,7 @@ async fn no_operation_crosses_from_one_space_into_another() {
         settings.dashboard = hob_node::Dashboard::At("127.0.0.1:0".parse().unwrap());
     })
     .await;
-    let (mut asked, document) = (0, hob_node::openapi());
+    let mut asked = 0;
     // Each asks about the other, in a pair of its own, since what is asked for removes things in the end.
     for [own, other] in [["left", "right"], ["right-2", "left-2"]] {
         let (own, other) = (&In(&node, own), &In(&node, other));
@@ -290,7 +285,6 @@ async fn no_operation_crosses_from_one_space_into_another() {
             let mut answers = Vec::new();
             for names in [&shared, of_other, &nobody] {
                 let body = body_of(&id, &names["app"], own, &names["digest"]);
-                let template = path.clone();
                 let path = filled(&path, names, &id);
                 let queries = query.iter().filter_map(|name| {
                     let value = match name.as_str() {
@@ -313,10 +307,6 @@ async fn no_operation_crosses_from_one_space_into_another() {
                         other.marker()
                     );
                     assert!(got.status < 500, "{method} {target}: {got:?}");
-                    assert!(
-                        is_documented(&document, &method, &template, got.status),
-                        "{method} {target}: {got:?}"
-                    );
                     asked += 1;
                     answers.push((target, code_of(&got)));
                 }
