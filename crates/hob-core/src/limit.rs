@@ -402,6 +402,8 @@ pub const WASM_IDLE_TICKS: u32 = 50;
 pub const TURN_LAPSE: Duration = Duration::from_millis(20);
 /// After this long without a call of another app, guests of the only app that is called need no turns.
 pub const TURN_ALONE_AFTER: Duration = Duration::from_secs(60);
+/// With so many clocks of apps or spaces that share the processors, those are forgotten that would begin anew anyway.
+pub const TURN_CLOCKS_SWEPT_ABOVE: usize = 256;
 /// Apps that a node counts the waiting of apart; the names of others are forgotten when nothing of them is loaded.
 pub const CROWD_APPS_MAX: usize = 4096;
 /// Percent of the machine's memory that instances may have together, unless `--memory` says otherwise.
@@ -753,6 +755,8 @@ pub const BENCH_GRACE: Duration = Duration::from_secs(5);
 pub const BENCH_GONE: Duration = Duration::from_secs(3);
 /// Series of one gauge; the values of others are added up in one.
 pub const METRIC_SERIES_MAX: usize = 2000;
+/// Series of one metric where all spaces are told at once; the values of others are added up, by space.
+pub const METRIC_SERIES_OF_ALL_MAX: usize = 5000;
 /// How often what was used is added to what is stored: so much of it a kill of the node can lose.
 pub const USAGE_FLUSH_EVERY: Duration = Duration::from_secs(60);
 /// Rows of one app's use in one hour or day.

@@ -375,6 +375,15 @@ impl Machine {
         let Some(entry) = entry else { return self.window.release_ghost(delivery) };
         (entry.attempts, entry.named, entry.recorded) = (delivery.attempt, false, recorded);
         let (nth, after_ms) = match outcome {
+            Outcome::Later { after_ms } => {
+                if let Some(reason) = verdict(&settings, entry, self.now_ms) {
+                    return self.give_up(sequence, reason);
+                }
+                self.saves.touch(self.now_ms);
+                // Spread out a little, so that those that wait do not all ask at once.
+                let pause_ms = after_ms.saturating_add(self.random.below(after_ms / 4 + 1));
+                return self.window.place(sequence, Stage::Waiting(self.now_ms.saturating_add(pause_ms)));
+            }
             Outcome::Done => {
                 self.counters.delivered = self.counters.delivered.saturating_add(1);
                 return self.settle(sequence);

@@ -260,6 +260,11 @@ pub enum Outcome {
         /// How long to wait at least, milliseconds.
         after_ms: Option<u64>,
     },
+    /// It has waited in vain to begin: it asks again after so many milliseconds, however often it has. That does not count.
+    Later {
+        /// How long to wait, milliseconds.
+        after_ms: u64,
+    },
     /// It will never succeed: a dead letter now.
     Rejected,
     /// The record cannot be read any more: it counts as missing.

@@ -61,6 +61,7 @@ impl Story {
             }
             "old" => ends(Outcome::TooOld),
             "busy" => ends(Outcome::Overloaded { after_ms: number(1) }),
+            "later" => ends(Outcome::Later { after_ms: number(1).unwrap() }),
             "reject" => ends(Outcome::Rejected),
             "gone" => ends(Outcome::Gone),
             "buried" => Input::DeadLettered { delivery: delivery.unwrap(), durable: true },
@@ -182,6 +183,28 @@ fn a_position_is_saved_before_the_first_delivery_and_then_rarely() {
     );
     let counters = stats.counters;
     assert_eq!((stats.cursor, counters.delivered, counters.skipped, stats.pending), (7, 2, 10, 2));
+}
+
+#[test]
+fn what_waits_for_a_place_asks_again_soon_however_often_and_loses_no_attempt() {
+    let settings = Settings { backoff_min_ms: 3_600_000, backoff_max_ms: 7_200_000, ..SETTINGS };
+    let mut story = vec![
+        ("0 tick".to_owned(), "save 1"),
+        ("1 page 1 2 1".to_owned(), ""),
+        ("2 saved".to_owned(), "deliver 1#1"),
+    ];
+    let asks = ["deliver 1#2", "deliver 1#3", "deliver 1#4", "deliver 1#5", "deliver 1#6"];
+    for (at, ask) in (1..).map(|round| round * 10_000).zip(asks) {
+        // Long after it is due, since it is spread out.
+        story.push((format!("{at} later 1 1000"), ""));
+        story.push((format!("{} tick", at + 999), "save 1"));
+        story.push((format!("{} saved", at + 1000), ""));
+        story.push((format!("{} tick", at + 1251), ask));
+    }
+    story.push(("60000 done 1".to_owned(), ""));
+    let story: Vec<(&str, &str)> = story.iter().map(|(line, expected)| (line.as_str(), *expected)).collect();
+    let stats = check(settings, "deliver dead save", &story);
+    assert_eq!((stats.counters.delivered, stats.counters.retried, stats.counters.dead), (1, 0, 0));
 }
 
 #[test]

@@ -75,7 +75,8 @@ impl Lambda {
     /// Calls a function and waits for its answer.
     async fn call(&self, ask: &Ask, found: Found) -> Answered {
         let (tails, began) = (wants_tail(ask)?, Instant::now());
-        let reply = dispatcher::call(found.target()?, cause(), request(ask, &found)?).await;
+        let cause = Cause { place: self.control.bus.allowance().begin_taken()?, ..cause() };
+        let reply = dispatcher::call(found.target()?, cause, request(ask, &found)?).await;
         let Outcome { call, payload, failed } = outcome(reply, &found).await?;
         let mut response = with_body(StatusCode::OK, payload);
         let headers = response.headers_mut();

@@ -83,7 +83,11 @@ impl Attempt<'_> {
             Err(fault) => return Attempted::refused(&fault, Outcome::Rejected),
         };
         let target = Target { revision: Arc::clone(&self.revision), pool: Arc::clone(pool), route: None };
-        let reply = dispatcher::call(target, self.cause(), self.request()).await;
+        let place = match self.bus.allowance().begin_in_time().await {
+            Ok(place) => place,
+            Err(fault) => return Attempted::refused(&fault, outcome::no_place(&fault)),
+        };
+        let reply = dispatcher::call(target, Cause { place, ..self.cause() }, self.request()).await;
         let (head, answer) = match collect(reply).await {
             Ok(parts) => parts,
             Err(fault) => return Attempted::refused(&fault, Outcome::Retry { after_ms: None }),

@@ -95,7 +95,11 @@ impl Batch<'_> {
         request.extensions_mut().insert(BatchCall { items: items.iter().map(item).collect() });
         *request.body_mut() = body::full(body);
         let target = Target { revision: Arc::clone(&self.revision), pool: Arc::clone(pool), route: None };
-        let mut cause = Cause { hops: lead.placed.stored.hops + 1, ..first.cause() };
+        let place = match self.bus.allowance().begin_in_time().await {
+            Ok(place) => place,
+            Err(fault) => return all(&fault, outcome::no_place(&fault)),
+        };
+        let mut cause = Cause { hops: lead.placed.stored.hops + 1, place, ..first.cause() };
         if let CallCause::Event { others, .. } = &mut cause.why {
             others.extend(items.iter().skip(1).map(|(delivery, _)| delivery.sequence));
         }

@@ -93,7 +93,11 @@ async fn try_it(
         attempt: number,
         published_ms: placed.published_ms,
     };
-    let cause = Cause { hops: placed.stored.hops, headers, ..Cause::of(why) };
+    let place = match parts.bus.allowance().begin_in_time().await {
+        Ok(place) => place,
+        Err(fault) => return Attempted::refused(&fault, outcome::no_place(&fault)),
+    };
+    let cause = Cause { hops: placed.stored.hops, headers, place, ..Cause::of(why) };
     let destination = format!("http://{function}.{}.internal{}", revision.app, request.uri());
     let timeout = pool.code().spec.timeout();
     let reply = dispatcher::call(target, cause, request).await;

@@ -199,7 +199,8 @@ fn control(
     let space = Some(name.clone()).filter(|name| !name.is_default());
     let node = NodeInfo { domain: settings.domain.clone(), space: space.clone(), ..common.node.clone() };
     let scrape = Scrape::new(&ground.live, &ground.bus, &services.delivery, &ground.telemetry, node.clone());
-    scrape.extra(crowd::metrics(Arc::clone(&common.crowd), name.clone()));
+    scrape.extra(crowd::of_space(Arc::clone(&common.crowd), name.clone()));
+    scrape.extra_of_machine(crowd::of_machine(Arc::clone(&common.crowd)));
     scrape.extra(ground.dropped_lines());
     if let Some(export) = &ground.export {
         export.measure(&scrape, node.started_ms, &ground.tasks);

@@ -25,6 +25,7 @@ mod otlp;
 mod proof;
 mod restart;
 mod schema;
+mod secret_given;
 mod secrets;
 mod support;
 mod templates;

@@ -146,7 +146,7 @@ impl Facts {
         match outcome {
             Outcome::Done | Outcome::Gone => self.end(id),
             Outcome::Retry { .. } | Outcome::Within { .. } => *self.failures.entry(id).or_default() += 1,
-            Outcome::Overloaded { .. } | Outcome::Rejected | Outcome::TooOld => {}
+            Outcome::Overloaded { .. } | Outcome::Later { .. } | Outcome::Rejected | Outcome::TooOld => {}
         }
     }
 

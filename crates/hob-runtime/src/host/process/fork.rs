@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use zeroize::Zeroize;
 
 /// What to start.
 pub(super) struct Job {
@@ -32,6 +33,13 @@ pub(super) struct Job {
     pub(super) place: JobPlace,
     /// Where a control group is made for it, with so many bytes of memory, and processes and threads.
     pub(super) groups: Option<(Arc<AppGroups>, u64, u64)>,
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // Secrets are among them.
+        self.env.iter_mut().for_each(|(_, value)| value.zeroize());
+    }
 }
 
 /// Where to start it.
