@@ -63,6 +63,8 @@ pub const PACKAGE_FILES_MAX: usize = 20_000;
 pub const PACKAGE_BYTES_MAX: u64 = 1 << 30;
 /// Path of one file inside a package.
 pub const PATH_BYTES_MAX: usize = 1024;
+/// One part of such a path, between slashes: what file systems of Linux take.
+pub const PATH_PART_BYTES_MAX: usize = 255;
 /// How many times its own size an archive may hold, which is more than programs and texts compress to.
 pub const ARCHIVE_RATIO_MAX: u64 = 100;
 /// What an archive may hold however small it is: zeros compress a thousand times, and a package may have some.
@@ -126,6 +128,9 @@ pub const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 pub const CONNECTION_IDLE_GRACE: Duration = Duration::from_millis(500);
 /// How long a client that was refused may go on sending before its connection is cut.
 pub const LINGER: Duration = Duration::from_secs(1);
+/// What is read of it meanwhile: more than a whole body of the default size, so that whoever is refused for another reason
+/// gets his answer, and little for who sends without end.
+pub const LINGER_BYTES_MAX: usize = 8 << 20;
 /// What is read of the body of a request that was refused, so that its connection can be kept.
 pub const DRAINED_BYTES_MAX: usize = 64 << 10;
 /// Connections at one listener.

@@ -151,5 +151,5 @@ fn workers(settings: &Settings, common: &Common, space: &SpaceName) -> Workers {
         };
         walled.then(|| space.clone())
     };
-    Workers { command: settings.worker.clone(), space_of: Arc::new(space_of) }
+    Workers { space_of: Arc::new(space_of), command: settings.worker.clone(), ..Workers::none() }
 }

@@ -8,6 +8,7 @@ mod bad_input;
 mod bench;
 mod browser;
 mod burst;
+mod canary;
 mod cli;
 mod clients;
 mod desk;
