@@ -148,7 +148,8 @@ impl Calls {
                 .hint("call without `Prefer: respond-async`, or put the data elsewhere"),
             _ => fault,
         })?;
-        let message = Message::request(&head, body, by.callback);
+        let version = by.code.numbered.as_ref().map(|numbered| numbered.version);
+        let message = Message::request(&head, body, by.callback).with_version(version);
         let (app, function) = (&by.code.app, &by.code.name);
         let secret = identity::secret()[..32].to_owned();
         let mut event = Event::new(secret.clone(), format!("/apps/{app}/functions/{function}"), CALL);

@@ -98,8 +98,10 @@ impl Versions {
     pub(crate) fn behind(&self, app: &AppName, label: &str) -> Option<Option<(RevisionNumber, u32)>> {
         let doors = self.doors.load();
         let door = doors.get(app)?.get(label)?;
-        let number = version(door.alias.choose(random()));
-        Some(number.and_then(|number| Some((*door.revisions.get(&number)?, number))))
+        match version(door.alias.choose(random())) {
+            None => Some(None),
+            Some(number) => door.revisions.get(&number).map(|revision| Some((*revision, number))),
+        }
     }
 
     /// The pool of a version, while its revision is shown.

@@ -130,7 +130,6 @@ pub(super) fn request(ask: &Ask, found: &Found) -> Answered<Request<Body>> {
     }
     let raw = RawCall {
         arn: Some(arn(&ask.region, &found.reference.name, found.reference.qualifier.as_deref())),
-        version: found.number,
         client_context: client_context(ask)?,
         tenant: ask.header("x-amz-tenant-id").map(str::to_owned),
         ..RawCall::default()

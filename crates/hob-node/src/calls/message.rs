@@ -43,6 +43,9 @@ struct Head {
     /// Of a request: its body is the event of a function of contract `lambda`, byte for byte.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     raw: Option<Raw>,
+    /// Of a request: the number of the version that is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
     /// Of a request: its [`Terms`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     terms: Option<AsyncSpec>,
@@ -66,8 +69,6 @@ pub(crate) struct Terms(pub(crate) AsyncSpec);
 struct Raw {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     arn: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    version: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     client_context: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,7 +100,6 @@ impl Message {
             callback,
             raw: head.extensions.get::<RawCall>().map(|raw| Raw {
                 arn: raw.arn.clone(),
-                version: raw.version,
                 client_context: raw.client_context.clone(),
                 tenant: raw.tenant.clone(),
             }),
@@ -122,6 +122,17 @@ impl Message {
         Self { head, body }
     }
 
+    /// The same, for a version.
+    pub(crate) fn with_version(mut self, version: Option<u32>) -> Self {
+        self.head.version = version;
+        self
+    }
+
+    /// The version that is called.
+    pub(crate) fn version(&self) -> Option<u32> {
+        self.head.version
+    }
+
     /// The same, with where it is to be sent.
     pub(crate) fn with_callback(mut self, url: Option<String>) -> Self {
         self.head.callback = url;
@@ -141,8 +152,8 @@ impl Message {
 
     /// How it came by the Lambda API, if it did.
     pub(crate) fn raw(&self) -> Option<RawCall> {
-        let Raw { arn, version, client_context, tenant } = self.head.raw.clone()?;
-        Some(RawCall { arn, version, client_context, tenant, ..RawCall::default() })
+        let Raw { arn, client_context, tenant } = self.head.raw.clone()?;
+        Some(RawCall { arn, client_context, tenant, ..RawCall::default() })
     }
 
     /// What becomes of it, where the function does not say that.
@@ -297,19 +308,20 @@ mod tests {
             .body(())
             .unwrap();
         let (mut head, ()) = request.into_parts();
-        let raw = RawCall { arn: Some("a:1".into()), version: Some(1), ..RawCall::default() };
+        let raw = RawCall { arn: Some("a:1".into()), ..RawCall::default() };
         head.extensions.insert(raw.clone());
         let terms = AsyncSpec { dead_letter: "letters".to_owned().try_into().ok(), ..AsyncSpec::default() };
         head.extensions.insert(Terms(terms.clone()));
         head.headers.insert("z", http::HeaderValue::from_bytes(b"\xe9\x80").unwrap());
-        let message = Message::request(&head, "x\n\0y".into(), Some("http://a/".into()));
+        let message =
+            Message::request(&head, "x\n\0y".into(), Some("http://a/".into())).with_version(Some(7));
         let back = Message::decode(&message.encode().unwrap()).unwrap();
         let request = back.to_request();
         assert_eq!((request.method().as_str(), request.uri().to_string().as_str()), ("PUT", "/a?b=c"));
         assert_eq!(request.headers().get_all("x-y").iter().count(), 2);
         assert_eq!(request.headers()["z"].as_bytes(), b"\xe9\x80");
         assert_eq!(request.extensions().get::<RawCall>(), Some(&raw));
-        assert_eq!(back.terms(), Some(&terms));
+        assert_eq!((back.terms(), back.version()), (Some(&terms), Some(7)));
         assert_eq!((back.callback(), &back.body[..]), (Some("http://a/"), &b"x\n\0y"[..]));
 
         let ended = Ended { failed: true, attempts: 3, code: Some("HOB-0502".into()), cut: false };

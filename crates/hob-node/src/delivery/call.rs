@@ -74,7 +74,7 @@ async fn try_it(
     number: u32,
 ) -> Attempted {
     let raw = message.raw();
-    let pool = match revision.numbered(function, raw.as_ref().and_then(|raw| raw.version)) {
+    let pool = match revision.numbered(function, message.version()) {
         Ok(pool) => pool,
         Err(fault) => return Attempted::refused(&fault, Outcome::Rejected),
     };

@@ -93,7 +93,7 @@ impl Ended<'_> {
             record_of(&key, self.function, self.placed, self.attempts, self.condition, self.failure);
         let Some(message) = Message::of(self.placed) else { return Ok(event) };
         let Some(raw) = message.raw() else { return Ok(event) };
-        let version = raw.version.map_or_else(|| LATEST.to_owned(), |number| number.to_string());
+        let version = message.version().map_or_else(|| LATEST.to_owned(), |number| number.to_string());
         let arn = raw.arn.map(name::qualified).unwrap_or_default();
         let said = self.failure.answer.as_deref().map(str::as_bytes);
         let end = End {

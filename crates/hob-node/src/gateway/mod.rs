@@ -269,7 +269,10 @@ impl Tenant {
 /// Calls the function that was found.
 async fn call(arrival: &Arrival, peer: &Peer, found: &Found, request: Request<Incoming>) -> Response<Body> {
     let context = Arc::new(context(arrival, peer, found, &request));
-    let request = inward(arrival, peer, &context, request);
+    let mut request = inward(arrival, peer, &context, request);
+    if let Some(alias) = &found.alias {
+        request.extensions_mut().insert(alias.clone());
+    }
     let reply = found.pool.call(Invocation { context: Arc::clone(&context), request }).await;
     let reply = reply.and_then(|reply| outward(arrival, reply));
     let mut response = reply.unwrap_or_else(|fault| arrival.refuse(&fault));

@@ -15,6 +15,7 @@ use hob_core::fault::{Fault, Result};
 use hob_core::name::{AppName, FunctionName, RevisionNumber, TopicName};
 use hob_core::near::nearest;
 use hob_core::route::{self, Address, Match};
+use hob_runtime::contract::lambda::CalledAs;
 use hob_runtime::pool::Pool;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub(crate) struct Found {
     pub(crate) pool: Arc<Pool>,
     /// The pattern that matched.
     pub(crate) route: Option<String>,
+    /// The alias whose address it is.
+    pub(crate) alias: Option<CalledAs>,
 }
 
 /// The outcome of a look-up that is no fault.
@@ -92,7 +95,9 @@ pub(crate) fn find(table: &LiveTable, rules: &Rules, method: &str, host: &str, p
         Address::Function(function, app) => {
             let app = table.app(app.as_str()).ok_or_else(|| unknown_host(table, rules, host))?;
             match rules.versions.behind(&app.name, function.as_str()) {
-                Some(version) if !app.current.functions.contains_key(&function) => by_version(app, version),
+                Some(version) if !app.current.functions.contains_key(&function) => {
+                    by_version(app, &function, version)
+                }
                 _ => by_name(app, &function),
             }
         }
@@ -119,7 +124,7 @@ pub(crate) fn find(table: &LiveTable, rules: &Rules, method: &str, host: &str, p
 }
 
 /// A version, or what is current, which an alias's address means.
-fn by_version(app: &LiveApp, version: Option<(RevisionNumber, u32)>) -> Result<Choice> {
+fn by_version(app: &LiveApp, alias: &FunctionName, version: Option<(RevisionNumber, u32)>) -> Result<Choice> {
     let found = match version {
         Some((number, version)) => app.kept.get(&number).map(|kept| (kept, pool_of(kept, version))),
         None => {
@@ -128,11 +133,12 @@ fn by_version(app: &LiveApp, version: Option<(RevisionNumber, u32)>) -> Result<C
         }
     };
     let Some((revision, Some(pool))) = found else {
-        let what = format!("the version that this alias of app `{}` names is not there", app.name);
+        let what = format!("the version that alias `{alias}` of app `{}` names is not there", app.name);
         return Err(Fault::new(Code::RevisionNotFound, what).hint(format!("hob show {}", app.name)));
     };
     let (revision, pool) = (Arc::clone(revision), Arc::clone(pool));
-    Ok(Choice::Function(Found { revision, pool, route: None }))
+    let alias = Some(CalledAs(alias.to_string()));
+    Ok(Choice::Function(Found { revision, pool, route: None, alias }))
 }
 
 fn by_name(app: &LiveApp, function: &FunctionName) -> Result<Choice> {
@@ -147,7 +153,7 @@ fn by_name(app: &LiveApp, function: &FunctionName) -> Result<Choice> {
         }
     })?;
     let (revision, pool) = (Arc::clone(&app.current), Arc::clone(pool));
-    Ok(Choice::Function(Found { revision, pool, route: None }))
+    Ok(Choice::Function(Found { revision, pool, route: None, alias: None }))
 }
 
 fn by_route(
@@ -163,7 +169,7 @@ fn by_route(
                 Fault::internal(format!("route `{path}` names function `{function}`, which has no pool"))
             })?;
             let (revision, pool) = (Arc::clone(revision), Arc::clone(pool));
-            Ok(Choice::Function(Found { revision, pool, route: Some(path.to_owned()) }))
+            Ok(Choice::Function(Found { revision, pool, route: Some(path.to_owned()), alias: None }))
         }
         Match::Events { topic, written } => {
             Ok(Choice::Events(Arc::clone(revision), topic.clone(), written.to_owned()))

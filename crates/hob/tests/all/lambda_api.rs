@@ -13,6 +13,7 @@ use super::examples::on_path;
 use super::proof::client::{AWSLAMBDARIC, BOTO3, LAMBDA_MJS, front_door_client, ric};
 use super::support::{Node, eventually, finish, write};
 use serde_json::Value;
+use std::path::Path;
 use std::process::Command;
 
 const FILES: &[(&str, &[u8])] = &[
@@ -25,6 +26,49 @@ fn said<'a>(printed: &'a str, word: &str) -> Vec<&'a str> {
     printed.lines().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).collect()
 }
 
+/// Runs the program with boto3; what it prints.
+fn client(node: &Node, packages: &Path, arguments: &[&str]) -> String {
+    let mut program = front_door_client(node, &node.home.path().join("client/test.py"), packages);
+    let done = finish(program.args(arguments));
+    assert_eq!(done.code, 0, "{}{}\n{}", done.stdout, done.stderr, node.log());
+    done.stdout
+}
+
+/// Goal: the addresses of the function and of its alias lead to what they name, and one that was taken away leads nowhere.
+fn addresses_answer(node: &Node, printed: &str) {
+    let (aliased, number) = said(printed, "aliased")[0].split_once(' ').unwrap();
+    let addresses = [(said(printed, "url")[0], "$LATEST", ":greeter"), (aliased, number, ":greeter:kept")];
+    for (url, number, arn) in addresses {
+        let host = url.trim_start_matches("http://").trim_end_matches('/');
+        let request = format!("GET /x?y=z HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let (status, body) = node.serving.send(&request);
+        let answer: Value = serde_json::from_str(&body).unwrap_or_default();
+        assert_eq!((status, answer["event"]["rawPath"].as_str()), (200, Some("/x")), "{body}");
+        assert_eq!(answer["number"].as_str(), Some(number), "{body}");
+        assert!(answer["arn"].as_str().is_some_and(|called| called.ends_with(arn)), "{body}");
+    }
+    let gone = "GET / HTTP/1.1\r\nhost: gone--greeter.localhost\r\nconnection: close\r\n\r\n";
+    let (status, body) = node.serving.send(gone);
+    assert_eq!(status, 404, "{body}");
+}
+
+/// Goal: the dead letter is the event itself, with AWS's three attributes; an alias sends its failures elsewhere.
+fn dead_letters_are_as_lambda_sends_them(node: &Node, printed: &str) {
+    let letters = eventually("a dead letter is written", || {
+        let events = node.hob(&["topic", "tail", "letters", "-o", "json"]);
+        events.stdout.contains("dev.hob.call.dead").then_some(events.stdout)
+    });
+    let failing = said(printed, "failing")[0];
+    for part in [failing, "\"errorcode\":200", "\"errormessage\":\"later\"", "\"fail\":"] {
+        assert!(letters.replace("\": ", "\":").contains(part), "{part} in {letters}");
+    }
+    let aliased = eventually("the alias's destination gets a record", || {
+        let events = node.hob(&["topic", "tail", "aliased", "-o", "json"]);
+        events.stdout.contains("RetriesExhausted").then_some(events.stdout)
+    });
+    assert!(aliased.contains(":Greeter:kept") && aliased.contains("by alias"), "{aliased}");
+}
+
 #[test]
 fn boto3_deploys_and_calls_functions_unchanged() {
     let packages = match packages_of(&PYTHON, BOTO3) {
@@ -33,29 +77,12 @@ fn boto3_deploys_and_calls_functions_unchanged() {
     };
     let node = Node::with_packages(&["--lambda", "127.0.0.1:0"]);
     write(node.home.path(), FILES);
-    let client = |arguments: &[&str]| {
-        let mut program = front_door_client(&node, &node.home.path().join("client/test.py"), &packages);
-        let done = finish(program.args(arguments));
-        assert_eq!(done.code, 0, "{}{}\n{}", done.stdout, done.stderr, node.log());
-        done.stdout
-    };
-    let printed = client(&[]);
+    let printed = client(&node, &packages, &[]);
 
-    // The function is an app, and its address is the gateway's.
+    // The function is an app, and its address is the gateway's; so is that of its alias.
     let apps = node.hob(&["ls"]).stdout;
     assert!(apps.contains("greeter") && apps.contains("witness"), "{apps}");
-    let (aliased, number) = said(&printed, "aliased")[0].split_once(' ').unwrap();
-    for (url, number) in [(said(&printed, "url")[0], "$LATEST"), (aliased, number)] {
-        let host = url.trim_start_matches("http://").trim_end_matches('/');
-        let request = format!("GET /x?y=z HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
-        let (status, body) = node.serving.send(&request);
-        let answer: Value = serde_json::from_str(&body).unwrap();
-        assert_eq!((status, answer["event"]["rawPath"].as_str()), (200, Some("/x")), "{body}");
-        assert_eq!(answer["number"].as_str(), Some(number), "{body}");
-    }
-    let gone =
-        node.serving.send("GET / HTTP/1.1\r\nhost: gone--greeter.localhost\r\nconnection: close\r\n\r\n");
-    assert_eq!(gone.0, 404, "{}", gone.1);
+    addresses_answer(&node, &printed);
 
     // What was refused is explained; what was accepted is done, and both ends have gone where they should.
     for id in said(&printed, "refused") {
@@ -82,20 +109,7 @@ fn boto3_deploys_and_calls_functions_unchanged() {
     });
     assert!(failures.contains("\"approximateInvokeCount\"") && failures.contains("ValueError"), "{failures}");
 
-    // The dead letter is the event itself, with AWS's three attributes; an alias sends its failures elsewhere.
-    let letters = eventually("a dead letter is written", || {
-        let events = node.hob(&["topic", "tail", "letters", "-o", "json"]);
-        events.stdout.contains("dev.hob.call.dead").then_some(events.stdout)
-    });
-    let failing = said(&printed, "failing")[0];
-    for part in [failing, "\"errorcode\":200", "\"errormessage\":\"later\"", "\"fail\":"] {
-        assert!(letters.replace("\": ", "\":").contains(part), "{part} in {letters}");
-    }
-    let aliased = eventually("the alias's destination gets a record", || {
-        let events = node.hob(&["topic", "tail", "aliased", "-o", "json"]);
-        events.stdout.contains("RetriesExhausted").then_some(events.stdout)
-    });
-    assert!(aliased.contains(":Greeter:kept") && aliased.contains("by alias"), "{aliased}");
+    dead_letters_are_as_lambda_sends_them(&node, &printed);
     assert!(!failures.contains("by alias"), "{failures}");
 
     // A mapping delivers what the topic gets, as a queue would.
@@ -104,7 +118,17 @@ fn boto3_deploys_and_calls_functions_unchanged() {
         logged("greeter/greeter", "\"eventSource\": \"aws:sqs\"").then_some(())
     });
 
-    client(&["delete"]);
+    // What a version and an alias have is there after a kill, also in a node that does not serve the API.
+    let node = node.killed(&[]);
+    eventually("a version has its instance again, though nobody calls it", || {
+        let top = node.hob(&["top", "-o", "json", "--app", "greeter", "--window", "500ms"]).stdout;
+        let top: Value = serde_json::from_str(&top).ok()?;
+        let mut rows = top["rows"].as_array()?.iter();
+        rows.any(|row| row["instances"].as_u64() > Some(0) && row["current"] == false).then_some(())
+    });
+    addresses_answer(&node, &printed);
+    let node = node.killed(&["--lambda", "127.0.0.1:0"]);
+    client(&node, &packages, &["delete"]);
     assert!(!node.hob(&["ls"]).stdout.contains("greeter"));
 
     // A key that is gone opens nothing.

@@ -196,6 +196,15 @@ impl Node {
         Self::start_with(&[&["--readable", INSTALLED], flags].concat())
     }
 
+    /// Kills it, and starts it again in its folder, as [`Node::with_packages`] does.
+    pub(crate) fn killed(self, flags: &[&str]) -> Self {
+        let Self { serving, home } = self;
+        serving.signal("KILL");
+        assert_eq!(serving.wait().0, -9);
+        let serve = [&["serve", "--data", "data", "--readable", INSTALLED], flags].concat();
+        Self { serving: Serving::start(home.path(), &serve), home }
+    }
+
     /// What it has logged.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.home.path().join("stderr.log")).unwrap_or_default()

@@ -7,7 +7,7 @@ use super::environment::{ACCOUNT, LAYERS, Names, variables};
 use super::event::{Called, Delivery, Shape, batch, event, v1, v2};
 use super::freeze::Freezer;
 use super::hold::{Held, Hold, Left};
-use super::raw::{BatchCall, BatchItem, RawCall, RawReply};
+use super::raw::{BatchCall, BatchItem, CalledAs, RawCall, RawReply};
 use super::report::{Report, Reports, Status};
 use super::session::{Answer, Call, Event, Failure, Session, show_id};
 use super::settings::{Payload, Settings};
@@ -262,7 +262,14 @@ impl Function {
         headers.insert(DEADLINE.clone(), HeaderValue::from(request.now_ms + millis(left)));
         headers.insert(TRACE.clone(), text(&trace)?);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ARN.clone(), self.arn.clone());
+        let called = request.head.extensions.get::<CalledAs>();
+        headers.insert(
+            ARN.clone(),
+            match called {
+                None => self.arn.clone(),
+                Some(CalledAs(alias)) => text(&format!("{}:{alias}", self.names.arn))?,
+            },
+        );
         if let Form::Raw(raw) = form {
             let given = [
                 (&ARN, &raw.arn),

@@ -39,7 +39,7 @@ mod settings;
 mod stream;
 mod telemetry;
 
-pub use raw::{BatchCall, BatchItem, RawCall, RawReply, error_payload, request_id};
+pub use raw::{BatchCall, BatchItem, CalledAs, RawCall, RawReply, error_payload, request_id};
 
 use super::{Contract, Lifetime};
 use crate::unit::{Command, Instance, Start, Unit};

@@ -22,8 +22,6 @@ pub struct RawCall {
     pub id: Option<InvocationId>,
     /// The function as it was called, with the alias or version that was asked for; `None`: by its name alone.
     pub arn: Option<String>,
-    /// The number of the version that is called. Who calls has chosen its pool; a call that is made later has it from here.
-    pub version: Option<u32>,
     /// JSON text, from the caller's `X-Amz-Client-Context` (which is base64).
     pub client_context: Option<String>,
     /// JSON text, `{"cognitoIdentityId":"…","cognitoIdentityPoolId":"…"}`.
@@ -31,6 +29,10 @@ pub struct RawCall {
     /// For whom it is called, from `X-Amz-Tenant-Id`.
     pub tenant: Option<String>,
 }
+
+/// In the extensions of a request over HTTP: the alias by whose address it came, as the function is to see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CalledAs(pub String);
 
 /// In the extensions of the reply to a [`RawCall`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

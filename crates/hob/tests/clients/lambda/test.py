@@ -221,6 +221,8 @@ def provisioned():
     assert [one["FunctionArn"].split(":")[-1] for one in listed] == ["kept"], listed
     client.delete_provisioned_concurrency_config(**kept)
     refused("ProvisionedConcurrencyConfigNotFoundException", client.delete_provisioned_concurrency_config, **kept)
+    # What the test's other half finds after a restart.
+    client.put_provisioned_concurrency_config(**kept, ProvisionedConcurrentExecutions=1)
 
 
 def settings():
