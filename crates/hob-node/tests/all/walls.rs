@@ -50,7 +50,7 @@ async fn connections_lead_where_the_egress_list_allows() {
     let (listed, other) = (listed.await.unwrap(), other.await.unwrap());
     // A machine without IPv6 has no program that asks for it.
     let v6 = listener("[::1]:0").await.ok();
-    let node = node(|settings| settings.walls = hob_node::Walls::Require).await;
+    let node = node(|settings| settings.walls = hob_node::WallChoice::Require.into()).await;
     let mut egress = vec![format!("127.0.0.1:{listed}"), format!("localhost:{listed}")];
     egress.extend(v6.map(|port| format!("[::1]:{port}")));
     let app = App::new("desk")

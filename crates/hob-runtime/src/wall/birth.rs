@@ -32,6 +32,7 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// Stack of a child until it executes its program.
 const STACK_BYTES: usize = 64 << 10;
@@ -55,14 +56,21 @@ pub(crate) struct Image<'a> {
 /// Pointers to strings, with a null at the end, as execve(2) takes them.
 struct Strings {
     pointers: Vec<*const c_char>,
-    _strings: Vec<CString>,
+    strings: Vec<CString>,
+}
+
+impl Drop for Strings {
+    fn drop(&mut self) {
+        // An environment holds the values of secrets.
+        self.strings.drain(..).for_each(|text| text.into_bytes().zeroize());
+    }
 }
 
 impl Strings {
     fn new<'a>(strings: impl IntoIterator<Item = &'a OsStr>) -> io::Result<Self> {
         let strings = strings.into_iter().map(text).collect::<io::Result<Vec<_>>>()?;
         let pointers = strings.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect();
-        Ok(Self { pointers, _strings: strings })
+        Ok(Self { pointers, strings })
     }
 }
 
@@ -152,7 +160,8 @@ impl<'a> Plan<'a> {
     ) -> io::Result<Self> {
         let program = image.program.as_os_str();
         let args = || std::iter::once(program).chain(image.args.iter().map(OsStr::new));
-        let env: Vec<String> = image.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let env = image.env.iter().map(|(name, value)| Zeroizing::new(format!("{name}={value}")));
+        let env: Vec<Zeroizing<String>> = env.collect();
         let (identity, keeper, sockets) = match place {
             Place::Open => (Vec::new(), Vec::new(), Vec::new()),
             Place::Behind(wall, ports) => (wall.identity(user), Wall::keeper(user), super::sockets(ports)),
@@ -162,7 +171,7 @@ impl<'a> Plan<'a> {
             program: text(program)?,
             args: Strings::new(args())?,
             shell: Strings::new(std::iter::once(OsStr::from_bytes(SHELL.to_bytes())).chain(args()))?,
-            env: Strings::new(env.iter().map(OsStr::new))?,
+            env: Strings::new(env.iter().map(|text| OsStr::new(text.as_str())))?,
             directory: text(image.directory.as_os_str())?,
             streams: image.streams.map(|stream| stream.as_raw_fd()),
             confinement: image.confinement,

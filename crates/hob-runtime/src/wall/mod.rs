@@ -62,12 +62,27 @@ use step::{Socket, SocketKind, Step};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
     /// Never.
-    #[default]
     Off,
     /// Where the machine allows it.
+    #[default]
     Auto,
     /// Always: a node does not start without them.
     Require,
+}
+
+/// What is wanted of walls.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Whether there are any.
+    pub choice: Choice,
+    /// Folders of the machine that every program may read besides its own; absolute.
+    pub readable: Vec<PathBuf>,
+}
+
+impl From<Choice> for Wanted {
+    fn from(choice: Choice) -> Self {
+        Self { choice, readable: Vec::new() }
+    }
 }
 
 /// The namespaces of a room, besides the user's.

@@ -9,7 +9,8 @@
 //! every [`SESSION_CHECKS`] times that, and a program can exceed its limit for that long.
 
 use super::account::{self, Account};
-use super::fork::{Born, Folder};
+use super::folder::Folder;
+use super::fork::Born;
 use super::printed::{Pipe, Printed};
 use super::procfs;
 use crate::cgroup::Group;
@@ -375,12 +376,14 @@ impl Watcher {
     }
 }
 
-/// Ends descendants that left the session, and removes the working folder.
+/// Ends descendants that left the session, and gives the working folder back, where there were none.
 fn sweep(began: Instant, leader: Pid, folder: Folder) {
     let mark = folder.path().display().to_string();
     let pid_min = if began.elapsed() < NUMBERS_WRAP { leader.as_raw_nonzero().get() } else { 0 };
-    procfs::kill_marked(|value| value == mark, pid_min);
-    drop(folder);
+    // Whoever was just killed may still do something.
+    if !procfs::kill_marked(|value| value == mark, pid_min) {
+        folder.give_back();
+    }
 }
 
 impl Program for Child {
@@ -410,6 +413,10 @@ impl Program for Child {
             self.session.signal(Signal::KILL);
             self.exit().await
         })
+    }
+
+    fn freeze(&self, frozen: bool) {
+        self.session.signal(if frozen { Signal::STOP } else { Signal::CONT });
     }
 
     fn dial(&self) -> Arc<dyn Dial> {

@@ -4,7 +4,7 @@
 //! runs unchanged here; what differs from a terminal is that it cannot outlive, crowd out or spy on
 //! the node by accident.
 //!
-//! **How.** Each start gets a working folder, an environment built from the manifest alone, a session
+//! **How.** Each start gets a working folder (`folder`), an environment built from the manifest alone, a session
 //! of its own, `no_new_privs`, resource limits, a control group where the machine gives them ([`crate::cgroup`]), and a
 //! `child::Child` that watches over its memory and ends it with all its descendants. Where the machine gives them it runs behind walls ([`crate::wall`]): it sees its
 //! package at `/var/task`, what its interpreter needs (`needs`), and nothing else. Without walls a descendant that left the session
@@ -18,12 +18,13 @@
 mod account;
 mod child;
 mod find;
+mod folder;
 mod fork;
 mod needs;
 mod printed;
 mod procfs;
 
-use super::{Host, HostRow, Progress};
+use super::{Host, HostRow, Prepared, Progress};
 use crate::cgroup::{AppGroups, Groups};
 use crate::code::FunctionCode;
 use crate::environment::Environment;
@@ -31,7 +32,8 @@ use crate::machine;
 use crate::outbound::{self, ENTRANCE_PORT};
 use crate::unit::{Command, Launch, Program, Unit};
 use crate::wall::{self, Listening, Room, View, Wall, Walls};
-use fork::{Forker, Job, JobPlace};
+use folder::Folders;
+use fork::{Forker, Job, JobPlace, Variables};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{WALL_PRIVATE_BYTES_MAX, WALL_TASKS_MAX};
@@ -95,7 +97,8 @@ impl Process {
             work_dir.canonicalize()
         };
         let work_dir = renewed().map_err(|error| unusable(&work_dir, error))?;
-        let walls = Walls::open(environment.walls, &work_dir.join("wall"))?;
+        needs::check(&environment.walls.readable, &environment.work_dir)?;
+        let walls = Walls::open(environment.walls.choice, &work_dir.join("wall"))?;
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
         let (environment, rooms) = (Arc::clone(environment), Mutex::default());
         Ok(Self { shared: Arc::new(Shared { environment, work_dir, path, forker, walls, groups, rooms }) })
@@ -112,8 +115,11 @@ impl Host for Process {
         &'a self,
         code: &'a FunctionCode,
         _progress: &'a (dyn Fn(Progress) + Send + Sync),
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { find::check(code, &find::program(code, &self.shared.path)?) })
+    ) -> BoxFuture<'a, Result<Prepared>> {
+        Box::pin(async move {
+            find::check(code, &find::program(code, &self.shared.path)?)?;
+            Ok(Prepared::default())
+        })
     }
 
     /// Shares the thread that starts programs, and the node's control groups.
@@ -139,8 +145,8 @@ impl Host for Process {
                 tracing::warn!(%error, app = %code.app, "an app has no control group: the kernel makes none");
                 None
             });
-            Ok(Arc::new(Native { code, program, wall, groups: groups.map(Arc::new), shared })
-                as Arc<dyn Unit>)
+            let (groups, folders) = (groups.map(Arc::new), Arc::default());
+            Ok(Arc::new(Native { code, program, wall, groups, folders, shared }) as Arc<dyn Unit>)
         })
     }
 }
@@ -154,6 +160,8 @@ struct Native {
     wall: Option<Arc<Wall>>,
     /// `None`: there are none.
     groups: Option<Arc<AppGroups>>,
+    /// Working folders beside the node, for the next programs.
+    folders: Arc<Folders>,
     shared: Arc<Shared>,
 }
 
@@ -190,7 +198,9 @@ impl Native {
         let job = Job {
             program: self.seen(program),
             args: args.iter().chain(&launch.args).cloned().collect(),
-            env: variables(&shared.path, &own, &self.code.spec.env, &launch.env).into_iter().collect(),
+            env: Variables(
+                variables(&shared.path, &own, &self.code.spec.env, &launch.env).into_iter().collect(),
+            ),
             stdin: launch.stdin,
             place,
             groups: self.groups.clone().map(|groups| (groups, self.code.spec.memory_bytes, self.tasks_max())),
@@ -206,9 +216,10 @@ impl Native {
     /// Where a program is to be started; beside the node it has a working folder.
     fn place(&self, launch: &Launch) -> (JobPlace, Option<Own>) {
         let Some(wall) = &self.wall else {
-            let folder = self.shared.work_dir.join(self.shared.forker.next_number().to_string());
-            let own = Own::beside_node(&folder);
-            return (JobPlace::Open { folder, package: self.code.dir.clone() }, Some(own));
+            let fresh = || self.shared.work_dir.join(self.shared.forker.next_number().to_string());
+            let folder = self.folders.take(fresh, &self.code.dir);
+            let own = Own::beside_node(folder.path());
+            return (JobPlace::Open(folder), Some(own));
         };
         let (wall, tasks_max) = (Arc::clone(wall), self.tasks_max());
         if let Some(room) = self.room(launch) {
@@ -292,9 +303,11 @@ fn walled(walls: &Walls, code: &FunctionCode, program: &Path, shared: &Shared) -
             links.push((name.clone(), Path::new(TASK).join(name)));
         }
     }
+    let mut same = needs::folders(code, program, &shared.path, &shared.environment.work_dir);
+    same.extend(shared.environment.walls.readable.iter().cloned());
     let view = View {
         folders: std::iter::once((code.dir.clone(), PathBuf::from(TASK))).chain(layers).collect(),
-        same: needs::folders(code, program, &shared.path, &shared.environment.work_dir),
+        same,
         links,
         private_bytes: WALL_PRIVATE_BYTES_MAX.min(code.spec.memory_bytes),
     };
@@ -311,7 +324,7 @@ struct Own {
 
 impl Own {
     fn beside_node(folder: &Path) -> Self {
-        Self { tmp: folder.join(fork::TMP).display().to_string(), mark: Some(folder.display().to_string()) }
+        Self { tmp: folder.join(folder::TMP).display().to_string(), mark: Some(folder.display().to_string()) }
     }
 
     fn behind_walls() -> Self {
