@@ -80,7 +80,7 @@ async fn a_group_ends_with_all_that_hide_and_counts_them() {
     if !held() {
         return;
     }
-    let bench = Bench::open();
+    let bench = Bench::bare();
     // Neither its session nor its environment says whose it is.
     let daemon = "env -i setsid sleep 7351 >/dev/null 2>&1 </dev/null & sleep 0.1; echo fine";
     let pool = bench.script(daemon, |_| {}).await;

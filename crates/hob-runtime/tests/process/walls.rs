@@ -74,7 +74,7 @@ async fn hostile_programs_are_contained() {
 #[ignore = "a measurement: `cargo test -p hob-runtime --test process cost -- --ignored --nocapture`"]
 async fn the_cost_of_walls() {
     const RUNS: usize = 200;
-    let (with, without) = (Bench::open(), Bench::open());
+    let (with, without) = (Bench::open(), Bench::bare());
     let mut pools = Vec::new();
     for bench in [&without, &with] {
         pools.push(bench.pool(bench.code("stdio", &["true"], &[], |_| {})).await.unwrap());
