@@ -57,17 +57,19 @@ const WAGI: &str = r#"(module
 const TEXT_02: &str = include_str!("../../../hob-runtime/tests/guests/http02.wat");
 const TEXT_03: &str = include_str!("../../../hob-runtime/tests/guests/hello03.wat");
 
-/// What writes the value of each variable: the function, to be called with `PUT` for a stream.
+/// A function that writes the value of each variable into a stream, a line for each.
 const EACH: &str = r#"
     (func $each (param $stream i32)
       (local $at i32) (local $left i32)
       (call $environment (i32.const 96))
+      (i32.store8 (i32.const 112) (i32.const 10))
       (local.set $at (i32.load (i32.const 96)))
       (local.set $left (i32.load (i32.const 100)))
       (block $done (loop $next
         (br_if $done (i32.eqz (local.get $left)))
         (if (i32.load offset=12 (local.get $at)) (then
           (call $put (local.get $stream) (i32.load offset=8 (local.get $at)) (i32.load offset=12 (local.get $at)) (i32.const 4096))))
+        (call $put (local.get $stream) (i32.const 112) (i32.const 1) (i32.const 4096))
         (local.set $at (i32.add (local.get $at) (i32.const 16)))
         (local.set $left (i32.sub (local.get $left) (i32.const 1)))
         (br $next))))"#;
