@@ -195,13 +195,20 @@ fn too_large(what: &str, name: &FunctionName, size: u64, limit: u64) -> Fault {
 
 /// Relative, normal, and the same on every system.
 fn check_path(name: &FunctionName, path: &str) -> Result<()> {
-    let part_ok = |part: &str| !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control);
+    let part_ok = |part: &str| {
+        let plain = !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control);
+        plain && part.len() <= limit::PATH_PART_BYTES_MAX
+    };
     if path.len() <= limit::PATH_BYTES_MAX && !path.contains('\\') && path.split('/').all(part_ok) {
         return Ok(());
     }
     let shown: String = path.chars().take(60).flat_map(char::escape_debug).collect();
     Err(Fault::new(Code::PackagePath, format!("package of function `{name}` holds the path `{shown}`"))
-        .hint("package paths are relative, use `/`, and have no empty, `.` or `..` part"))
+        .hint(format!(
+            "package paths are relative, use `/`, have no empty, `.` or `..` part, and at most {} bytes, {} in each part",
+            limit::PATH_BYTES_MAX,
+            limit::PATH_PART_BYTES_MAX
+        )))
 }
 
 /// The folders above a path: `a` and `a/b` for `a/b/c`.

@@ -56,7 +56,7 @@ fn invoke_with_stream(lambda: Arc<Lambda>, ask: Ask) -> Handled {
             let call = invoke::call_of(reply.headers())?;
             (reply.into_body(), call, None)
         };
-        let version = found.version.clone();
+        let version = found.version();
         let control = Arc::clone(&lambda.control);
         let mut response =
             Response::new(frames(Streaming { body, control, found, call, began, tails, failed }));

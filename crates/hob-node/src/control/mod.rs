@@ -66,6 +66,7 @@ use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
 use hob_core::limit::CONTROL_BODY_BYTES_MAX;
 use hob_core::name::SpaceName;
+use hob_core::percent;
 use hob_core::port::BoxFuture;
 use hob_core::wire::NodeInfo;
 use hob_runtime::body::{self, Body};
@@ -281,7 +282,7 @@ fn find(method: &str, path: &str) -> Result<(&'static Operation, Vec<String>)> {
         let Some(parts) = parts(operation.path, path) else { continue };
         match operation.method {
             Some(only) if only != method => allowed.push(only),
-            _ => return Ok((operation, parts)),
+            _ => return Ok((operation, read(operation, parts))),
         }
     }
     if allowed.is_empty() {
@@ -292,6 +293,19 @@ fn find(method: &str, path: &str) -> Result<(&'static Operation, Vec<String>)> {
     Err(Fault::new(Code::ControlRequest, format!("`{path}` does not take method `{method}`"))
         .with_status(405)
         .hint(format!("use {}", allowed.join(" or "))))
+}
+
+/// The parts of a path without their escapes: `sha256%3A…` is `sha256:…` (RFC 3986, 6.2.2.2). What is passed on stays as it
+/// came, and so does what is no text, or would not be one on a terminal.
+fn read(operation: &Operation, parts: Vec<String>) -> Vec<String> {
+    let named = parts.len() - usize::from(operation.path.contains("{*"));
+    let plain = |part: &String| {
+        percent::decoded(part)
+            .filter(|text| !text.chars().any(char::is_control))
+            .unwrap_or_else(|| part.clone())
+    };
+    let each = parts.iter().enumerate();
+    each.map(|(at, part)| if at < named { plain(part) } else { part.clone() }).collect()
 }
 
 /// The parts of `path` that `pattern` names; `None` when it does not match.
@@ -347,6 +361,10 @@ mod tests {
             ("PATCH", "/v1/apps/desk/functions/a/call/x/y", "functions.call desk,a,x/y"),
             ("GET", "/v1/apps/desk/functions/a/call/", "functions.call desk,a,"),
             ("PUT", "/v1/artifacts/sha256:00", "artifacts.put sha256:00"),
+            ("PUT", "/v1/artifacts/sha256%3A00", "artifacts.put sha256:00"),
+            ("GET", "/v1/apps/a%1Bb", "apps.get a%1Bb"),
+            ("GET", "/v1/apps/a%", "apps.get a%"),
+            ("GET", "/v1/apps/desk/functions/a/call/x%2Fy", "functions.call desk,a,x%2Fy"),
             ("GET", "/v1/artifacts/missing", "HOB-0704 405"),
             ("POST", "/v1/node", "HOB-0704 405"),
             ("GET", "/v1/apps/", "HOB-0704 404"),

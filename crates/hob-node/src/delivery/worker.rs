@@ -296,7 +296,7 @@ impl Worker {
         let Some(at_ms) = self.machine.due_ms(delivery.sequence) else { return };
         let ending = match outcome {
             Outcome::Overloaded { .. } | Outcome::Later { .. } => Ending::Overloaded { at_ms },
-            Outcome::Retry { .. } => Ending::Retry { at_ms },
+            Outcome::Retry { .. } | Outcome::Within { .. } => Ending::Retry { at_ms },
             _ => return,
         };
         let failure = self.failures.get(&delivery.sequence);

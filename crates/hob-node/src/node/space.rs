@@ -29,6 +29,7 @@ use crate::settings::Settings;
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
 use crate::tokens::Tokens;
+use crate::versions::Versions;
 use arc_swap::ArcSwap;
 use hob_bus::Engine;
 use hob_core::egress::Doors;
@@ -158,7 +159,8 @@ impl Space {
         let services =
             Services::start(&ground, parts, (&settings, common), (&addresses, claims), inner).await?;
 
-        let rules = Rules { default_app: settings.default_app.clone(), addresses };
+        let versions = Versions::open(&*state, &ground.live, &ground.tasks).await?;
+        let rules = Rules { default_app: settings.default_app.clone(), addresses, versions };
         let tenant = Tenant::new(&ground.live, &ground.bus, &ground.calls, rules.clone());
         let control = control(common, (&settings, &name), (&ground, &services), (rules, keys, secrets));
         Ok(Self { name, ground, services, control, tenant, state })

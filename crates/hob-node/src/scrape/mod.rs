@@ -111,11 +111,7 @@ impl Scrape {
         apps.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         for (app, revision) in apps.iter().flat_map(|app| app.kept.values().map(move |kept| (app, kept))) {
             for function in revision.spec.functions.keys() {
-                let stats: Stats = revision
-                    .functions
-                    .made_of(function.as_str())
-                    .map(|pool| pool.stats())
-                    .unwrap_or_default();
+                let stats: Stats = revision.functions.stats(function.as_str());
                 if revision.number != app.current.number && stats == Stats::default() {
                     continue;
                 }

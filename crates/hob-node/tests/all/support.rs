@@ -76,7 +76,7 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         worker: Vec::new(),
         facts: true,
         pooling: Some(false),
-        walls: hob_node::Walls::Off,
+        walls: hob_node::WallChoice::Auto.into(),
         otlp: None,
         memory_bytes: None,
         clients: hob_node::Clients::default(),

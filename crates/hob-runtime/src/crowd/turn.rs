@@ -209,6 +209,11 @@ impl<'a> Turn<'a> {
         })
     }
 
+    /// Whether the last poll was a long one: others are to have the thread.
+    pub(crate) fn was_long(&self) -> bool {
+        self.long
+    }
+
     /// The guest was polled and spent so much; it is done, or waits, or was made to yield. Returns how long it had
     /// waited for that.
     pub(crate) fn end(&mut self, spent_ns: u64, done: bool, context: &Context<'_>) -> Duration {
