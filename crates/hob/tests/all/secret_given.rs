@@ -156,7 +156,9 @@ fn kind(
     Kind { name, lines, file: (file, bytes.into()), secret: "SONG" }
 }
 
-fn kinds() -> Vec<Kind> {
+/// Every kind that there is here, and what is not.
+fn kinds() -> (Vec<Kind>, Vec<String>) {
+    let mut skipped = Vec::new();
     let spin = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/hello/spin/hello.wasm"));
     let mut kinds = vec![
         kind("http", r#"["python3", "http.py"]"#, "http", "http.py", HTTP),
@@ -184,7 +186,7 @@ fn kinds() -> Vec<Kind> {
             );
             kinds.push(python);
         }
-        Err(why) => println!("skipped the framework for Python: {why}"),
+        Err(why) => skipped.push(format!("the framework for Python: {why}")),
     }
     match packages_of(&JAVASCRIPT, &["@google-cloud/functions-framework@5.0.5"]) {
         Ok(folder) => {
@@ -196,14 +198,16 @@ fn kinds() -> Vec<Kind> {
             );
             kinds.push(node);
         }
-        Err(why) => println!("skipped the framework for Node: {why}"),
+        Err(why) => skipped.push(format!("the framework for Node: {why}")),
     }
-    kinds
+    (kinds, skipped)
 }
 
 #[test]
 fn every_kind_of_function_is_given_what_it_names_and_the_next_value_without_a_deploy() {
-    let (node, kinds) = (Node::start_with(&["--dashboard", "none"]), kinds());
+    let (kinds, skipped) = kinds();
+    skipped.iter().for_each(|what| println!("skipped {what}"));
+    let node = Node::start_with(&["--dashboard", "none"]);
     let home = node.home.path();
     let mut manifest = "app = \"choir\"\n".to_owned();
     for Kind { name, lines, file: (file, bytes), secret } in &kinds {
