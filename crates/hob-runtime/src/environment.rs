@@ -31,8 +31,8 @@ pub struct Environment {
     pub pooling: Option<bool>,
     /// Which WASM functions run in processes of their own, and how those are started.
     pub workers: Workers,
-    /// Whether programs run behind walls.
-    pub walls: crate::wall::Choice,
+    /// Which walls programs have.
+    pub walls: crate::wall::Wanted,
     /// Starts background tasks.
     pub spawn: Arc<dyn Spawn>,
     /// Takes log records; a node gives a [`crate::log::Limited`].

@@ -246,6 +246,11 @@ fn check_secrets(name: &FunctionName, spec: &FunctionSpec) -> Result<()> {
     if count > most {
         return Err(over("function", name.as_str(), count as u64, most as u64, "secrets"));
     }
+    if let Some(secret) = spec.secrets.first().filter(|_| spec.contract == "static") {
+        let what =
+            format!("function `{name}` serves files and runs nothing, so it cannot be given `{secret}`");
+        return Err(value(what).hint("take `secrets` out, or name them where code reads them"));
+    }
     match spec.secrets.iter().find(|secret| spec.env.contains_key(secret.as_str())) {
         None => Ok(()),
         Some(both) => Err(value(format!("function `{name}` has `{both}` in `env` and in `secrets`"))

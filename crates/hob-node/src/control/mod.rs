@@ -15,6 +15,7 @@ mod auth;
 mod call;
 mod cost;
 mod dashboard;
+mod errors;
 mod fact;
 mod key;
 mod letter;
@@ -77,6 +78,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 use std::sync::Arc;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// Every operation, by group, in the order in which the documentation shows them.
 static OPERATIONS: &[&[Operation]] = &[
@@ -236,21 +238,33 @@ impl Ask {
         T::try_from(self.path.get(at).cloned().unwrap_or_default())
     }
 
-    /// Reads a JSON body.
+    /// Reads a JSON body. What it was read from is overwritten, since it may be a secret.
     ///
     /// # Errors
     /// `HOB-0704`, with the place where it stops making sense.
     async fn json<T: DeserializeOwned>(self) -> Result<T> {
-        let collected = Limited::new(self.request.into_body(), CONTROL_BODY_BYTES_MAX).collect().await;
-        let bytes = collected.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                Fault::new(Code::ControlRequest, format!("the body is above {CONTROL_BODY_BYTES_MAX} bytes"))
-                    .with_status(413)
-            } else {
-                Fault::new(Code::ControlRequest, "the body ended early").detail(error)
+        let mut body = Limited::new(self.request.into_body(), CONTROL_BODY_BYTES_MAX);
+        let announced =
+            http_body::Body::size_hint(&body).exact().and_then(|bytes| usize::try_from(bytes).ok());
+        // At its full size from the beginning: one that grows leaves copies behind.
+        let mut bytes =
+            Zeroizing::new(Vec::with_capacity(announced.unwrap_or(0).min(CONTROL_BODY_BYTES_MAX)));
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    let what = format!("the body is above {CONTROL_BODY_BYTES_MAX} bytes");
+                    Fault::new(Code::ControlRequest, what).with_status(413)
+                } else {
+                    Fault::new(Code::ControlRequest, "the body ended early").detail(error)
+                }
+            })?;
+            if let Ok(piece) = frame.into_data() {
+                bytes.extend_from_slice(&piece);
+                if let Ok(mut own) = piece.try_into_mut() {
+                    own.zeroize();
+                }
             }
-        })?;
-        let bytes = bytes.to_bytes();
+        }
         serde_json::from_slice(&bytes).map_err(|error| {
             Fault::new(Code::ControlRequest, format!("the body is not what this operation takes: {error}"))
                 .hint("compare it with `GET /v1/openapi.json`")

@@ -1,8 +1,9 @@
 //! The OpenAPI document (3.1), made from the table of operations.
 
 use super::serve::HOB_SPACE;
-use super::{OPERATIONS, Operation, Payload};
+use super::{OPERATIONS, Operation, Payload, errors};
 use hob_core::access::{Need, Scope};
+use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::FaultWire;
 use hob_core::name::{AppName, FunctionName, RevisionNumber, SecretName, SpaceName, TopicName, TriggerName};
@@ -33,7 +34,6 @@ pub fn openapi() -> Value {
             }
         }
     }
-    let fault = schemas.subschema_for::<FaultWire>();
     let space = schemas.subschema_for::<SpaceName>();
     let mut components: Map<String, Value> = schemas.take_definitions(true).into_iter().collect();
     components.sort_keys();
@@ -63,12 +63,6 @@ pub fn openapi() -> Value {
                     "schema": space,
                 },
             },
-            "responses": {
-                "Fault": {
-                    "description": "What went wrong.",
-                    "content": { "application/problem+json": { "schema": fault } },
-                },
-            },
             "schemas": components,
         },
     })
@@ -96,11 +90,28 @@ fn describe(operation: &Operation, id: &str, schemas: &mut SchemaGenerator) -> V
     if let Some(content) = content(&operation.response, schemas) {
         success["content"] = content;
     }
-    item["responses"] = json!({
-        operation.status.to_string(): success,
-        "default": { "$ref": "#/components/responses/Fault" },
-    });
+    let mut responses = Map::from_iter([(operation.status.to_string(), success)]);
+    let (faults, any) = errors::of(operation);
+    for (status, codes) in faults {
+        let told = codes.into_iter().map(|code| {
+            let summary = Code::parse(code).map_or("", Code::summary);
+            format!("{code}: {summary}")
+        });
+        responses.insert(status.to_string(), fault(&told.collect::<Vec<_>>().join("; "), schemas));
+    }
+    if any {
+        let content = content(&operation.response, schemas).unwrap_or_default();
+        let answer = json!({ "description": "What the function answers.", "content": content });
+        responses.insert("default".to_owned(), answer);
+    }
+    item["responses"] = responses.into();
     item
+}
+
+/// The answer of an operation that is not done (RFC 9457).
+fn fault(description: &str, schemas: &mut SchemaGenerator) -> Value {
+    let schema = schemas.subschema_for::<FaultWire>();
+    json!({ "description": description, "content": { "application/problem+json": { "schema": schema } } })
 }
 
 fn path_parameters(path: &str, schemas: &mut SchemaGenerator) -> Vec<Value> {

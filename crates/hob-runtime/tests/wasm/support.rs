@@ -191,7 +191,7 @@ impl Bench {
             compiler,
             workers,
             pooling,
-            walls: hob_runtime::wall::Choice::Off,
+            walls: hob_runtime::wall::Choice::Off.into(),
             spawn: Arc::new(Spawner(tokio::runtime::Handle::current())),
             logs: Arc::clone(&logs) as Arc<dyn LogSink>,
             crowd: Crowd::new(shares, Arc::new(Spawner(tokio::runtime::Handle::current()))),
@@ -223,6 +223,7 @@ impl Bench {
             app: AppName::new(settings.app).unwrap(),
             revision: RevisionNumber(1),
             name: FunctionName::new("guest").unwrap(),
+            numbered: None,
             spec: FunctionSpec {
                 package: BTreeMap::from([(settings.file.to_owned(), file)]),
                 env: settings.env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
