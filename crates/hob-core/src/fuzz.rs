@@ -44,6 +44,7 @@ pub const TARGETS: &[Target] = &[
     ("cesql", expression),
     ("schedule", schedule),
     ("signature", signature),
+    ("signature_canonical", aws::signature::fuzz),
     ("aws_function", aws_function),
     ("route", routes),
     ("name", names),

@@ -63,6 +63,8 @@ pub const PACKAGE_FILES_MAX: usize = 20_000;
 pub const PACKAGE_BYTES_MAX: u64 = 1 << 30;
 /// Path of one file inside a package.
 pub const PATH_BYTES_MAX: usize = 1024;
+/// One part of such a path, between slashes: what file systems of Linux take.
+pub const PATH_PART_BYTES_MAX: usize = 255;
 /// How many times its own size an archive may hold, which is more than programs and texts compress to.
 pub const ARCHIVE_RATIO_MAX: u64 = 100;
 /// What an archive may hold however small it is: zeros compress a thousand times, and a package may have some.
@@ -95,6 +97,10 @@ pub const AWS_LOG_WAIT_MAX: Duration = Duration::from_millis(200);
 pub const AWS_VERSIONS_MAX: usize = 100;
 /// Aliases of one function of the Lambda API.
 pub const AWS_ALIASES_MAX: usize = 100;
+/// Pause before instances are provisioned again that could not be.
+pub const AWS_PROVISION_PAUSE: Duration = Duration::from_secs(5);
+/// Text of an error in a dead letter, in bytes (as AWS Lambda).
+pub const AWS_LETTER_MESSAGE_BYTES_MAX: usize = 1 << 10;
 /// Layers of one function (as AWS Lambda).
 pub const AWS_LAYERS_MAX: usize = 5;
 /// Versions of one layer.
@@ -122,6 +128,9 @@ pub const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 pub const CONNECTION_IDLE_GRACE: Duration = Duration::from_millis(500);
 /// How long a client that was refused may go on sending before its connection is cut.
 pub const LINGER: Duration = Duration::from_secs(1);
+/// What is read of it meanwhile: more than a whole body of the default size, so that whoever is refused for another reason
+/// gets his answer, and little for who sends without end.
+pub const LINGER_BYTES_MAX: usize = 8 << 20;
 /// What is read of the body of a request that was refused, so that its connection can be kept.
 pub const DRAINED_BYTES_MAX: usize = 64 << 10;
 /// Connections at one listener.
@@ -219,6 +228,8 @@ pub const IDLE_TIMEOUT_CEILING: Duration = Duration::from_secs(24 * 3600);
 pub const QUEUE_CALLS_MAX: usize = 10_000;
 /// Longest wait for an instance.
 pub const QUEUE_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How often a call goes to another instance because the one that it had ended before anything of it had seen the call.
+pub const UNTAKEN_CALLS_MAX: u32 = 3;
 /// Time in which a connection to an outside address has to stand, its name included.
 pub const EGRESS_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle time after which a connection to an outside address is closed.
@@ -307,6 +318,13 @@ pub const WALL_WINDOW_BYTES: usize = 256 << 10;
 pub const WALL_SAID_BYTES_MAX: usize = 256 << 10;
 /// Processes and threads of one instance behind walls, besides one for each call that it may have at a time.
 pub const WALL_TASKS_MAX: u64 = 64;
+/// Processes and threads that a control group counts besides those of an instance: the first of its room, and who builds its walls.
+pub const CGROUP_TASKS_OWN: u64 = 2;
+/// The share of the processors of all native functions together where the node is in a group beside theirs, which has 100
+/// (cgroup v2, `cpu.weight`): as much as their niceness says.
+pub const CGROUP_CPU_WEIGHT: u64 = 33;
+/// The same where the node's threads, of 1024 each, are beside the group (cgroup v1, `cpu.shares`).
+pub const CGROUP_CPU_SHARES: u64 = 670;
 /// Bytes of `/tmp`, the working folder and `/dev/shm` of one instance behind walls together; never more than its memory.
 pub const WALL_PRIVATE_BYTES_MAX: u64 = 512 << 20;
 /// Files and folders in these.
@@ -318,6 +336,8 @@ pub const WALL_ROOT_BYTES_MAX: u64 = 4 << 20;
 pub const WALL_USER_FIRST: u32 = 0x7000_0000;
 /// How many such users there are; each instance has its own.
 pub const WALL_USERS_MAX: u32 = 0x0800_0000;
+/// Networks of former instances that are kept for the next ones of the same function, for each space.
+pub const WALL_NETWORKS_KEPT_MAX: usize = 16;
 /// Connections that one instance behind walls may have open to the node at a time.
 pub const WALL_CONNECTIONS_MAX: usize = 256;
 /// Names for which one instance behind walls is given addresses.
@@ -341,6 +361,8 @@ pub const LAMBDA_HEADER_BYTES_MAX: usize = (1 << 20) + HEADER_BYTES_MAX;
 pub const LAMBDA_PRELUDE_BYTES_MAX: usize = 64 << 10;
 /// Error of a streamed answer that is looked for at its end.
 pub const LAMBDA_ERROR_BYTES_MAX: usize = 256 << 10;
+/// Time without a call after which an instance of contract `lambda` stands still (Lambda does that at once).
+pub const LAMBDA_FREEZE_AFTER: Duration = Duration::from_secs(1);
 /// Extensions of one Lambda instance (Lambda quotas).
 pub const LAMBDA_EXTENSIONS_MAX: usize = 10;
 /// Time that external extensions of a Lambda instance have to end, of which the runtime may take 30 percent.
@@ -385,6 +407,8 @@ pub const WASM_IDLE_TICKS: u32 = 50;
 pub const TURN_LAPSE: Duration = Duration::from_millis(20);
 /// After this long without a call of another app, guests of the only app that is called need no turns.
 pub const TURN_ALONE_AFTER: Duration = Duration::from_secs(60);
+/// With so many clocks of apps or spaces that share the processors, those are forgotten that would begin anew anyway.
+pub const TURN_CLOCKS_SWEPT_ABOVE: usize = 256;
 /// Apps that a node counts the waiting of apart; the names of others are forgotten when nothing of them is loaded.
 pub const CROWD_APPS_MAX: usize = 4096;
 /// Percent of the machine's memory that instances may have together, unless `--memory` says otherwise.
@@ -409,6 +433,10 @@ pub const STARTS_PER_CPU: u32 = 2;
 pub const LOADS_PER_CPU: u32 = 2;
 /// How much lower than the node's the priority of child processes is (`nice`).
 pub const PROCESS_NICENESS: i32 = 5;
+/// Turn of a thread of the node on a processor that others want too: the shortest that the kernel gives.
+pub const NODE_SLICE: Duration = Duration::from_micros(100);
+/// Working folders that are kept for the next programs of a function.
+pub const WORK_FOLDERS_KEPT_MAX: usize = 32;
 /// WASM instances of all functions of one node.
 pub const WASM_INSTANCES_MAX: u32 = 4096;
 /// Time for compiling one component.
@@ -732,6 +760,8 @@ pub const BENCH_GRACE: Duration = Duration::from_secs(5);
 pub const BENCH_GONE: Duration = Duration::from_secs(3);
 /// Series of one gauge; the values of others are added up in one.
 pub const METRIC_SERIES_MAX: usize = 2000;
+/// Series of one metric where all spaces are told at once; the values of others are added up, by space.
+pub const METRIC_SERIES_OF_ALL_MAX: usize = 5000;
 /// How often what was used is added to what is stored: so much of it a kill of the node can lose.
 pub const USAGE_FLUSH_EVERY: Duration = Duration::from_secs(60);
 /// Rows of one app's use in one hour or day.

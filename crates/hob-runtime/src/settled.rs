@@ -1,18 +1,19 @@
-//! A future that wakes itself while it is polled is polled again at once.
+//! A future that wakes itself while it is polled is polled again at once, or when its worker has nothing else to do.
 //!
 //! **Why.** Parts of one task wake each other: a connection wakes whoever reads its body, and the other way round. For the
 //! runtime that is a task that gives up its turn: it puts it at the end of its queue and wakes another thread to look
 //! after it. That costs more than polling it again.
 //!
-//! **How.** A wake-up while the future is polled is noted, any other reaches the task.
+//! **How.** A wake-up while the future is polled is noted ([`Noting`]), any other reaches the task. [`settled`] polls again
+//! at once. A guest that tidies up after its answer goes on [`later`], so that the answer comes first.
 //!
 //! **Invariants.** A wake-up is never lost: it comes before the future has been polled, and is noted, or after, and wakes the
 //! task. Who wakes itself [`AGAIN_MAX`] times does give up its turn.
 //!
-//! **Not here:** guests. One that computes wakes itself to let others run.
+//! **Not here:** guests that compute. They wake themselves to let others run, on whatever thread.
 
 use futures_util::task::AtomicWaker;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -22,16 +23,67 @@ const AGAIN_MAX: usize = 4;
 
 /// `future`, polled until it waits for something else than itself.
 pub(crate) fn settled<F: Future>(future: F) -> Settled<F> {
-    let note = Arc::<Note>::default();
-    Settled { waker: Waker::from(Arc::clone(&note)), note, future: Box::pin(future) }
+    Settled { noting: Noting::default(), future: Box::pin(future) }
 }
 
 /// See [`settled`].
 pub(crate) struct Settled<F> {
+    noting: Noting,
+    future: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Settled<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        for _ in 0..=AGAIN_MAX {
+            let (polled, itself) = this.noting.poll(cx, |cx| this.future.as_mut().poll(cx));
+            if !itself {
+                return polled;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Has the task polled again when its worker thread has looked after its other tasks and its sockets. No other thread is
+/// woken for it, as for a task that wakes itself.
+pub(crate) fn later(cx: &mut Context<'_>) {
+    // The first poll of it hands over the waker, and nothing is left to be waited for.
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
+}
+
+/// Notes whether a future wakes itself while it is polled. Always of the same future.
+pub(crate) struct Noting {
     note: Arc<Note>,
     /// Of the note.
     waker: Waker,
-    future: Pin<Box<F>>,
+}
+
+impl Default for Noting {
+    fn default() -> Self {
+        let note = Arc::<Note>::default();
+        Self { waker: Waker::from(Arc::clone(&note)), note }
+    }
+}
+
+impl Noting {
+    /// Polls the future; and whether it waits, and has woken itself. Then the task was not woken: it is to be polled again.
+    pub(crate) fn poll<T>(
+        &self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> (Poll<T>, bool) {
+        self.note.task.register(cx.waker());
+        self.note.woken.store(false, Ordering::SeqCst);
+        self.note.polled.store(true, Ordering::SeqCst);
+        let polled = poll(&mut Context::from_waker(&self.waker));
+        self.note.polled.store(false, Ordering::SeqCst);
+        let itself = polled.is_pending() && self.note.woken.load(Ordering::SeqCst);
+        (polled, itself)
+    }
 }
 
 #[derive(Default)]
@@ -51,26 +103,6 @@ impl Wake for Note {
         if !self.polled.load(Ordering::SeqCst) {
             self.task.wake();
         }
-    }
-}
-
-impl<F: Future> Future for Settled<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = &mut *self;
-        this.note.task.register(cx.waker());
-        for _ in 0..=AGAIN_MAX {
-            this.note.woken.store(false, Ordering::SeqCst);
-            this.note.polled.store(true, Ordering::SeqCst);
-            let polled = this.future.as_mut().poll(&mut Context::from_waker(&this.waker));
-            this.note.polled.store(false, Ordering::SeqCst);
-            if polled.is_ready() || !this.note.woken.load(Ordering::SeqCst) {
-                return polled;
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 }
 

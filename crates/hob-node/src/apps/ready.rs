@@ -15,12 +15,13 @@ use hob_core::name::{FunctionName, RevisionNumber};
 use hob_core::space::Resource;
 use hob_core::spec::AppSpec;
 use hob_core::wire::DeployEvent;
-use hob_runtime::code::FunctionCode;
+use hob_runtime::code::{FunctionCode, Numbered};
 use hob_runtime::cpu::CpuTotal;
 use hob_runtime::host::{Prepared, Progress};
 use hob_runtime::pool::Pool;
 use hob_runtime::runtime::Runtime;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 /// What a revision is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +76,8 @@ impl Maker for FromParts {
         }
         let (app, name, dir) = (of.app.clone(), of.name.clone(), self.packages.folder(&spec));
         let cpu = CpuTotal::new(self.counts);
-        Arc::new(FunctionCode { app, revision: of.revision, name, spec, dir, cpu })
+        let numbered = of.number.map(|version| Numbered { version, provisioned: AtomicU32::new(0) });
+        Arc::new(FunctionCode { app, revision: of.revision, name, numbered, spec, dir, cpu })
     }
 
     fn pool(&self, code: Arc<FunctionCode>) -> Result<Arc<Pool>> {

@@ -57,7 +57,7 @@ impl Command for Dev {
         let (path, options) = self.values.options(self.path, options);
         let mut changes = Changes::watch(&path)?;
         let node =
-            Temporary::start(http, dashboard, &self.domain, self.telemetry.collector(), self.walled.choice())
+            Temporary::start(http, dashboard, &self.domain, self.telemetry.collector(), self.walled.wanted())
                 .await?;
         let outcome = tokio::select! {
             outcome = develop((&path, &options), &node, &mut changes, output) => outcome.map(|()| super::DONE),

@@ -197,6 +197,7 @@ fn dispatch(matches: &ArgMatches, output: &Output) -> Result<u8> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(processors + 1)
+        .on_thread_start(hob_node::answer_soon)
         .enable_all()
         .build()
         .map_err(|error| Fault::new(Code::MachineLacks, format!("cannot start threads: {error}")))?;

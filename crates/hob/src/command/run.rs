@@ -55,7 +55,7 @@ impl Command for Run {
             code = interrupt.wait() => return Ok(code),
         };
         let node =
-            Temporary::start(http, dashboard, &self.domain, self.telemetry.collector(), self.walled.choice())
+            Temporary::start(http, dashboard, &self.domain, self.telemetry.collector(), self.walled.wanted())
                 .await?;
         let outcome = tokio::select! {
             served = serve(&node, &project, output) => served.map(|()| super::DONE),

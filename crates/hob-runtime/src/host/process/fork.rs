@@ -3,10 +3,12 @@
 //! **Why a thread.** A child asks the kernel to be killed with its parent (`PR_SET_PDEATHSIG`), and the
 //! kernel takes the *thread* that forked for the parent. Threads of an async runtime come and go.
 //!
-//! **How.** The thread makes the working folder and the pipes, and has the child born ([`birth`]), which confines itself
+//! **How.** The thread makes the working folder, if none is left of an earlier program, and the pipes, and has the child born ([`birth`]), which confines itself
 //! before it executes anything foreign. A file descriptor becomes readable when the child ends.
 
 use super::account;
+use crate::cgroup::{AppGroups, Group};
+use super::folder::{Folder, WORK, Wanted};
 use crate::wall::birth::{self, Image, Place};
 use crate::wall::{self, Confinement, Listening, Room, Wall};
 use rustix::fs::{Mode, OFlags};
@@ -14,16 +16,13 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use zeroize::Zeroize;
 
-/// Below a working folder: where the program starts, with links to its package's files.
-const WORK: &str = "work";
-/// Below a working folder: the program's `HOME` and `TMPDIR`.
-pub(super) const TMP: &str = "tmp";
 /// What to start.
 pub(super) struct Job {
     pub(super) program: PathBuf,
@@ -32,12 +31,21 @@ pub(super) struct Job {
     /// Whether standard input is a pipe.
     pub(super) stdin: bool,
     pub(super) place: JobPlace,
+    /// Where a control group is made for it, with so many bytes of memory, and processes and threads.
+    pub(super) groups: Option<(Arc<AppGroups>, u64, u64)>,
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // Secrets are among them.
+        self.env.iter_mut().for_each(|(_, value)| value.zeroize());
+    }
 }
 
 /// Where to start it.
 pub(super) enum JobPlace {
-    /// Beside the node, in a working folder to be made with links to a package.
-    Open { folder: PathBuf, package: PathBuf },
+    /// Beside the node, in this working folder.
+    Open(Wanted),
     /// Behind new walls, where the node listens so, and at most so many processes and threads.
     Behind { wall: Arc<Wall>, listening: Vec<Listening>, tasks_max: u64 },
     /// In a room that is there.
@@ -59,35 +67,8 @@ pub(super) struct Born {
     pub(super) folder: Option<Folder>,
     /// The room that it is in, behind walls.
     pub(super) room: Option<Arc<Room>>,
-}
-
-/// A working folder; removed when dropped.
-pub(super) struct Folder(PathBuf);
-
-impl Folder {
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// The folder with links to the package's entries, so that the program finds its files where it
-    /// starts and can add others that nobody else sees.
-    fn make(path: &Path, package: &Path) -> io::Result<Self> {
-        let folder = Self(path.to_owned());
-        std::fs::create_dir_all(path.join(WORK))?;
-        std::fs::create_dir(path.join(TMP))?;
-        for entry in std::fs::read_dir(package)? {
-            let entry = entry?;
-            std::os::unix::fs::symlink(entry.path(), path.join(WORK).join(entry.file_name()))?;
-        }
-        Ok(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What cannot be removed now goes when the next node opens the host.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+    /// The control group that it is in, where it was made for it.
+    pub(super) group: Option<Arc<Group>>,
 }
 
 type Order = (Job, oneshot::Sender<io::Result<Born>>);
@@ -104,7 +85,7 @@ impl Forker {
         let confinement = Confinement::here();
         let work = move || {
             for (job, reply) in received {
-                if let Err(Ok(born)) = reply.send(spawn(&job, confinement)) {
+                if let Err(Ok(born)) = reply.send(spawn(job, confinement)) {
                     abandon(&born);
                 }
             }
@@ -132,44 +113,70 @@ fn abandon(born: &Born) {
     let _ = account::reap(born.pid);
 }
 
-fn spawn(job: &Job, confinement: Confinement) -> io::Result<Born> {
-    let folder = match &job.place {
-        JobPlace::Open { folder, package } => Some(Folder::make(folder, package)?),
-        JobPlace::Behind { .. } | JobPlace::In { .. } => None,
+fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
+    let Job { program, args, env, stdin, place: job_place } = job;
+    let (folder, job_place) = match job_place {
+        JobPlace::Open(wanted) => (Some(wanted.open()?), None),
+        walled => (None, Some(walled)),
     };
     let work = folder.as_ref().map_or_else(|| PathBuf::from(wall::WORK), |folder| folder.path().join(WORK));
-    let (place, confinement) = match &job.place {
-        JobPlace::Open { .. } => (Place::Open, confinement),
-        JobPlace::Behind { wall, listening, tasks_max } => {
+    let (place, confinement) = match &job_place {
+        None | Some(JobPlace::Open(_)) => (Place::Open, confinement),
+        Some(JobPlace::Behind { wall, listening, tasks_max }) => {
             (Place::Behind(wall, listening), confinement.with_tasks(*tasks_max))
         }
-        JobPlace::In { wall, room, tasks_max } => (Place::In(wall, room), confinement.with_tasks(*tasks_max)),
+        Some(JobPlace::In { wall, room, tasks_max }) => {
+            (Place::In(wall, room), confinement.with_tasks(*tasks_max))
+        }
     };
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from);
     let ((output, its_output), (errors, its_errors)) = (pipe()?, pipe()?);
-    let (its_input, input) = if job.stdin {
+    let (its_input, input) = if stdin {
         let (reader, writer) = pipe()?;
         (reader, Some(writer))
     } else {
         (rustix::fs::open(c"/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?, None)
     };
+    let group = group(job);
+    let there = match &job.place {
+        JobPlace::In { room, .. } => room.group(),
+        _ => group.as_ref(),
+    };
     let image = Image {
-        program: &job.program,
-        args: &job.args,
-        env: &job.env,
+        group: there.map(|group| &**group),
+        program: &program,
+        args: &args,
+        env: &env,
         directory: &work,
         streams: [&its_input, &its_output, &its_errors],
         confinement,
     };
     let born = retry_busy(|| birth::spawn(&image, place))?;
-    let room = match &job.place {
-        JobPlace::In { room, .. } => Some(Arc::clone(room)),
+    let room = match &job_place {
+        Some(JobPlace::In { room, .. }) => Some(Arc::clone(room)),
         _ => born.room.map(Arc::new),
     };
     if let Some(room) = &room {
         room.hold(&born.pidfd);
+        group.iter().for_each(|group| room.is_held_by(group));
     }
-    Ok(Born { pid: born.pid, pidfd: born.pidfd, input, output, errors, folder, room })
+    Ok(Born { pid: born.pid, pidfd: born.pidfd, input, output, errors, folder, room, group })
+}
+
+/// A control group for a program that is not in a room that is there.
+fn group(job: &Job) -> Option<Arc<Group>> {
+    let (groups, memory_bytes_max, tasks_max) = job.groups.as_ref()?;
+    if matches!(job.place, JobPlace::In { .. }) {
+        return None;
+    }
+    match groups.make(*memory_bytes_max, *tasks_max) {
+        Ok(group) => Some(Arc::new(group)),
+        Err(error) => {
+            // Its memory is watched then, as where there are no groups.
+            tracing::warn!(%error, "an instance has no control group: the kernel makes none");
+            None
+        }
+    }
 }
 
 /// A file that was written a moment ago can still be open for writing in a child that another thread

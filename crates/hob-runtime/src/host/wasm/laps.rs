@@ -7,6 +7,7 @@
 use super::calls::{Calls, Who};
 use crate::cpu::CpuTotal;
 use crate::crowd::{Stamp, Turn, also_queued};
+use crate::settled::{Noting, later};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,15 +36,18 @@ impl Laps {
 
     /// Polls what drives the instance's event loop, each time when its turn has come. `work` sets the mark at the
     /// end of each poll ([`Laps::lap`]).
+    ///
+    /// A guest that wakes itself after little work (it tidies up after its answer) goes on when its worker has nothing
+    /// else to do: the answer comes first, and no other thread is woken for the rest.
     pub(super) async fn run<F: Future>(&self, mut turn: Turn<'_>, work: F) -> F::Output {
-        let mut work = pin!(work);
+        let (mut work, noting) = (pin!(work), Noting::default());
         poll_fn(|context| {
             ready!(turn.poll_begin(context));
             let began = self.begin();
             let waker = turn.waker(context);
-            let polled = match &waker {
-                Some(waker) => work.as_mut().poll(&mut Context::from_waker(waker)),
-                None => work.as_mut().poll(context),
+            let (polled, itself) = match &waker {
+                Some(waker) => (work.as_mut().poll(&mut Context::from_waker(waker)), false),
+                None => noting.poll(context, |context| work.as_mut().poll(context)),
             };
             let spent_ns = began.until(self.marked_ns.load(Ordering::Relaxed));
             let waited = turn.end(spent_ns, polled.is_ready(), context);
@@ -51,6 +55,11 @@ impl Laps {
                 self.calls.with(|calls| calls.iter().for_each(|call| also_queued(&call.timing, waited)));
             }
             self.polls.fetch_add(1, Ordering::Relaxed);
+            match (itself, turn.was_long()) {
+                (false, _) => {}
+                (true, false) => later(context),
+                (true, true) => context.waker().wake_by_ref(),
+            }
             polled
         })
         .await

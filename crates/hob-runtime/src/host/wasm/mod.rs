@@ -151,6 +151,7 @@ impl Wasm {
                 .stats()
                 .memory_budget_bytes
                 .saturating_add(WORKER_OWN_BYTES_MAX),
+            supervision: environment.workers.supervision,
             spawn: Arc::clone(&environment.spawn),
         });
         let shared = Shared::open(environment, engine, Made::Here(Arc::new(compiler)), (Some(fleet), codes))?;

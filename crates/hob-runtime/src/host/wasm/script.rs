@@ -144,6 +144,7 @@ impl Shared {
             app: code.app.clone(),
             revision: code.revision,
             name: code.name.clone(),
+            numbered: None,
             spec,
             dir: code.dir.clone(),
             cpu: CpuTotal::default(),
