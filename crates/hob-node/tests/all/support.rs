@@ -124,7 +124,10 @@ impl TestNode {
         let stream = UnixStream::connect(&self.control).await.unwrap();
         let all = [&[("host", "localhost")], headers].concat();
         let got = exchange(stream, method, path, &all, body.into()).await.unwrap();
-        assert!(is_documented(method, path, got.status), "{method} {path}: the document has no such answer: {got:?}");
+        assert!(
+            is_documented(method, path, got.status),
+            "{method} {path}: the document has no such answer: {got:?}"
+        );
         got
     }
 
@@ -174,13 +177,18 @@ pub(crate) fn is_documented(method: &str, path: &str, status: u16) -> bool {
     let is_it = |template: &str| {
         let parts: Vec<&str> = template.split('/').collect();
         parts.len() == asked.len()
-            && parts.iter().zip(&asked).all(|(part, text)| part == text || (part.starts_with('{') && !text.is_empty()))
+            && parts
+                .iter()
+                .zip(&asked)
+                .all(|(part, text)| part == text || (part.starts_with('{') && !text.is_empty()))
     };
     let paths = DOCUMENT["paths"].as_object().unwrap();
     // A path as it is goes before one with names in it.
     let exact = paths.iter().find(|(template, _)| template.split('/').eq(asked.iter().copied()));
     let found = exact.or_else(|| paths.iter().find(|(template, _)| is_it(template)));
-    let Some(operation) = found.and_then(|(_, item)| item.get(method.to_ascii_lowercase())) else { return true };
+    let Some(operation) = found.and_then(|(_, item)| item.get(method.to_ascii_lowercase())) else {
+        return true;
+    };
     let responses = &operation["responses"];
     !responses[status.to_string()].is_null() || !responses["default"].is_null()
 }

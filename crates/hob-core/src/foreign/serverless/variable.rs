@@ -306,7 +306,7 @@ impl<'a> Variables<'a> {
         // Options come before what the provider says, and defaults after it.
         let option = match path.as_slice() {
             ["provider", key @ ("stage" | "region")] => {
-                self.given.values.get(*key).map(|value| Node::text_at(line, value))
+                self.given.values.get(key).map(|value| Node::text_at(line, value))
             }
             _ => None,
         };

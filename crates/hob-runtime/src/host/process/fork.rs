@@ -7,8 +7,8 @@
 //! before it executes anything foreign. A file descriptor becomes readable when the child ends.
 
 use super::account;
-use crate::cgroup::{AppGroups, Group};
 use super::folder::{Folder, WORK, Wanted};
+use crate::cgroup::{AppGroups, Group};
 use crate::wall::birth::{self, Image, Place};
 use crate::wall::{self, Confinement, Listening, Room, Wall};
 use rustix::fs::{Mode, OFlags};

@@ -146,8 +146,7 @@ impl Host for Process {
                 None
             });
             let (groups, folders) = (groups.map(Arc::new), Arc::default());
-            Ok(Arc::new(Native { code, program, wall, groups, folders, shared })
-                as Arc<dyn Unit>)
+            Ok(Arc::new(Native { code, program, wall, groups, folders, shared }) as Arc<dyn Unit>)
         })
     }
 }
