@@ -32,7 +32,7 @@ async fn what_would_be_over_before_a_watch_looks_is_held() {
     if !held() || !python() {
         return;
     }
-    for bench in [Bench::open(), Bench::walled()] {
+    for bench in [Bench::bare(), Bench::open()] {
         for (what, run, text, expected) in [
             ("a burst", &["python3", "guest.py"][..], BURST, "HOB-0505"),
             ("a burst of a child", &["sh", "-c", "python3 guest.py; echo done"], BURST, "HOB-0505"),
@@ -54,7 +54,7 @@ async fn too_little_memory_to_be_born_is_one_failed_call() {
     if !held() {
         return;
     }
-    for bench in [Bench::open(), Bench::walled()] {
+    for bench in [Bench::bare(), Bench::open()] {
         for kib in [1024, 1536, 2048, 4096] {
             let pool = bench.script("echo fine", |spec| spec.memory_bytes = kib << 10).await;
             let request = http::Request::get("/").header("host", "localhost").body(empty()).unwrap();

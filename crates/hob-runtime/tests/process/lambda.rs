@@ -249,7 +249,7 @@ async fn an_instance_stands_still_between_calls() {
     if !python() {
         return;
     }
-    for bench in [Bench::open(), Bench::walled()] {
+    for bench in [Bench::bare(), Bench::open()] {
         let answer = "os.environ['AWS_LAMBDA_LOG_STREAM_NAME']";
         let pool = runtime(&bench, &answers(answer, ""), |spec| spec.scale.max = 1).await;
         let mark = raw(&pool).await;

@@ -142,8 +142,11 @@ fn busy_apps_get_equal_shares() {
     }
 }
 
-/// Slots, how many loops each app of each space runs, and the share of each space, in percent of all processors.
-const SPACES: [(u32, &[&[u32]], &[u64]); 5] = [
+/// How many loops each app of a space runs.
+type Apps = &'static [u32];
+
+/// Slots, the spaces, and the share of each, in percent of all processors.
+const SPACES: [(u32, &[Apps], &[u64]); 5] = [
     // A hundred apps are one space.
     (1, &[&[1; 100], &[1]], &[50, 50]),
     (2, &[&[3; 100], &[9]], &[50, 50]),

@@ -264,7 +264,7 @@ impl World {
         let after_ms = Some(self.below(300)).filter(|after_ms| *after_ms > 200);
         if !self.calm && self.chance(10) {
             let after_ms = after_ms.unwrap_or(0);
-            return if after_ms % 2 == 0 {
+            return if after_ms.is_multiple_of(2) {
                 Outcome::Overloaded { after_ms: Some(after_ms) }
             } else {
                 Outcome::Later { after_ms }

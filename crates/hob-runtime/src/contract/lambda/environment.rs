@@ -100,7 +100,7 @@ pub(super) fn variables(
 #[cfg(test)]
 mod tests {
     use super::{Names, variables};
-    use crate::code::{FunctionCode, Numbered};
+    use crate::code::Numbered;
     use crate::contract::lambda::settings::Settings;
     use crate::contract::lambda::tests::code;
     use hob_core::digest::Digest;
@@ -136,7 +136,8 @@ mod tests {
         assert_eq!(Names::of(&code).arn, "arn:aws:lambda:eu-central-1:000000000000:function:guest");
         for (provisioned, kind) in [(0, "on-demand"), (2, "provisioned-concurrency")] {
             let numbered = Some(Numbered { version: 7, provisioned: provisioned.into() });
-            let code = FunctionCode { numbered, ..super::super::tests::code(|_| ()) };
+            let mut code = super::super::tests::code(|_| ());
+            code.numbered = numbered;
             let found = variables(&code, &settings, &Names::of(&code), "", None, 1_764_145_777_000, 1);
             for expected in [
                 ("AWS_LAMBDA_FUNCTION_VERSION", "7"),

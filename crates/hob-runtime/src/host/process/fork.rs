@@ -27,7 +27,7 @@ use zeroize::Zeroize;
 pub(super) struct Job {
     pub(super) program: PathBuf,
     pub(super) args: Vec<String>,
-    pub(super) env: Vec<(String, String)>,
+    pub(super) env: Variables,
     /// Whether standard input is a pipe.
     pub(super) stdin: bool,
     pub(super) place: JobPlace,
@@ -35,10 +35,12 @@ pub(super) struct Job {
     pub(super) groups: Option<(Arc<AppGroups>, u64, u64)>,
 }
 
-impl Drop for Job {
+/// The environment of a program; secrets are among it, so it is overwritten at its end.
+pub(super) struct Variables(pub(super) Vec<(String, String)>);
+
+impl Drop for Variables {
     fn drop(&mut self) {
-        // Secrets are among them.
-        self.env.iter_mut().for_each(|(_, value)| value.zeroize());
+        self.0.iter_mut().for_each(|(_, value)| value.zeroize());
     }
 }
 
@@ -114,7 +116,7 @@ fn abandon(born: &Born) {
 }
 
 fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
-    let Job { program, args, env, stdin, place: job_place } = job;
+    let Job { program, args, env, stdin, place: job_place, groups } = job;
     let (folder, job_place) = match job_place {
         JobPlace::Open(wanted) => (Some(wanted.open()?), None),
         walled => (None, Some(walled)),
@@ -137,16 +139,16 @@ fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
     } else {
         (rustix::fs::open(c"/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?, None)
     };
-    let group = group(job);
-    let there = match &job.place {
-        JobPlace::In { room, .. } => room.group(),
-        _ => group.as_ref(),
+    // A program that joins a room is in the group of the room.
+    let (group, there) = match &job_place {
+        Some(JobPlace::In { room, .. }) => (None, room.group().cloned()),
+        _ => groups.and_then(group).map_or((None, None), |group| (Some(Arc::clone(&group)), Some(group))),
     };
     let image = Image {
-        group: there.map(|group| &**group),
+        group: there.as_deref(),
         program: &program,
         args: &args,
-        env: &env,
+        env: &env.0,
         directory: &work,
         streams: [&its_input, &its_output, &its_errors],
         confinement,
@@ -163,13 +165,9 @@ fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
     Ok(Born { pid: born.pid, pidfd: born.pidfd, input, output, errors, folder, room, group })
 }
 
-/// A control group for a program that is not in a room that is there.
-fn group(job: &Job) -> Option<Arc<Group>> {
-    let (groups, memory_bytes_max, tasks_max) = job.groups.as_ref()?;
-    if matches!(job.place, JobPlace::In { .. }) {
-        return None;
-    }
-    match groups.make(*memory_bytes_max, *tasks_max) {
+/// A control group of its own for a program.
+fn group((groups, memory_bytes_max, tasks_max): (Arc<AppGroups>, u64, u64)) -> Option<Arc<Group>> {
+    match groups.make(memory_bytes_max, tasks_max) {
         Ok(group) => Some(Arc::new(group)),
         Err(error) => {
             // Its memory is watched then, as where there are no groups.

@@ -33,7 +33,7 @@ use crate::outbound::{self, ENTRANCE_PORT};
 use crate::unit::{Command, Launch, Program, Unit};
 use crate::wall::{self, Listening, Room, View, Wall, Walls};
 use folder::Folders;
-use fork::{Forker, Job, JobPlace};
+use fork::{Forker, Job, JobPlace, Variables};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{WALL_PRIVATE_BYTES_MAX, WALL_TASKS_MAX};
@@ -198,7 +198,9 @@ impl Native {
         let job = Job {
             program: self.seen(program),
             args: args.iter().chain(&launch.args).cloned().collect(),
-            env: variables(&shared.path, &own, &self.code.spec.env, &launch.env).into_iter().collect(),
+            env: Variables(
+                variables(&shared.path, &own, &self.code.spec.env, &launch.env).into_iter().collect(),
+            ),
             stdin: launch.stdin,
             place,
             groups: self.groups.clone().map(|groups| (groups, self.code.spec.memory_bytes, self.tasks_max())),
