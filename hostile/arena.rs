@@ -5,11 +5,16 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::panic::resume_unwind;
 use std::process::{Command, Output};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Calls of the neighbour before an attack, and at least during one.
 const CALLS: usize = 100;
+/// The same where its latencies are judged.
+const CALLS_STRICT: usize = 2000;
+/// What they may be then, as a multiple of what they are without an attack.
+const RATIO_MAX: f64 = 2.0;
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -21,6 +26,8 @@ pub(crate) enum Outcome {
     Broken(String),
     /// This machine lacks what the defence or the attack needs.
     Skipped(String),
+    /// Hob has nothing that could be attacked so: why.
+    NotBuilt(String),
 }
 
 /// Held if `right`, else broken; the figures say both.
@@ -36,6 +43,10 @@ pub(crate) struct Arena {
     pub(crate) stage: Stage,
     /// The port of its control API.
     pub(crate) control: String,
+    /// The neighbour's latencies beside attacks so far, as multiples of those without.
+    ratios: Mutex<Vec<f64>>,
+    /// Whether they are judged.
+    strict: bool,
 }
 
 /// How the neighbour fared beside an attack.
@@ -46,9 +57,15 @@ pub(crate) struct Beside {
     pub(crate) errors: usize,
 }
 
+impl Beside {
+    fn ratio(&self) -> f64 {
+        self.during.as_secs_f64() / self.idle.as_secs_f64().max(1e-6)
+    }
+}
+
 impl std::fmt::Display for Beside {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ratio = self.during.as_secs_f64() / self.idle.as_secs_f64().max(1e-6);
+        let ratio = self.ratio();
         let (calls, errors) = (self.calls, self.errors);
         write!(f, "neighbour {calls} calls, {errors} errors, p99 {:.1?} ({ratio:.1}× idle)", self.during)
     }
@@ -61,7 +78,9 @@ impl Arena {
         let file = token.path().display().to_string();
         let control = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
         let own = ["--control", "unix:data/control.sock", "--control", &format!("127.0.0.1:{control}")];
-        let stage = Stage::start_with(&[&["--walls", "auto", "--token-file", &file][..], &own].concat());
+        let asides = ["--dashboard", "127.0.0.1:0", "--lambda", "127.0.0.1:0"];
+        let stage =
+            Stage::start_with(&[&["--walls", "auto", "--token-file", &file][..], &own, &asides].concat());
         let good = "(call $answer (local.get $out) (call $fields) (i32.const 200))";
         stage.deploy(
             "quiet",
@@ -69,7 +88,8 @@ impl Arena {
             &[("f.wasm", &guest(good))],
         );
         stage.seen("quiet", "GET /", 200);
-        Self { stage, control }
+        let strict = std::env::var_os("HOSTILE_STRICT").is_some_and(|value| value == "1");
+        Self { stage, control, ratios: Mutex::default(), strict }
     }
 
     /// The port of the gateway.
@@ -94,9 +114,16 @@ impl Arena {
         (errors > 0).then(|| format!("{errors} of 20 calls of the neighbour failed afterwards"))
     }
 
+    /// What was held, unless latencies are judged and the neighbour's were too long.
+    pub(crate) fn fair(&self, figures: String) -> Outcome {
+        let worst = self.ratios.lock().unwrap().iter().copied().fold(0.0, f64::max);
+        judge(!self.strict || worst <= RATIO_MAX, figures)
+    }
+
     /// Watches the neighbour's calls while an attack lasts.
     pub(crate) fn beside<T: Send>(&self, attack: impl FnOnce() -> T + Send) -> (T, Beside) {
-        let (mut before, _) = self.sample(CALLS, &AtomicBool::new(true));
+        let least = if self.strict { CALLS_STRICT } else { CALLS };
+        let (mut before, _) = self.sample(least, &AtomicBool::new(true));
         let over = AtomicBool::new(false);
         let (result, (mut during, errors)) = std::thread::scope(|scope| {
             let attack = scope.spawn(|| {
@@ -104,11 +131,13 @@ impl Arena {
                 let _ended = Ended(&over);
                 attack()
             });
-            let seen = self.sample(CALLS, &over);
+            let seen = self.sample(least, &over);
             (attack.join().unwrap_or_else(|panic| resume_unwind(panic)), seen)
         });
         let calls = during.len() + errors;
-        (result, Beside { idle: p99(&mut before), during: p99(&mut during), calls, errors })
+        let beside = Beside { idle: p99(&mut before), during: p99(&mut during), calls, errors };
+        self.ratios.lock().unwrap().push(beside.ratio());
+        (result, beside)
     }
 
     /// Latencies of at least so many calls of the neighbour, and until it is over; and how many failed.

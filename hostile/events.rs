@@ -102,3 +102,52 @@ pub(crate) fn wallet(arena: &Arena) -> Outcome {
         format!("{done} of 100 calls done with a budget of 50; then {stopped:?}"),
     )
 }
+
+/// Posts what GitHub would and what it would not, and counts what became of it.
+const HOOKS: &str = r#"
+import hashlib, hmac, http.client, json, sys, uuid
+port, secret = int(sys.argv[1]), b"It's a Secret to Everybody"
+def sign(body, key=secret, kind="sha256"):
+    return kind + "=" + hmac.new(key, body, kind).hexdigest()
+def post(body, signature, delivery=None, event="issues"):
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    own = {"host": "desk.localhost", "content-type": "application/json", "x-github-event": event,
+           "x-github-delivery": delivery or str(uuid.uuid4())}
+    if signature is not None:
+        own["x-hub-signature-256"] = signature
+    c.request("POST", "/github", body, own)
+    r = c.getresponse()
+    text = r.read()
+    return r.status, json.loads(text) if r.status == 200 else {}
+body = json.dumps({"action": "opened", "issue": {"number": 1, "title": "x"}, "repository": {"full_name": "octo/repo"}}).encode()
+good = sign(body)
+forged = [(body, "sha256=" + "0" * 64), (body, sign(body, b"another")), (body, sign(body, b"")), (body, sign(body + b" ")),
+          (body + b" ", good), (body[:-1], good), (body, good[:-1]), (body, good + "0"), (body, good[7:]), (body, good.upper()),
+          (body, "sha1=" + sign(body, kind="sha1")[5:]), (body, sign(body, kind="sha512")), (body, "sha256="), (body, ""),
+          (body, None), (b"", sign(body)), (body, good + ", " + good), (body, "sha256=" + "x" * 64)]
+refused = [post(body, signature)[0] in (400, 401) for body, signature in forged]
+delivery = str(uuid.uuid4())
+first = post(body, good, delivery)
+again = [post(body, good, delivery) for _ in range(20)]
+same = [told.get("published", {}) for _, told in again]
+one = first[0] == 200 and all(p.get("duplicate") and p.get("sequence") == first[1]["published"]["sequence"] for p in same)
+print(sum(refused), len(forged), int(one), [i for i, right in enumerate(refused) if not right])
+"#;
+
+/// T29: what claims to be a web hook and is none is refused by the function that checks, and what is repeated is one event.
+pub(crate) fn hooks(arena: &Arena) -> Outcome {
+    arena.stage.ok(&["deploy", concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/desk")]);
+    let said = arena.python(HOOKS, &[]);
+    let numbers: Vec<&str> = said.split(' ').take(3).collect();
+    let topics = arena.stage.number(&["topic", "show", "github"], "/events");
+    let right = numbers.first() == numbers.get(1)
+        && numbers.get(2) == Some(&"1")
+        && topics.is_none_or(|events| events == 1);
+    judge(
+        right,
+        format!(
+            "by the desk's own function: forged refused of all, a delivery repeated 20 times is one event: {said}; event \
+             routes check no credentials, and GitHub signs no time: a delivery that is repeated after `dedup` is a new event"
+        ),
+    )
+}

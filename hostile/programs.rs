@@ -108,6 +108,22 @@ pub(crate) fn fill(arena: &Arena) -> Outcome {
     }
 }
 
+/// T5: there is no host that takes images, and a manifest that asks for one is refused.
+pub(crate) fn images(arena: &Arena) -> Outcome {
+    for host in ["container", "oci", "docker", "microvm"] {
+        let manifest =
+            format!("[functions.f]\nrun = [\"sh\"]\nhost = \"{host}\"\ncontract = \"http\"\nroute = \"/\"\n");
+        arena.stage.write("image", &manifest, &[]);
+        let (code, _, said) = arena.stage.hob(&["deploy", "image"]);
+        if code == 0 || !said.contains(host) {
+            return Outcome::Broken(format!("host `{host}`: {code} {said}"));
+        }
+    }
+    Outcome::NotBuilt(
+        "not built: there is no host for container images yet; a manifest that names one is refused".into(),
+    )
+}
+
 /// T4: each hostile program gets nowhere.
 pub(crate) fn contained(arena: &Arena) -> Outcome {
     let (mut manifest, mut wrong) = (String::new(), Vec::new());

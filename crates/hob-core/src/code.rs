@@ -85,6 +85,7 @@ codes! {
     ForeignUnmet        = "HOB-0121", 400, Caller, USAGE, "a manifest of another platform asks for what Hob cannot honour";
     ForeignAmbiguous    = "HOB-0122", 400, Caller, USAGE, "it is not clear which manifest of another platform is meant";
     ImportExists        = "HOB-0123", 409, Caller, CONFLICT, "there is a `hob.toml` already";
+    ForeignFiles        = "HOB-0124", 400, Caller, USAGE, "several files make no manifest together";
     // Artifacts and builds.
     ArtifactTooLarge    = "HOB-0201", 413, Caller, USAGE, "an artifact is larger than the limit";
     DigestMismatch      = "HOB-0202", 400, Caller, USAGE, "an artifact's bytes do not have the digest it was sent under";
@@ -141,6 +142,7 @@ codes! {
     WorkerBroke         = "HOB-0514", 502, Platform, PLATFORM, "the worker process broke the rules between it and the node, and was ended";
     CircuitOpen         = "HOB-0515", 503, Code, FUNCTION, "the function fails again and again, and calls are refused for a while";
     WallsMissing        = "HOB-0520", 500, Platform, PLATFORM, "the machine gives no walls for native functions, and the node needs them";
+    NotShown            = "HOB-0525", 400, Caller, USAGE, "a folder of the machine cannot be shown to functions";
     // State.
     StoreIo             = "HOB-0601", 500, Platform, PLATFORM, "the store could not be read or written";
     StoreCorrupt        = "HOB-0602", 500, Platform, PLATFORM, "stored data is damaged";
@@ -204,6 +206,7 @@ codes! {
     LogDamaged          = "HOB-0814", 500, Platform, PLATFORM, "stored events are damaged";
     TriggerConflict     = "HOB-0815", 409, Caller, CONFLICT, "two triggers of an app have the same name";
     EventExpired        = "HOB-0816", 410, Caller, TIMEOUT, "the event expired before it could be delivered";
+    CallExpired         = "HOB-0821", 504, Limit, TIMEOUT, "an asynchronous call is older than it may be";
     // Platform.
     Internal            = "HOB-0901", 500, Platform, PLATFORM, "a fault in Hob itself";
     AddressInUse        = "HOB-0902", 500, Caller, CONFLICT, "the address to listen on is taken or not allowed";

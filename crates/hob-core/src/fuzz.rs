@@ -12,7 +12,7 @@ use crate::access::{audit, token};
 use crate::egress::Policy;
 use crate::event::{self, Event};
 use crate::filter::{Filter, Filters, cesql};
-use crate::foreign::{self, DIALECTS, Given};
+use crate::foreign::{self, DIALECTS, Given, Source};
 use crate::name::{AppName, FunctionName, SpaceName, TopicName};
 use crate::otlp::{self, Encoding, Limits};
 use crate::random::Random;
@@ -44,6 +44,7 @@ pub const TARGETS: &[Target] = &[
     ("cesql", expression),
     ("schedule", schedule),
     ("signature", signature),
+    ("signature_canonical", aws::signature::fuzz),
     ("aws_function", aws_function),
     ("route", routes),
     ("name", names),
@@ -193,8 +194,9 @@ fn manifest_toml(bytes: &[u8]) {
 fn foreign(name: &str, bytes: &[u8]) {
     let dialect = DIALECTS.iter().find(|dialect| dialect.name == name).expect("a dialect of the table");
     let file = dialect.files.first().copied().unwrap_or("a.yaml");
-    let given = Given { name: "app".to_owned(), ..Given::default() };
-    let _ = foreign::translate(dialect, text(bytes), file, &given);
+    let beside = [".dev.vars", ".env", "a.yml"].map(|path| (path.to_owned(), Some(text(bytes).to_owned())));
+    let given = Given { name: "app".to_owned(), files: beside.into(), ..Given::default() };
+    let _ = foreign::translate(dialect, &[Source::new(file, text(bytes))], &given);
     let _ = foreign::recognise(file, text(bytes));
 }
 

@@ -27,6 +27,7 @@ pub mod filter;
 pub mod forecast;
 pub mod foreign;
 pub mod fuzz;
+pub mod handler;
 pub mod histogram;
 pub mod id;
 pub mod limit;

@@ -44,6 +44,8 @@ pub const FOREIGN_DEPTH_MAX: usize = 64;
 pub const FOREIGN_VALUES_MAX: usize = 100_000;
 /// Text that variables and functions of a foreign manifest may stand for, all together.
 pub const FOREIGN_TEXT_BYTES_MAX: usize = 4 << 20;
+/// Files of a foreign manifest: those that it is made of, and those that it names.
+pub const FOREIGN_FILES_MAX: usize = 200;
 /// What is listed of that which cannot be honoured in a foreign manifest.
 pub const FOREIGN_NOTES_MAX: usize = 1000;
 /// Environment variables of one function.
@@ -61,6 +63,8 @@ pub const PACKAGE_FILES_MAX: usize = 20_000;
 pub const PACKAGE_BYTES_MAX: u64 = 1 << 30;
 /// Path of one file inside a package.
 pub const PATH_BYTES_MAX: usize = 1024;
+/// One part of such a path, between slashes: what file systems of Linux take.
+pub const PATH_PART_BYTES_MAX: usize = 255;
 /// How many times its own size an archive may hold, which is more than programs and texts compress to.
 pub const ARCHIVE_RATIO_MAX: u64 = 100;
 /// What an archive may hold however small it is: zeros compress a thousand times, and a package may have some.
@@ -93,6 +97,10 @@ pub const AWS_LOG_WAIT_MAX: Duration = Duration::from_millis(200);
 pub const AWS_VERSIONS_MAX: usize = 100;
 /// Aliases of one function of the Lambda API.
 pub const AWS_ALIASES_MAX: usize = 100;
+/// Pause before instances are provisioned again that could not be.
+pub const AWS_PROVISION_PAUSE: Duration = Duration::from_secs(5);
+/// Text of an error in a dead letter, in bytes (as AWS Lambda).
+pub const AWS_LETTER_MESSAGE_BYTES_MAX: usize = 1 << 10;
 /// Layers of one function (as AWS Lambda).
 pub const AWS_LAYERS_MAX: usize = 5;
 /// Versions of one layer.
@@ -120,6 +128,9 @@ pub const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 pub const CONNECTION_IDLE_GRACE: Duration = Duration::from_millis(500);
 /// How long a client that was refused may go on sending before its connection is cut.
 pub const LINGER: Duration = Duration::from_secs(1);
+/// What is read of it meanwhile: more than a whole body of the default size, so that whoever is refused for another reason
+/// gets his answer, and little for who sends without end.
+pub const LINGER_BYTES_MAX: usize = 8 << 20;
 /// What is read of the body of a request that was refused, so that its connection can be kept.
 pub const DRAINED_BYTES_MAX: usize = 64 << 10;
 /// Connections at one listener.
@@ -217,6 +228,8 @@ pub const IDLE_TIMEOUT_CEILING: Duration = Duration::from_secs(24 * 3600);
 pub const QUEUE_CALLS_MAX: usize = 10_000;
 /// Longest wait for an instance.
 pub const QUEUE_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How often a call goes to another instance because the one that it had ended before anything of it had seen the call.
+pub const UNTAKEN_CALLS_MAX: u32 = 3;
 /// Time in which a connection to an outside address has to stand, its name included.
 pub const EGRESS_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle time after which a connection to an outside address is closed.
@@ -305,6 +318,13 @@ pub const WALL_WINDOW_BYTES: usize = 256 << 10;
 pub const WALL_SAID_BYTES_MAX: usize = 256 << 10;
 /// Processes and threads of one instance behind walls, besides one for each call that it may have at a time.
 pub const WALL_TASKS_MAX: u64 = 64;
+/// Processes and threads that a control group counts besides those of an instance: the first of its room, and who builds its walls.
+pub const CGROUP_TASKS_OWN: u64 = 2;
+/// The share of the processors of all native functions together where the node is in a group beside theirs, which has 100
+/// (cgroup v2, `cpu.weight`): as much as their niceness says.
+pub const CGROUP_CPU_WEIGHT: u64 = 33;
+/// The same where the node's threads, of 1024 each, are beside the group (cgroup v1, `cpu.shares`).
+pub const CGROUP_CPU_SHARES: u64 = 670;
 /// Bytes of `/tmp`, the working folder and `/dev/shm` of one instance behind walls together; never more than its memory.
 pub const WALL_PRIVATE_BYTES_MAX: u64 = 512 << 20;
 /// Files and folders in these.
@@ -316,6 +336,8 @@ pub const WALL_ROOT_BYTES_MAX: u64 = 4 << 20;
 pub const WALL_USER_FIRST: u32 = 0x7000_0000;
 /// How many such users there are; each instance has its own.
 pub const WALL_USERS_MAX: u32 = 0x0800_0000;
+/// Networks of former instances that are kept for the next ones of the same function, for each space.
+pub const WALL_NETWORKS_KEPT_MAX: usize = 16;
 /// Connections that one instance behind walls may have open to the node at a time.
 pub const WALL_CONNECTIONS_MAX: usize = 256;
 /// Names for which one instance behind walls is given addresses.
@@ -339,6 +361,8 @@ pub const LAMBDA_HEADER_BYTES_MAX: usize = (1 << 20) + HEADER_BYTES_MAX;
 pub const LAMBDA_PRELUDE_BYTES_MAX: usize = 64 << 10;
 /// Error of a streamed answer that is looked for at its end.
 pub const LAMBDA_ERROR_BYTES_MAX: usize = 256 << 10;
+/// Time without a call after which an instance of contract `lambda` stands still (Lambda does that at once).
+pub const LAMBDA_FREEZE_AFTER: Duration = Duration::from_secs(1);
 /// Extensions of one Lambda instance (Lambda quotas).
 pub const LAMBDA_EXTENSIONS_MAX: usize = 10;
 /// Time that external extensions of a Lambda instance have to end, of which the runtime may take 30 percent.
@@ -367,6 +391,8 @@ pub const WASM_FIELDS_BYTES_MAX: usize = 64 << 10;
 /// Stack of a WASM guest, bytes; the rest of its 2 MiB is for what the node does when it calls. An interpreter takes
 /// half a KiB of it for each call in its program.
 pub const WASM_STACK_BYTES_MAX: usize = 1536 << 10;
+/// Streams that one instance of a JavaScript function compresses or decompresses at a time: each takes up to 400 KiB of the node.
+pub const JAVASCRIPT_CODERS_MAX: usize = 32;
 /// Evaluating a JavaScript module at its deploy.
 pub const JAVASCRIPT_EVALUATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Random bytes that a guest may ask for in one call.
@@ -381,6 +407,8 @@ pub const WASM_IDLE_TICKS: u32 = 50;
 pub const TURN_LAPSE: Duration = Duration::from_millis(20);
 /// After this long without a call of another app, guests of the only app that is called need no turns.
 pub const TURN_ALONE_AFTER: Duration = Duration::from_secs(60);
+/// With so many clocks of apps or spaces that share the processors, those are forgotten that would begin anew anyway.
+pub const TURN_CLOCKS_SWEPT_ABOVE: usize = 256;
 /// Apps that a node counts the waiting of apart; the names of others are forgotten when nothing of them is loaded.
 pub const CROWD_APPS_MAX: usize = 4096;
 /// Percent of the machine's memory that instances may have together, unless `--memory` says otherwise.
@@ -732,6 +760,8 @@ pub const BENCH_GRACE: Duration = Duration::from_secs(5);
 pub const BENCH_GONE: Duration = Duration::from_secs(3);
 /// Series of one gauge; the values of others are added up in one.
 pub const METRIC_SERIES_MAX: usize = 2000;
+/// Series of one metric where all spaces are told at once; the values of others are added up, by space.
+pub const METRIC_SERIES_OF_ALL_MAX: usize = 5000;
 /// How often what was used is added to what is stored: so much of it a kill of the node can lose.
 pub const USAGE_FLUSH_EVERY: Duration = Duration::from_secs(60);
 /// Rows of one app's use in one hour or day.

@@ -61,13 +61,29 @@ pub fn suggestion_within(text: &str, most: usize) -> String {
     if problem(&out, most).is_none() { out } else { "app".to_owned() }
 }
 
+/// Labels as a pattern (ECMA-262) for whoever generates names; all but the exceptions of [`problem`].
+const LABEL: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
+const LABELS: &str = r"^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)*$";
+const VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+
 macro_rules! name {
-    ($(#[$doc:meta])* $type:ident, $check:expr) => {
+    ($(#[$doc:meta])* $type:ident, $check:expr, ($pattern:expr, $most:expr)) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        #[schemars(with = "String")]
         pub struct $type(Arc<str>);
+
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+            fn inline_schema() -> bool {
+                true
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "pattern": $pattern, "maxLength": $most })
+            }
+        }
 
         impl $type {
             /// A checked name.
@@ -110,30 +126,30 @@ macro_rules! name {
 
 name!(
     /// The name of an app: unique in a node.
-    AppName, |text| check("app", text, NAME_BYTES_MAX)
+    AppName, |text| check("app", text, NAME_BYTES_MAX), (LABEL, NAME_BYTES_MAX)
 );
 name!(
     /// The name of a space: a tenant of a node, to whom apps, topics, keys and everything they write belong. An app
     /// that names none is in the space `default`.
-    SpaceName, |text| check("space", text, NAME_BYTES_MAX)
+    SpaceName, |text| check("space", text, NAME_BYTES_MAX), (LABEL, NAME_BYTES_MAX)
 );
 name!(
     /// The name of a function: unique in its app.
-    FunctionName, |text| check("function", text, NAME_BYTES_MAX)
+    FunctionName, |text| check("function", text, NAME_BYTES_MAX), (LABEL, NAME_BYTES_MAX)
 );
 name!(
     /// The name of a subscription or schedule: unique in its app.
-    TriggerName, |text| check("trigger", text, TRIGGER_NAME_BYTES_MAX)
+    TriggerName, |text| check("trigger", text, TRIGGER_NAME_BYTES_MAX), (LABEL, TRIGGER_NAME_BYTES_MAX)
 );
 name!(
     /// The name of a topic, such as `policy.bought`: labels with dots between them, unique in a node.
     /// Those that begin with `hob.` are the node's own.
-    TopicName, check_topic
+    TopicName, check_topic, (LABELS, TOPIC_NAME_BYTES_MAX)
 );
 
 name!(
     /// The name of a secret: unique in its app, and the name of the environment variable that holds its value.
-    SecretName, check_secret
+    SecretName, check_secret, (VARIABLE, SECRET_NAME_BYTES_MAX)
 );
 
 fn check_secret(text: &str) -> Result<()> {

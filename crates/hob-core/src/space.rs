@@ -53,9 +53,9 @@ pub enum Resource {
     Storage,
     /// Topics.
     Topics,
-    /// Requests and events in a second.
+    /// Requests, events and calls of functions in a second.
     Requests,
-    /// Requests that are answered at a time.
+    /// Calls of functions that run at a time.
     Calls,
 }
 

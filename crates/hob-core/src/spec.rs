@@ -168,6 +168,9 @@ pub struct AsyncSpec {
     /// The function that is called with a record of each call that is given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call_on_failure: Option<FunctionAddress>,
+    /// Where each call that is given up goes, as AWS Lambda's dead-letter queues get it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter: Option<TopicName>,
 }
 
 /// A function of some app, in whatever revision is current.
@@ -188,6 +191,7 @@ impl Default for AsyncSpec {
             on_failure: None,
             call_on_success: None,
             call_on_failure: None,
+            dead_letter: None,
         }
     }
 }

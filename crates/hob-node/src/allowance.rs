@@ -3,7 +3,9 @@
 //! **Why.** A quota that is looked at somewhere else than where things are taken is a report, not a wall.
 //!
 //! **How.** [`Allowance::take`] lets requests and events through at the space's rate, [`Allowance::begin`] a call as long
-//! as there are not too many, [`Allowance::keep`] bytes to be stored. What is stored is measured now and then and
+//! as there are not too many, whoever makes it: a client, a function, the control API. Deliveries of events, runs and
+//! asynchronous calls count as well, but nobody waits for them, so they wait for their place ([`Allowance::begin_in_time`]).
+//! [`Allowance::keep`] lets bytes be stored. What is stored is measured now and then and
 //! reckoned in between. Where there is no quota nothing is counted. Memory is held against its quota where
 //! instances start ([`hob_runtime::crowd`]).
 //!
@@ -15,7 +17,7 @@ use arc_swap::ArcSwap;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{
     FACTS_BYTES_MAX, INGRESS_BYTES_MAX, LOG_BYTES_KEPT, SPACE_FACTS_SHARE, SPACE_INGRESS_BYTES_MAX,
-    SPACE_LOG_BYTES_KEPT, SPACE_STORAGE_LOOK_INTERVAL,
+    SPACE_LOG_BYTES_KEPT, SPACE_STORAGE_LOOK_INTERVAL, SPACE_TURN_WAIT,
 };
 use hob_core::name::SpaceName;
 use hob_core::port::{Facts, Log};
@@ -23,9 +25,11 @@ use hob_core::space::{Quotas, Resource, pace, refused};
 use hob_core::unit::millis;
 use hob_runtime::crowd::Crowd;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
 /// No limit, where it is looked at for each request.
 const NONE: u64 = u64::MAX;
@@ -43,8 +47,19 @@ pub(crate) struct Allowance {
     /// Calls at a time.
     calls_max: AtomicU64,
     calls: AtomicU64,
+    /// A call has ended.
+    ended: Notify,
     stored: Stored,
     crowd: Arc<Crowd>,
+}
+
+/// Why a call cannot begin now.
+#[derive(Clone, Copy)]
+enum Full {
+    /// The rate is used up, for so many nanoseconds.
+    Rate(u64),
+    /// So many run.
+    Calls(u64),
 }
 
 /// What a space stores.
@@ -97,6 +112,7 @@ pub(crate) struct Running(Arc<Allowance>);
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.calls.fetch_sub(1, Ordering::AcqRel);
+        self.0.ended.notify_waiters();
     }
 }
 
@@ -118,6 +134,7 @@ impl Allowance {
             until_ns: AtomicU64::new(0),
             calls_max: AtomicU64::new(NONE),
             calls: AtomicU64::new(0),
+            ended: Notify::new(),
             stored,
             crowd,
         };
@@ -200,6 +217,11 @@ impl Allowance {
     /// # Errors
     /// `HOB-0713`, with the time after which it goes on.
     pub(crate) fn take(&self, count: u64) -> Result<()> {
+        self.pace(count).map_err(|wait_ns| self.full(Full::Rate(wait_ns), count))
+    }
+
+    /// The same; how long to wait otherwise, nanoseconds.
+    fn pace(&self, count: u64) -> Result<(), u64> {
         let rate = self.rate.load(Ordering::Relaxed);
         if rate == NONE {
             return Ok(());
@@ -207,10 +229,7 @@ impl Allowance {
         let now_ns = self.now_ns();
         let mut until_ns = self.until_ns.load(Ordering::Relaxed);
         loop {
-            let next_ns = pace(rate, until_ns, now_ns, count).map_err(|wait_ns| {
-                let wait_s = u32::try_from(wait_ns.div_ceil(1_000_000_000)).unwrap_or(u32::MAX);
-                refused(&self.space, Resource::Requests, (rate, count), rate).retry_after(wait_s.max(1))
-            })?;
+            let next_ns = pace(rate, until_ns, now_ns, count)?;
             let swapped =
                 self.until_ns.compare_exchange_weak(until_ns, next_ns, Ordering::Relaxed, Ordering::Relaxed);
             match swapped {
@@ -220,22 +239,80 @@ impl Allowance {
         }
     }
 
-    /// A request begins, which is counted until what is returned is dropped.
+    /// A call begins, which is counted until what is returned is dropped.
     ///
     /// # Errors
     /// `HOB-0713` and `HOB-0714`.
     pub(crate) fn begin(self: &Arc<Self>) -> Result<Option<Running>> {
-        self.take(1)?;
+        self.try_begin().map_err(|full| self.full(full, 1))
+    }
+
+    /// The same for a call that somebody was let in for already, at the space's rate.
+    ///
+    /// # Errors
+    /// `HOB-0714`.
+    pub(crate) fn begin_taken(self: &Arc<Self>) -> Result<Option<Running>> {
+        self.place().map_err(|full| self.full(full, 1))
+    }
+
+    /// As [`Allowance::begin`], but waits for a place, for [`SPACE_TURN_WAIT`] at most: for calls that can be made later.
+    ///
+    /// # Errors
+    /// `HOB-0713` and `HOB-0714`.
+    pub(crate) async fn begin_in_time(self: &Arc<Self>) -> Result<Option<Running>> {
+        let until = Instant::now() + SPACE_TURN_WAIT;
+        loop {
+            let mut ended = pin!(self.ended.notified());
+            // Before it is looked whether there is a place, so that an end in between is not missed.
+            ended.as_mut().enable();
+            let full = match self.try_begin() {
+                Ok(running) => return Ok(running),
+                Err(full) => full,
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            let pause = match full {
+                Full::Rate(wait_ns) => Duration::from_nanos(wait_ns),
+                Full::Calls(_) => left,
+            };
+            if left.is_zero() || pause > left {
+                return Err(self.full(full, 1));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = ended, if matches!(full, Full::Calls(_)) => {}
+            }
+        }
+    }
+
+    fn try_begin(self: &Arc<Self>) -> Result<Option<Running>, Full> {
+        let place = self.place()?;
+        self.pace(1).map_err(Full::Rate)?;
+        Ok(place)
+    }
+
+    /// A place among the calls at a time; nothing is counted where there may be any number.
+    fn place(self: &Arc<Self>) -> Result<Option<Running>, Full> {
         let most = self.calls_max.load(Ordering::Relaxed);
         if most == NONE {
             return Ok(None);
         }
-        let running = self.calls.fetch_add(1, Ordering::AcqRel);
-        let counted = Running(Arc::clone(self));
-        if running >= most {
-            return Err(refused(&self.space, Resource::Calls, (running, 1), most));
+        let more = |running| (running < most).then_some(running + 1);
+        let began = self.calls.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
+        began.map(|_| Some(Running(Arc::clone(self)))).map_err(Full::Calls)
+    }
+
+    fn full(&self, full: Full, more: u64) -> Fault {
+        match full {
+            Full::Rate(wait_ns) => {
+                let rate = self.rate.load(Ordering::Relaxed);
+                let wait_s = u32::try_from(wait_ns.div_ceil(1_000_000_000)).unwrap_or(u32::MAX);
+                refused(&self.space, Resource::Requests, (rate, more), rate).retry_after(wait_s.max(1))
+            }
+            Full::Calls(running) => {
+                let most = self.calls_max.load(Ordering::Relaxed);
+                refused(&self.space, Resource::Calls, (running, 1), most)
+            }
         }
-        Ok(Some(counted))
     }
 
     /// Bytes are about to be stored.

@@ -13,7 +13,7 @@
 pub(crate) mod message;
 mod results;
 
-pub(crate) use message::{Ended, Message};
+pub(crate) use message::{Ended, Message, Terms};
 
 use crate::bus::ingress::DURABILITY;
 use crate::bus::{Bus, Placed};

@@ -6,10 +6,12 @@
 //!
 //! **How.** [`Dispatcher`] is the node's [`Outbound`]. `http://<function>.<app>.internal/…` goes to the
 //! pool of that function: of the caller's own revision within an app, of the current one in another
-//! app. What the called function does wrong is its answer, as it would be through the gateway.
+//! app. What the called function does wrong is its answer, as it would be through the gateway; so is it that the space
+//! has as many calls as it may.
 //!
 //! **Not here:** the way of a child process to this place ([`crate::proxy`]).
 
+use crate::allowance::Running;
 use crate::bus::Bus;
 use crate::entrance::Entrances;
 use crate::gateway::forward;
@@ -85,12 +87,14 @@ pub(crate) struct Cause {
     pub(crate) headers: HeaderMap,
     /// Why it is made.
     pub(crate) why: CallCause,
+    /// Its place among the calls of its space, where these are counted; held until its answer has ended.
+    pub(crate) place: Option<Running>,
 }
 
 impl Cause {
     /// Of a call that nobody else's call or event causes.
     pub(crate) fn of(why: CallCause) -> Self {
-        Self { context: None, hops: 0, headers: HeaderMap::new(), why }
+        Self { context: None, hops: 0, headers: HeaderMap::new(), why, place: None }
     }
 }
 
@@ -206,19 +210,45 @@ impl Dispatcher {
             let id = caller.context.as_ref().map(|context| context.id.to_string());
             let target = self.routed(&caller.code, request.method(), request.uri().path());
             let answer = match target {
-                Ok(target) => call_within(caller, target, request).await,
+                Ok(target) => self.call_within(caller, target, request).await,
                 Err(fault) => Err(fault),
             };
             // The app's answer to whoever asks for a path that it does not have.
             let answer = answer.inspect_err(|fault| refused.note(fault));
             return Ok(answer.unwrap_or_else(|fault| problem::respond(&fault, id, form)));
         }
-        self.call_by_name(caller, name, request).await.inspect_err(|fault| refused.note(fault))
+        let (form, id) = (Form::of(request.headers()), caller.context.as_ref().map(|context| context.id));
+        match self.call_by_name(caller, name, request).await.inspect_err(|fault| refused.note(fault)) {
+            // That there is no room now is an answer: whoever calls can try again later.
+            Err(fault) if fault.status() == 429 => {
+                Ok(problem::respond(&fault, id.map(|id| id.to_string()), form))
+            }
+            answer => answer,
+        }
     }
 
     async fn call_by_name(&self, caller: Caller, name: &str, request: Request<Body>) -> Result<Reply> {
         let target = self.named(&caller.code, name)?;
-        call_within(caller, target, request).await
+        self.call_within(caller, target, request).await
+    }
+
+    /// A function's call of another.
+    async fn call_within(&self, caller: Caller, target: Target, request: Request<Body>) -> Result<Reply> {
+        let depth = caller.context.as_ref().map_or(0, |context| context.depth) + 1;
+        if depth > CALL_DEPTH_MAX {
+            let name = &target.pool.code().name;
+            let what = format!("function `{name}` was called through {CALL_DEPTH_MAX} other functions");
+            return Err(Fault::new(Code::LoopTooDeep, what)
+                .hint("look for functions that call each other in a circle"));
+        }
+        let place = self.bus.allowance().begin()?;
+        let why = CallCause::Function {
+            app: caller.code.app.clone(),
+            function: caller.code.name.clone(),
+            invocation: caller.context.as_ref().map(|context| context.id),
+        };
+        let cause = Cause { context: caller.context, hops: caller.hops, place, ..Cause::of(why) };
+        Ok(call(target, cause, request).await)
     }
 
     /// Takes what a function tells of itself.
@@ -265,25 +295,6 @@ impl Dispatcher {
 /// Whether a host is a name inside of the node.
 pub(crate) fn is_inside(authority: &str) -> bool {
     host_name(authority).ends_with(INTERNAL)
-}
-
-/// A function's call of another.
-async fn call_within(caller: Caller, target: Target, request: Request<Body>) -> Result<Reply> {
-    let depth = caller.context.as_ref().map_or(0, |context| context.depth) + 1;
-    if depth > CALL_DEPTH_MAX {
-        let name = &target.pool.code().name;
-        let what = format!("function `{name}` was called through {CALL_DEPTH_MAX} other functions");
-        return Err(
-            Fault::new(Code::LoopTooDeep, what).hint("look for functions that call each other in a circle")
-        );
-    }
-    let why = CallCause::Function {
-        app: caller.code.app.clone(),
-        function: caller.code.name.clone(),
-        invocation: caller.context.as_ref().map(|context| context.id),
-    };
-    let cause = Cause { context: caller.context, hops: caller.hops, headers: HeaderMap::new(), why };
-    Ok(call(target, cause, request).await)
 }
 
 /// The revision of whoever calls.
@@ -339,7 +350,7 @@ pub(crate) async fn call(target: Target, cause: Cause, request: Request<Body>) -
         }
     };
     reply.headers_mut().insert(forward::INVOCATION_ID, forward::id_value(context.id));
-    reply.map(|body| Held { body, _revision: revision }.boxed_unsync())
+    reply.map(|body| Held { body, _revision: revision, _place: cause.place }.boxed_unsync())
 }
 
 fn context(code: &FunctionCode, cause: &Cause, request: &Request<Body>) -> Context {
@@ -443,10 +454,11 @@ impl<'a> Left<'a> {
     }
 }
 
-/// A body that keeps its revision alive.
+/// A body that keeps its revision alive, and its place among the calls of its space.
 struct Held {
     body: Body,
     _revision: Arc<LiveRevision>,
+    _place: Option<Running>,
 }
 
 impl http_body::Body for Held {

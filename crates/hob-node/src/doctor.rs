@@ -11,7 +11,7 @@ use std::path::Path;
 /// One thing that was looked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What it is, such as `cgroup v2 memory control`.
+    /// What it is, such as `control groups`.
     pub name: &'static str,
     /// Whether the machine has it.
     pub found: bool,
@@ -64,15 +64,15 @@ static PROBES: &[Probe] = &[
     Probe {
         name: "/proc",
         look: || readable("/proc/self/smaps_rollup"),
-        with: "memory and descendants of native functions are watched through it",
-        without: "the memory limit of native functions cannot be kept",
+        with: "memory and descendants of native functions are watched through it where no control group holds them",
+        without: "the memory limit of native functions cannot be kept without a control group",
     },
     Probe {
-        name: "cgroup v2",
-        look: || readable("/sys/fs/cgroup/cgroup.controllers"),
-        with: "not used in this version: native functions are watched through /proc, and get the processors that the node \
-               leaves by their niceness, not by app",
-        without: "nothing is lost: native functions are watched through /proc, and get processors by their niceness",
+        name: "control groups",
+        look: hob_runtime::cgroup::examine,
+        with: "the kernel holds the memory of native functions, and shares processors out by app",
+        without: "native functions are watched through /proc and may exceed their memory for a moment; they get the processors \
+                  that the node leaves by their niceness, not by app",
     },
     Probe {
         name: "walls",

@@ -51,12 +51,13 @@ mod tls;
 mod tokens;
 mod top;
 mod usage;
+mod versions;
 mod why;
 
 pub use control::openapi;
 pub use hob_runtime::host::{Detected, Wanted, detect};
 pub use hob_runtime::machine::answer_soon;
-pub use hob_runtime::wall::Choice as Walls;
+pub use hob_runtime::wall::{Choice as WallChoice, Wanted as Walls};
 pub use node::Node;
 pub use settings::{Address, Clients, Dashboard, Otlp, Place, SecretKey, Settings, Tls};
 

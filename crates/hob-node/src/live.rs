@@ -268,6 +268,15 @@ impl LiveRevision {
         })
     }
 
+    /// The instances of a version of a function.
+    ///
+    /// # Errors
+    /// Those of [`LiveRevision::pool`].
+    pub(crate) fn numbered(&self, function: &FunctionName, version: Option<u32>) -> Result<&Arc<Pool>> {
+        let found = version.and_then(|number| self.functions.numbered(function, number));
+        found.map_or_else(|| self.pool(function), Ok)
+    }
+
     /// Resolves when nobody holds the revision any more: no table and no call.
     pub fn released(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut alive = self.alive.get_or_init(|| watch::Sender::new(())).subscribe();

@@ -95,7 +95,7 @@ impl Node {
 
         let gateway = Gateway::new(tenants, Arc::clone(&common.tasks), settings.clients);
         let gateway = gateway::serve(gateway, http, tls.clone(), &common.tasks);
-        default.control.scrape.extra(connections(gateway.open()));
+        default.control.scrape.extra_of_machine(connections(gateway.open()));
         let keeper: Arc<dyn Keeper> = Arc::new(spaces::Handle(Arc::clone(&spaces)));
         let control_closing = CancellationToken::new();
         let control = serve_control((operations, &keeper), control, &control_closing);

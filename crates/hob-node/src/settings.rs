@@ -41,8 +41,8 @@ pub struct Settings {
     pub facts: bool,
     /// Pool of reserved WASM slots; `None`: if the machine allows it.
     pub pooling: Option<bool>,
-    /// Whether native functions run behind walls.
-    pub walls: hob_runtime::wall::Choice,
+    /// Which walls native functions have.
+    pub walls: hob_runtime::wall::Wanted,
     /// Memory of all instances, bytes; `None`: a share of what the machine has.
     pub memory_bytes: Option<u64>,
     /// What clients may do at the gateway.

@@ -13,7 +13,7 @@ use crate::live::{Live, LiveApp};
 use crate::telemetry::Telemetry;
 use crate::telemetry::meter::{Of, bounds_us};
 use hob_core::cost::{Machine, Sheet};
-use hob_core::limit::{TOP_INTERVAL, TOP_ROWS_DEFAULT, TOP_ROWS_MAX, TOP_WINDOW_MAX, TOP_WINDOW_MIN};
+use hob_core::limit::{TOP_INTERVAL, TOP_ROWS_DEFAULT, TOP_ROWS_MAX};
 use hob_core::measure::Window;
 use hob_core::top::{Seen, add, load, quantile_ms, sort};
 use hob_core::unit::millis;
@@ -50,10 +50,7 @@ impl Top {
         asked: TopQuery,
     ) -> Self {
         let usual = if asked.follow { FOLLOWED } else { TOP_INTERVAL };
-        let window_ms = asked
-            .window_ms
-            .unwrap_or_else(|| millis(usual))
-            .clamp(millis(TOP_WINDOW_MIN), millis(TOP_WINDOW_MAX));
+        let window_ms = asked.window_ms.unwrap_or_else(|| millis(usual));
         let earlier = Window::new(window_ms.saturating_sub(LATE_MS), LOOKS);
         let (live, telemetry) = (Arc::clone(live), Arc::clone(telemetry));
         Self { live, telemetry, sheet, machine, asked, window_ms, earlier }
@@ -75,8 +72,7 @@ impl Top {
             for revision in app.kept.values() {
                 let current = revision.number == app.current.number;
                 for (function, spec) in &revision.spec.functions {
-                    let pool = revision.functions.made_of(function.as_str());
-                    let stats = pool.map(|pool| pool.stats()).unwrap_or_default();
+                    let stats = revision.functions.stats(function.as_str());
                     if !current && stats == Stats::default() {
                         continue;
                     }
@@ -87,7 +83,8 @@ impl Top {
                         seen.insert(of.clone(), Seen { came, cpu_us, counts, usage });
                     }
                     let memory_each = spec.memory_bytes;
-                    found.insert(of, Found { pool: pool.cloned(), memory_each, stats, current });
+                    let pools = revision.functions.all_of(function.as_str()).cloned().collect();
+                    found.insert(of, Found { pools, memory_each, stats, current });
                 }
             }
         }
@@ -152,7 +149,7 @@ impl Top {
 /// A function that may have a row.
 struct Found {
     /// `None` while it was never called.
-    pool: Option<Arc<Pool>>,
+    pools: Vec<Arc<Pool>>,
     /// What one instance may have, bytes.
     memory_each: u64,
     stats: Stats,
@@ -161,6 +158,7 @@ struct Found {
 
 impl Found {
     fn memory_bytes(&self) -> Option<u64> {
-        self.pool.as_ref().filter(|_| self.stats.instances > 0)?.memory_bytes()
+        let pools = self.pools.iter().filter(|_| self.stats.instances > 0);
+        pools.filter_map(|pool| pool.memory_bytes()).reduce(|sum, bytes| sum + bytes)
     }
 }

@@ -232,8 +232,8 @@ impl Crowd {
             if code.spec.host == "process" { MEMORY_ESTIMATE_MIN_PROCESS } else { MEMORY_ESTIMATE_MIN_WASM };
         Arc::new(Member {
             crowd: Arc::clone(self),
+            who: Who { space: of.number, app: app.waits.app, function: function.number },
             space: of,
-            who: Who { app: app.waits.app, function: function.number },
             waits: Arc::clone(&app.waits),
             function: Arc::clone(function),
             limit_bytes: code.spec.memory_bytes,

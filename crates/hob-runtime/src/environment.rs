@@ -4,12 +4,14 @@ use crate::crowd::Crowd;
 use crate::gate::Gates;
 use crate::outbound::Outbound;
 use crate::witness::Witnesses;
+use hob_core::limit::{WORKER_CODE_BYTES_MAX, WORKER_PING_INTERVAL, WORKER_SILENCE_MAX};
 use hob_core::name::{AppName, SpaceName};
 use hob_core::port::{LogSink, Spawn};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What the node gives to hosts and contracts.
 pub struct Environment {
@@ -29,8 +31,8 @@ pub struct Environment {
     pub pooling: Option<bool>,
     /// Which WASM functions run in processes of their own, and how those are started.
     pub workers: Workers,
-    /// Whether programs run behind walls.
-    pub walls: crate::wall::Choice,
+    /// Which walls programs have.
+    pub walls: crate::wall::Wanted,
     /// Starts background tasks.
     pub spawn: Arc<dyn Spawn>,
     /// Takes log records; a node gives a [`crate::log::Limited`].
@@ -62,6 +64,29 @@ pub struct Workers {
     /// The space in whose worker the functions of an app run; `None`: in this process. Asked for each instance, so
     /// that it may change.
     pub space_of: Arc<SpaceOf>,
+    /// When one is given up, or exchanged.
+    pub supervision: Supervision,
+}
+
+/// How worker processes are supervised. The defaults are those of [`hob_core::limit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Supervision {
+    /// How often one that has calls is asked whether it is there.
+    pub ping_interval: Duration,
+    /// One that has not said anything for so long, though it was asked, is ended.
+    pub silence_max: Duration,
+    /// Compiled code that one is given before it is exchanged for another one when it is idle.
+    pub code_bytes_max: u64,
+}
+
+impl Default for Supervision {
+    fn default() -> Self {
+        Self {
+            ping_interval: WORKER_PING_INTERVAL,
+            silence_max: WORKER_SILENCE_MAX,
+            code_bytes_max: WORKER_CODE_BYTES_MAX,
+        }
+    }
 }
 
 /// Says in the worker of which space the functions of an app run, if in any.
@@ -70,6 +95,6 @@ pub type SpaceOf = dyn Fn(&AppName) -> Option<SpaceName> + Send + Sync;
 impl Workers {
     /// There are none: WASM runs in this process.
     pub fn none() -> Self {
-        Self { command: Vec::new(), space_of: Arc::new(|_| None) }
+        Self { command: Vec::new(), space_of: Arc::new(|_| None), supervision: Supervision::default() }
     }
 }

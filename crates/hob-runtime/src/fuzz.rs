@@ -1,6 +1,6 @@
 //! What reads the bytes of functions, for fuzzers; see [`hob_core::fuzz`].
 
-use crate::contract::{lambda, stdio};
+use crate::contract::{lambda, spin, stdio};
 use crate::host::wasm;
 use crate::javascript::{Program, url};
 use hob_core::fuzz::Target;
@@ -12,6 +12,7 @@ pub const TARGETS: &[Target] = &[
     ("wasm", wasm::inspect::fuzz),
     ("javascript", |bytes| drop(Program::of("f.js", bytes))),
     ("url", addresses),
+    ("spin_headers", spin::headers::fuzz),
     ("worker_frame", crate::worker::wire::fuzz),
 ];
 

@@ -14,6 +14,7 @@ use hob_core::limit::{FACTS_OUTSIDE_MAX, FACTS_SAID_BYTES_MAX};
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
 use hob_core::trace::{SpanId, TraceContext};
 use hob_core::unit::micros;
+use http::Request;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -76,6 +77,7 @@ pub struct Trail {
     instance: AtomicU64,
     outside: Mutex<Vec<Outside>>,
     said: OnceLock<String>,
+    untaken: Mutex<Option<Box<Request<Body>>>>,
 }
 
 impl Trail {
@@ -127,6 +129,16 @@ impl Trail {
         self.said.get().filter(|text| !text.is_empty()).cloned()
     }
 
+    /// The instance ends, and nothing of it has seen the request: another may have it.
+    pub fn untaken(&self, request: Request<Body>) {
+        *self.untaken.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(request));
+    }
+
+    /// The request that an instance gave back, once.
+    pub fn take_untaken(&self) -> Option<Request<Body>> {
+        self.untaken.lock().unwrap_or_else(PoisonError::into_inner).take().map(|request| *request)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Outside>> {
         self.outside.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -138,7 +150,7 @@ pub struct Invocation {
     /// What is known about it; shared with logs and outgoing calls.
     pub context: std::sync::Arc<Context>,
     /// The request.
-    pub request: http::Request<Body>,
+    pub request: Request<Body>,
 }
 
 /// A function's answer.

@@ -12,6 +12,7 @@
 //! calls `tokio::spawn`: background work goes through [`hob_core::port::Spawn`].
 
 pub mod body;
+pub mod cgroup;
 pub mod code;
 pub mod contract;
 pub mod cpu;

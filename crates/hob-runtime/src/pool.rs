@@ -10,6 +10,7 @@
 //! **Invariants.** `calls`, `failures` and `starts` are exact. A pool without calls has no task.
 
 mod body;
+mod handle;
 mod place;
 mod provision;
 mod refusal;
@@ -24,7 +25,7 @@ use crate::crowd::{Idle, Kind, Member, Permit, Starting, also_queued};
 use crate::environment::Environment;
 use crate::gate::Gate;
 use crate::host::Host;
-use crate::invocation::{Context as Call, Invocation, Reply, Timing};
+use crate::invocation::{Invocation, Reply, Timing};
 use crate::log;
 use crate::unit::Unit;
 use crate::unit::{Instance, Start};
@@ -37,7 +38,7 @@ use hob_core::limit::{GRACE_CEILING, QUEUE_WAIT_MAX};
 use hob_core::log_line::Level;
 use hob_core::scale::{CallId, Circuit, Effect, End, Event, InstanceId, Outlook, Scale, Sharing};
 use hob_core::unit::{micros, millis};
-use refusal::{failing, for_callers, stopping};
+use refusal::{failing, stopping};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,6 +66,22 @@ pub struct Stats {
     pub cpu_us: u64,
     /// What it is about: wanted instances, calls at a time, the queue's delay, the circuit.
     pub outlook: Outlook,
+}
+
+impl Stats {
+    /// Those of two pools of one function, in sum; the outlook is that of the first.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            instances: self.instances + other.instances,
+            running: self.running + other.running,
+            waiting: self.waiting + other.waiting,
+            calls: self.calls + other.calls,
+            failures: self.failures + other.failures,
+            starts: self.starts + other.starts,
+            cpu_us: self.cpu_us + other.cpu_us,
+            outlook: self.outlook,
+        }
+    }
 }
 
 /// The instances of one function of one revision.
@@ -173,6 +190,20 @@ impl Pool {
         running.iter().filter_map(|instance| instance.memory_bytes()).reduce(|sum, bytes| sum + bytes)
     }
 
+    /// Keeps at least so many instances of a version from now on. What its settings say holds besides, and bounds it.
+    ///
+    /// # Errors
+    /// Why its code cannot be loaded.
+    pub async fn provision(&self, instances: u32) -> Result<()> {
+        let Some(numbered) = &self.shared.code.numbered else { return Ok(()) };
+        numbered.provisioned.store(instances, Ordering::Relaxed);
+        if instances > 0 {
+            self.shared.load().await?;
+        }
+        self.shared.step(|_, _| Event::Provisioned(instances));
+        Ok(())
+    }
+
     /// Stops the instances that have no call, down to `min`; the next call may find none. Says how many were
     /// stopped and how many are left.
     pub fn cool(&self) -> (u32, u32) {
@@ -275,32 +306,6 @@ impl Drop for Ticket {
     }
 }
 
-/// The place of a call whose caller may go away before there is an answer.
-struct Leaving<'a> {
-    place: Option<Place>,
-    context: &'a Call,
-    deadline: tokio::time::Instant,
-}
-
-impl Leaving<'_> {
-    fn place(&self) -> &Place {
-        self.place.as_ref().expect("it is taken at the end only")
-    }
-
-    /// The caller is there still.
-    fn stays(&mut self) -> Place {
-        self.place.take().expect("it is taken at the end only")
-    }
-}
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        if let Some(place) = self.place.take() {
-            place.leave(self.context, self.deadline);
-        }
-    }
-}
-
 impl Live {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -308,51 +313,6 @@ impl Live {
 }
 
 impl Shared {
-    async fn handle(
-        self: &Arc<Self>,
-        invocation: Invocation,
-        deadline: tokio::time::Instant,
-    ) -> Result<(Reply, Place)> {
-        let Invocation { context, request } = invocation;
-        self.gate.admit()?;
-        let (request, body_fault) = body::limit(request, self.code.spec.body_bytes_max, &context)?;
-
-        let arrived = Instant::now();
-        let timing = &context.timing;
-        timing.routed(arrived.saturating_duration_since(context.origin.came));
-        let place = self.acquire(deadline, Some(timing)).await;
-        let waited = arrived.elapsed().saturating_sub(Duration::from_micros(timing.load_us()));
-        // Who waited in vain has waited too.
-        timing.queued(waited);
-        let place = place.map_err(for_callers)?;
-        timing.queued(waited.saturating_sub(place.started_in().unwrap_or_default()));
-        if let Some(started_in) = place.started_in() {
-            timing.started(started_in.min(waited));
-            timing.connected(place.instance().map_or(Duration::ZERO, |one| one.connected_in()).min(waited));
-        }
-        if let Some(instance) = place.kept_id() {
-            context.trail.runs_in(instance);
-        }
-
-        let mut leaving = Leaving { place: Some(place), context: &context, deadline };
-        let answer = async {
-            let place = leaving.place();
-            let (instance, starting) = self.instance_of(place, Some(timing)).await.map_err(for_callers)?;
-            start::within(starting, instance.call(Invocation { context: Arc::clone(&context), request }))
-                .await
-        };
-        let answer = timeout_at(deadline, answer).await;
-        let place = leaving.stays();
-        match answer {
-            Ok(Ok(reply)) => Ok((reply, place)),
-            Ok(Err(fault)) => {
-                self.notice_end(&place, &fault);
-                Err(body_fault.get().cloned().unwrap_or(fault))
-            }
-            Err(_) => Err(self.call_timeout()),
-        }
-    }
-
     /// Waits for a place, until the deadline or as long as a call may wait.
     async fn acquire(
         self: &Arc<Self>,

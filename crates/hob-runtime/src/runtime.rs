@@ -3,7 +3,7 @@
 use crate::code::FunctionCode;
 use crate::contract::{self, Contract};
 use crate::environment::Environment;
-use crate::host::{HOSTS, Host, Progress, Stage};
+use crate::host::{HOSTS, Host, Prepared, Progress, Stage};
 use crate::pool::Pool;
 use hob_core::code::Code;
 use hob_core::digest::Digest;
@@ -110,7 +110,7 @@ impl Runtime {
         &self,
         code: &FunctionCode,
         progress: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<()> {
+    ) -> Result<Prepared> {
         self.check(code)?;
         // Before another space looks what nobody needs.
         if let Some(Some(needed)) = self.needs.lock().await.get_mut(&self.environment.space) {

@@ -9,6 +9,7 @@ use hob_core::limit::SPIN_VARIABLES_MAX;
 use hob_core::spec::FunctionSpec;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use zeroize::Zeroize;
 
 /// The value of `contract` for Spin's components.
 pub(crate) const CONTRACT: &str = "spin";
@@ -18,8 +19,21 @@ pub(crate) const VARIABLES: &str = "variables";
 const PREFIX: &str = "SPIN_VARIABLE_";
 
 /// The variables of one function, by name.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Variables(BTreeMap<String, String>);
+
+impl std::fmt::Debug for Variables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Drop for Variables {
+    fn drop(&mut self) {
+        // Secrets are among them.
+        self.0.values_mut().for_each(Zeroize::zeroize);
+    }
+}
 
 /// Why a variable has no value.
 #[derive(Debug, PartialEq, Eq)]

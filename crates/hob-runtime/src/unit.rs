@@ -119,6 +119,8 @@ pub trait Program: Send + Sync {
     fn exit(&self) -> BoxFuture<'_, Exit>;
     /// Asks it to end, and kills it and its descendants after `grace`.
     fn stop(&self, grace: Duration) -> BoxFuture<'_, Exit>;
+    /// Lets its process group stand still, or go on, where that can be. It keeps its memory and connections; nothing of it runs.
+    fn freeze(&self, _frozen: bool) {}
     /// The way to its ports.
     fn dial(&self) -> Arc<dyn Dial> {
         Arc::new(Loopback)

@@ -7,7 +7,7 @@ use crate::client::{Client, Endpoint};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::name::SpaceName;
-use hob_node::{Dashboard, Otlp, Walls};
+use hob_node::{Dashboard, Otlp, WallChoice, Walls};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -76,25 +76,31 @@ impl Connection {
 #[command(next_help_heading = "Walls")]
 pub(crate) struct Walled {
     /// Walls around native functions: `auto` (where the machine gives them), `require` or `off`
-    #[arg(long, env = "HOB_WALLS", value_name = "WHEN", default_value = "off", value_parser = parse_walls, hide_env_values = true)]
-    walls: Walls,
+    #[arg(long, env = "HOB_WALLS", value_name = "WHEN", default_value = "auto", value_parser = parse_walls, hide_env_values = true)]
+    walls: WallChoice,
     /// Do not start without walls around native functions, as `--walls require`
     #[arg(long)]
     require_walls: bool,
+    /// Folder of this machine that every native function may read behind its walls; may be given again
+    #[arg(long, env = "HOB_READABLE", value_name = "FOLDER", value_delimiter = ':', hide_env_values = true, value_hint = clap::ValueHint::DirPath)]
+    readable: Vec<PathBuf>,
 }
 
 impl Walled {
     /// What is wanted.
-    pub(crate) fn choice(&self) -> Walls {
-        if self.require_walls { Walls::Require } else { self.walls }
+    pub(crate) fn wanted(&self) -> Walls {
+        let choice = if self.require_walls { WallChoice::Require } else { self.walls };
+        // What is no path stays as it is, and is refused with its name.
+        let whole = |folder: &PathBuf| std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+        Walls { choice, readable: self.readable.iter().map(whole).collect() }
     }
 }
 
-fn parse_walls(text: &str) -> std::result::Result<Walls, String> {
+fn parse_walls(text: &str) -> std::result::Result<WallChoice, String> {
     match text {
-        "auto" => Ok(Walls::Auto),
-        "require" => Ok(Walls::Require),
-        "off" => Ok(Walls::Off),
+        "auto" => Ok(WallChoice::Auto),
+        "require" => Ok(WallChoice::Require),
+        "off" => Ok(WallChoice::Off),
         _ => Err("use `auto`, `require` or `off`".to_owned()),
     }
 }

@@ -42,6 +42,7 @@ pub fn parse(text: &str) -> Option<(&str, &str)> {
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     /// How people will know it, such as the program that uses it.
+    #[schemars(length(min = 1))]
     pub name: String,
     /// What it may do.
     pub scopes: Scopes,

@@ -9,7 +9,7 @@ use crate::event::timestamp;
 use crate::fault::{Fault, Result};
 use crate::spec::AsyncSpec;
 use crate::trigger::RetrySpec;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// Pause after the first failure; it doubles.
@@ -21,6 +21,22 @@ const AGE_S: u64 = 6 * 3600;
 /// What becomes of the asynchronous calls of a function that says nothing of it.
 pub fn default() -> AsyncSpec {
     AsyncSpec { retry: retry(RETRIES, AGE_S), ..AsyncSpec::default() }
+}
+
+/// The limits within which every call can have its own: no narrower than what any version or alias may say.
+pub fn widest(retry: &RetrySpec) -> RetrySpec {
+    let age_ms = retry.age_ms.map(|age_ms| age_ms.max(AGE_S * 1000));
+    RetrySpec { attempts: retry.attempts.max(RETRIES + 1), age_ms, ..*retry }
+}
+
+/// What was configured for the asynchronous calls of one version or alias.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configured {
+    /// When, milliseconds since the Unix epoch.
+    pub modified_ms: u64,
+    /// What becomes of a call.
+    pub spec: AsyncSpec,
 }
 
 fn retry(retries: u32, age_s: u64) -> RetrySpec {
@@ -149,7 +165,8 @@ pub fn shown(arn: &str, modified_ms: u64, retry: &RetrySpec) -> Map<String, Valu
 
 #[cfg(test)]
 mod tests {
-    use super::{End, EventInvoke, default, pause_ms, record};
+    use super::{End, EventInvoke, default, pause_ms, record, widest};
+    use crate::trigger::RetrySpec;
 
     #[test]
     fn settings_are_lambdas() {
@@ -172,6 +189,14 @@ mod tests {
             assert_eq!(found, expected, "{retries:?} {age:?}");
         }
         assert_eq!([1, 2, 3].map(pause_ms), [60_000, 120_000, 120_000]);
+        for (attempts, age_ms, expected) in [
+            (1, Some(60_000), (3, Some(21_600_000))),
+            (9, None, (9, None)),
+            (3, Some(u64::MAX), (3, Some(u64::MAX))),
+        ] {
+            let wide = widest(&RetrySpec { attempts, age_ms, ..before });
+            assert_eq!((wide.attempts, wide.age_ms, wide.backoff_min_ms), (expected.0, expected.1, 60_000));
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ exceptions! {
     MissingAuthenticationToken = "MissingAuthenticationTokenException", 403;
     UnrecognizedClient = "UnrecognizedClientException", 403;
     ResourceNotFound = "ResourceNotFoundException", 404;
+    ProvisionedNotFound = "ProvisionedConcurrencyConfigNotFoundException", 404;
     ResourceConflict = "ResourceConflictException", 409;
     PreconditionFailed = "PreconditionFailedException", 412;
     RequestTooLarge = "RequestTooLargeException", 413;

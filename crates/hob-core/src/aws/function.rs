@@ -4,12 +4,13 @@
 //! **How.** What Hob has is a field; everything else a client may send is looked at by name ([`check_rest`]): values that
 //! ask for nothing are taken, all others refused by name, so that nothing is ignored in silence.
 
-use super::name::{LATEST, arn};
+use super::name::{ACCOUNT, LATEST, arn, topic};
 use super::record::About;
 use crate::code::Code;
 use crate::digest::Digest;
 use crate::event::{base64, timestamp};
 use crate::fault::{Fault, Result};
+use crate::name::TopicName;
 use crate::spec::FunctionSpec;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -28,9 +29,34 @@ pub struct Settings {
     pub memory_size: Option<u64>,
     pub environment: Option<Environment>,
     pub layers: Option<Vec<String>>,
+    pub dead_letter_config: Option<DeadLetterConfig>,
     pub revision_id: Option<String>,
     #[serde(flatten)]
     pub rest: Map<String, Value>,
+}
+
+/// Where calls go that are given up.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct DeadLetterConfig {
+    /// The ARN of a queue or topic; empty: nowhere.
+    #[serde(default)]
+    pub target_arn: String,
+}
+
+impl DeadLetterConfig {
+    /// The topic of Hob; `None`: nowhere.
+    ///
+    /// # Errors
+    /// `HOB-0622` for the ARN of something else.
+    pub fn topic(&self) -> Result<Option<TopicName>> {
+        match self.target_arn.as_str() {
+            "" => Ok(None),
+            arn if arn.starts_with("arn:") => topic(arn).map(Some),
+            other => Err(refuse(format!("`TargetArn` is `{}`, which is no ARN", short(other)))
+                .hint(format!("write `arn:aws:sqs:<region>:{ACCOUNT}:<topic>`"))),
+        }
+    }
 }
 
 /// Variables of a function.
@@ -79,7 +105,6 @@ const HARMLESS: &[(&str, &[&str])] = &[
     ("SnapStart", &[r#"{"ApplyOn":"None"}"#]),
     ("LoggingConfig", &[r#"{"LogFormat":"Text"}"#]),
     ("VpcConfig", &[r#"{"SubnetIds":[],"SecurityGroupIds":[]}"#]),
-    ("DeadLetterConfig", &[r#"{"TargetArn":""}"#]),
     ("KMSKeyArn", &[r#""""#]),
 ];
 
@@ -111,9 +136,6 @@ pub fn check_rest(rest: &Map<String, Value>) -> Result<()> {
 
 fn hint(name: &str) -> &'static str {
     match name {
-        "DeadLetterConfig" => {
-            "use the destination `OnFailure` of the event invoke config; `hob dlq` has the call itself"
-        }
         "PackageType" | "ImageConfig" => "give a zip archive",
         _ => "leave it out",
     }
@@ -230,6 +252,9 @@ impl Shown<'_> {
         if !about.layers.is_empty() {
             shown["Layers"] = about.layers.iter().map(|arn| json!({ "Arn": arn })).collect();
         }
+        if let Some(arn) = &about.dead_letter {
+            shown["DeadLetterConfig"] = json!({ "TargetArn": arn });
+        }
         if !spec.env.is_empty() {
             shown["Environment"] = json!({ "Variables": spec.env });
         }
@@ -249,7 +274,7 @@ fn modified(ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{architecture, archive, check_rest, command, modified};
+    use super::{DeadLetterConfig, architecture, archive, check_rest, command, modified};
     use serde_json::{Map, Value, json};
 
     fn map(value: Value) -> Map<String, Value> {
@@ -276,6 +301,24 @@ mod tests {
         let other = if architecture() == "arm64" { "x86_64" } else { "arm64" };
         assert!(check_rest(&map(json!({"Architectures": [architecture()]}))).is_ok());
         assert!(check_rest(&map(json!({"Architectures": [other]}))).is_err());
+    }
+
+    #[test]
+    fn dead_letters_go_to_queues_and_topics() {
+        for (target, expected) in [
+            ("", Ok("")),
+            ("arn:aws:sqs:eu-west-1:000000000000:failed", Ok("failed")),
+            ("arn:aws:sns:eu-west-1:000000000000:failed", Ok("failed")),
+            ("failed", Err("HOB-0622")),
+            ("arn:aws:lambda:eu-west-1:000000000000:function:f", Err("HOB-0622")),
+            ("arn:aws:sqs:eu-west-1:000000000000:", Err("HOB-0622")),
+            ("arn:aws:sqs:eu-west-1:000000000000:hob.calls.desk", Err("HOB-0805")),
+        ] {
+            let found = DeadLetterConfig { target_arn: target.to_owned() }.topic();
+            let found = found.map(|topic| topic.map_or_else(String::new, |topic| topic.to_string()));
+            let found = found.map_err(|fault| fault.code().text());
+            assert_eq!(found.as_deref().map_err(|code| *code), expected, "{target}");
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub mod error;
 pub mod frame;
 pub mod function;
 pub mod layer;
+pub mod letter;
 pub mod name;
+pub mod provisioned;
 pub mod record;
 pub mod signature;

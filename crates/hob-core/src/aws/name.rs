@@ -118,6 +118,16 @@ pub fn arn(region: &str, name: &str, qualifier: Option<&str>) -> String {
     format!("arn:aws:lambda:{region}:{ACCOUNT}:function:{name}{end}")
 }
 
+/// The qualifier in the ARN of a function.
+pub fn qualifier(arn: &str) -> Option<&str> {
+    arn.split_once(":function:")?.1.split_once(':').map(|(_, qualifier)| qualifier)
+}
+
+/// The ARN of a function as records of its calls have it: a name alone means what is current.
+pub fn qualified(arn: String) -> String {
+    if qualifier(&arn).is_some() { arn } else { format!("{arn}:{LATEST}") }
+}
+
 /// The ARN of a topic.
 pub fn topic_arn(region: &str, topic: &TopicName) -> String {
     format!("arn:aws:sqs:{region}:{ACCOUNT}:{topic}")
@@ -161,7 +171,7 @@ pub fn parameters<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = Str
 
 #[cfg(test)]
 mod tests {
-    use super::{Reference, arn, parameter, parameters, topic};
+    use super::{Reference, arn, parameter, parameters, qualified, qualifier, topic};
 
     #[test]
     fn functions_are_named_in_every_form() {
@@ -198,7 +208,11 @@ mod tests {
             let found = found.unwrap_or_else(|fault| fault.code().text().to_owned());
             assert_eq!(found, expected, "{text} {beside:?}");
         }
-        assert_eq!(arn("r", "f", Some("1")), "arn:aws:lambda:r:000000000000:function:f:1");
+        for (beside, expected, asked) in [(None, "$LATEST", None), (Some("1"), "1", Some("1"))] {
+            let arn = arn("r", "f", beside);
+            assert_eq!(qualifier(&arn), asked);
+            assert_eq!(qualified(arn), format!("arn:aws:lambda:r:000000000000:function:f:{expected}"));
+        }
     }
 
     #[test]

@@ -12,12 +12,15 @@
 //! 2. What an alias names is there.
 
 use super::alias::Alias;
-use super::name::version;
+use super::asynchronous::{self, Configured};
+use super::name::{LATEST, version};
+use super::provisioned::Wanted;
 use crate::code::Code;
 use crate::digest::Digest;
 use crate::fault::{Fault, Result};
 use crate::limit::{AWS_ALIASES_MAX, AWS_VERSIONS_MAX};
-use crate::name::RevisionNumber;
+use crate::name::{FunctionName, RevisionNumber};
+use crate::spec::AsyncSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,6 +50,15 @@ pub struct Record {
     /// Instances at most, where somebody said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserved: Option<u32>,
+    /// What was configured for asynchronous calls of versions and aliases, by these.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub asynchronous: BTreeMap<String, Configured>,
+    /// Instances that are kept of versions and aliases, by these.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub provisioned: BTreeMap<String, Wanted>,
+    /// When aliases got their addresses, by these, milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub urls: BTreeMap<String, u64>,
     /// The filter patterns of its event source mappings as they were sent, by the mapping's id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub patterns: BTreeMap<String, Vec<String>>,
@@ -71,6 +83,9 @@ pub struct About {
     pub code_bytes: u64,
     /// When it was last changed, milliseconds since the Unix epoch.
     pub modified_ms: u64,
+    /// The ARN to which its dead letters go, as it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter: Option<String>,
     /// The ARNs of its layers' versions, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<String>,
@@ -118,6 +133,9 @@ impl Record {
             aliases: BTreeMap::new(),
             asynchronous_ms: None,
             reserved: None,
+            asynchronous: BTreeMap::new(),
+            provisioned: BTreeMap::new(),
+            urls: BTreeMap::new(),
             patterns: BTreeMap::new(),
         }
     }
@@ -166,9 +184,58 @@ impl Record {
             );
         }
         match self.versions.remove(&number) {
-            Some(_) => Ok(()),
+            Some(_) => {
+                self.forget_qualifier(&text);
+                Ok(())
+            }
             None => Err(self.has_no("version", &text)),
         }
+    }
+
+    /// Removes an alias.
+    ///
+    /// # Errors
+    /// `HOB-0623` when there is none.
+    pub fn remove_alias(&mut self, name: &str) -> Result<()> {
+        self.aliases.remove(name).ok_or_else(|| self.has_no("alias", name))?;
+        self.forget_qualifier(name);
+        Ok(())
+    }
+
+    /// What was set for a version or alias goes with it.
+    fn forget_qualifier(&mut self, qualifier: &str) {
+        self.asynchronous.remove(qualifier);
+        self.provisioned.remove(qualifier);
+        self.urls.remove(qualifier);
+    }
+
+    /// Gives an alias an address, in which its name stands.
+    ///
+    /// # Errors
+    /// `HOB-0623` for one that is not there, `HOB-0624` for one that has an address, `HOB-0622` for a version, or a
+    /// name that no host can have.
+    pub fn open_url(&mut self, alias: &str, now_ms: u64) -> Result<()> {
+        self.check_there(alias)?;
+        if version(alias).is_some() || FunctionName::new(alias).is_err() || is_revision(alias) {
+            let what = format!("`{alias}` cannot be a part of an address");
+            return Err(Fault::new(Code::AwsRequest, what)
+                .hint("use an alias of lower-case letters, digits and single hyphens"));
+        }
+        if self.urls.contains_key(alias) {
+            let what = format!("alias `{alias}` of function `{}` has an address already", self.name);
+            return Err(Fault::new(Code::LambdaConflict, what));
+        }
+        self.urls.insert(alias.to_owned(), now_ms);
+        Ok(())
+    }
+
+    /// What becomes of an asynchronous call by a version or alias; `None`: what the function says. `spec` is what the
+    /// version says, which decides where dead letters go.
+    pub fn asynchronous_of(&self, qualifier: Option<&str>, spec: &AsyncSpec) -> Option<AsyncSpec> {
+        let qualifier = qualifier.filter(|qualifier| *qualifier != LATEST)?;
+        let configured = self.asynchronous.get(qualifier).map(|configured| configured.spec.clone());
+        let dead_letter = spec.dead_letter.clone();
+        Some(AsyncSpec { dead_letter, ..configured.unwrap_or_else(asynchronous::default) })
     }
 
     /// Sets an alias.
@@ -201,13 +268,22 @@ impl Record {
     }
 }
 
+/// Whether a name is that of a revision in addresses.
+fn is_revision(name: &str) -> bool {
+    let digits = name.strip_prefix("rev-");
+    digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{About, Record, Version};
     use crate::aws::alias::Alias;
+    use crate::aws::asynchronous::Configured;
+    use crate::aws::provisioned::Wanted;
     use crate::digest::Digest;
     use crate::limit::AWS_VERSIONS_MAX;
     use crate::name::RevisionNumber;
+    use crate::spec::AsyncSpec;
 
     fn version(revision: u32, code: &str, modified_ms: u64) -> Version {
         let about = About { code_sha256: code.to_owned(), modified_ms, ..About::default() };
@@ -235,6 +311,45 @@ mod tests {
         assert_eq!(record.publish(version(5, "c", 8)).unwrap(), 4, "numbers are never used twice");
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+    }
+
+    #[test]
+    fn what_is_set_for_an_alias_goes_with_it() {
+        let mut record = Record::new("hello");
+        record.publish(version(1, "a", 0)).unwrap();
+        for (alias, expected) in [
+            ("live", "ok"),
+            ("live", "HOB-0624"),
+            ("none", "HOB-0623"),
+            ("1", "HOB-0622"),
+            ("Upper_Case", "HOB-0622"),
+            ("rev-3", "HOB-0622"),
+        ] {
+            if !matches!(alias, "none" | "1") {
+                record.set_alias(alias, names("1")).unwrap();
+            }
+            let found = record.open_url(alias, 7).map_or_else(|fault| fault.code().text(), |()| "ok");
+            assert_eq!(found, expected, "{alias}");
+        }
+        let wanted = Wanted { instances: 1, modified_ms: 0 };
+        record.provision("live", wanted, 9).unwrap();
+        let configured = Configured { modified_ms: 0, spec: AsyncSpec::default() };
+        record.asynchronous.insert("live".to_owned(), configured);
+        let letters = AsyncSpec { dead_letter: "letters".to_owned().try_into().ok(), ..AsyncSpec::default() };
+        for (qualifier, attempts) in
+            [(None, None), (Some("$LATEST"), None), (Some("live"), Some(3)), (Some("1"), Some(3))]
+        {
+            let found = record.asynchronous_of(qualifier, &letters);
+            assert_eq!(
+                found.as_ref().map(|spec| spec.retry.attempts).is_some(),
+                attempts.is_some(),
+                "{qualifier:?}"
+            );
+            assert!(found.is_none_or(|spec| spec.dead_letter == letters.dead_letter), "{qualifier:?}");
+        }
+        record.remove_alias("live").unwrap();
+        assert!(record.asynchronous.is_empty() && record.provisioned.is_empty() && record.urls.is_empty());
+        assert_eq!(record.remove_alias("live").unwrap_err().code().text(), "HOB-0623");
     }
 
     #[test]

@@ -272,6 +272,29 @@ fn hex(bytes: &[u8]) -> String {
     text.into_iter().map(char::from).collect()
 }
 
+/// The canonical form for fuzzers, of a method and a target and a line for each header: nothing that a request says makes a
+/// line of its own, and the order of the query changes nothing.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.lines();
+    let target = lines.next().unwrap_or_default();
+    let (at, asked) = target.split_once('?').unwrap_or((target, ""));
+    let (mut headers, mut signed) = (HeaderMap::new(), Vec::new());
+    for (name, value) in lines.take(64).filter_map(|line| line.split_once(':')) {
+        let name = http::HeaderName::try_from(name);
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
+            signed.push(name.as_str().to_owned());
+            headers.append(name, value);
+        }
+    }
+    let content = Content { method: "POST", path: at, query: asked };
+    let form = canonical(content, &headers, &signed, UNSIGNED);
+    assert_eq!(form.split('\n').count(), signed.len() + 6, "a line too many: {form:?}");
+    let turned: Vec<&str> = asked.rsplit('&').collect();
+    assert_eq!(query(asked), query(&turned.join("&")), "the order of the query is not the client's");
+    assert!(!path(at).contains("//") && path(at).starts_with('/'), "{}", path(at));
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Claim, Content, Wrong, at_ms, hex, hmac, path, query};

@@ -7,9 +7,9 @@
 //! are warned about too.
 
 use super::note::{Level, Notes};
+use super::secret::{Environment, Kept};
 use super::tree::{Entry, Node};
 use crate::manifest::Written;
-use std::collections::BTreeMap;
 
 /// Why a key of the other platform cannot be honoured.
 #[derive(Clone, Copy, Debug)]
@@ -152,8 +152,8 @@ impl<'n> Fields<'n> {
     }
 }
 
-/// Environment variables: those without a value are left out with a warning.
-pub(super) fn texts(entry: &Entry, path: &str, into: &mut BTreeMap<String, String>, notes: &mut Notes) {
+/// Environment variables: those without a value are left out with a warning, those that are kept elsewhere are secrets.
+pub(super) fn texts(entry: &Entry, path: &str, into: &mut Environment, notes: &mut Notes) {
     let Some(entries) = entry.value.entries() else {
         wrong(&entry.value, path, "a map of texts", notes);
         return;
@@ -161,15 +161,15 @@ pub(super) fn texts(entry: &Entry, path: &str, into: &mut BTreeMap<String, Strin
     for one in entries {
         let path = format!("{path}.{}", one.key);
         match (one.value.text(), one.value.unknown()) {
-            (Some(text), _) => {
-                into.insert(one.key.clone(), text.to_owned());
+            (Some(text), _) => into.set(&one.key, text),
+            (None, Some(unknown)) if unknown.secret => {
+                let (setting, why) = (path, unknown.why.clone());
+                into.keep(&one.key, Kept { line: one.line, setting, why, value: None });
             }
             (None, Some(unknown)) => {
                 notes.warn(one.line, &path, format!("the variable is not set: {}", unknown.why));
             }
-            (None, None) if one.value.is_null() => {
-                into.insert(one.key.clone(), String::new());
-            }
+            (None, None) if one.value.is_null() => into.set(&one.key, ""),
             (None, None) => wrong(&one.value, &path, "text", notes),
         }
     }
@@ -178,6 +178,13 @@ pub(super) fn texts(entry: &Entry, path: &str, into: &mut BTreeMap<String, Strin
 /// Refuses a value of the wrong kind, or one that is not known.
 pub(super) fn wrong(node: &Node, path: &str, wanted: &str, notes: &mut Notes) {
     match node.first_unknown() {
+        Some((at, unknown)) if unknown.secret => {
+            notes.refuse(
+                at.line,
+                path,
+                format!("a value that {} can be an environment variable only", unknown.why),
+            );
+        }
         Some((at, unknown)) => notes.refuse(at.line, path, unknown.why.clone()),
         None => notes.refuse(node.line, path, format!("is {}, but has to be {wanted}", node.kind())),
     }

@@ -6,11 +6,13 @@
 //! **How.** A note *refuses* when the app would otherwise run as nobody has written it: open where it was
 //! closed, called by other events, or without its code. It *warns* when something is missing around it.
 
+use super::source::Lines;
 use crate::code::Code;
 use crate::fault::Fault;
 use crate::limit::FOREIGN_NOTES_MAX;
-use crate::name::FunctionName;
+use crate::name::{FunctionName, SecretName};
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How much hangs on a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
@@ -50,8 +52,12 @@ impl std::fmt::Display for Note {
 pub fn refusal(notes: &[Note]) -> Option<Fault> {
     let refused: Vec<&Note> = notes.iter().filter(|note| note.level == Level::Refused).collect();
     let first = refused.first()?;
+    let place = |note: &Note| match note.file == first.file {
+        true => format!("line {}", note.line),
+        false => format!("`{}` line {}", note.file, note.line),
+    };
     let each: Vec<String> =
-        refused.iter().map(|note| format!("line {}, `{}`: {}", note.line, note.setting, note.why)).collect();
+        refused.iter().map(|note| format!("{}, `{}`: {}", place(note), note.setting, note.why)).collect();
     let things =
         if refused.len() == 1 { "something".to_owned() } else { format!("{} things", refused.len()) };
     let message = format!("`{}` asks for {things} that Hob cannot honour: {}", first.file, each.join("; "));
@@ -66,13 +72,35 @@ pub fn refusal(notes: &[Note]) -> Option<Fault> {
 #[derive(Debug)]
 pub(super) struct Notes {
     file: String,
+    /// Where each file begins.
+    pub(super) lines: Lines,
     function: Option<FunctionName>,
     all: Vec<Note>,
+    /// Files that are needed and were not given, by their path from the manifest's folder.
+    pub(super) wanted: BTreeSet<String>,
+    /// Values of secrets that this machine knows.
+    pub(super) secrets: BTreeMap<SecretName, String>,
 }
 
 impl Notes {
-    pub(super) fn of(file: &str) -> Self {
-        Self { file: file.to_owned(), function: None, all: Vec::new() }
+    pub(super) fn of(file: &str, lines: Lines) -> Self {
+        Self {
+            file: file.to_owned(),
+            lines,
+            function: None,
+            all: Vec::new(),
+            wanted: BTreeSet::new(),
+            secrets: BTreeMap::new(),
+        }
+    }
+
+    /// The value of a secret is known. Secrets belong to the app, so that two functions cannot have two values by one name.
+    pub(super) fn knows(&mut self, name: SecretName, value: String, line: usize, setting: &str) {
+        let known = self.secrets.entry(name.clone()).or_insert_with(|| value.clone());
+        if *known != value {
+            let why = format!("the app has one secret `{name}`, and this is another value than before");
+            self.refuse(line, setting, why);
+        }
     }
 
     /// What follows is about this function, or about the app.
@@ -114,8 +142,8 @@ impl Notes {
     }
 
     /// All of them, in order of lines.
-    pub(super) fn end(mut self) -> Vec<Note> {
+    pub(super) fn end(&mut self) -> Vec<Note> {
         self.all.sort_by_key(|note| note.line);
-        self.all
+        std::mem::take(&mut self.all)
     }
 }

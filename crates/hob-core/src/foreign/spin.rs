@@ -2,7 +2,8 @@
 //!
 //! **How.** A component is a function; its triggers are routes, topics (Redis channels) and schedules. Spin lets a
 //! component reach nothing that it does not name, so `egress` is always written. Variables are answered from their
-//! defaults, from what is given, and from `SPIN_VARIABLE_<NAME>`, as Spin does.
+//! defaults, from what is given, and from `SPIN_VARIABLE_<NAME>`, as Spin does; those with `secret = true` become secrets
+//! of Hob by the name of the component's variable.
 //!
 //! **Not here:** what a component imports; that is checked when it is made ready.
 
@@ -10,8 +11,9 @@ use super::fields::{Fields, Reason, met, refuse, warn, wrong};
 use super::lambda;
 use super::naming;
 use super::note::Notes;
+use super::secret::{self, Environment, Kept};
 use super::tree::{Entry, Node};
-use super::{Dialect, Given};
+use super::{Dialect, Given, HIDDEN};
 use crate::fault::Result;
 use crate::manifest::{Function, Manifest, On, Written};
 use crate::name::FunctionName;
@@ -22,7 +24,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "spin",
     title: "Spin",
     files: &["spin.toml"],
-    summary: "Components with HTTP, Redis and cron triggers, variables, environment, files, outbound hosts, builds",
+    summary: "Components with HTTP, Redis and cron triggers, variables, secrets, environment, files, outbound hosts, builds",
     example: &[
         (
             "spin.toml",
@@ -127,12 +129,16 @@ fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Man
 
 type Add = fn(&mut App, &Node, &str, &mut Manifest, &mut Notes);
 
+/// A variable of the application.
+struct Variable {
+    /// Its value, or why there is none.
+    value: Result<String, String>,
+    /// Whether nobody is meant to see it.
+    secret: bool,
+}
+
 /// Values of variables; those that are not known say why.
-fn variables(
-    fields: &mut Fields<'_>,
-    given: &Given,
-    notes: &mut Notes,
-) -> BTreeMap<String, Result<String, String>> {
+fn variables(fields: &mut Fields<'_>, given: &Given, notes: &mut Notes) -> BTreeMap<String, Variable> {
     let mut all = BTreeMap::new();
     let Some(mut own) = fields.fields("variables", notes) else { return all };
     for entry in own.others() {
@@ -146,23 +152,30 @@ fn variables(
             serde_json::Value::Null => None,
             other => Some(other.to_string()),
         });
-        let known =
-            given.values.get(&entry.key).or_else(|| given.environment.get(&named)).cloned().or(default);
-        if secret && known.is_some() {
-            let why = "Hob keeps no secrets: its value is a setting like any other, and stands in what `hob import` writes";
-            notes.warn(entry.line, &format!("variables.{}", entry.key), why);
-        }
-        let value = known.ok_or_else(|| {
+        let outside = given.environment.get(&named).map(|value| match given.hidden {
+            true => format!("{HIDDEN}{named}"),
+            false => value.clone(),
+        });
+        let value = given.values.get(&entry.key).cloned().or(outside).or(default).ok_or_else(|| {
             format!("variable `{0}` has no default; give it with `--set {0}=…` or in `{named}`", entry.key)
         });
-        all.insert(entry.key.clone(), value);
+        all.insert(entry.key.clone(), Variable { value, secret });
     }
     all
 }
 
+/// A text whose variables are answered.
+struct Filled {
+    text: String,
+    /// The first secret variable in it.
+    secret: Option<String>,
+    /// Whether the values of all secrets in it are known.
+    known: bool,
+}
+
 /// The manifest at work.
 struct App {
-    variables: BTreeMap<String, Result<String, String>>,
+    variables: BTreeMap<String, Variable>,
     names: BTreeMap<String, FunctionName>,
     /// Components inside triggers, by their line.
     inline: Vec<usize>,
@@ -213,27 +226,23 @@ impl App {
     }
 
     fn settings(&self, fields: &mut Fields<'_>, function: &mut Function, notes: &mut Notes) {
-        let mut texts = |key: &str, notes: &mut Notes| -> Option<Written<BTreeMap<String, String>>> {
-            let entry = fields.take(key)?;
-            let mut all = BTreeMap::new();
-            for one in entry.value.entries().unwrap_or_default() {
-                let setting = format!("{}.{}", fields.path(key), one.key);
-                match one.value.text().map(|text| self.filled(text)) {
-                    Some(Ok(text)) => drop(all.insert(one.key.clone(), text)),
-                    Some(Err(why)) => notes.refuse(one.line, &setting, why),
-                    None if one.value.entries().is_none() => drop(all.insert(one.key.clone(), String::new())),
-                    None => wrong(&one.value, &setting, "text", notes),
-                }
+        if let Some((variables, line)) = self.texts("environment", str::to_owned, fields, notes) {
+            variables.give(function, line, notes);
+        }
+        if let Some((variables, line)) = self.texts("variables", str::to_ascii_uppercase, fields, notes) {
+            let Environment { values, secrets } = variables;
+            if !values.is_empty() || !secrets.is_empty() {
+                function.contract = Some(Written { value: CONTRACT.to_owned(), line });
             }
-            Some(Written { value: all, line: entry.line })
-        };
-        function.env = texts("environment", notes);
-        if let Some(Written { value, line }) = texts("variables", notes).filter(|all| !all.value.is_empty()) {
-            function.contract = Some(Written { value: CONTRACT.to_owned(), line });
-            let table: serde_json::Map<_, _> =
-                value.into_iter().map(|(key, value)| (key, value.into())).collect();
-            let settings = serde_json::Map::from_iter([("variables".to_owned(), table.into())]);
-            function.settings.insert(CONTRACT.to_owned(), Written { value: settings, line });
+            if !values.is_empty() {
+                let table: serde_json::Map<_, _> =
+                    values.into_iter().map(|(key, value)| (key, value.into())).collect();
+                let settings = serde_json::Map::from_iter([("variables".to_owned(), table.into())]);
+                function.settings.insert(CONTRACT.to_owned(), Written { value: settings, line });
+            }
+            for (name, kept) in secrets {
+                secret::give(function, &name, kept, notes);
+            }
         }
         self.egress(fields, function, notes);
         if let Some(entry) = fields.take("files") {
@@ -259,6 +268,33 @@ impl App {
         }
     }
 
+    /// A map of texts below a key, and its line; `name` makes the name of a secret of a key.
+    fn texts(
+        &self,
+        key: &str,
+        name: fn(&str) -> String,
+        fields: &mut Fields<'_>,
+        notes: &mut Notes,
+    ) -> Option<(Environment, usize)> {
+        let entry = fields.take(key)?;
+        let mut all = Environment::default();
+        for one in entry.value.entries().unwrap_or_default() {
+            let setting = format!("{}.{}", fields.path(key), one.key);
+            match one.value.text().map(|text| self.filled(text)) {
+                Some(Ok(Filled { text, secret: Some(variable), known })) => {
+                    let why = format!("has variable `{variable}`, which is `secret`");
+                    let kept = Kept { line: one.line, setting, why, value: known.then_some(text) };
+                    all.keep(&name(&one.key), kept);
+                }
+                Some(Ok(filled)) => all.set(&one.key, filled.text),
+                Some(Err(why)) => notes.refuse(one.line, &setting, why),
+                None if one.value.entries().is_none() => all.set(&one.key, ""),
+                None => wrong(&one.value, &setting, "text", notes),
+            }
+        }
+        Some((all, entry.line))
+    }
+
     /// Outbound hosts; without any nothing is reached.
     fn egress(&self, fields: &mut Fields<'_>, function: &mut Function, notes: &mut Notes) {
         let entry = fields.take_any(&["allowed_outbound_hosts", "allowed_http_hosts"]);
@@ -270,7 +306,13 @@ impl App {
         let setting = fields.path(&entry.key);
         for item in entry.value.list().unwrap_or_default() {
             let Some(text) = item.text() else { continue };
-            match self.filled(text).and_then(|text| outbound(&text)) {
+            let open = |filled: Filled| match filled.secret {
+                Some(name) => Err(format!(
+                    "variable `{name}` is `secret`, and hosts stand in the manifest: name the host"
+                )),
+                None => outbound(&filled.text),
+            };
+            match self.filled(text).and_then(open) {
                 Ok(Outbound::Everywhere) => all = true,
                 Ok(Outbound::Inside) => {
                     let why = "functions call each other at `http://<function>.<app>.internal/`, which needs no entry";
@@ -286,18 +328,26 @@ impl App {
     }
 
     /// Text with `{{ variable }}` answered.
-    fn filled(&self, text: &str) -> Result<String, String> {
-        let (mut done, mut rest) = (String::new(), text);
+    fn filled(&self, text: &str) -> Result<Filled, String> {
+        let mut done = Filled { text: String::new(), secret: None, known: true };
+        let mut rest = text;
         while let Some((before, after)) = rest.split_once("{{") {
             let (name, after) = after.split_once("}}").ok_or("`{{` has no `}}`")?;
-            done.push_str(before);
-            match self.variables.get(name.trim()) {
-                Some(value) => done.push_str(value.as_ref().map_err(Clone::clone)?),
-                None => return Err(format!("there is no variable `{}`", name.trim())),
+            let name = name.trim();
+            done.text.push_str(before);
+            let variable =
+                self.variables.get(name).ok_or_else(|| format!("there is no variable `{name}`"))?;
+            if variable.secret && done.secret.is_none() {
+                done.secret = Some(name.to_owned());
+            }
+            match &variable.value {
+                Ok(value) => done.text.push_str(value),
+                Err(_) if variable.secret => done.known = false,
+                Err(why) => return Err(why.clone()),
             }
             rest = after;
         }
-        done.push_str(rest);
+        done.text.push_str(rest);
         Ok(done)
     }
 

@@ -1,10 +1,10 @@
 //! Every case in `tests/foreign`, hostile texts, and the way back through `hob.toml`.
 //!
 //! **How.** A case is a folder `<dialect>/<case>` with the other platform's manifest, what is given to it
-//! (`given.txt`), the `hob.toml` that it becomes (`expected.toml`) and the notes (`notes.txt`). `UPDATE=1`
+//! (`given.txt`), files that it names (`files/`), the `hob.toml` that it becomes (`expected.toml`) and the notes (`notes.txt`). `UPDATE=1`
 //! writes the last two anew; the difference is then read by whoever commits it.
 
-use super::{DIALECTS, Dialect, Given, Imported, Level, recognise, translate, write};
+use super::{DIALECTS, Dialect, Given, Imported, Level, Source, recognise, recognise_all, translate, write};
 use crate::digest::Digest;
 use crate::limit::{FOREIGN_DEPTH_MAX, FOREIGN_NOTES_MAX, MANIFEST_BYTES_MAX};
 use crate::manifest::{self, Detected, Manifest, Resolved};
@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What lies in a case besides the manifest.
-const BESIDE: [&str; 3] = ["expected.toml", "notes.txt", "given.txt"];
+const BESIDE: [&str; 4] = ["expected.toml", "notes.txt", "given.txt", "files"];
 
 fn cases() -> Vec<(&'static Dialect, PathBuf)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign");
@@ -30,17 +30,35 @@ fn cases() -> Vec<(&'static Dialect, PathBuf)> {
     all
 }
 
+/// What is given: `name=value` for `--set`, `env name=value`, and the files below `files`.
 fn given(case: &Path) -> Given {
     let mut given = Given { name: "case".to_owned(), ..Given::default() };
+    let mut values = Vec::new();
     for line in fs::read_to_string(case.join("given.txt")).unwrap_or_default().lines() {
-        let (into, line) = match line.strip_prefix("env ") {
-            Some(rest) => (&mut given.environment, rest),
-            None => (&mut given.values, line),
-        };
-        let (name, value) = line.split_once('=').unwrap();
-        into.insert(name.to_owned(), value.to_owned());
+        let pair = |line: &str| line.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        match line.strip_prefix("env ") {
+            Some(rest) => given.environment.extend(pair(rest)),
+            None => values.extend(pair(line)),
+        }
     }
+    given.values = values.into_iter().collect();
     given
+}
+
+/// Translates as `hob` does: files that are wanted are read, until none is.
+fn translated(dialect: &Dialect, sources: &[Source], mut given: Given, case: &Path) -> Imported {
+    loop {
+        let imported = translate(dialect, sources, &given).unwrap();
+        let wanted: Vec<String> =
+            imported.wanted.iter().filter(|path| !given.files.contains_key(*path)).cloned().collect();
+        if wanted.is_empty() {
+            return imported;
+        }
+        for path in wanted {
+            let text = fs::read_to_string(case.join("files").join(&path)).ok();
+            given.files.insert(path, text);
+        }
+    }
 }
 
 fn shown(imported: &Imported) -> String {
@@ -48,7 +66,9 @@ fn shown(imported: &Imported) -> String {
     for note in &imported.notes {
         let word = if note.level == Level::Refused { "refused" } else { "warning" };
         let of = note.function.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-        writeln!(text, "{word} {}{of} `{}`: {}", note.line, note.setting, note.why).unwrap();
+        let file =
+            if note.file == imported.manifest.file { String::new() } else { format!("{}:", note.file) };
+        writeln!(text, "{word} {file}{}{of} `{}`: {}", note.line, note.setting, note.why).unwrap();
     }
     text
 }
@@ -62,11 +82,15 @@ fn every_case_becomes_the_manifest_beside_it() {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         files.retain(|name| !BESIDE.contains(&name.as_str()));
-        let [file] = files.as_slice() else { panic!("{} has one manifest, not {files:?}", case.display()) };
-        let text = fs::read_to_string(case.join(file)).unwrap();
-        assert_eq!(recognise(file, &text).map(|found| found.name), Some(dialect.name), "{}", case.display());
-        let imported = translate(dialect, &text, file, &given(&case)).unwrap();
-        let written = write(&imported, file);
+        files.sort();
+        let sources: Vec<Source> = files
+            .iter()
+            .map(|file| Source::new(file, fs::read_to_string(case.join(file)).unwrap()))
+            .collect();
+        let found = recognise_all(&sources).map(|found| found.name);
+        assert_eq!(found, Some(dialect.name), "{}", case.display());
+        let imported = translated(dialect, &sources, given(&case), &case);
+        let written = write(&imported, &files.join("`, `"));
         for (name, found) in [("expected.toml", &written), ("notes.txt", &shown(&imported))] {
             let path = case.join(name);
             if std::env::var_os("UPDATE").is_some() {
@@ -76,8 +100,12 @@ fn every_case_becomes_the_manifest_beside_it() {
                     .push(format!("{} is not what comes out (UPDATE=1 writes it):\n{found}", path.display()));
             }
         }
-        let lines = text.lines().count();
-        assert!(imported.notes.iter().all(|note| note.line >= 1 && note.line <= lines), "{}", case.display());
+        for note in &imported.notes {
+            let text = fs::read_to_string(case.join(&note.file));
+            let text = text.or_else(|_| fs::read_to_string(case.join("files").join(&note.file))).unwrap();
+            let lines = text.lines().count();
+            assert!(note.line >= 1 && note.line <= lines, "{}: {note}", case.display());
+        }
         same_app(&imported, &written, &case);
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
@@ -126,7 +154,7 @@ fn every_row_has_an_example_without_a_refusal() {
         let (file, text) = dialect.example[0];
         assert!(dialect.files.contains(&file), "{}", dialect.name);
         assert_eq!(recognise(file, text).map(|found| found.name), Some(dialect.name));
-        let imported = translate(dialect, text, file, &Given::default()).unwrap();
+        let imported = translate(dialect, &[Source::new(file, text)], &Given::default()).unwrap();
         assert!(super::refusal(&imported.notes).is_none(), "{}", shown(&imported));
         assert!(!imported.manifest.functions.is_empty(), "{}", dialect.name);
     }
@@ -202,7 +230,7 @@ fn hostile_texts_end_in_an_error_with_their_line() {
     ] {
         for dialect in DIALECTS {
             let shown: String = text.chars().take(80).collect();
-            match translate(dialect, &text, name, &Given::default()) {
+            match translate(dialect, &[Source::new(name, &text)], &Given::default()) {
                 Ok(_) if code.is_empty() => {}
                 // A dialect that does not look at the value has nothing to refuse.
                 Ok(_) if shown.contains("Transform") => {}
@@ -221,8 +249,11 @@ fn hostile_texts_end_in_an_error_with_their_line() {
 fn what_is_listed_is_bounded() {
     let many: String = (0..30_000).map(|at| format!("k{at}: 1\n")).collect();
     let text = format!("{many}service: x\nprovider: aws\n");
-    let imported =
-        translate(recognise("serverless.yml", &text).unwrap(), &text, "serverless.yml", &Given::default());
+    let imported = translate(
+        recognise("serverless.yml", &text).unwrap(),
+        &[Source::new("serverless.yml", &text)],
+        &Given::default(),
+    );
     let notes = imported.unwrap().notes;
     assert_eq!(notes.len(), FOREIGN_NOTES_MAX + 1);
     assert!(super::refusal(&notes).is_some(), "what is not listed is not ignored");
@@ -273,24 +304,27 @@ functions:
     handler: app.handler
     environment: { PASSWORD: "${env:PASSWORD}", URL: "db://x:${env:PASSWORD}@y", COLOUR: red }
 "#;
+    let spin = "spin_manifest_version = 2\n[variables]\ntoken = { secret = true, default = \"hunter2\" }\nwho = { required = true }\n[component.hello]\nsource = \"a.wasm\"\nvariables = { api_token = \"{{ token }}\", who = \"{{ who }}\" }\nenvironment = { COLOUR = \"red\", URL = \"db://x:{{ token }}@y\" }\n";
     let given = Given {
-        values: [("Password".to_owned(), "hunter2".to_owned())].into(),
-        environment: [("PASSWORD".to_owned(), "hunter2".to_owned())].into(),
+        values: [("Password".to_owned(), "hunter2".to_owned())].into_iter().collect(),
+        environment: ["PASSWORD", "SPIN_VARIABLE_WHO"]
+            .map(|name| (name.to_owned(), "hunter2".to_owned()))
+            .into(),
         ..Given::default()
     };
-    for (file, text, name) in [("template.yaml", sam, "Password"), ("serverless.yml", serverless, "PASSWORD")]
-    {
+    for (file, text, shown) in [
+        ("template.yaml", sam, "secrets = [\"PASSWORD\", \"URL\"]"),
+        ("serverless.yml", serverless, "db://x:SET-ME-PASSWORD@y"),
+        ("spin.toml", spin, "secrets = [\"API_TOKEN\", \"URL\"]"),
+    ] {
         let dialect = recognise(file, text).unwrap();
-        let real = translate(dialect, text, file, &given).unwrap();
-        assert!(write(&real, file).contains("db://x:hunter2@y"), "{file}");
-        let imported = super::translate_to_write(dialect, text, file, &given).unwrap();
+        let sources = [Source::new(file, text)];
+        let real = translate(dialect, &sources, &given).unwrap();
+        assert!(write(&real, file).contains("hunter2"), "{file}");
+        let imported = super::translate_to_write(dialect, &sources, &given).unwrap();
         let written = write(&imported, file);
         assert!(!written.contains("hunter2") && written.contains("COLOUR = \"red\""), "{written}");
-        assert!(written.contains(&format!("db://x:SET-ME-{name}@y")), "{written}");
-        assert_eq!(
-            imported.notes.iter().filter(|note| note.setting.starts_with("env.")).count(),
-            2,
-            "{written}"
-        );
+        assert!(written.contains(shown), "{file} should have `{shown}`: {written}");
+        assert!(imported.notes.len() >= 2, "each is told: {written}");
     }
 }

@@ -54,6 +54,8 @@ pub(super) struct Unknown {
     pub(super) why: String,
     /// The resource of the manifest that it is about.
     pub(super) resource: Option<String>,
+    /// Whether nobody is meant to see it.
+    pub(super) secret: bool,
 }
 
 impl Node {
@@ -66,7 +68,13 @@ impl Node {
     }
 
     pub(super) fn unknown_at(line: usize, why: impl Into<String>, resource: Option<&str>) -> Self {
-        let unknown = Unknown { why: why.into(), resource: resource.map(str::to_owned) };
+        let unknown = Unknown { why: why.into(), resource: resource.map(str::to_owned), secret: false };
+        Self { line, tag: None, value: Value::Unknown(unknown) }
+    }
+
+    /// A value that is kept secret elsewhere; `why` ends a sentence that begins with "its value".
+    pub(super) fn secret_at(line: usize, why: impl Into<String>) -> Self {
+        let unknown = Unknown { why: why.into(), resource: None, secret: true };
         Self { line, tag: None, value: Value::Unknown(unknown) }
     }
 

@@ -1,18 +1,19 @@
 //! Wrangler: `wrangler.toml`, `wrangler.json` and `wrangler.jsonc` of Cloudflare Workers.
 //!
 //! **How.** A Worker is an app of one function of contract `javascript`; routes, crons and consumers of queues lead to
-//! it. `--set env=NAME` takes an environment: what is inherited and what is not is as in Wrangler. Bindings are objects
-//! that the code would find in `env`, so each one that Hob has not is refused.
+//! it. `--set env=NAME` (or `--env NAME`) takes an environment: what is inherited and what is not is as in Wrangler.
+//! Bindings are objects that the code would find in `env`, so each one that Hob has not is refused by its line. What
+//! `.dev.vars` has besides `vars` are secrets, as Wrangler has it.
 
 use super::fields::{Fields, Reason, met, refuse, warn, wrong};
 use super::lambda;
 use super::naming;
 use super::note::Notes;
+use super::secret::{self, Environment, Kept};
 use super::tree::{Entry, Node};
-use super::{Dialect, Given};
+use super::{Dialect, Given, dotenv};
 use crate::fault::Result;
 use crate::manifest::{Function, Manifest, On, Written};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The row of Wrangler.
@@ -20,7 +21,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "wrangler",
     title: "Cloudflare Workers",
     files: &["wrangler.toml", "wrangler.jsonc", "wrangler.json"],
-    summary: "Workers without bindings: main, routes, crons, queue consumers, vars, environments",
+    summary: "Workers without bindings: main, routes, crons, queue consumers, vars, secrets, assets, environments",
     example: &[
         (
             "wrangler.toml",
@@ -56,7 +57,7 @@ fn recognise(documents: &[Node]) -> bool {
 /// The contract of Workers.
 const CONTRACT: &str = "javascript";
 /// Keys that an environment does not take from the top.
-const NOT_INHERITED: &[&str] = &["vars", "queues", "define"];
+const NOT_INHERITED: &[&str] = &["vars", "queues", "define", "secrets", "secrets_store_secrets"];
 const BINDING: &str = "the code would not find this binding in `env`";
 
 const WORKER: &[Reason] = &[
@@ -75,6 +76,8 @@ const WORKER: &[Reason] = &[
     met("keep_names"),
     met("type"),
     met("topLevelName"),
+    met("dependencies_instrumentation"),
+    met("python_modules"),
     warn("compatibility_flags", "the module has the WinterTC minimum common API, without Node's modules"),
     warn("logpush", "what the module prints is kept by Hob; see `hob logs`"),
     warn("placement", "there is one node"),
@@ -107,16 +110,19 @@ const WORKER: &[Reason] = &[
     refuse("dispatch_namespaces", BINDING),
     refuse("workflows", BINDING),
     refuse("version_metadata", BINDING),
-    refuse("secrets_store_secrets", BINDING),
     refuse("images", BINDING),
     refuse("pipelines", BINDING),
     refuse("unsafe", BINDING),
     refuse("wasm_modules", BINDING),
     refuse("text_blobs", BINDING),
     refuse("data_blobs", BINDING),
+    refuse("vpc_services", BINDING),
+    refuse("worker_loaders", BINDING),
+    refuse("ratelimits", BINDING),
+    refuse("media", BINDING),
+    refuse("cloudchamber", "Hob does not run container images"),
     refuse("containers", "Hob does not run container images"),
     refuse("site", "files of a site are served by a function of contract `static`"),
-    refuse("assets", "files beside a Worker are served by a function of contract `static`"),
 ];
 
 fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Manifest> {
@@ -132,6 +138,7 @@ fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Man
     let name = naming::function(&name.value, name.line, "name", notes);
     let mut function = Function { line: 1, ..Function::new(name) };
     let main = fields.text("main", notes);
+    let beside = if main.is_some() { fields.take("assets") } else { None };
     match main {
         Some(main) if lambda::is_below(main.value.trim_start_matches("./")) => {
             let file = main.value.trim_start_matches("./").to_owned();
@@ -144,7 +151,16 @@ fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Man
         }
         None => assets(&mut fields, &mut function, notes),
     }
-    variables(&mut fields, &mut function, notes);
+    let (mut own, line) = variables(&mut fields, notes);
+    secrets(&mut fields, &mut own, notes);
+    development(given, &mut own, notes);
+    if let Some(line) = line {
+        own.give(&mut function, line, notes);
+    } else {
+        for (name, kept) in own.secrets {
+            secret::give(&mut function, &name, kept, notes);
+        }
+    }
     build(&mut fields, &mut function, notes);
     routes(&mut fields, &mut function, notes);
     if let Some(mut triggers) = fields.fields("triggers", notes) {
@@ -160,8 +176,10 @@ fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Man
     if let Some(queues) = fields.fields("queues", notes) {
         consumers(queues, &function, &mut manifest, notes);
     }
+    let site = beside.and_then(|entry| with_assets(entry, &mut function, notes));
     fields.end(&[WORKER], notes);
     manifest.functions.push(function);
+    manifest.functions.extend(site);
     Ok(manifest)
 }
 
@@ -212,6 +230,19 @@ fn assets(fields: &mut Fields<'_>, function: &mut Function, notes: &mut Notes) {
         notes.refuse(1, "main", "it is needed");
         return;
     };
+    folder(&mut assets, function, notes);
+    assets.end(
+        &[&[
+            met("html_handling"),
+            warn("run_worker_first", "there is no Worker"),
+            warn("binding", "there is no Worker"),
+        ]],
+        notes,
+    );
+}
+
+/// The function serves the folder of assets.
+fn folder(assets: &mut Fields<'_>, function: &mut Function, notes: &mut Notes) {
     let line = assets.line;
     match assets.text("directory", notes) {
         Some(folder) if lambda::is_below(folder.value.trim_start_matches("./")) => {
@@ -233,31 +264,141 @@ fn assets(fields: &mut Fields<'_>, function: &mut Function, notes: &mut Notes) {
         let value = serde_json::Map::from_iter([(key.to_owned(), file.into())]);
         function.settings.insert("static".to_owned(), Written { value, line });
     }
-    assets.end(
-        &[&[
-            met("html_handling"),
-            warn("run_worker_first", "there is no Worker"),
-            warn("binding", "there is no Worker"),
-        ]],
-        notes,
-    );
 }
 
-fn variables(fields: &mut Fields<'_>, function: &mut Function, notes: &mut Notes) {
-    let Some(entry) = fields.take("vars") else { return };
-    let mut all = BTreeMap::new();
-    for one in entry.value.entries().unwrap_or_default() {
-        let setting = format!("vars.{}", one.key);
-        match (one.value.text(), one.value.entries(), one.value.list()) {
-            (Some(text), ..) => drop(all.insert(one.key.clone(), text.to_owned())),
-            (None, None, None) => drop(all.insert(one.key.clone(), String::new())),
-            _ => {
-                notes.warn(one.line, &setting, "a variable is text: the code gets it as JSON to parse");
-                all.insert(one.key.clone(), one.value.json().to_string());
+/// Files beside a Worker are a function of their own: the Worker keeps the paths that `run_worker_first` names, and the files
+/// get the rest of its routes.
+fn with_assets(entry: &Entry, worker: &mut Function, notes: &mut Notes) -> Option<Function> {
+    let mut fields = Fields::of(&entry.value, "assets", notes);
+    let setting = fields.path("run_worker_first");
+    let first = fields.take("run_worker_first");
+    if let Some(binding) = fields.take("binding") {
+        notes.refuse(binding.line, "assets.binding", BINDING);
+    }
+    let name = naming::function(&format!("{}-assets", worker.name), entry.line, "assets", notes);
+    let mut site = Function { line: entry.line, ..Function::new(name) };
+    folder(&mut fields, &mut site, notes);
+    fields.end(&[&[met("html_handling")]], notes);
+    let (line, patterns) = match first.map(|first| (first.line, first.value.list(), first.value.boolean())) {
+        Some((line, Some(patterns), _)) => (line, patterns),
+        Some((line, None, Some(true))) => {
+            notes.warn(line, &setting, "the Worker answers every request, so that no file is served");
+            return None;
+        }
+        _ => {
+            let why = "files come before the Worker and it answers the rest, which routes of Hob cannot say: name its paths, as in `run_worker_first = [\"/api/*\"]`";
+            notes.refuse(entry.line, "assets", why);
+            return None;
+        }
+    };
+    let whole = worker.route.take()?;
+    let mut own = Vec::new();
+    for route in &whole.value {
+        let Some(host) = route.strip_suffix("/*").filter(|host| !host.contains('/')) else {
+            let why = format!("route `{route}` is a part of the paths already; write `hob.toml` for both");
+            notes.refuse(line, &setting, why);
+            continue;
+        };
+        for pattern in patterns {
+            let text = pattern.text().unwrap_or_default();
+            match text.strip_prefix('/').map(|_| of_route(&format!("{host}{text}"), false)) {
+                Some(Ok(routes)) => own.extend(routes),
+                Some(Err(why)) => notes.refuse(pattern.line, &setting, why),
+                None => {
+                    notes.refuse(pattern.line, &setting, format!("`{text}` is no path that the Worker has"))
+                }
             }
         }
     }
-    function.env = Some(Written { value: all, line: entry.line });
+    if !site.settings.contains_key("static") {
+        notes.warn(entry.line, "assets", "a path without a file is answered with 404, and not by the Worker");
+    }
+    worker.route = Some(Written { value: own, line });
+    site.private.clone_from(&worker.private);
+    site.route = Some(whole);
+    Some(site)
+}
+
+/// `vars`, and their line if there are any.
+fn variables(fields: &mut Fields<'_>, notes: &mut Notes) -> (Environment, Option<usize>) {
+    let mut all = Environment::default();
+    let Some(entry) = fields.take("vars") else { return (all, None) };
+    for one in entry.value.entries().unwrap_or_default() {
+        let setting = format!("vars.{}", one.key);
+        match (one.value.text(), one.value.entries(), one.value.list()) {
+            (Some(text), ..) => all.set(&one.key, text),
+            (None, None, None) => all.set(&one.key, ""),
+            _ => {
+                notes.warn(one.line, &setting, "a variable is text: the code gets it as JSON to parse");
+                all.set(&one.key, one.value.json().to_string());
+            }
+        }
+    }
+    (all, Some(entry.line))
+}
+
+/// Secrets that the manifest names: `secrets.required`, and those of a store, which are objects at Cloudflare.
+fn secrets(fields: &mut Fields<'_>, variables: &mut Environment, notes: &mut Notes) {
+    if let Some(mut own) = fields.fields("secrets", notes) {
+        let setting = own.path("required");
+        for name in
+            own.list("required", notes).iter().flat_map(|all| all.value.iter().map(|name| (name, all.line)))
+        {
+            let why = "is set with `wrangler secret put`".to_owned();
+            let kept = Kept { line: name.1, setting: setting.clone(), why, value: None };
+            variables.keep(name.0, kept);
+        }
+        own.end(&[], notes);
+    }
+    let stores =
+        fields.take("secrets_store_secrets").and_then(|entry| entry.value.list()).unwrap_or_default();
+    for (at, node) in stores.iter().enumerate() {
+        let setting = format!("secrets_store_secrets[{at}]");
+        let mut own = Fields::of(node, &setting, notes);
+        let (binding, name) = (own.text("binding", notes), own.text("secret_name", notes));
+        own.end(&[&[met("store_id")]], notes);
+        let Some(binding) = binding else { continue };
+        let name = name.map_or_else(|| binding.value.clone(), |name| name.value);
+        let why = format!("is `{name}` in Cloudflare's Secrets Store");
+        variables.keep(&binding.value, Kept { line: node.line, setting: setting.clone(), why, value: None });
+        let why =
+            format!("`env.{0}` is a text here: write `env.{0}` for `await env.{0}.get()`", binding.value);
+        notes.refuse(node.line, &setting, why);
+    }
+}
+
+/// `.dev.vars`: values for development, which are secrets in production. `.dev.vars.<environment>` takes its place.
+fn development(given: &Given, variables: &mut Environment, notes: &mut Notes) {
+    let own = given.values.get("env").map(|name| format!(".dev.vars.{name}"));
+    let file =
+        own.into_iter().chain([".dev.vars".to_owned()]).find_map(|file| match given.files.get(&file) {
+            Some(text) => text.as_ref().map(|text| (file, text)),
+            None => {
+                notes.wanted.insert(file);
+                None
+            }
+        });
+    let Some((file, text)) = file else { return };
+    let before = notes.lines.before(&file);
+    let (all, wrong) = dotenv::read(text);
+    for line in wrong {
+        notes.warn(before + line, &file, "it is no `NAME=value`");
+    }
+    for one in all {
+        let line = before + one.line;
+        match variables.values.get(&one.name) {
+            Some(value) if *value == one.value => {}
+            Some(_) => notes.warn(line, &one.name, "it has another value in `vars`, which is taken"),
+            None => {
+                let known = variables.secrets.get(&one.name);
+                let (line, setting, why) = match known {
+                    Some(kept) => (kept.line, kept.setting.clone(), kept.why.clone()),
+                    None => (line, one.name.clone(), format!("is in `{file}`, which is for development")),
+                };
+                variables.keep(&one.name, Kept { line, setting, why, value: Some(one.value) });
+            }
+        }
+    }
 }
 
 fn build(fields: &mut Fields<'_>, function: &mut Function, notes: &mut Notes) {
@@ -304,7 +445,7 @@ fn routes(fields: &mut Fields<'_>, function: &mut Function, notes: &mut Notes) {
         };
         match pattern {
             Some(pattern) => match of_route(pattern, whole) {
-                Ok(route) => lambda::add_route(function, route, line),
+                Ok(routes) => routes.into_iter().for_each(|route| lambda::add_route(function, route, line)),
                 Err(why) => notes.refuse(line, "routes", why),
             },
             None => wrong(node, "routes", "a pattern", notes),
@@ -312,26 +453,23 @@ fn routes(fields: &mut Fields<'_>, function: &mut Function, notes: &mut Notes) {
     }
 }
 
-/// `example.com/api/*` as it is; a whole domain has every path.
-fn of_route(pattern: &str, whole: bool) -> Result<String, String> {
+/// `example.com/api/*` as it is; a whole domain has every path, and `*example.com` is the domain and all below it.
+fn of_route(pattern: &str, whole: bool) -> Result<Vec<String>, String> {
     let bare = pattern.trim_start_matches("https://").trim_start_matches("http://");
     let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
-    // `*example.com` is the domain and all below it; Hob has both as routes of their own.
-    let host = match host.strip_prefix('*') {
-        None => host.to_owned(),
-        Some("") => String::new(),
-        Some(rest) if rest.starts_with('.') => host.to_owned(),
-        Some(_) => return Err(format!("`{host}` is the domain and all below it; write one route for each")),
+    let hosts = match host.strip_prefix('*') {
+        Some("") => vec![String::new()],
+        Some(rest) if !rest.starts_with('.') => vec![rest.to_owned(), format!("*.{rest}")],
+        _ => vec![host.to_owned()],
     };
-    if whole {
-        return Ok(format!("{host}/*"));
-    }
-    match path.strip_suffix('*') {
-        Some("") => Ok(format!("{host}/*")),
-        Some(rest) if rest.ends_with('/') && !rest.contains('*') => Ok(format!("{host}/{rest}*")),
-        None if !path.contains('*') => Ok(format!("{host}/{path}")),
-        _ => Err(format!("in `{pattern}`, `*` does not stand for whole segments at the end")),
-    }
+    let path = match path.strip_suffix('*') {
+        _ if whole => "*".to_owned(),
+        Some("") => "*".to_owned(),
+        Some(rest) if rest.ends_with('/') && !rest.contains('*') => format!("{rest}*"),
+        None if !path.contains('*') => path.to_owned(),
+        _ => return Err(format!("in `{pattern}`, `*` does not stand for whole segments at the end")),
+    };
+    Ok(hosts.into_iter().map(|host| format!("{host}/{path}")).collect())
 }
 
 fn consumers(mut queues: Fields<'_>, function: &Function, manifest: &mut Manifest, notes: &mut Notes) {

@@ -52,14 +52,18 @@ fn notes(text: &mut String, imported: &Imported, function: Option<&FunctionName>
     for note in &imported.notes {
         // A note about a function that could not be translated is told at the top.
         if note.function.as_ref().filter(|name| known(name)) == function {
-            comment(text, &line(note));
+            comment(text, &line(note, &imported.manifest.file));
         }
     }
 }
 
-fn line(note: &Note) -> String {
+fn line(note: &Note, file: &str) -> String {
+    let of = match note.file == file {
+        true => String::new(),
+        false => format!("`{}` ", note.file.rsplit('/').next().unwrap_or(&note.file)),
+    };
     let decide = if note.level == Level::Refused { "TO DECIDE: " } else { "" };
-    format!("{decide}line {}, `{}`: {}", note.line, note.setting, note.why)
+    format!("{decide}{of}line {}, `{}`: {}", note.line, note.setting, note.why)
 }
 
 fn comment(text: &mut String, line: &str) {
@@ -91,6 +95,9 @@ fn of_function(text: &mut String, function: &Function) {
     key(text, "memory", &function.memory, |bytes| size(*bytes).into());
     key(text, "body", &function.body, |bytes| size(*bytes).into());
     key(text, "env", &function.env, table);
+    key(text, "secrets", &function.secrets, |names| {
+        Value::Array(names.iter().map(|name| name.as_str().into()).collect())
+    });
     key(text, "egress", &function.egress, |list| strings(list));
     let scale = scale(&function.scale);
     if !scale.is_empty() {

@@ -14,10 +14,12 @@ pub const SPACE_MEMORY_BYTES_DEFAULT: u64 = 1 << 30;
 pub const SPACE_STORAGE_BYTES_DEFAULT: u64 = 10 << 30;
 /// Topics of a space, those that Hob makes for itself not counted.
 pub const SPACE_TOPICS_DEFAULT: u64 = 1000;
-/// Requests and events that a space gets in a second.
+/// Requests, events and calls of functions that a space gets in a second.
 pub const SPACE_REQUESTS_PER_SECOND_DEFAULT: u64 = 1000;
-/// Requests of a space that are answered at a time.
+/// Calls of a space's functions that run at a time, whoever makes them.
 pub const SPACE_CALLS_DEFAULT: u64 = 500;
+/// So long a call that can be made later waits for its place among those of its space, before it is put back.
+pub const SPACE_TURN_WAIT: Duration = Duration::from_secs(2);
 /// For so long what a space stores is reckoned, before it is measured again.
 pub const SPACE_STORAGE_LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// Bytes of log records that are kept of a space beside `default`.

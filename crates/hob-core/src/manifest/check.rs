@@ -195,13 +195,20 @@ fn too_large(what: &str, name: &FunctionName, size: u64, limit: u64) -> Fault {
 
 /// Relative, normal, and the same on every system.
 fn check_path(name: &FunctionName, path: &str) -> Result<()> {
-    let part_ok = |part: &str| !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control);
+    let part_ok = |part: &str| {
+        let plain = !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control);
+        plain && part.len() <= limit::PATH_PART_BYTES_MAX
+    };
     if path.len() <= limit::PATH_BYTES_MAX && !path.contains('\\') && path.split('/').all(part_ok) {
         return Ok(());
     }
     let shown: String = path.chars().take(60).flat_map(char::escape_debug).collect();
     Err(Fault::new(Code::PackagePath, format!("package of function `{name}` holds the path `{shown}`"))
-        .hint("package paths are relative, use `/`, and have no empty, `.` or `..` part"))
+        .hint(format!(
+            "package paths are relative, use `/`, have no empty, `.` or `..` part, and at most {} bytes, {} in each part",
+            limit::PATH_BYTES_MAX,
+            limit::PATH_PART_BYTES_MAX
+        )))
 }
 
 /// The folders above a path: `a` and `a/b` for `a/b/c`.
@@ -238,6 +245,11 @@ fn check_secrets(name: &FunctionName, spec: &FunctionSpec) -> Result<()> {
     let (count, most) = (spec.secrets.len(), limit::SECRETS_PER_FUNCTION_MAX);
     if count > most {
         return Err(over("function", name.as_str(), count as u64, most as u64, "secrets"));
+    }
+    if let Some(secret) = spec.secrets.first().filter(|_| spec.contract == "static") {
+        let what =
+            format!("function `{name}` serves files and runs nothing, so it cannot be given `{secret}`");
+        return Err(value(what).hint("take `secrets` out, or name them where code reads them"));
     }
     match spec.secrets.iter().find(|secret| spec.env.contains_key(secret.as_str())) {
         None => Ok(()),

@@ -89,7 +89,7 @@ pub static FUNCTION: &[Key<Function>] = keys! {
         "The function's folder or zip archive; `run` and `files` are relative to it.",
         |f, item| { f.dir = Some(item.path()?); Ok(()) };
     "files", "`[\"*.py\", \"data/**\"]`", "all of `dir` when it is given or the app has one function; else what `run` names",
-        "Which files of `dir` are deployed.",
+        "Which files of `dir` are deployed; `\"!tests/**\"` takes out what a pattern before it chose.",
         |f, item| { f.files = Some(item.paths()?); Ok(()) };
     "route", "`\"POST /rate\"` or a list", "`/*` in an app with one function, else none",
         "Requests that it answers: `[METHOD[,METHOD]] [host]/path`, with `{name}` for a segment and `*` for the rest.",

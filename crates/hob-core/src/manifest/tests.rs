@@ -398,7 +398,8 @@ fn what_a_client_sends_is_checked_again() {
         assert_eq!(show(&check(&spec).expect_err(expected)), expected);
     };
     check(&good()).unwrap();
-    const PATH: &str = "package paths are relative, use `/`, and have no empty, `.` or `..` part";
+    const PATH: &str = "package paths are relative, use `/`, have no empty, `.` or `..` part, and at most 1024 bytes, 255 in each part";
+    let (part, start) = ("n".repeat(256), "n".repeat(60));
     for (path, shown) in [
         ("../x", "../x"),
         ("/etc/x", "/etc/x"),
@@ -407,6 +408,7 @@ fn what_a_client_sends_is_checked_again() {
         ("a\\b", "a\\\\b"),
         ("", ""),
         ("a\n", "a\\n"),
+        (&part, &start),
     ] {
         refused(&format!("HOB-0205 package of function `f` holds the path `{shown}` | {PATH}"), &|spec| {
             spec.functions.get_mut("f").unwrap().package.extend(package(&[path]));

@@ -12,7 +12,10 @@
 use crate::fact::Fact;
 use crate::limit::{SECRET_BEGINNING_BYTES, SECRET_LINES_MAX, SECRET_REDACTED_BYTES_MIN};
 use crate::name::SecretName;
+use crate::wire::Story;
 use aho_corasick::{AhoCorasick, MatchKind};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -74,17 +77,26 @@ impl Redactor {
 
     /// The fact without values in any of its texts. Names and ids are what the node has given, and stay.
     pub fn fact(&self, fact: Fact) -> Fact {
-        let Ok(json) = serde_json::to_string(&fact) else { return fact };
+        self.without(fact)
+    }
+
+    /// The same of a story: what it tells of events and answers is read where they are kept as they were.
+    pub fn story(&self, story: Story) -> Story {
+        self.without(story)
+    }
+
+    fn without<T: Serialize + DeserializeOwned>(&self, told: T) -> T {
+        let Ok(json) = serde_json::to_string(&told) else { return told };
         if !self.finder.is_match(json.as_str()) {
-            return fact;
+            return told;
         }
         let read = |skip: &[&str]| {
-            let mut value = serde_json::to_value(&fact).ok()?;
+            let mut value = serde_json::to_value(&told).ok()?;
             self.value(&mut value, skip);
             serde_json::from_value(value).ok()
         };
-        // A value that is also the name of something would make the fact unreadable.
-        read(&[]).or_else(|| read(NAMES)).unwrap_or(fact)
+        // A value that is also the name of something would make it unreadable.
+        read(&[]).or_else(|| read(NAMES)).unwrap_or(told)
     }
 
     fn value(&self, value: &mut Value, skip: &[&str]) {
@@ -111,7 +123,7 @@ impl Redactor {
     }
 }
 
-/// Members of facts that hold names and ids.
+/// Members of facts and stories that hold names and ids.
 const NAMES: &[&str] = &[
     "fact",
     "app",
@@ -135,6 +147,7 @@ const NAMES: &[&str] = &[
     "kind",
     "contract",
     "method",
+    "verdict",
 ];
 
 /// Every form of a value that is looked for.
@@ -204,6 +217,8 @@ mod tests {
     use crate::fault::Fault;
     use crate::id::InvocationId;
     use crate::name::SecretName;
+    use crate::why::Cause;
+    use crate::wire::Verdict;
 
     fn of(value: &str) -> Redactor {
         let name = SecretName::new("KEY").unwrap();
@@ -262,5 +277,23 @@ mod tests {
         assert_eq!(told.failure.detail.as_deref(), Some("at [secret KEY]"));
         assert_eq!(told.app.as_ref().map(|app| app.as_str()), Some("hunter22"), "the app has that name");
         assert_eq!(of("nowhere-to-be-seen").fact(fact.clone()), fact);
+    }
+
+    #[test]
+    fn a_story_keeps_its_words_and_loses_what_it_quotes() {
+        let cause = Cause::new(Verdict::Waiting, "the event has `hunter22`").fix("write `hunter22` instead");
+        let mut story = cause.story("event orders/1");
+        story.next.push("hob send orders --type hunter22".to_owned());
+        let told = of("hunter22").story(story.clone());
+        assert_eq!(told.reason, "the event has `[secret KEY]`");
+        assert_eq!(told.fix.as_deref(), Some("write `[secret KEY]` instead"));
+        assert_eq!(
+            (told.next[0].as_str(), told.verdict),
+            ("hob send orders --type [secret KEY]", Verdict::Waiting)
+        );
+        // A word of the node's own that happens to be a secret stays, and the rest goes all the same.
+        story.next.push("waiting".to_owned());
+        let told = of("waiting").story(story);
+        assert_eq!((told.verdict, told.next[1].as_str()), (Verdict::Waiting, "[secret KEY]"));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! **Why.** Started without asking, instances take memory until the kernel kills something, and a storm of starts
 //! takes the processors from calls that run. So each start asks for what it will need and waits until there is
-//! room; it waits in the line of its app, so that the storm of one app does not hold up the start of another.
+//! room; it waits in the line of its app, so that the storm of one app does not hold up the start of another. Spaces take
+//! turns first, and in a space its apps do: a hundred apps of one space start no more than the only one of another.
 //!
 //! **How.** [`Room`] holds who waits. What is taken is told by whoever asks ([`Taken`]), since calls that fit are
 //! counted without a lock. An instance that does not fit asks for another's end ([`Verdict::Reclaim`]): idle ones
@@ -11,8 +12,8 @@
 //! its own besides ([`Quota`]): whoever does not fit into that waits for instances of the own space to end, and holds
 //! up nobody else.
 //!
-//! **Invariants**, checked in `tests`: what is admitted fits, or is alone; starts at a time are bounded; each app
-//! is served in its turn.
+//! **Invariants**, checked in `tests`: what is admitted fits, or is alone; starts at a time are bounded; each space, and
+//! each app of it, is served in its turn.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -75,10 +76,11 @@ pub struct Room {
     budget_bytes: u64,
     starts_max: u32,
     starting: u32,
-    /// Apps that wait, the next first.
-    line: VecDeque<u32>,
+    /// Spaces that wait, the next first, and the apps of each that do.
+    line: VecDeque<(u32, VecDeque<u32>)>,
     asks: BTreeMap<u32, BTreeMap<Ticket, Ask>>,
-    apps: BTreeMap<Ticket, u32>,
+    /// Space and app of each ticket.
+    whose: BTreeMap<Ticket, (u32, u32)>,
     next: Ticket,
 }
 
@@ -91,7 +93,7 @@ impl Room {
             starting: 0,
             line: VecDeque::new(),
             asks: BTreeMap::new(),
-            apps: BTreeMap::new(),
+            whose: BTreeMap::new(),
             next: 1,
         }
     }
@@ -103,7 +105,7 @@ impl Room {
 
     /// Starts that wait.
     pub fn waiting(&self) -> usize {
-        self.apps.len()
+        self.whose.len()
     }
 
     /// Slow starts that go on.
@@ -120,10 +122,13 @@ impl Room {
     pub fn enter(&mut self, ask: Ask) -> Ticket {
         let ticket = self.next;
         self.next += 1;
-        self.apps.insert(ticket, ask.app);
+        self.whose.insert(ticket, (ask.space, ask.app));
         let asks = self.asks.entry(ask.app).or_default();
         if asks.is_empty() {
-            self.line.push_back(ask.app);
+            match self.line.iter_mut().find(|(space, _)| *space == ask.space) {
+                Some((_, apps)) => apps.push_back(ask.app),
+                None => self.line.push_back((ask.space, VecDeque::from([ask.app]))),
+            }
         }
         asks.insert(ticket, ask);
         ticket
@@ -131,15 +136,30 @@ impl Room {
 
     /// A start that waits gives up.
     pub fn leave(&mut self, ticket: Ticket) {
-        if let Some(app) = self.apps.remove(&ticket)
-            && let Some(asks) = self.asks.get_mut(&app)
-        {
-            asks.remove(&ticket);
-            if asks.is_empty() {
-                self.asks.remove(&app);
-                self.line.retain(|waiting| *waiting != app);
+        let Some((space, app)) = self.whose.remove(&ticket) else { return };
+        let Some(asks) = self.asks.get_mut(&app) else { return };
+        asks.remove(&ticket);
+        if !asks.is_empty() {
+            return;
+        }
+        self.asks.remove(&app);
+        if let Some(place) = self.line.iter().position(|(waiting, _)| *waiting == space) {
+            self.line[place].1.retain(|waiting| *waiting != app);
+            if self.line[place].1.is_empty() {
+                self.line.remove(place);
             }
         }
+    }
+
+    /// Whoever was served goes behind the others.
+    fn served(&mut self, space: u32, app: u32) {
+        let Some(place) = self.line.iter().position(|(waiting, _)| *waiting == space) else { return };
+        let Some((_, mut apps)) = self.line.remove(place) else { return };
+        if let Some(place) = apps.iter().position(|waiting| *waiting == app) {
+            apps.remove(place);
+            apps.push_back(app);
+        }
+        self.line.push_back((space, apps));
     }
 
     /// A slow start is over.
@@ -152,9 +172,8 @@ impl Room {
     pub fn next(&mut self, taken: Taken, quota: impl Fn(&Ask) -> Quota) -> Verdict {
         let (mut otherwise, mut full) = (Verdict::Wait, Vec::new());
         let starts_max = if taken.crowded { self.starts_max.div_ceil(2) } else { self.starts_max };
-        for place in 0..self.line.len() {
-            let app = self.line[place];
-            let first = self.asks.get(&app).and_then(BTreeMap::first_key_value);
+        for app in self.line.iter().flat_map(|(_, apps)| apps) {
+            let first = self.asks.get(app).and_then(BTreeMap::first_key_value);
             let Some((ticket, ask)) = first.map(|(ticket, ask)| (*ticket, *ask)) else { continue };
             if ask.slow && self.starting >= starts_max {
                 continue;
@@ -174,11 +193,7 @@ impl Room {
                 return if taken.leaving_bytes > 0 && enough { Verdict::Wait } else { Verdict::Reclaim };
             }
             self.leave(ticket);
-            // Whoever was served goes behind the others.
-            if self.asks.contains_key(&app) {
-                self.line.retain(|waiting| *waiting != app);
-                self.line.push_back(app);
-            }
+            self.served(ask.space, ask.app);
             self.starting += u32::from(ask.slow);
             return Verdict::Admit(ticket, ask);
         }

@@ -1,14 +1,16 @@
 //! Whose guest uses a processor next.
 //!
 //! **Why.** Guests give the processor back after a few milliseconds, and a queue that is first come, first
-//! served would give it to whoever has most of them. Here apps are served by what they have spent, so that an
-//! app with one guest waits for about one turn of each other app, however many guests those have.
+//! served would give it to whoever has most of them. Here spaces are served by what they have spent, and in a space
+//! its apps are: an app with one guest waits for about one turn of each other app, however many guests those have, and a
+//! space with a hundred apps has no more than one with a single app.
 //!
-//! **How.** As in deficit round robin (Shreedhar and Varghese, 1995) an app is served while it has spent less
-//! than its share, and what a turn costs is charged afterwards, since nobody knows before. The round is kept as
-//! virtual time (start-time fair queueing, Goyal, Vin and Cheng, 1996): each app has a clock that its turns move
-//! forward, and the app whose clock is furthest behind comes next. Who comes after a pause may be behind the
-//! others by one turn and no more: a quiet app goes first, but saves nothing up. Inside an app functions are
+//! **How.** As in deficit round robin (Shreedhar and Varghese, 1995) whoever has spent less than its share is served, and
+//! what a turn costs is charged afterwards, since nobody knows before. The round is kept as
+//! virtual time (start-time fair queueing, Goyal, Vin and Cheng, 1996): each space has a clock that its turns move
+//! forward, and the one whose clock is furthest behind comes next; in it the same is done with its apps, each level as one
+//! [`Line`]. Who comes after a pause may be behind the
+//! others by one turn and no more: who was quiet goes first, but saves nothing up. Inside an app functions are
 //! served round robin, and the guests of a function in the order in which they came.
 //!
 //! A turn that was given and is not taken up lapses: its guest may hang on a client that reads slowly.
@@ -17,7 +19,10 @@
 //!
 //! **Invariants**, checked in `tests`: no more turns than there are slots; nobody waits while a slot is free.
 
+mod line;
+
 use crate::limit::{TURN_ALONE_AFTER, TURN_LAPSE, WASM_EPOCH_TICK};
+use line::Line;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// A guest that waits for its turn; numbers grow.
@@ -30,7 +35,9 @@ pub const QUANTUM_NS: u64 = WASM_EPOCH_TICK.as_nanos() as u64;
 /// Whose a guest is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Who {
-    /// Number of the app.
+    /// Number of the space.
+    pub space: u32,
+    /// Number of the app, unique among those of all spaces.
     pub app: u32,
     /// Number of the function, unique in its app.
     pub function: u32,
@@ -71,17 +78,19 @@ enum State {
     Lapsed(u64),
 }
 
+/// The guests of one app that wait.
 #[derive(Debug, Default)]
-struct App {
-    /// Its clock.
-    spent_ns: u64,
-    /// Its place in the line, while a guest of it waits.
-    place: Option<(u64, u64)>,
+struct Queue {
     /// Functions of which a guest waits, the next first.
     functions: VecDeque<u32>,
     guests: BTreeMap<u32, BTreeSet<Ticket>>,
-    /// Turns that it has.
-    turns: u32,
+}
+
+/// The apps of one space.
+#[derive(Debug, Default)]
+struct Space {
+    line: Line,
+    queues: HashMap<u32, Queue>,
 }
 
 /// Who uses the processors, and who waits for them. All times are nanoseconds of one clock that never goes back.
@@ -89,12 +98,9 @@ struct App {
 pub struct Turns {
     slots: u32,
     taken: u32,
-    /// The clock of the app that was served last, at that moment, or of one before that was further.
-    now_ns: u64,
-    apps: HashMap<u32, App>,
-    /// Apps that wait, by their clock, then by who joined first.
-    line: BTreeSet<(u64, u64, u32)>,
-    joined: u64,
+    line: Line,
+    /// Those that the line knows.
+    spaces: HashMap<u32, Space>,
     tickets: HashMap<Ticket, Waiting>,
     /// Turns that were given and not yet taken up, the oldest first.
     given: VecDeque<(u64, Ticket)>,
@@ -111,10 +117,8 @@ impl Turns {
         Self {
             slots: slots.max(1),
             taken: 0,
-            now_ns: 0,
-            apps: HashMap::new(),
-            line: BTreeSet::new(),
-            joined: 0,
+            line: Line::default(),
+            spaces: HashMap::new(),
             tickets: HashMap::new(),
             given: VecDeque::new(),
             next: 1,
@@ -142,32 +146,36 @@ impl Turns {
     /// A guest asks for a turn.
     pub fn enter(&mut self, who: Who, now_ns: u64) -> Entry {
         self.notice(who.app, now_ns);
-        let served_ns = self.now_ns;
-        let app = self.apps.entry(who.app).or_default();
-        if app.place.is_none() {
-            app.spent_ns = app.spent_ns.max(served_ns.saturating_sub(QUANTUM_NS));
-        }
-        if self.taken < self.slots && self.line.is_empty() {
-            Self::serve(app, &mut self.now_ns);
+        self.arrive(who);
+        if self.taken < self.slots && self.line.first().is_none() {
+            self.serve(who.space, who.app);
             self.taken += 1;
             return Entry::Turn;
         }
         Entry::Wait(self.queue(who, now_ns))
     }
 
+    /// Whoever was away has saved nothing up.
+    fn arrive(&mut self, who: Who) {
+        if self.line.arrive(who.space) {
+            self.spaces.retain(|number, _| self.line.knows(*number));
+        }
+        self.spaces.entry(who.space).or_default().line.arrive(who.app);
+    }
+
     /// Puts a guest behind the others of its function.
     fn queue(&mut self, who: Who, now_ns: u64) -> Ticket {
-        let app = self.apps.entry(who.app).or_default();
         let ticket = self.next;
         self.next += 1;
         self.tickets.insert(ticket, Waiting { who, since_ns: now_ns, state: State::Waits });
         self.waiting += 1;
-        let guests = app.guests.entry(who.function).or_default();
+        let queue = self.spaces.entry(who.space).or_default().queues.entry(who.app).or_default();
+        let guests = queue.guests.entry(who.function).or_default();
         if guests.is_empty() {
-            app.functions.push_back(who.function);
+            queue.functions.push_back(who.function);
         }
         guests.insert(ticket);
-        self.join(who.app);
+        self.join(who.space, who.app);
         ticket
     }
 
@@ -188,22 +196,18 @@ impl Turns {
         }
     }
 
-    /// A guest of this app gives its turn back, having spent so much processor time. Those whose turn has come
-    /// are appended to `told`.
-    pub fn leave(&mut self, app: u32, spent_ns: u64, now_ns: u64, told: &mut Vec<Ticket>) {
-        self.give_back(app, spent_ns);
+    /// A guest gives its turn back, having spent so much processor time. Those whose turn has come are appended to
+    /// `told`.
+    pub fn leave(&mut self, who: Who, spent_ns: u64, now_ns: u64, told: &mut Vec<Ticket>) {
+        self.give_back(who, spent_ns);
         self.hand_out(now_ns, told);
     }
 
     /// As [`Turns::leave`], but the guest asks for its next turn in the same moment: were it to come back a moment
     /// later, another app would have what is still its own.
     pub fn stay(&mut self, who: Who, spent_ns: u64, now_ns: u64, told: &mut Vec<Ticket>) -> Ticket {
-        self.give_back(who.app, spent_ns);
-        let least_ns = self.now_ns.saturating_sub(QUANTUM_NS);
-        let app = self.apps.entry(who.app).or_default();
-        if app.place.is_none() {
-            app.spent_ns = app.spent_ns.max(least_ns);
-        }
+        self.give_back(who, spent_ns);
+        self.arrive(who);
         let ticket = self.queue(who, now_ns);
         self.hand_out(now_ns, told);
         ticket
@@ -216,7 +220,7 @@ impl Turns {
             State::Waits => self.forget(ticket, waiting.who),
             State::Given(_) => {
                 self.given.retain(|(_, given)| *given != ticket);
-                self.give_back(waiting.who.app, 0);
+                self.give_back(waiting.who, 0);
                 self.hand_out(now_ns, told);
             }
             State::Lapsed(_) => {}
@@ -232,8 +236,8 @@ impl Turns {
             self.given.pop_front();
             if let Some(waiting) = self.tickets.get_mut(&ticket) {
                 waiting.state = State::Lapsed(now_ns);
-                let app = waiting.who.app;
-                self.give_back(app, 0);
+                let who = waiting.who;
+                self.give_back(who, 0);
             }
         }
         self.hand_out(now_ns, told);
@@ -253,36 +257,31 @@ impl Turns {
     }
 
     /// Charges a turn before its cost is known.
-    fn serve(app: &mut App, served_ns: &mut u64) {
-        *served_ns = (*served_ns).max(app.spent_ns);
-        app.spent_ns += QUANTUM_NS;
-        app.turns += 1;
+    fn serve(&mut self, space: u32, app: u32) {
+        self.line.serve(space);
+        if let Some(space) = self.spaces.get_mut(&space) {
+            space.line.serve(app);
+        }
     }
 
-    fn give_back(&mut self, number: u32, spent_ns: u64) {
+    fn give_back(&mut self, who: Who, spent_ns: u64) {
         self.taken = self.taken.saturating_sub(1);
-        let Some(app) = self.apps.get_mut(&number) else { return };
-        app.turns = app.turns.saturating_sub(1);
-        app.spent_ns = app.spent_ns.saturating_sub(QUANTUM_NS).saturating_add(spent_ns);
-        let waits = app.place.is_some();
-        if waits {
-            // Its clock has moved, and with it its place.
-            self.join(number);
-        } else if app.turns == 0 && app.spent_ns.saturating_add(QUANTUM_NS) <= self.now_ns {
-            // So far behind it would begin again anyway; sooner, forgetting it would give it a turn for nothing.
-            self.apps.remove(&number);
+        if let Some(space) = self.spaces.get_mut(&who.space) {
+            space.line.charge(who.app, spent_ns);
+        }
+        // Of a space that has nothing left to pay for nobody waits.
+        if self.line.charge(who.space, spent_ns) {
+            self.spaces.remove(&who.space);
         }
     }
 
     fn hand_out(&mut self, now_ns: u64, told: &mut Vec<Ticket>) {
         while self.taken < self.slots {
-            let Some((_, _, number)) = self.line.first().copied() else { return };
-            let Some(ticket) = self.pop(number) else { return };
+            let Some(space) = self.line.first() else { return };
+            let Some((app, ticket)) = self.pop(space) else { return };
             self.taken += 1;
-            if let Some(app) = self.apps.get_mut(&number) {
-                Self::serve(app, &mut self.now_ns);
-            }
-            self.join(number);
+            self.serve(space, app);
+            self.join(space, app);
             if let Some(waiting) = self.tickets.get_mut(&ticket) {
                 waiting.state = State::Given(now_ns);
             }
@@ -291,52 +290,47 @@ impl Turns {
         }
     }
 
-    /// Takes the next guest of an app out of its queue.
-    fn pop(&mut self, number: u32) -> Option<Ticket> {
-        let app = self.apps.get_mut(&number)?;
-        let function = app.functions.pop_front()?;
-        let guests = app.guests.get_mut(&function)?;
+    /// Takes the next guest of a space out of its queue.
+    fn pop(&mut self, space: u32) -> Option<(u32, Ticket)> {
+        let Space { line, queues } = self.spaces.get_mut(&space)?;
+        let app = line.first()?;
+        let queue = queues.get_mut(&app)?;
+        let function = queue.functions.pop_front()?;
+        let guests = queue.guests.get_mut(&function)?;
         let ticket = guests.pop_first()?;
         if guests.is_empty() {
-            app.guests.remove(&function);
+            queue.guests.remove(&function);
         } else {
-            app.functions.push_back(function);
+            queue.functions.push_back(function);
         }
         self.waiting -= 1;
-        Some(ticket)
+        Some((app, ticket))
     }
 
     /// Takes a guest that waits out of its queue.
     fn forget(&mut self, ticket: Ticket, who: Who) {
         self.waiting -= 1;
-        let Some(app) = self.apps.get_mut(&who.app) else { return };
-        if let Some(guests) = app.guests.get_mut(&who.function) {
+        let space = self.spaces.get_mut(&who.space);
+        let Some(queue) = space.and_then(|space| space.queues.get_mut(&who.app)) else { return };
+        if let Some(guests) = queue.guests.get_mut(&who.function) {
             guests.remove(&ticket);
             if guests.is_empty() {
-                app.guests.remove(&who.function);
-                app.functions.retain(|function| *function != who.function);
+                queue.guests.remove(&who.function);
+                queue.functions.retain(|function| *function != who.function);
             }
         }
-        self.join(who.app);
+        self.join(who.space, who.app);
     }
 
-    /// Puts an app at its place in the line, or takes it out when none of its guests waits.
-    fn join(&mut self, number: u32) {
-        let Some(app) = self.apps.get_mut(&number) else { return };
-        let joined = app.place.map(|(spent_ns, joined)| {
-            self.line.remove(&(spent_ns, joined, number));
-            joined
-        });
-        app.place = None;
-        if app.functions.is_empty() {
-            return;
+    /// Puts an app and its space at their places in their lines, or takes them out when none of their guests waits.
+    fn join(&mut self, number: u32, app: u32) {
+        let Some(space) = self.spaces.get_mut(&number) else { return };
+        let waits = space.queues.get(&app).is_some_and(|queue| !queue.functions.is_empty());
+        space.line.join(app, waits);
+        if !waits {
+            space.queues.remove(&app);
         }
-        let joined = joined.filter(|_| app.turns == 0).unwrap_or_else(|| {
-            self.joined += 1;
-            self.joined
-        });
-        app.place = Some((app.spent_ns, joined));
-        self.line.insert((app.spent_ns, joined, number));
+        self.line.join(number, space.line.first().is_some());
     }
 }
 

@@ -367,7 +367,7 @@ impl Machine {
     fn delivered(&mut self, delivery: Delivery, outcome: Outcome) {
         let sequence = delivery.sequence;
         let current = delivery.generation == self.generation;
-        let settings = self.settings;
+        let mut settings = self.settings;
         let recorded = self.saves.next_version();
         let entry = self.window.get_mut(sequence).filter(|entry| {
             current && entry.stage == Stage::Flying && entry.attempts.saturating_add(1) == delivery.attempt
@@ -375,6 +375,15 @@ impl Machine {
         let Some(entry) = entry else { return self.window.release_ghost(delivery) };
         (entry.attempts, entry.named, entry.recorded) = (delivery.attempt, false, recorded);
         let (nth, after_ms) = match outcome {
+            Outcome::Later { after_ms } => {
+                if let Some(reason) = verdict(&settings, entry, self.now_ms) {
+                    return self.give_up(sequence, reason);
+                }
+                self.saves.touch(self.now_ms);
+                // Spread out a little, so that those that wait do not all ask at once.
+                let pause_ms = after_ms.saturating_add(self.random.below(after_ms / 4 + 1));
+                return self.window.place(sequence, Stage::Waiting(self.now_ms.saturating_add(pause_ms)));
+            }
             Outcome::Done => {
                 self.counters.delivered = self.counters.delivered.saturating_add(1);
                 return self.settle(sequence);
@@ -384,7 +393,11 @@ impl Machine {
                 return self.settle(sequence);
             }
             Outcome::Rejected => return self.give_up(sequence, Reason::Rejected),
-            Outcome::Retry { after_ms } => {
+            Outcome::TooOld => return self.give_up(sequence, Reason::Age),
+            Outcome::Retry { after_ms } | Outcome::Within { after_ms, .. } => {
+                if let Outcome::Within { attempts, age_ms, .. } = outcome {
+                    (settings.attempts, settings.age_ms) = (attempts, age_ms);
+                }
                 entry.failures = entry.failures.saturating_add(1);
                 (entry.overloads, entry.crashes) = (0, 0);
                 (entry.failures, after_ms)

@@ -244,10 +244,26 @@ pub enum Outcome {
         /// The function's `Retry-After`, milliseconds.
         after_ms: Option<u64>,
     },
+    /// It failed, which counts, and the record has limits of its own, no wider than those of the settings.
+    Within {
+        /// As of [`Outcome::Retry`].
+        after_ms: Option<u64>,
+        /// Failures after which it is given up.
+        attempts: u32,
+        /// How old it may be, milliseconds; `None`: any age.
+        age_ms: Option<u64>,
+    },
+    /// It is older than its own limit allows: a dead letter now.
+    TooOld,
     /// There was no place for it, which does not count.
     Overloaded {
         /// How long to wait at least, milliseconds.
         after_ms: Option<u64>,
+    },
+    /// It has waited in vain to begin: it asks again after so many milliseconds, however often it has. That does not count.
+    Later {
+        /// How long to wait, milliseconds.
+        after_ms: u64,
     },
     /// It will never succeed: a dead letter now.
     Rejected,

@@ -55,7 +55,13 @@ impl Story {
             "unreadable" => Input::FetchFailed { from: sequence() },
             "done" => ends(Outcome::Done),
             "retry" => ends(Outcome::Retry { after_ms: number(1) }),
+            "within" => {
+                let (attempts, age_ms) = (u32::try_from(number(1).unwrap()).unwrap(), number(2));
+                ends(Outcome::Within { after_ms: None, attempts, age_ms })
+            }
+            "old" => ends(Outcome::TooOld),
             "busy" => ends(Outcome::Overloaded { after_ms: number(1) }),
+            "later" => ends(Outcome::Later { after_ms: number(1).unwrap() }),
             "reject" => ends(Outcome::Rejected),
             "gone" => ends(Outcome::Gone),
             "buried" => Input::DeadLettered { delivery: delivery.unwrap(), durable: true },
@@ -180,6 +186,28 @@ fn a_position_is_saved_before_the_first_delivery_and_then_rarely() {
 }
 
 #[test]
+fn what_waits_for_a_place_asks_again_soon_however_often_and_loses_no_attempt() {
+    let settings = Settings { backoff_min_ms: 3_600_000, backoff_max_ms: 7_200_000, ..SETTINGS };
+    let mut story = vec![
+        ("0 tick".to_owned(), "save 1"),
+        ("1 page 1 2 1".to_owned(), ""),
+        ("2 saved".to_owned(), "deliver 1#1"),
+    ];
+    let asks = ["deliver 1#2", "deliver 1#3", "deliver 1#4", "deliver 1#5", "deliver 1#6"];
+    for (at, ask) in (1..).map(|round| round * 10_000).zip(asks) {
+        // Long after it is due, since it is spread out.
+        story.push((format!("{at} later 1 1000"), ""));
+        story.push((format!("{} tick", at + 999), "save 1"));
+        story.push((format!("{} saved", at + 1000), ""));
+        story.push((format!("{} tick", at + 1251), ask));
+    }
+    story.push(("60000 done 1".to_owned(), ""));
+    let story: Vec<(&str, &str)> = story.iter().map(|(line, expected)| (line.as_str(), *expected)).collect();
+    let stats = check(settings, "deliver dead save", &story);
+    assert_eq!((stats.counters.delivered, stats.counters.retried, stats.counters.dead), (1, 0, 0));
+}
+
+#[test]
 fn a_retry_waits_for_its_time_and_for_its_failure_to_be_saved() {
     check(
         SETTINGS,
@@ -205,6 +233,28 @@ fn a_retry_waits_for_its_time_and_for_its_failure_to_be_saved() {
             ("1604 buried 1", ""),
             ("1605 reject 2", "dead 2#3 Rejected 1"),
             ("1606 buried 2", ""),
+        ],
+    );
+}
+
+#[test]
+fn a_record_may_have_limits_of_its_own_within_those_of_the_settings() {
+    check(
+        Settings { attempts: 3, concurrency: 4, ..SETTINGS },
+        "deliver dead",
+        &[
+            ("0 tick", ""),
+            ("1 page 1 5 1 2 3 4", ""),
+            ("2 saved", "deliver 1#1, deliver 2#1, deliver 3#1, deliver 4#1"),
+            // One attempt at most; as many as the settings say, but no older than 100 ms; too old before it began.
+            ("3 within 1 1", "dead 1#1 Attempts 1"),
+            ("4 within 2 3 100", ""),
+            ("5 within 3 2", ""),
+            ("6 old 4", "dead 4#1 Age 0"),
+            ("106 tick", ""),
+            ("110 saved", "deliver 2#2, deliver 3#2"),
+            ("111 within 2 3 100", "dead 2#2 Age 2"),
+            ("112 within 3 2", "dead 3#2 Attempts 2"),
         ],
     );
 }

@@ -1,9 +1,9 @@
 //! The story of an asynchronous call: accepted, made, and its result sent to whoever wants it.
 
-use super::Cause;
 use super::own::call_failure;
 use super::text::{count, line, time, took_ms};
 use super::tree::{place, tree};
+use super::{Cause, event};
 use crate::code::{Code, Owner};
 use crate::fact::{Fact, Failure};
 use crate::name::AppName;
@@ -125,6 +125,10 @@ fn waiting(call: &str, evidence: &AsyncEvidence<'_>) -> Cause {
     let (app, function) = (evidence.app, evidence.function);
     let waits = |reason: String| Cause::new(Verdict::Waiting, reason);
     match evidence.place {
+        Whereabouts::Flying { .. } if evidence.failure.as_ref().is_some_and(event::is_no_place) => {
+            let failure = evidence.failure.clone().unwrap_or_else(|| waits(String::new()));
+            failure.and(&format!("; {call} asks for a place again now"))
+        }
         Whereabouts::Flying { attempt } => {
             waits(format!("{call} is being made now (attempt {attempt} of {})", evidence.attempts))
                 .fix(format!("wait, or see what it does: hob logs {app}/{function}"))

@@ -7,10 +7,11 @@ use super::Cause;
 use super::cause::plain;
 use super::text::{count, line, names, nearly_by, time, took_ms};
 use super::tree::{left_out, place, tree};
-use crate::code::Owner;
+use crate::code::{Code, Owner};
 use crate::fact::{Fact, Publication, SkipReason, What};
-use crate::name::{RevisionNumber, TopicName};
+use crate::name::{RevisionNumber, SpaceName, TopicName};
 use crate::near::nearest;
+use crate::space::RESOURCES;
 use crate::subscription::Whereabouts;
 use crate::wire::{DeadLetter, Step, Story, Verdict};
 
@@ -157,6 +158,10 @@ fn one(tried: &Tried, topic: &TopicName, sequence: u64, evidence: &EventEvidence
     }
     match (&tried.place, tried.paused) {
         (Whereabouts::Settled, _) => settled(tried, topic, sequence, evidence),
+        (Whereabouts::Flying { .. }, _) if tried.failure.as_ref().is_some_and(is_no_place) => {
+            let failure = tried.failure.clone().unwrap_or_else(|| Cause::new(Verdict::Waiting, ""));
+            tell(failure.and(&format!("; `{name}` asks for a place again now")), "asks for a place")
+        }
         (Whereabouts::Flying { attempt }, _) => {
             let reason = format!(
                 "`{name}` is delivering it to `{function}` now (attempt {attempt} of {})",
@@ -287,6 +292,24 @@ fn waiting(tried: &Tried, due_ms: u64, failures: u32) -> Cause {
         .owner(Owner::Limit),
         _ => Cause::new(Verdict::Waiting, attempts).fix(format!("hob sub show {name}")).owner(Owner::Code),
     }
+}
+
+/// Why a delivery was put back that found no place among the calls of its space; `told` is what its fact says of that.
+pub fn no_place(space: &SpaceName, told: &str) -> Option<Cause> {
+    let (code, message) = told.split_once(' ')?;
+    let mut rows = RESOURCES.iter().filter(|row| matches!(row.code, Code::SpaceRate | Code::SpaceCalls));
+    let row = rows.find(|row| row.code.text() == code)?;
+    let fix = format!(
+        "it is tried until there is a place; for more at a time, ask the node's operator: hob space set {space} --{} NUMBER",
+        row.word
+    );
+    Some(Cause::new(Verdict::Waiting, message).fix(fix).owner(Owner::Limit).code(code))
+}
+
+/// Whether a cause is that of [`no_place`].
+pub(super) fn is_no_place(cause: &Cause) -> bool {
+    let codes = [Code::SpaceRate, Code::SpaceCalls].map(Code::text);
+    cause.verdict == Verdict::Waiting && cause.code.as_deref().is_some_and(|code| codes.contains(&code))
 }
 
 fn blocked(tried: &Tried, topic: &TopicName, behind: Option<u64>) -> Cause {

@@ -61,5 +61,6 @@ impl AuditQuery {
 pub struct AuditCheckQuery {
     /// An end of the log that was noted earlier, `SEQUENCE:DIGEST`: it has to be there as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9]+:(sha256:)?[0-9a-f]{64}$"))]
     pub noted: Option<String>,
 }

@@ -29,9 +29,13 @@ pub struct CostQuery {
     /// By what sums are split besides by app: `function`, `revision`, `trigger`, `hour` or `day`; several
     /// with commas between them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(
+        pattern = r"^(function|revision|trigger|hour|day)(,(function|revision|trigger|hour|day))*$"
+    ))]
     pub by: Option<String>,
     /// Instead of sums: the calls of this trace, 32 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9a-f]{32}$"))]
     pub trace: Option<String>,
     /// Take the place's free tier off the total.
     #[serde(default)]

@@ -26,6 +26,7 @@ pub struct SecretInfo {
 #[serde(deny_unknown_fields)]
 pub struct SecretRequest {
     /// The value.
+    #[schemars(length(min = 1))]
     pub value: String,
     /// Whether it has to be there already.
     #[serde(default)]

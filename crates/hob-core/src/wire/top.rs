@@ -15,12 +15,14 @@ pub struct TopQuery {
     /// Over how long rates and latencies are measured, milliseconds, 500 to 60000; absent: 1000, or 5000 where
     /// reports follow each other. A single report comes when that time is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 500, max = 60_000))]
     pub window_ms: Option<u64>,
     /// By what rows are ordered.
     #[serde(default)]
     pub sort: TopSort,
     /// How many rows, at most 1000; absent: 100. What is left out is in the totals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<u32>,
     /// Go on with a report each second. The first comes at once, before anything was measured (`span_ms` is 0).
     #[serde(default)]

@@ -21,6 +21,9 @@ pub struct UsageQuery {
     /// By what sums are split besides by app: `function`, `revision`, `trigger`, `hour` or `day`; several
     /// with commas between them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(
+        pattern = r"^(function|revision|trigger|hour|day)(,(function|revision|trigger|hour|day))*$"
+    ))]
     pub by: Option<String>,
 }
 

@@ -76,6 +76,7 @@ pub struct Story {
     pub next: Vec<String>,
     /// The trace, if there is one to look at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9a-f]{32}$"))]
     pub trace: Option<String>,
 }
 
@@ -125,6 +126,9 @@ pub struct FactsQuery {
     /// Of this kind: `call`, `refused`, `published`, `skipped`, `delivered`, `run`, `changed`,
     /// `instance`, `span` or `alert`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(
+        pattern = "^(call|refused|published|skipped|delivered|run|changed|instance|span|alert)$"
+    ))]
     pub kind: Option<String>,
     /// Only failures.
     #[serde(default)]

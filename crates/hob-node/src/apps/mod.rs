@@ -378,8 +378,7 @@ impl Apps {
         name: &FunctionName,
         spec: &FunctionSpec,
     ) -> FunctionInfo {
-        let pool = revision.functions.made_of(name.as_str());
-        let stats = pool.map(|pool| pool.stats()).unwrap_or_default();
+        let stats = revision.functions.stats(name.as_str());
         FunctionInfo {
             function: name.clone(),
             host: spec.host.clone(),

@@ -9,17 +9,19 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
+use hob_core::handler;
 use hob_core::limit::DEPLOY_CONCURRENCY;
 use hob_core::name::{FunctionName, RevisionNumber};
 use hob_core::space::Resource;
 use hob_core::spec::AppSpec;
 use hob_core::wire::DeployEvent;
-use hob_runtime::code::FunctionCode;
+use hob_runtime::code::{FunctionCode, Numbered};
 use hob_runtime::cpu::CpuTotal;
-use hob_runtime::host::Progress;
+use hob_runtime::host::{Prepared, Progress};
 use hob_runtime::pool::Pool;
 use hob_runtime::runtime::Runtime;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 /// What a revision is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +76,8 @@ impl Maker for FromParts {
         }
         let (app, name, dir) = (of.app.clone(), of.name.clone(), self.packages.folder(&spec));
         let cpu = CpuTotal::new(self.counts);
-        Arc::new(FunctionCode { app, revision: of.revision, name, spec, dir, cpu })
+        let numbered = of.number.map(|version| Numbered { version, provisioned: AtomicU32::new(0) });
+        Arc::new(FunctionCode { app, revision: of.revision, name, numbered, spec, dir, cpu })
     }
 
     fn pool(&self, code: Arc<FunctionCode>) -> Result<Arc<Pool>> {
@@ -97,7 +100,8 @@ pub(super) async fn make_ready(apps: &Apps, revision: &LiveRevision, report: &Re
         let pool = revision.functions.get(name);
         async move {
             let pool = pool.ok_or_else(|| Fault::internal(format!("function `{name}` has no pool")))?;
-            start(apps, pool, report).await.map_err(|fault| of_function(fault, name))
+            let started = start(apps, &revision.spec, pool, report).await;
+            started.map_err(|fault| of_function(fault, name))
         }
     });
     // Collected, since the compiler cannot see through a borrowing iterator that the future is `Send`.
@@ -105,9 +109,14 @@ pub(super) async fn make_ready(apps: &Apps, revision: &LiveRevision, report: &Re
     stream::iter(work).buffer_unordered(DEPLOY_CONCURRENCY).try_collect::<()>().await
 }
 
-async fn start(apps: &Apps, pool: &Pool, report: &Report) -> Result<()> {
-    let say = |progress: Progress| say(report, &pool.code().name, progress);
-    unpack_and_prepare(apps, pool.code(), &say).await?;
+async fn start(apps: &Apps, spec: &AppSpec, pool: &Pool, report: &Report) -> Result<()> {
+    let code = pool.code();
+    let say = |progress: Progress| say(report, &code.name, progress);
+    let prepared = unpack_and_prepare(apps, code, &say).await?;
+    if let Some(handlers) = &prepared.handlers {
+        let file = code.spec.run.first().map_or("", String::as_str);
+        handler::check(spec, &code.name, file, handlers)?;
+    }
     say(Progress { step: "starting".to_owned(), percent: None });
     pool.first_instance().await?;
     (apps.observe)(Step::Started);
@@ -122,7 +131,7 @@ pub(super) async fn unpack_and_prepare(
     apps: &Apps,
     code: &FunctionCode,
     say: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<()> {
+) -> Result<Prepared> {
     apps.packages.make(&code.spec, &*apps.blobs).await?;
     (apps.observe)(Step::Unpacked);
     apps.runtime.prepare(code, say).await
@@ -134,7 +143,10 @@ pub(super) async fn unpack_and_prepare(
 /// `HOB-02xx` and `HOB-03xx`.
 pub(super) async fn mend(apps: &Apps, code: &FunctionCode) -> Result<()> {
     apps.packages.make(&code.spec, &*apps.blobs).await?;
-    if apps.runtime.is_prepared(code) { Ok(()) } else { apps.runtime.prepare(code, &|_| ()).await }
+    if apps.runtime.is_prepared(code) {
+        return Ok(());
+    }
+    apps.runtime.prepare(code, &|_| ()).await.map(drop)
 }
 
 fn say(report: &Report, function: &FunctionName, progress: Progress) {

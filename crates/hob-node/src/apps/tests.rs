@@ -79,7 +79,7 @@ impl Desk {
             compiler: Vec::new(),
             workers: Workers::none(),
             pooling: Some(false),
-            walls: hob_runtime::wall::Choice::Off,
+            walls: hob_runtime::wall::Choice::Auto.into(),
             spawn: Arc::clone(&tasks) as _,
             logs: Logs::new(),
             witnesses: Arc::new(Nobody),

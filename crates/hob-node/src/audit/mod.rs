@@ -106,9 +106,8 @@ impl Audit {
     /// # Errors
     /// `HOB-0726`; it is written as soon as that works again, then.
     pub(crate) async fn record(self: &Arc<Self>, act: Act, id: Option<String>) -> Result<()> {
-        let fresh = std::mem::take(&mut lock(&self.often).fresh);
         let line = Line { time_ms: now_ms(), act, id, times: None };
-        self.append(fresh.into_iter().chain([line]).collect(), true).await?;
+        self.append(vec![line], true).await?;
         self.news.notify_one();
         Ok(())
     }
@@ -188,34 +187,34 @@ impl Audit {
     }
 
     async fn write_fresh(self: &Arc<Self>) -> Result<()> {
-        let fresh = std::mem::take(&mut lock(&self.often).fresh);
-        if fresh.is_empty() { Ok(()) } else { self.append(fresh, false).await }
+        let nothing = lock(&self.often).fresh.is_empty();
+        if nothing { Ok(()) } else { self.append(Vec::new(), false).await }
     }
 
     /// Writes what was counted.
     async fn write_often(self: &Arc<Self>) {
-        let lines = {
+        let line = |(act, times)| Line { time_ms: now_ms(), act, id: None, times: Some(times) };
+        let (lines, fresh): (Vec<Line>, bool) = {
             let mut often = lock(&self.often);
-            let mut lines = std::mem::take(&mut often.fresh);
-            let again = often.tally.take().into_iter();
-            lines.extend(again.map(|(act, times)| Line {
-                time_ms: now_ms(),
-                act,
-                id: None,
-                times: Some(times),
-            }));
-            lines
+            (often.tally.take().into_iter().map(line).collect(), !often.fresh.is_empty())
         };
-        if !lines.is_empty()
+        if (fresh || !lines.is_empty())
             && let Err(fault) = self.append(lines, true).await
         {
             tracing::error!(%fault, "the audit log cannot be written");
         }
     }
 
+    /// Writes lines behind those that are fresh. These are taken by whoever holds the files: taken before, they could come
+    /// behind later ones, or be missing for who reads meanwhile.
     async fn append(self: &Arc<Self>, lines: Vec<Line>, durable: bool) -> Result<()> {
         let audit = Arc::clone(self);
-        blocking(move || lock(&audit.segments).append(lines, durable, now_ms())).await
+        let write = move || {
+            let mut segments = lock(&audit.segments);
+            let fresh = std::mem::take(&mut lock(&audit.often).fresh);
+            segments.append(fresh.into_iter().chain(lines).collect(), durable, now_ms())
+        };
+        blocking(write).await
     }
 
     /// Tells the state where the log ends, if that is news.

@@ -3,13 +3,14 @@
 use super::Lambda;
 use super::answer::{Answered, Refusal};
 use crate::dispatcher::Target;
-use crate::identity;
 use crate::live::{LiveApp, LiveRevision};
+use crate::versions::random;
 use hob_core::aws::error::Exception;
 use hob_core::aws::name::{LATEST, Reference, version};
 use hob_core::code::Code;
 use hob_core::fault::Fault;
 use hob_core::name::FunctionName;
+use hob_core::spec::AsyncSpec;
 use std::sync::Arc;
 
 /// A function, in the revision that a request means.
@@ -18,14 +19,21 @@ pub(super) struct Found {
     pub(super) reference: Reference,
     pub(super) function: FunctionName,
     pub(super) revision: Arc<LiveRevision>,
-    /// The version: a number, or `$LATEST`.
-    pub(super) version: String,
+    /// The number of the version; `None`: what is current.
+    pub(super) number: Option<u32>,
+    /// What becomes of an asynchronous call, where the qualifier decides that.
+    pub(super) terms: Option<AsyncSpec>,
 }
 
 impl Found {
+    /// The version: a number, or `$LATEST`.
+    pub(super) fn version(&self) -> String {
+        self.number.map_or_else(|| LATEST.to_owned(), |number| number.to_string())
+    }
+
     /// Its instances.
     pub(super) fn target(&self) -> Answered<Target> {
-        let pool = self.revision.pool(&self.function)?;
+        let pool = self.revision.numbered(&self.function, self.number)?;
         Ok(Target { revision: Arc::clone(&self.revision), pool: Arc::clone(pool), route: None })
     }
 }
@@ -44,30 +52,29 @@ impl Lambda {
     pub(super) async fn find(&self, name: &str, qualifier: Option<&str>) -> Answered<Found> {
         let reference = Reference::read(name, qualifier)?;
         let (app, function) = self.app(&reference)?;
-        let latest = (Arc::clone(&app.current), LATEST.to_owned());
-        let (revision, version) = match reference.qualifier.as_deref() {
+        let latest = (Arc::clone(&app.current), None);
+        let mut stored = None;
+        let (revision, number) = match reference.qualifier.as_deref() {
             None | Some(LATEST) => latest,
             Some(text) => {
-                let record =
-                    self.records.load(&app.name).await?.record.ok_or_else(|| not_found(&reference))?;
+                let record = self.records.load(&app.name).await?.record;
+                let record = &*stored.insert(record.ok_or_else(|| not_found(&reference))?);
                 let chosen = record.aliases.get(text).map_or(text, |alias| alias.choose(random()));
-                let found = version(chosen).and_then(|number| record.versions.get(&number));
+                let number = version(chosen);
+                let found = number.and_then(|number| record.versions.get(&number));
                 match found.and_then(|version| app.kept.get(&version.revision)) {
-                    Some(revision) => (Arc::clone(revision), chosen.to_owned()),
+                    Some(revision) => (Arc::clone(revision), number),
                     None if chosen == LATEST => latest,
                     None => return Err(not_found(&reference)),
                 }
             }
         };
-        Ok(Found { reference, function, revision, version })
+        let terms = stored.and_then(|record| {
+            let spec = revision.spec.functions.get(&function)?;
+            record.asynchronous_of(reference.qualifier.as_deref(), &spec.asynchronous)
+        });
+        Ok(Found { reference, function, revision, number, terms })
     }
-}
-
-/// Bits that are as good as drawn: those of an id that no other call has, without the two that say what it is.
-fn random() -> u64 {
-    let bytes = identity::invocation().0.to_be_bytes();
-    let low = bytes.last_chunk().map_or(0, |low| u64::from_be_bytes(*low));
-    low << 2
 }
 
 /// The function of an app that a name means: the one it says, or the one that has the app's name, or the only one.

@@ -12,7 +12,7 @@ use crate::clock::now_ms;
 use crate::live::{LiveApp, LiveRevision};
 use hob_core::aws::asynchronous;
 use hob_core::aws::error::Exception;
-use hob_core::aws::function::{self, Create, Settings, Shown, UpdateCode};
+use hob_core::aws::function::{self, Create, DeadLetterConfig, Settings, Shown, UpdateCode};
 use hob_core::aws::name::{LATEST, Reference, version};
 use hob_core::aws::record::{About, Record};
 use hob_core::code::Code;
@@ -22,7 +22,7 @@ use hob_core::fault::{Fault, Result};
 use hob_core::limit::{AWS_ARCHIVE_BYTES_MAX, AWS_MEMORY_MIB, AWS_TIMEOUT_S};
 use hob_core::manifest::{self, Written};
 use hob_core::name::FunctionName;
-use hob_core::spec::{AppSpec, FunctionSpec, PackageFile};
+use hob_core::spec::{AppSpec, AsyncSpec, FunctionSpec, PackageFile};
 use hob_core::trigger::Triggers;
 use hob_core::watch::Watch;
 use http::StatusCode;
@@ -203,8 +203,15 @@ fn resolved(
     function.settings =
         written(Map::from_iter(settings)).map(|all| ("lambda".to_owned(), all)).into_iter().collect();
     let mut spec = manifest::resolve("", &function, None, package)?.spec;
-    spec.asynchronous = asynchronous::default();
+    let target_arn = about.dead_letter.clone().unwrap_or_default();
+    let dead_letter = DeadLetterConfig { target_arn }.topic()?;
+    spec.asynchronous = AsyncSpec { dead_letter, ..asynchronous::default() };
     Ok(spec)
+}
+
+/// The ARN of a config as it is kept.
+fn target(config: Option<&DeadLetterConfig>) -> Option<String> {
+    config.map(|config| config.target_arn.clone()).filter(|arn| !arn.is_empty())
 }
 
 fn in_range(name: &str, value: u64, range: std::ops::RangeInclusive<u64>) -> Answered<u64> {
@@ -256,6 +263,7 @@ fn create(lambda: Arc<Lambda>, ask: Ask) -> Handled {
             code_bytes: archive.len() as u64,
             modified_ms: now_ms(),
             layers: settings.layers.clone().unwrap_or_default(),
+            dead_letter: target(settings.dead_letter_config.as_ref()),
         };
         let numbers = (
             in_range("Timeout", settings.timeout.unwrap_or(TIMEOUT_S), AWS_TIMEOUT_S)?,
@@ -286,6 +294,7 @@ fn create(lambda: Arc<Lambda>, ask: Ask) -> Handled {
             lambda.records.store(&app, &mut stored).await?;
         }
         let mut known = Known { app: deployed?, function, stored };
+        lambda.versions.know(&app, &known.record());
         let shown = match publish {
             true => lambda.publish(&mut known, &ask.region, None).await?,
             false => known.latest(&ask.region, None)?,
@@ -351,6 +360,10 @@ fn configure(lambda: Arc<Lambda>, ask: Ask) -> Handled {
             handler: asked.handler.unwrap_or(before.handler),
             description: asked.description.unwrap_or(before.description),
             layers: asked.layers.clone().unwrap_or(before.layers),
+            dead_letter: match &asked.dead_letter_config {
+                Some(config) => target(Some(config)),
+                None => before.dead_letter,
+            },
             modified_ms: now_ms(),
             ..before
         };
@@ -374,6 +387,10 @@ fn configure(lambda: Arc<Lambda>, ask: Ask) -> Handled {
                 timeout_ms: fresh.timeout_ms,
                 memory_bytes: fresh.memory_bytes,
                 settings,
+                asynchronous: AsyncSpec {
+                    dead_letter: fresh.asynchronous.dead_letter,
+                    ..function.asynchronous.clone()
+                },
                 ..function.clone()
             };
         }

@@ -8,7 +8,7 @@ use super::answer::{Answered, REQUEST_ID, Refusal, nothing, with_body};
 use super::find::Found;
 use super::{Ask, Handled, Lambda, Operation, admit, operation, tail};
 use crate::bus::ingress::whole;
-use crate::calls::Acceptance;
+use crate::calls::{Acceptance, Terms};
 use crate::dispatcher::{self, Cause};
 use crate::gateway::forward::{self, INVOCATION_ID};
 use crate::identity;
@@ -75,12 +75,13 @@ impl Lambda {
     /// Calls a function and waits for its answer.
     async fn call(&self, ask: &Ask, found: Found) -> Answered {
         let (tails, began) = (wants_tail(ask)?, Instant::now());
-        let reply = dispatcher::call(found.target()?, cause(), request(ask, &found)?).await;
+        let cause = Cause { place: self.control.bus.allowance().begin_taken()?, ..cause() };
+        let reply = dispatcher::call(found.target()?, cause, request(ask, &found)?).await;
         let Outcome { call, payload, failed } = outcome(reply, &found).await?;
         let mut response = with_body(StatusCode::OK, payload);
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, text(request_id(call)));
-        headers.insert(EXECUTED_VERSION, text(found.version.clone()));
+        headers.insert(EXECUTED_VERSION, text(found.version()));
         if failed {
             headers.insert(FUNCTION_ERROR, HeaderValue::from_static("Unhandled"));
         }
@@ -101,7 +102,10 @@ impl Lambda {
             );
             return Err(Fault::new(Code::BodyTooLarge, what).into());
         }
-        let (request, target) = (request(ask, found)?, found.target()?);
+        let (mut request, target) = (request(ask, found)?, found.target()?);
+        if let Some(terms) = &found.terms {
+            request.extensions_mut().insert(Terms(terms.clone()));
+        }
         let trace = identity::trace(ask.id, forward::caller_trace(&ask.head.headers));
         let by = Acceptance { code: target.pool.code(), id: ask.id, trace, callback: None };
         self.control.calls.accept(by, request).await?;
@@ -125,7 +129,8 @@ pub(super) fn request(ask: &Ask, found: &Found) -> Answered<Request<Body>> {
         return Err(Refusal::new(Exception::InvalidRequestContent, fault));
     }
     let raw = RawCall {
-        arn: Some(arn(&ask.region, &found.reference.name, Some(&found.version))),
+        arn: Some(arn(&ask.region, &found.reference.name, found.reference.qualifier.as_deref())),
+        version: found.number,
         client_context: client_context(ask)?,
         tenant: ask.header("x-amz-tenant-id").map(str::to_owned),
         ..RawCall::default()

@@ -10,12 +10,14 @@
 
 mod admit;
 mod answer;
+mod event_invoke;
 mod find;
 mod function;
 mod invoke;
 mod layer;
 mod mapping;
 mod page;
+mod provisioned;
 mod records;
 mod serve;
 mod setting;
@@ -29,6 +31,7 @@ pub(crate) use serve::{Lambdas, serve};
 use crate::control::Control;
 use crate::keys::Keys;
 use crate::telemetry::Budget;
+use crate::versions::Versions;
 use answer::{Answered, Refusal};
 use bytes::Bytes;
 use hob_core::aws::error::Exception;
@@ -51,6 +54,8 @@ static OPERATIONS: &[&[Operation]] = &[
     function::OPERATIONS,
     version::OPERATIONS,
     setting::OPERATIONS,
+    event_invoke::OPERATIONS,
+    provisioned::OPERATIONS,
     mapping::OPERATIONS,
     layer::OPERATIONS,
 ];
@@ -74,6 +79,8 @@ pub(crate) struct Lambda {
     control: Arc<Control>,
     keys: Arc<Keys>,
     records: Arc<Records>,
+    /// What versions and aliases want of the node.
+    versions: Arc<Versions>,
     /// Whether nobody but client and node can change what is sent.
     private: bool,
     /// For facts of requests that were not granted.

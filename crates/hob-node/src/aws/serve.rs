@@ -115,7 +115,8 @@ async fn handle(lambda: &Arc<Lambda>, id: InvocationId, request: Request<Incomin
 impl Lambda {
     fn new(control: Arc<Control>, state: Arc<dyn State>, keys: Arc<Keys>, private: bool) -> Arc<Self> {
         let (records, refused) = (Records::new(state), Budget::new(FACTS_REFUSED_PER_SECOND));
-        Arc::new(Self { control, keys, records, private, refused })
+        let versions = Arc::clone(&control.why.rules.versions);
+        Arc::new(Self { control, keys, records, versions, private, refused })
     }
 
     /// That a request was not granted, so that its id can be asked for.

@@ -1,22 +1,20 @@
-//! What belongs to a function besides its code: tags, the number of its instances, its address, and what becomes of its
-//! asynchronous calls.
+//! What belongs to a function besides its code: tags, the number of its instances, its address.
 //!
 //! **How.** All but tags are settings of the app, so a change is a deploy, and a rollback takes it back.
 
 use super::answer::{Answered, Refusal, json, nothing};
-use super::find::not_found;
 use super::function::Known;
+use super::page::page;
 use super::{Ask, Handled, Lambda, Operation, operation};
 use crate::clock::now_ms;
-use hob_core::aws::asynchronous::{self, EventInvoke};
-use hob_core::aws::name::{self, LATEST, Reference, arn, topic_arn};
+use hob_core::aws::name::{self, LATEST, Reference, arn};
 use hob_core::aws::record::Record;
 use hob_core::code::Code;
 use hob_core::event::timestamp;
 use hob_core::fault::Fault;
 use hob_core::limit::{INSTANCES_CEILING, INSTANCES_DEFAULT_PROCESS};
-use hob_core::name::{AppName, FunctionName, TopicName};
-use hob_core::spec::{AppSpec, AsyncSpec, FunctionAddress, RouteSpec};
+use hob_core::name::FunctionName;
+use hob_core::spec::{AppSpec, RouteSpec};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -30,16 +28,6 @@ pub(super) static OPERATIONS: &[Operation] = &[
     operation("PutFunctionConcurrency", "PUT", "/2017-10-31/functions/{}/concurrency", reserve),
     operation("DeleteFunctionConcurrency", "DELETE", "/2017-10-31/functions/{}/concurrency", unreserve),
     operation("GetFunctionConcurrency", "GET", "/2019-09-30/functions/{}/concurrency", reserved),
-    operation("PutFunctionEventInvokeConfig", "PUT", EVENT_INVOKE, put_event_invoke),
-    operation("UpdateFunctionEventInvokeConfig", "POST", EVENT_INVOKE, update_event_invoke),
-    operation("GetFunctionEventInvokeConfig", "GET", EVENT_INVOKE, event_invoke),
-    operation("DeleteFunctionEventInvokeConfig", "DELETE", EVENT_INVOKE, delete_event_invoke),
-    operation(
-        "ListFunctionEventInvokeConfigs",
-        "GET",
-        "/2019-09-25/functions/{}/event-invoke-config/list",
-        list_event_invoke,
-    ),
     operation("CreateFunctionUrlConfig", "POST", URL, create_url),
     operation("GetFunctionUrlConfig", "GET", URL, url),
     operation("UpdateFunctionUrlConfig", "PUT", URL, update_url),
@@ -47,21 +35,22 @@ pub(super) static OPERATIONS: &[Operation] = &[
     operation("ListFunctionUrlConfigs", "GET", "/2021-10-31/functions/{}/urls", urls),
 ];
 
-const EVENT_INVOKE: &str = "/2019-09-25/functions/{}/event-invoke-config";
 const URL: &str = "/2021-10-31/functions/{}/url";
+/// Addresses of a page, unless the request wants fewer.
+const PAGE: usize = 50;
 /// The route of a function that has an address.
 const EVERYTHING: &str = "/*";
 
 /// What a change of a function is given.
-struct Change<'a> {
-    spec: &'a mut AppSpec,
-    record: &'a mut Record,
+pub(super) struct Change<'a> {
+    pub(super) spec: &'a mut AppSpec,
+    pub(super) record: &'a mut Record,
     function: FunctionName,
 }
 
 impl Lambda {
     /// Changes the settings of what is current, and deploys it.
-    async fn change(
+    pub(super) async fn change(
         &self,
         reference: Reference,
         change: impl FnOnce(Change<'_>) -> Answered<()> + Send,
@@ -78,18 +67,26 @@ impl Lambda {
         Ok(known)
     }
 
-    /// Where the function of an app answers, if it has an address.
-    fn address(&self, known: &Known) -> Answered<Option<String>> {
-        let routes = &known.app.current.spec.routes;
-        if !routes.iter().any(|route| route.function == known.function) {
-            return Ok(None);
+    /// Where the function of an app answers, or one of its aliases, and since when; `None`: it has no address.
+    fn address(&self, known: &Known, alias: Option<&str>) -> Option<(String, u64)> {
+        let (app, addresses) = (&known.app, &self.control.why.rules.addresses);
+        match alias {
+            None => {
+                let mut routes = app.current.spec.routes.iter();
+                routes.find(|route| route.function == known.function)?;
+                Some((format!("{}/", addresses.app(&app.name)), app.current.created_ms))
+            }
+            Some(alias) => {
+                let since_ms = *known.record().urls.get(alias)?;
+                let label = FunctionName::new(alias).ok()?;
+                Some((format!("{}/", addresses.function(&label, &app.name)), since_ms))
+            }
         }
-        Ok(Some(format!("{}/", self.control.apps.get(&known.app.name)?.url)))
     }
 }
 
 /// Hob has one such setting of a function, which is that of what is current.
-fn only_latest(reference: &Reference) -> Answered<()> {
+pub(super) fn only_latest(reference: &Reference) -> Answered<()> {
     match reference.qualifier.as_deref() {
         None | Some(LATEST) => Ok(()),
         Some(other) => Err(Refusal::value(format!(
@@ -98,7 +95,7 @@ fn only_latest(reference: &Reference) -> Answered<()> {
     }
 }
 
-fn named(ask: &Ask) -> Answered<Reference> {
+pub(super) fn named(ask: &Ask) -> Answered<Reference> {
     Ok(Reference::read(ask.part(0), ask.query("Qualifier").as_deref())?)
 }
 
@@ -192,122 +189,6 @@ fn reserved(lambda: Arc<Lambda>, ask: Ask) -> Handled {
     })
 }
 
-fn put_event_invoke(lambda: Arc<Lambda>, ask: Ask) -> Handled {
-    Box::pin(async move { lambda.set_event_invoke(&ask, true).await })
-}
-
-fn update_event_invoke(lambda: Arc<Lambda>, ask: Ask) -> Handled {
-    Box::pin(async move { lambda.set_event_invoke(&ask, false).await })
-}
-
-/// Where a record goes: to a topic, or to a function.
-enum Goes {
-    Nowhere,
-    Topic(TopicName),
-    Function(FunctionAddress),
-}
-
-impl Lambda {
-    async fn set_event_invoke(&self, ask: &Ask, anew: bool) -> Answered {
-        let asked: EventInvoke = ask.json_or_default()?;
-        let destinations = asked.destination_config.clone();
-        let kept = !anew && destinations.is_none();
-        let destinations = destinations.unwrap_or_default();
-        let success = self.goes(destinations.on_success.and_then(|one| one.destination))?;
-        let failure = self.goes(destinations.on_failure.and_then(|one| one.destination))?;
-        let changed = self.change(named(ask)?, move |change| {
-            change.record.asynchronous_ms = Some(now_ms());
-            for spec in change.spec.functions.values_mut() {
-                let before = if anew { asynchronous::default() } else { spec.asynchronous.clone() };
-                let mut next = AsyncSpec { retry: asked.retry(&before.retry)?, ..before };
-                if !kept {
-                    (next.on_success, next.call_on_success) = parts(&success);
-                    (next.on_failure, next.call_on_failure) = parts(&failure);
-                }
-                spec.asynchronous = next;
-            }
-            Ok(())
-        });
-        let known = changed.await?;
-        json(StatusCode::OK, &shown_event_invoke(&known, &ask.region)?)
-    }
-
-    fn goes(&self, arn: Option<String>) -> Answered<Goes> {
-        let Some(arn) = arn.filter(|arn| !arn.is_empty()) else { return Ok(Goes::Nowhere) };
-        if !arn.contains(":lambda:") {
-            return Ok(Goes::Topic(name::topic(&arn)?));
-        }
-        let reference = Reference::read(&arn, None)?;
-        only_latest(&reference)?;
-        let (app, function) = self.app(&reference)?;
-        Ok(Goes::Function(FunctionAddress { app: app.name.clone(), function }))
-    }
-}
-
-fn parts(goes: &Goes) -> (Option<TopicName>, Option<FunctionAddress>) {
-    match goes {
-        Goes::Nowhere => (None, None),
-        Goes::Topic(topic) => (Some(topic.clone()), None),
-        Goes::Function(address) => (None, Some(address.clone())),
-    }
-}
-
-/// The config as it is shown.
-fn shown_event_invoke(known: &Known, region: &str) -> Answered<Map<String, Value>> {
-    let record = known.record();
-    let missing = || record.has_no("setting", "EventInvokeConfig");
-    let modified_ms = record.asynchronous_ms.ok_or_else(missing)?;
-    let spec = &known.spec(&known.app.current)?.asynchronous;
-    let own = arn(region, &record.name, Some(LATEST));
-    let mut shown = asynchronous::shown(&own, modified_ms, &spec.retry);
-    let one = |topic: &Option<TopicName>, call: &Option<FunctionAddress>| {
-        let topic = topic.as_ref().map(|topic| topic_arn(region, topic));
-        let call = call.as_ref().map(|address| arn(region, &called(&address.app, &address.function), None));
-        topic.or(call).map_or_else(|| json!({}), |arn| json!({ "Destination": arn }))
-    };
-    let destinations = json!({
-        "OnSuccess": one(&spec.on_success, &spec.call_on_success),
-        "OnFailure": one(&spec.on_failure, &spec.call_on_failure),
-    });
-    shown.insert("DestinationConfig".to_owned(), destinations);
-    Ok(shown)
-}
-
-/// How a function is named: by its app where that has its name.
-fn called(app: &AppName, function: &FunctionName) -> String {
-    if app.as_str() == function.as_str() { app.to_string() } else { format!("{function}--{app}") }
-}
-
-fn event_invoke(lambda: Arc<Lambda>, ask: Ask) -> Handled {
-    Box::pin(async move {
-        let reference = named(&ask)?;
-        only_latest(&reference)?;
-        json(StatusCode::OK, &shown_event_invoke(&lambda.known(&reference).await?, &ask.region)?)
-    })
-}
-
-fn list_event_invoke(lambda: Arc<Lambda>, ask: Ask) -> Handled {
-    Box::pin(async move {
-        let known = lambda.known(&named(&ask)?).await?;
-        let all: Vec<Map<String, Value>> = shown_event_invoke(&known, &ask.region).into_iter().collect();
-        json(StatusCode::OK, &json!({ "FunctionEventInvokeConfigs": all }))
-    })
-}
-
-fn delete_event_invoke(lambda: Arc<Lambda>, ask: Ask) -> Handled {
-    Box::pin(async move {
-        let changed = lambda.change(named(&ask)?, |change| {
-            if change.record.asynchronous_ms.take().is_none() {
-                return Err(change.record.has_no("setting", "EventInvokeConfig").into());
-            }
-            change.spec.functions.values_mut().for_each(|spec| spec.asynchronous = asynchronous::default());
-            Ok(())
-        });
-        changed.await?;
-        Ok(nothing(StatusCode::NO_CONTENT))
-    })
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct UrlConfig {
@@ -332,22 +213,38 @@ impl UrlConfig {
     }
 }
 
+/// The alias that a request means; `None`: the function.
+fn alias_of(reference: &Reference) -> Option<String> {
+    reference.qualifier.clone().filter(|qualifier| qualifier != LATEST)
+}
+
 fn create_url(lambda: Arc<Lambda>, ask: Ask) -> Handled {
     Box::pin(async move {
         let asked: UrlConfig = ask.json()?;
         asked.check()?;
-        let changed = lambda.change(named(&ask)?, |change| {
-            let function = change.function;
-            if change.spec.routes.iter().any(|route| route.function == function) {
-                let what = format!("function `{}` has an address already", change.record.name);
-                return Err(Fault::new(Code::LambdaConflict, what).into());
+        let reference = named(&ask)?;
+        let alias = alias_of(&reference);
+        let known = match alias.clone() {
+            None => {
+                let changed = lambda.change(reference, |change| {
+                    let function = change.function;
+                    if change.spec.routes.iter().any(|route| route.function == function) {
+                        let what = format!("function `{}` has an address already", change.record.name);
+                        return Err(Fault::new(Code::LambdaConflict, what).into());
+                    }
+                    change.spec.routes.push(RouteSpec { route: EVERYTHING.to_owned(), function });
+                    change.spec.functions.values_mut().for_each(|spec| spec.private = false);
+                    Ok(())
+                });
+                changed.await?
             }
-            change.spec.routes.push(RouteSpec { route: EVERYTHING.to_owned(), function });
-            change.spec.functions.values_mut().for_each(|spec| spec.private = false);
-            Ok(())
-        });
-        let known = changed.await?;
-        json(StatusCode::CREATED, &lambda.shown_url(&known, &ask.region)?)
+            Some(alias) => {
+                let opened =
+                    lambda.change_record(&reference, move |record| Ok(record.open_url(&alias, now_ms())?));
+                opened.await?
+            }
+        };
+        json(StatusCode::CREATED, &lambda.shown_url(&known, &ask.region, alias.as_deref())?)
     })
 }
 
@@ -355,23 +252,36 @@ fn update_url(lambda: Arc<Lambda>, ask: Ask) -> Handled {
     Box::pin(async move {
         let asked: UrlConfig = ask.json()?;
         asked.check()?;
-        let known = lambda.known_alone(&named(&ask)?).await?;
-        json(StatusCode::OK, &lambda.shown_url(&known, &ask.region)?)
+        let reference = named(&ask)?;
+        let known = lambda.known_alone(&reference).await?;
+        json(StatusCode::OK, &lambda.shown_url(&known, &ask.region, alias_of(&reference).as_deref())?)
     })
 }
 
 fn delete_url(lambda: Arc<Lambda>, ask: Ask) -> Handled {
     Box::pin(async move {
-        let changed = lambda.change(named(&ask)?, |change| {
-            let (routes, function) = (&mut change.spec.routes, change.function);
-            if !routes.iter().any(|route| route.function == function) {
-                return Err(change.record.has_no("setting", "FunctionUrlConfig").into());
+        let reference = named(&ask)?;
+        match alias_of(&reference) {
+            None => {
+                let changed = lambda.change(reference, |change| {
+                    let (routes, function) = (&mut change.spec.routes, change.function);
+                    if !routes.iter().any(|route| route.function == function) {
+                        return Err(has_no_url(change.record).into());
+                    }
+                    routes.retain(|route| route.function != function);
+                    change.spec.functions.values_mut().for_each(|spec| spec.private = true);
+                    Ok(())
+                });
+                changed.await?;
             }
-            routes.retain(|route| route.function != function);
-            change.spec.functions.values_mut().for_each(|spec| spec.private = true);
-            Ok(())
-        });
-        changed.await?;
+            Some(alias) => {
+                let closed = lambda.change_record(&reference, move |record| {
+                    let gone = record.urls.remove(&alias);
+                    gone.map(drop).ok_or_else(|| has_no_url(record).into())
+                });
+                closed.await?;
+            }
+        }
         Ok(nothing(StatusCode::NO_CONTENT))
     })
 }
@@ -379,31 +289,39 @@ fn delete_url(lambda: Arc<Lambda>, ask: Ask) -> Handled {
 fn url(lambda: Arc<Lambda>, ask: Ask) -> Handled {
     Box::pin(async move {
         let reference = named(&ask)?;
-        if only_latest(&reference).is_err() {
-            return Err(not_found(&reference));
-        }
         let known = lambda.known(&reference).await?;
-        json(StatusCode::OK, &lambda.shown_url(&known, &ask.region)?)
+        json(StatusCode::OK, &lambda.shown_url(&known, &ask.region, alias_of(&reference).as_deref())?)
     })
 }
 
 fn urls(lambda: Arc<Lambda>, ask: Ask) -> Handled {
     Box::pin(async move {
-        let known = lambda.known(&named(&ask)?).await?;
-        let all: Vec<Value> = lambda.shown_url(&known, &ask.region).into_iter().collect();
-        json(StatusCode::OK, &json!({ "FunctionUrlConfigs": all }))
+        let known = lambda.known(&Reference::read(ask.part(0), None)?).await?;
+        let record = known.record();
+        let each = std::iter::once(None).chain(record.urls.keys().map(|alias| Some(alias.as_str())));
+        let all: BTreeMap<String, Value> = each
+            .filter_map(|alias| {
+                let shown = lambda.shown_url(&known, &ask.region, alias).ok()?;
+                Some((alias.unwrap_or_default().to_owned(), shown))
+            })
+            .collect();
+        json(StatusCode::OK, &page("FunctionUrlConfigs", all, &ask, PAGE)?)
     })
+}
+
+fn has_no_url(record: &Record) -> Fault {
+    record.has_no("setting", "FunctionUrlConfig")
 }
 
 impl Lambda {
     /// `FunctionUrlConfig`. What a function streams is streamed, so every address has that mode.
-    fn shown_url(&self, known: &Known, region: &str) -> Answered<Value> {
+    fn shown_url(&self, known: &Known, region: &str, alias: Option<&str>) -> Answered<Value> {
         let record = known.record();
-        let address = self.address(known)?.ok_or_else(|| record.has_no("setting", "FunctionUrlConfig"))?;
-        let since = timestamp(known.app.current.created_ms);
+        let (address, since_ms) = self.address(known, alias).ok_or_else(|| has_no_url(&record))?;
+        let since = timestamp(since_ms);
         Ok(json!({
             "FunctionUrl": address,
-            "FunctionArn": arn(region, &record.name, None),
+            "FunctionArn": arn(region, &record.name, alias),
             "AuthType": "NONE",
             "CreationTime": since,
             "LastModifiedTime": since,

@@ -7,7 +7,7 @@ use super::find::Found;
 use super::invoke::{self, EXECUTED_VERSION, Outcome};
 use super::{Ask, Handled, Lambda, Operation, operation, tail};
 use crate::control::Control;
-use crate::dispatcher;
+use crate::dispatcher::{self, Cause};
 use bytes::Bytes;
 use futures_util::stream;
 use hob_core::aws::frame::{MEDIA_TYPE, event};
@@ -47,7 +47,8 @@ fn invoke_with_stream(lambda: Arc<Lambda>, ask: Ask) -> Handled {
     Box::pin(async move {
         let found = lambda.find(ask.part(0), ask.query("Qualifier").as_deref()).await?;
         let (tails, began) = (invoke::wants_tail(&ask)?, Instant::now());
-        let reply = dispatcher::call(found.target()?, invoke::cause(), invoke::request(&ask, &found)?).await;
+        let cause = Cause { place: lambda.control.bus.allowance().begin_taken()?, ..invoke::cause() };
+        let reply = dispatcher::call(found.target()?, cause, invoke::request(&ask, &found)?).await;
         let (body, call, failed) = if invoke::has_failed(&reply) {
             let Outcome { call, payload, .. } = invoke::outcome(reply, &found).await?;
             (hob_runtime::body::empty(), call, Some(payload))
@@ -55,7 +56,7 @@ fn invoke_with_stream(lambda: Arc<Lambda>, ask: Ask) -> Handled {
             let call = invoke::call_of(reply.headers())?;
             (reply.into_body(), call, None)
         };
-        let version = found.version.clone();
+        let version = found.version();
         let control = Arc::clone(&lambda.control);
         let mut response =
             Response::new(frames(Streaming { body, control, found, call, began, tails, failed }));

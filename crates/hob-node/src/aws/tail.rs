@@ -33,7 +33,7 @@ pub(super) async fn tail(logs: &Logs, found: &Found, call: InvocationId, took: D
         }
     }
     let memory = found.revision.spec.functions.get(&found.function).map_or(0, |spec| spec.memory_bytes >> 20);
-    base64::encode(cut(&text(&records, &request_id(call), &found.version, memory, took)).as_bytes())
+    base64::encode(cut(&text(&records, &request_id(call), &found.version(), memory, took)).as_bytes())
 }
 
 /// The log as Lambda writes it (Lambda developer guide, "Log format"). The contract `lambda` has written how the call

@@ -11,6 +11,7 @@ use hob_core::aws::record::{Record, Version, uuid};
 use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::Fault;
+use hob_core::spec::{AsyncSpec, FunctionSpec, ScaleSpec};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -85,6 +86,17 @@ fn list(lambda: Arc<Lambda>, ask: Ask) -> Handled {
     })
 }
 
+/// What makes another version of a function: not what AWS keeps beside versions.
+fn of_version(spec: &FunctionSpec) -> FunctionSpec {
+    let dead_letter = spec.asynchronous.dead_letter.clone();
+    FunctionSpec {
+        private: true,
+        scale: ScaleSpec { max: 0, ..spec.scale.clone() },
+        asynchronous: AsyncSpec { dead_letter, ..AsyncSpec::default() },
+        ..spec.clone()
+    }
+}
+
 impl Lambda {
     /// Gives what is current a number; its revision is kept from then on.
     pub(super) async fn publish(
@@ -96,7 +108,7 @@ impl Lambda {
         let current = Arc::clone(&known.app.current);
         let mut about = known.about(&current);
         about.description = description.unwrap_or(about.description);
-        let settings = serde_json::to_vec(known.spec(&current)?).map_err(Fault::internal)?;
+        let settings = serde_json::to_vec(&of_version(known.spec(&current)?)).map_err(Fault::internal)?;
         let (mut record, function) = (known.record(), Digest::of(&settings));
         let number = record.publish(Version { revision: current.number, function, about })?;
         // First it is kept, then it has a name: a kill in between leaves one revision more than needed.
@@ -111,6 +123,7 @@ impl Lambda {
         let mut record = known.record();
         record.unpublish(number)?;
         let pins = record.pins();
+        self.versions.know(&known.app.name, &record);
         known.stored.record = Some(record);
         self.records.store(&known.app.name, &mut known.stored).await?;
         self.control.apps.pin(&known.app.name, pins).await?;
@@ -129,8 +142,9 @@ impl Lambda {
         let mut known = self.known_alone(&reference).await?;
         let mut record = known.record();
         let answer = change(&mut record)?;
-        known.stored.record = Some(record);
+        known.stored.record = Some(record.clone());
         self.records.store(&app, &mut known.stored).await?;
+        self.versions.know(&app, &record);
         Ok(answer)
     }
 }
@@ -187,7 +201,7 @@ fn delete_alias(lambda: Arc<Lambda>, ask: Ask) -> Handled {
     Box::pin(async move {
         let name = ask.part(1).to_owned();
         let changed = lambda.change_alias(&ask, move |record| {
-            record.aliases.remove(&name).ok_or_else(|| record.has_no("alias", &name))?;
+            record.remove_alias(&name)?;
             Ok(Value::Null)
         });
         changed.await?;

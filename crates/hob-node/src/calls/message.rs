@@ -9,6 +9,7 @@ use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::ASYNC_RESULT_BYTES_MAX;
 use hob_core::name::FunctionName;
+use hob_core::spec::AsyncSpec;
 use hob_core::wire::{CallInfo, CallState};
 use hob_runtime::body::{self, Body};
 use hob_runtime::contract::lambda::RawCall;
@@ -42,6 +43,9 @@ struct Head {
     /// Of a request: its body is the event of a function of contract `lambda`, byte for byte.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     raw: Option<Raw>,
+    /// Of a request: its [`Terms`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    terms: Option<AsyncSpec>,
     /// Of an answer: the id of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     call: Option<String>,
@@ -53,11 +57,17 @@ struct Head {
     ended: Option<Ended>,
 }
 
+/// In the extensions of a request that is to be made later: what becomes of it, where the function does not say that.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms(pub(crate) AsyncSpec);
+
 /// A [`RawCall`] as it is stored.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Raw {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     arn: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     client_context: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,9 +99,11 @@ impl Message {
             callback,
             raw: head.extensions.get::<RawCall>().map(|raw| Raw {
                 arn: raw.arn.clone(),
+                version: raw.version,
                 client_context: raw.client_context.clone(),
                 tenant: raw.tenant.clone(),
             }),
+            terms: head.extensions.get::<Terms>().map(|terms| terms.0.clone()),
             ..Head::default()
         };
         Self { head, body }
@@ -129,8 +141,13 @@ impl Message {
 
     /// How it came by the Lambda API, if it did.
     pub(crate) fn raw(&self) -> Option<RawCall> {
-        let Raw { arn, client_context, tenant } = self.head.raw.clone()?;
-        Some(RawCall { arn, client_context, tenant, ..RawCall::default() })
+        let Raw { arn, version, client_context, tenant } = self.head.raw.clone()?;
+        Some(RawCall { arn, version, client_context, tenant, ..RawCall::default() })
+    }
+
+    /// What becomes of it, where the function does not say that.
+    pub(crate) fn terms(&self) -> Option<&AsyncSpec> {
+        self.head.terms.as_ref()
     }
 
     /// The body.
@@ -265,7 +282,8 @@ pub(crate) fn fuzz(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ended, Message};
+    use super::{Ended, Message, Terms};
+    use hob_core::spec::AsyncSpec;
     use hob_runtime::contract::lambda::RawCall;
     use http::{HeaderMap, Request, StatusCode};
 
@@ -279,8 +297,10 @@ mod tests {
             .body(())
             .unwrap();
         let (mut head, ()) = request.into_parts();
-        let raw = RawCall { arn: Some("a:1".into()), ..RawCall::default() };
+        let raw = RawCall { arn: Some("a:1".into()), version: Some(1), ..RawCall::default() };
         head.extensions.insert(raw.clone());
+        let terms = AsyncSpec { dead_letter: "letters".to_owned().try_into().ok(), ..AsyncSpec::default() };
+        head.extensions.insert(Terms(terms.clone()));
         head.headers.insert("z", http::HeaderValue::from_bytes(b"\xe9\x80").unwrap());
         let message = Message::request(&head, "x\n\0y".into(), Some("http://a/".into()));
         let back = Message::decode(&message.encode().unwrap()).unwrap();
@@ -289,6 +309,7 @@ mod tests {
         assert_eq!(request.headers().get_all("x-y").iter().count(), 2);
         assert_eq!(request.headers()["z"].as_bytes(), b"\xe9\x80");
         assert_eq!(request.extensions().get::<RawCall>(), Some(&raw));
+        assert_eq!(back.terms(), Some(&terms));
         assert_eq!((back.callback(), &back.body[..]), (Some("http://a/"), &b"x\n\0y"[..]));
 
         let ended = Ended { failed: true, attempts: 3, code: Some("HOB-0502".into()), cut: false };

@@ -27,7 +27,7 @@ pub(super) static OPERATIONS: &[Operation] = &[Operation {
 fn call(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
         let (app, function) = (ask.part::<AppName>(0)?, ask.part::<FunctionName>(1)?);
-        control.bus.allowance().take(1)?;
+        let place = control.bus.allowance().begin()?;
         let target = control.dispatcher.current(&app, &function)?;
         let (mut parts, body) = ask.request.into_parts();
         let query = parts.uri.query().map_or_else(String::new, |query| format!("?{query}"));
@@ -37,6 +37,6 @@ fn call(control: Arc<Control>, ask: Ask) -> Handled {
         parts.headers.remove(AUTHORIZATION);
         parts.headers.remove(HOB_SPACE);
         let request = http::Request::from_parts(parts, body);
-        Ok(dispatcher::call(target, Cause::of(CallCause::Control), request).await)
+        Ok(dispatcher::call(target, Cause { place, ..Cause::of(CallCause::Control) }, request).await)
     })
 }

@@ -1,10 +1,11 @@
 //! Operations that measure: metrics for Prometheus, and usage.
 
 use super::{Ask, Control, Handled, Operation, Payload, json, query};
-use crate::telemetry::meter::Form;
+use crate::scrape;
+use crate::telemetry::meter::{Form, Metric};
 use hob_core::access::{Need, Scope};
 use hob_core::wire::{UsageQuery, UsageReport};
-use hob_runtime::body;
+use hob_runtime::body::{self, Body};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use schemars::JsonSchema as _;
@@ -15,8 +16,8 @@ pub(super) static OPERATIONS: &[Operation] = &[
         id: "metrics.read",
         method: Some("GET"),
         path: "/v1/metrics",
-        summary: "Tells all metrics in the text format of Prometheus, or in that of OpenMetrics if asked to.",
-        needs: Need::Node(Scope::Observe),
+        summary: "Tells all metrics of a space in the text format of Prometheus, or in that of OpenMetrics if asked to.",
+        needs: Need::Space(Scope::Observe),
         query: None,
         request: Payload::None,
         response: Payload::Any,
@@ -28,12 +29,24 @@ pub(super) static OPERATIONS: &[Operation] = &[
         method: Some("GET"),
         path: "/metrics",
         summary: "The same, where Prometheus looks for it.",
-        needs: Need::Node(Scope::Observe),
+        needs: Need::Space(Scope::Observe),
         query: None,
         request: Payload::None,
         response: Payload::Any,
         status: 200,
         handle: metrics,
+    },
+    Operation {
+        id: "metrics.all",
+        method: Some("GET"),
+        path: "/v1/metrics/all",
+        summary: "Tells the metrics of every space and of the machine, for the node's operator.",
+        needs: Need::Node(Scope::Observe),
+        query: None,
+        request: Payload::None,
+        response: Payload::Any,
+        status: 200,
+        handle: all,
     },
     Operation {
         id: "usage.read",
@@ -51,13 +64,28 @@ pub(super) static OPERATIONS: &[Operation] = &[
 
 fn metrics(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
-        let accepted = ask.request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
-        let form = Form::accepted(accepted);
-        let text = form.write(&control.scrape.metrics().await);
-        let mut response = Response::new(body::full(text));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
-        Ok(response)
+        let metrics = control.scrape.metrics().await;
+        Ok(written(&ask, &metrics))
     })
+}
+
+fn all(_: Arc<Control>, ask: Ask) -> Handled {
+    Box::pin(async move {
+        let keeper = ask.keeper()?;
+        let open = keeper.open().into_iter().map(|control| (control.space(), Arc::clone(&control.scrape)));
+        let open: Vec<_> = open.collect();
+        let metrics = scrape::all::metrics(&open, &keeper.list().await?).await;
+        Ok(written(&ask, &metrics))
+    })
+}
+
+/// Metrics in the form that was asked for.
+fn written(ask: &Ask, metrics: &[Metric]) -> Response<Body> {
+    let accepted = ask.request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+    let form = Form::accepted(accepted);
+    let mut response = Response::new(body::full(form.write(metrics)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
+    response
 }
 
 fn usage(control: Arc<Control>, ask: Ask) -> Handled {

@@ -15,6 +15,7 @@ mod auth;
 mod call;
 mod cost;
 mod dashboard;
+mod errors;
 mod fact;
 mod key;
 mod letter;
@@ -65,6 +66,7 @@ use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
 use hob_core::limit::CONTROL_BODY_BYTES_MAX;
 use hob_core::name::SpaceName;
+use hob_core::percent;
 use hob_core::port::BoxFuture;
 use hob_core::wire::NodeInfo;
 use hob_runtime::body::{self, Body};
@@ -76,6 +78,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 use std::sync::Arc;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// Every operation, by group, in the order in which the documentation shows them.
 static OPERATIONS: &[&[Operation]] = &[
@@ -235,21 +238,33 @@ impl Ask {
         T::try_from(self.path.get(at).cloned().unwrap_or_default())
     }
 
-    /// Reads a JSON body.
+    /// Reads a JSON body. What it was read from is overwritten, since it may be a secret.
     ///
     /// # Errors
     /// `HOB-0704`, with the place where it stops making sense.
     async fn json<T: DeserializeOwned>(self) -> Result<T> {
-        let collected = Limited::new(self.request.into_body(), CONTROL_BODY_BYTES_MAX).collect().await;
-        let bytes = collected.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                Fault::new(Code::ControlRequest, format!("the body is above {CONTROL_BODY_BYTES_MAX} bytes"))
-                    .with_status(413)
-            } else {
-                Fault::new(Code::ControlRequest, "the body ended early").detail(error)
+        let mut body = Limited::new(self.request.into_body(), CONTROL_BODY_BYTES_MAX);
+        let announced =
+            http_body::Body::size_hint(&body).exact().and_then(|bytes| usize::try_from(bytes).ok());
+        // At its full size from the beginning: one that grows leaves copies behind.
+        let mut bytes =
+            Zeroizing::new(Vec::with_capacity(announced.unwrap_or(0).min(CONTROL_BODY_BYTES_MAX)));
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    let what = format!("the body is above {CONTROL_BODY_BYTES_MAX} bytes");
+                    Fault::new(Code::ControlRequest, what).with_status(413)
+                } else {
+                    Fault::new(Code::ControlRequest, "the body ended early").detail(error)
+                }
+            })?;
+            if let Ok(piece) = frame.into_data() {
+                bytes.extend_from_slice(&piece);
+                if let Ok(mut own) = piece.try_into_mut() {
+                    own.zeroize();
+                }
             }
-        })?;
-        let bytes = bytes.to_bytes();
+        }
         serde_json::from_slice(&bytes).map_err(|error| {
             Fault::new(Code::ControlRequest, format!("the body is not what this operation takes: {error}"))
                 .hint("compare it with `GET /v1/openapi.json`")
@@ -267,7 +282,7 @@ fn find(method: &str, path: &str) -> Result<(&'static Operation, Vec<String>)> {
         let Some(parts) = parts(operation.path, path) else { continue };
         match operation.method {
             Some(only) if only != method => allowed.push(only),
-            _ => return Ok((operation, parts)),
+            _ => return Ok((operation, read(operation, parts))),
         }
     }
     if allowed.is_empty() {
@@ -278,6 +293,19 @@ fn find(method: &str, path: &str) -> Result<(&'static Operation, Vec<String>)> {
     Err(Fault::new(Code::ControlRequest, format!("`{path}` does not take method `{method}`"))
         .with_status(405)
         .hint(format!("use {}", allowed.join(" or "))))
+}
+
+/// The parts of a path without their escapes: `sha256%3A…` is `sha256:…` (RFC 3986, 6.2.2.2). What is passed on stays as it
+/// came, and so does what is no text, or would not be one on a terminal.
+fn read(operation: &Operation, parts: Vec<String>) -> Vec<String> {
+    let named = parts.len() - usize::from(operation.path.contains("{*"));
+    let plain = |part: &String| {
+        percent::decoded(part)
+            .filter(|text| !text.chars().any(char::is_control))
+            .unwrap_or_else(|| part.clone())
+    };
+    let each = parts.iter().enumerate();
+    each.map(|(at, part)| if at < named { plain(part) } else { part.clone() }).collect()
 }
 
 /// The parts of `path` that `pattern` names; `None` when it does not match.
@@ -333,6 +361,10 @@ mod tests {
             ("PATCH", "/v1/apps/desk/functions/a/call/x/y", "functions.call desk,a,x/y"),
             ("GET", "/v1/apps/desk/functions/a/call/", "functions.call desk,a,"),
             ("PUT", "/v1/artifacts/sha256:00", "artifacts.put sha256:00"),
+            ("PUT", "/v1/artifacts/sha256%3A00", "artifacts.put sha256:00"),
+            ("GET", "/v1/apps/a%1Bb", "apps.get a%1Bb"),
+            ("GET", "/v1/apps/a%", "apps.get a%"),
+            ("GET", "/v1/apps/desk/functions/a/call/x%2Fy", "functions.call desk,a,x%2Fy"),
             ("GET", "/v1/artifacts/missing", "HOB-0704 405"),
             ("POST", "/v1/node", "HOB-0704 405"),
             ("GET", "/v1/apps/", "HOB-0704 404"),

@@ -1,9 +1,12 @@
 //! The OpenAPI document (3.1), made from the table of operations.
 
 use super::serve::HOB_SPACE;
-use super::{OPERATIONS, Operation, Payload};
+use super::{OPERATIONS, Operation, Payload, errors};
 use hob_core::access::{Need, Scope};
+use hob_core::code::Code;
+use hob_core::digest::Digest;
 use hob_core::fault::FaultWire;
+use hob_core::name::{AppName, FunctionName, RevisionNumber, SecretName, SpaceName, TopicName, TriggerName};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -31,7 +34,7 @@ pub fn openapi() -> Value {
             }
         }
     }
-    let fault = schemas.subschema_for::<FaultWire>();
+    let space = schemas.subschema_for::<SpaceName>();
     let mut components: Map<String, Value> = schemas.take_definitions(true).into_iter().collect();
     components.sort_keys();
     json!({
@@ -57,13 +60,7 @@ pub fn openapi() -> Value {
                     "name": HOB_SPACE,
                     "in": "header",
                     "description": "The space that is meant; without it the token's own, or `default`.",
-                    "schema": { "type": "string" },
-                },
-            },
-            "responses": {
-                "Fault": {
-                    "description": "What went wrong.",
-                    "content": { "application/problem+json": { "schema": fault } },
+                    "schema": space,
                 },
             },
             "schemas": components,
@@ -76,7 +73,7 @@ fn describe(operation: &Operation, id: &str, schemas: &mut SchemaGenerator) -> V
     // What a token needs (OpenAPI 3.1, 4.8.30: role names, for a scheme that is not OAuth's).
     let scope = operation.needs.scope().map(Scope::word);
     item["security"] = json!([{ "token": Vec::from_iter(scope) }, {}]);
-    let mut parameters: Vec<Value> = operation.path.split('/').filter_map(path_parameter).collect();
+    let mut parameters = path_parameters(operation.path, schemas);
     if let Some(query) = operation.query {
         parameters.extend(query_parameters(&query(schemas).to_value()));
     }
@@ -93,16 +90,88 @@ fn describe(operation: &Operation, id: &str, schemas: &mut SchemaGenerator) -> V
     if let Some(content) = content(&operation.response, schemas) {
         success["content"] = content;
     }
-    item["responses"] = json!({
-        operation.status.to_string(): success,
-        "default": { "$ref": "#/components/responses/Fault" },
-    });
+    let mut responses = Map::from_iter([(operation.status.to_string(), success)]);
+    let (faults, any) = errors::of(operation);
+    for (status, codes) in faults {
+        let told = codes.into_iter().map(|code| {
+            let summary = Code::parse(code).map_or("", Code::summary);
+            format!("{code}: {summary}")
+        });
+        responses.insert(status.to_string(), fault(&told.collect::<Vec<_>>().join("; "), schemas));
+    }
+    if any {
+        let content = content(&operation.response, schemas).unwrap_or_default();
+        let answer = json!({ "description": "What the function answers.", "content": content });
+        responses.insert("default".to_owned(), answer);
+    }
+    item["responses"] = responses.into();
     item
 }
 
-fn path_parameter(segment: &str) -> Option<Value> {
-    let name = segment.strip_prefix('{')?.strip_suffix('}')?.trim_start_matches('*');
-    Some(json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+/// The answer of an operation that is not done (RFC 9457).
+fn fault(description: &str, schemas: &mut SchemaGenerator) -> Value {
+    let schema = schemas.subschema_for::<FaultWire>();
+    json!({ "description": description, "content": { "application/problem+json": { "schema": schema } } })
+}
+
+fn path_parameters(path: &str, schemas: &mut SchemaGenerator) -> Vec<Value> {
+    let named = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    let parameter = |name: &str| {
+        let name = name.trim_start_matches('*');
+        let schema = path_schema(path, name, schemas);
+        json!({ "name": name, "in": "path", "required": true, "schema": schema })
+    };
+    named.map(parameter).collect()
+}
+
+/// What a part of a path is.
+fn path_schema(path: &str, name: &str, schemas: &mut SchemaGenerator) -> Value {
+    let schema = match name {
+        "app" => schemas.subschema_for::<AppName>(),
+        "function" => schemas.subschema_for::<FunctionName>(),
+        "space" => schemas.subschema_for::<SpaceName>(),
+        "topic" => schemas.subschema_for::<TopicName>(),
+        "digest" => schemas.subschema_for::<Digest>(),
+        "name" if path.contains("/secrets/") => schemas.subschema_for::<SecretName>(),
+        "name" => schemas.subschema_for::<TriggerName>(),
+        "revision" => schemas.subschema_for::<RevisionNumber>(),
+        "sequence" => schemas.subschema_for::<u64>(),
+        "path" => schemas.subschema_for::<String>(),
+        // Ids of keys, tokens and calls: whatever the node has said.
+        _ => return json!({ "type": "string", "pattern": "^[A-Za-z0-9._-]+$" }),
+    };
+    let mut schema = schema.to_value();
+    present(&mut schema);
+    schema
+}
+
+/// What is not said is left out of a query: it is never `null`. And numbers have the bounds of their format.
+fn present(schema: &mut Value) {
+    let Some(members) = schema.as_object_mut() else { return };
+    if members.get("default").is_some_and(Value::is_null) {
+        members.remove("default");
+    }
+    if let Some(Value::Array(types)) = members.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            members.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(ways)) = members.get_mut("anyOf") {
+        ways.retain(|way| way["type"] != "null");
+        if let [Value::Object(only)] = ways.as_slice() {
+            let only = only.clone();
+            members.remove("anyOf");
+            members.extend(only);
+        }
+    }
+    let most = match members.get("format").and_then(Value::as_str) {
+        Some("uint32") => u64::from(u32::MAX),
+        Some("uint64") => u64::MAX,
+        _ => return,
+    };
+    members.entry("maximum").or_insert_with(|| most.into());
 }
 
 fn query_parameters(schema: &Value) -> Vec<Value> {
@@ -111,6 +180,7 @@ fn query_parameters(schema: &Value) -> Vec<Value> {
         |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
     let parameter = |(name, schema): (&String, &Value)| {
         let mut schema = schema.clone();
+        present(&mut schema);
         let description = schema.as_object_mut().and_then(|members| members.remove("description"));
         let mut parameter =
             json!({ "name": name, "in": "query", "description": description, "schema": schema });

@@ -99,6 +99,9 @@ pub(crate) trait Keeper: Send + Sync {
     /// `HOB-0708` when there is no such space, `HOB-0715` for one that could not be opened.
     fn control(&self, space: &SpaceName) -> Result<Arc<Control>>;
 
+    /// The control of every space that is served, `default` first, then by name.
+    fn open(&self) -> Vec<Arc<Control>>;
+
     /// Every space, `default` first, then by name.
     fn list(&self) -> BoxFuture<'_, Result<Vec<SpaceInfo>>>;
 
@@ -133,11 +136,11 @@ impl Ask {
     ///
     /// # Errors
     /// `HOB-0711`.
-    fn keeper(&self) -> Result<Arc<dyn Keeper>> {
+    pub(super) fn keeper(&self) -> Result<Arc<dyn Keeper>> {
         self.keeper.clone().ok_or_else(|| {
             Fault::new(
                 Code::SpaceForbidden,
-                "spaces are made, changed and listed by the node's operator alone",
+                "spaces are made, changed, listed and measured together by the node's operator alone",
             )
             .hint("use the node's own socket or token; `hob space show` without a name shows your own space")
         })

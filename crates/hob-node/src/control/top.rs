@@ -4,9 +4,12 @@ use super::{Ask, Control, Handled, Operation, Payload, json, query, stream};
 use crate::clock::now_ms;
 use crate::top::Top;
 use hob_core::access::{Need, Scope};
+use hob_core::code::Code;
 use hob_core::cost::Place;
-use hob_core::limit::TOP_INTERVAL;
+use hob_core::fault::{Fault, Result};
+use hob_core::limit::{TOP_INTERVAL, TOP_WINDOW_MAX, TOP_WINDOW_MIN};
 use hob_core::name::{AppName, FunctionName};
+use hob_core::unit::millis;
 use hob_core::wire::{Cooled, TopQuery, TopReport};
 use http::StatusCode;
 use schemars::JsonSchema;
@@ -43,6 +46,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
 fn read(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
         let asked: TopQuery = query::read(ask.request.uri())?;
+        asked.window_ms.map_or(Ok(()), within)?;
         if let Some(app) = &asked.app {
             control.apps.get(app)?;
         }
@@ -67,6 +71,16 @@ fn read(control: Arc<Control>, ask: Ask) -> Handled {
         });
         Ok(response)
     })
+}
+
+/// Whether what runs now can be measured over so long.
+fn within(window_ms: u64) -> Result<()> {
+    let (least, most) = (millis(TOP_WINDOW_MIN), millis(TOP_WINDOW_MAX));
+    if (least..=most).contains(&window_ms) {
+        return Ok(());
+    }
+    Err(Fault::new(Code::ControlRequest, format!("`window_ms` is {window_ms}"))
+        .hint(format!("ask for {least} to {most} milliseconds")))
 }
 
 /// Writes reports until the client goes or the node stops. A slow client gets fewer, not older ones.

@@ -22,6 +22,8 @@ pub(super) static OPERATIONS: &[Operation] = &[Operation {
 fn ask(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
         let asked: WhyQuery = query::read(ask.request.uri())?;
-        json(StatusCode::OK, &control.why.ask(asked).await?)
+        // Events and answers are kept as they came; what is told of them is not.
+        let story = control.why.ask(asked).await?;
+        json(StatusCode::OK, &control.secrets.redaction().story(story))
     })
 }

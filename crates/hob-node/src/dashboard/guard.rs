@@ -9,7 +9,7 @@
 //! the session's token besides. The cookie is for HTTP alone, and the gateway keeps it from guests
 //! ([`crate::gateway::forward`]).
 
-use crate::gateway::forward::OWN_COOKIES;
+use crate::gateway::forward::{HOST_COOKIES, OWN_COOKIES};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_runtime::body::Body;
@@ -88,9 +88,11 @@ impl Guard {
         host == "localhost" || bare.parse().is_ok_and(own)
     }
 
-    /// The name of the session's cookie. Cookies know no ports, so it holds the port.
+    /// The name of the session's cookie. Cookies know no ports, so it holds the port. Over TLS it is one that no page of
+    /// another host can set: an app below the dashboard's domain could put its own session in the place of a person's.
     fn cookie(&self) -> String {
-        format!("{OWN_COOKIES}{}", self.address.port())
+        let host = if self.secure { HOST_COOKIES } else { "" };
+        format!("{host}{OWN_COOKIES}{}", self.address.port())
     }
 
     /// The key of the session that a request belongs to.
@@ -211,13 +213,21 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_is_for_http_alone_and_of_one_port() {
-        let guard = Guard { address: "127.0.0.1:8081".parse().unwrap(), secure: true };
-        let set = guard.set_key("k");
-        assert_eq!(set, "hob-dashboard-8081=k; Path=/; HttpOnly; SameSite=Strict; Secure");
+    fn the_cookie_is_for_http_alone_of_one_port_and_over_tls_of_one_host() {
+        let address = "127.0.0.1:8081".parse().unwrap();
+        let (plain, tls) = (Guard { address, secure: false }, Guard { address, secure: true });
+        assert_eq!(plain.set_key("k"), "hob-dashboard-8081=k; Path=/; HttpOnly; SameSite=Strict");
+        assert_eq!(
+            tls.set_key("k"),
+            "__Host-hob-dashboard-8081=k; Path=/; HttpOnly; SameSite=Strict; Secure"
+        );
         let sent = headers("cookie: a=b; hob-dashboard-8081=k; hob-dashboard-8081-theme=dark");
-        assert_eq!((guard.key(&sent), guard.theme(&sent)), (Some("k"), Some("dark")));
-        assert_eq!(guard.theme(&headers("cookie: hob-dashboard-8081-theme=\"><script>")), None);
-        assert_eq!(guard.key(&headers("cookie: hob-dashboard-80=k")), None);
+        assert_eq!((plain.key(&sent), plain.theme(&sent)), (Some("k"), Some("dark")));
+        // Another host could have set these.
+        assert_eq!((tls.key(&sent), tls.theme(&sent)), (None, None));
+        let sent = headers("cookie: hob-dashboard-8081=theirs; __Host-hob-dashboard-8081=k");
+        assert_eq!((tls.key(&sent), plain.key(&sent)), (Some("k"), Some("theirs")));
+        assert_eq!(plain.theme(&headers("cookie: hob-dashboard-8081-theme=\"><script>")), None);
+        assert_eq!(plain.key(&headers("cookie: hob-dashboard-80=k")), None);
     }
 }

@@ -83,7 +83,11 @@ impl Attempt<'_> {
             Err(fault) => return Attempted::refused(&fault, Outcome::Rejected),
         };
         let target = Target { revision: Arc::clone(&self.revision), pool: Arc::clone(pool), route: None };
-        let reply = dispatcher::call(target, self.cause(), self.request()).await;
+        let place = match self.bus.allowance().begin_in_time().await {
+            Ok(place) => place,
+            Err(fault) => return Attempted::refused(&fault, outcome::no_place(&fault)),
+        };
+        let reply = dispatcher::call(target, Cause { place, ..self.cause() }, self.request()).await;
         let (head, answer) = match collect(reply).await {
             Ok(parts) => parts,
             Err(fault) => return Attempted::refused(&fault, Outcome::Retry { after_ms: None }),
@@ -161,7 +165,7 @@ impl Attempt<'_> {
     /// that the delivered one came from, or the one that the trigger names.
     pub(super) async fn publish_reply(&self, head: &http::response::Parts, answer: Bytes) -> Result<()> {
         let with_event = matches!(head.status, StatusCode::OK | StatusCode::CREATED);
-        if !with_event || binding::mode(&head.headers).is_none() {
+        if self.quiet || !with_event || binding::mode(&head.headers).is_none() {
             return Ok(());
         }
         let events = binding::read(&head.headers, answer)?;
@@ -175,7 +179,7 @@ impl Attempt<'_> {
     }
 
     pub(super) async fn record_success(&self, head: &http::response::Parts, answer: &[u8]) -> Result<()> {
-        let Some(topic) = &self.spec.on_success else { return Ok(()) };
+        let Some(topic) = self.spec.on_success.as_ref().filter(|_| !self.quiet) else { return Ok(()) };
         let failure = outcome::failure(head.status, &head.headers, answer, String::new());
         let event = record_of(self.key, &self.spec.function, self.placed, self.number, "Success", &failure);
         let stored = self.follows(event, head);

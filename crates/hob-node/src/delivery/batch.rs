@@ -17,9 +17,9 @@ use hob_core::event::Event;
 use hob_core::event::json;
 use hob_core::fact::CallCause;
 use hob_core::fault::Fault;
-use hob_core::limit::EVENT_BATCH_BYTES_MAX;
+use hob_core::limit::{DELIVERY_BATCH_BYTES_MAX, EVENT_BATCH_BYTES_MAX, EVENT_BATCH_MAX};
 use hob_core::name::TopicName;
-use hob_core::subscription::{Delivery, Outcome};
+use hob_core::subscription::{Delivery, Gathering, Outcome};
 use hob_core::trigger::{BatchSpec, DeliverySpec};
 use hob_runtime::body;
 use hob_runtime::contract::lambda::{BatchCall, BatchItem};
@@ -37,10 +37,22 @@ pub(super) struct Batch<'a> {
     pub(super) batch: BatchSpec,
     pub(super) revision: Arc<LiveRevision>,
     pub(super) topic: &'a TopicName,
+    /// As [`Attempt::quiet`].
+    pub(super) quiet: bool,
 }
 
 /// An event with its attempt.
 pub(super) type Item = (Delivery, Placed);
+
+/// How the events of a subscription are gathered into calls of its function; `None`: each has its own.
+pub(super) fn gathering(spec: &DeliverySpec, revision: &LiveRevision) -> Option<Gathering> {
+    let batch = spec.batch?;
+    let body = revision.spec.functions.get(&spec.function).map_or(u64::MAX, |spec| spec.body_bytes_max);
+    // What is not text grows by a third when it is written into the body.
+    let bytes = usize::try_from(body / 3 * 2).unwrap_or(usize::MAX).min(DELIVERY_BATCH_BYTES_MAX);
+    let events = usize::try_from(batch.events).unwrap_or(usize::MAX).min(EVENT_BATCH_MAX);
+    Some(Gathering { events, bytes, window_ms: batch.window_ms, calls: spec.concurrency as usize })
+}
 
 impl Batch<'_> {
     /// Makes the call, or two when the events do not fit into the body of one; one outcome for each event, in order.
@@ -83,7 +95,11 @@ impl Batch<'_> {
         request.extensions_mut().insert(BatchCall { items: items.iter().map(item).collect() });
         *request.body_mut() = body::full(body);
         let target = Target { revision: Arc::clone(&self.revision), pool: Arc::clone(pool), route: None };
-        let mut cause = Cause { hops: lead.placed.stored.hops + 1, ..first.cause() };
+        let place = match self.bus.allowance().begin_in_time().await {
+            Ok(place) => place,
+            Err(fault) => return all(&fault, outcome::no_place(&fault)),
+        };
+        let mut cause = Cause { hops: lead.placed.stored.hops + 1, place, ..first.cause() };
         if let CallCause::Event { others, .. } = &mut cause.why {
             others.extend(items.iter().skip(1).map(|(delivery, _)| delivery.sequence));
         }
@@ -127,7 +143,7 @@ impl Batch<'_> {
     fn attempt<'a>(&'a self, (delivery, placed): &'a Item) -> Attempt<'a> {
         let Self { bus, key, spec, topic, .. } = self;
         let revision = Arc::clone(&self.revision);
-        Attempt { bus, key, spec, revision, topic, placed, number: delivery.attempt, quiet: false }
+        Attempt { bus, key, spec, revision, topic, placed, number: delivery.attempt, quiet: self.quiet }
     }
 }
 

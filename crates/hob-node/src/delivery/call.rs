@@ -11,6 +11,7 @@ use crate::bus::Placed;
 use crate::bus::dead::{Failure, Letter};
 use crate::bus::position::Key;
 use crate::calls::{CALL_ID, Ended, Message, calls_topic};
+use crate::clock::now_ms;
 use crate::dispatcher::{self, Cause, Target};
 use crate::gateway::forward;
 use crate::live::LiveRevision;
@@ -22,6 +23,8 @@ use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
 use hob_core::name::FunctionName;
 use hob_core::subscription::Outcome;
+use hob_core::trigger::RetrySpec;
+use hob_core::unit::show_duration;
 use hob_runtime::body::Body;
 use hob_runtime::contract::lambda::{RawCall, RawReply, error_payload};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -29,7 +32,7 @@ use http::{Response, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Makes the call; when it has ended, its result is kept.
+/// Makes the call within its limits; when it has ended, its result is kept.
 pub(super) async fn make(
     parts: &Parts,
     revision: &Arc<LiveRevision>,
@@ -40,7 +43,38 @@ pub(super) async fn make(
     let Some(message) = Message::of(placed) else {
         return Attempted::refused(&Fault::internal("a stored call cannot be read"), Outcome::Rejected);
     };
-    let pool = match revision.pool(function) {
+    let of_function = revision.spec.functions.get(function).map(|spec| &spec.asynchronous);
+    let Some(RetrySpec { attempts, age_ms, .. }) = message.terms().or(of_function).map(|spec| spec.retry)
+    else {
+        return try_it(parts, revision, function, (placed, &message), number).await;
+    };
+    let old_ms = now_ms().saturating_sub(placed.published_ms);
+    if let Some(age_ms) = age_ms.filter(|age_ms| old_ms > *age_ms) {
+        let what = format!("the call is {} old, and may be {}", show_ms(old_ms), show_ms(age_ms));
+        return Attempted::refused(&Fault::new(Code::CallExpired, what), Outcome::TooOld);
+    }
+    let attempted = try_it(parts, revision, function, (placed, &message), number).await;
+    match attempted.outcome {
+        Outcome::Retry { after_ms } => {
+            Attempted { outcome: Outcome::Within { after_ms, attempts, age_ms }, ..attempted }
+        }
+        _ => attempted,
+    }
+}
+
+fn show_ms(ms: u64) -> String {
+    show_duration(Duration::from_millis(ms))
+}
+
+async fn try_it(
+    parts: &Parts,
+    revision: &Arc<LiveRevision>,
+    function: &FunctionName,
+    (placed, message): (&Placed, &Message),
+    number: u32,
+) -> Attempted {
+    let raw = message.raw();
+    let pool = match revision.numbered(function, raw.as_ref().and_then(|raw| raw.version)) {
         Ok(pool) => pool,
         Err(fault) => return Attempted::refused(&fault, Outcome::Rejected),
     };
@@ -59,11 +93,15 @@ pub(super) async fn make(
         attempt: number,
         published_ms: placed.published_ms,
     };
-    let cause = Cause { hops: placed.stored.hops, headers, ..Cause::of(why) };
+    let place = match parts.bus.allowance().begin_in_time().await {
+        Ok(place) => place,
+        Err(fault) => return Attempted::refused(&fault, outcome::no_place(&fault)),
+    };
+    let cause = Cause { hops: placed.stored.hops, headers, place, ..Cause::of(why) };
     let destination = format!("http://{function}.{}.internal{}", revision.app, request.uri());
-    let (timeout, raw) = (pool.code().spec.timeout(), message.raw().is_some());
+    let timeout = pool.code().spec.timeout();
     let reply = dispatcher::call(target, cause, request).await;
-    let raw = raw.then(|| Lambda::of(&reply, timeout));
+    let raw = raw.map(|_| Lambda::of(&reply, timeout));
     let (head, answer) = match collect(reply).await {
         Ok(parts) => parts,
         Err(fault) => return Attempted::refused(&fault, Outcome::Retry { after_ms: None }),

@@ -12,10 +12,13 @@ use crate::clock::now_ms;
 use crate::identity;
 use crate::live::LiveRevision;
 use hob_core::aws::asynchronous::{self, End};
+use hob_core::aws::letter::Letter;
+use hob_core::aws::name::{self, LATEST};
+use hob_core::code::Code;
 use hob_core::event::Event;
 use hob_core::event::record::Stored;
 use hob_core::fault::Result;
-use hob_core::name::FunctionName;
+use hob_core::name::{FunctionName, TopicName};
 use hob_core::port::Durability;
 use hob_core::spec::FunctionAddress;
 use hob_runtime::body;
@@ -40,7 +43,12 @@ impl Ended<'_> {
     /// Writes the record where the function's settings say.
     pub(super) async fn tell(&self, parts: &Parts) -> Result<()> {
         let Some(spec) = self.revision.spec.functions.get(self.function) else { return Ok(()) };
-        let (spec, good) = (&spec.asynchronous, self.condition == "Success");
+        let message = Message::of(self.placed);
+        let terms = message.as_ref().and_then(Message::terms);
+        let (spec, good) = (terms.unwrap_or(&spec.asynchronous), self.condition == "Success");
+        if let (Some(topic), Some(message), false) = (&spec.dead_letter, &message, good) {
+            self.publish(parts, topic, self.letter(message)).await?;
+        }
         let (topic, call) = match good {
             true => (&spec.on_success, &spec.call_on_success),
             false => (&spec.on_failure, &spec.call_on_failure),
@@ -53,8 +61,30 @@ impl Ended<'_> {
             self.call(parts, address, &event).await?;
         }
         let Some(topic) = topic else { return Ok(()) };
+        self.publish(parts, topic, event).await
+    }
+
+    async fn publish(&self, parts: &Parts, topic: &TopicName, event: Event) -> Result<()> {
         let stored = Stored { hops: self.placed.stored.hops + 1, ..Stored::new(event) };
         parts.bus.publish(topic, vec![stored], Durability::Disk).await.map(drop)
+    }
+
+    /// The id that its caller got.
+    fn request_id(&self) -> String {
+        let id = self.placed.stored.cause.as_ref().and_then(|cause| cause.invocation);
+        id.map(request_id).unwrap_or_default()
+    }
+
+    /// The call as Lambda's dead-letter queues get it.
+    fn letter(&self, message: &Message) -> Event {
+        let letter = Letter {
+            source: format!("/apps/{}/functions/{}", self.revision.app, self.function),
+            request_id: self.request_id(),
+            code: self.failure.code.as_deref().and_then(Code::parse),
+            said: self.failure.answer.as_deref().unwrap_or_default(),
+            payload: message.body().clone(),
+        };
+        letter.event()
     }
 
     fn record(&self) -> Result<Event> {
@@ -63,16 +93,13 @@ impl Ended<'_> {
             record_of(&key, self.function, self.placed, self.attempts, self.condition, self.failure);
         let Some(message) = Message::of(self.placed) else { return Ok(event) };
         let Some(raw) = message.raw() else { return Ok(event) };
-        let arn = raw.arn.unwrap_or_default();
+        let version = raw.version.map_or_else(|| LATEST.to_owned(), |number| number.to_string());
+        let arn = raw.arn.map(name::qualified).unwrap_or_default();
         let said = self.failure.answer.as_deref().map(str::as_bytes);
-        let id = self.placed.stored.cause.as_ref().and_then(|cause| cause.invocation);
         let end = End {
             now_ms: now_ms(),
-            request_id: &id.map(request_id).unwrap_or_default(),
-            version: arn
-                .rsplit_once(":function:")
-                .and_then(|(_, name)| name.split_once(':'))
-                .map_or("$LATEST", |(_, version)| version),
+            request_id: &self.request_id(),
+            version: &version,
             arn: &arn,
             condition: self.condition,
             attempts: self.attempts,

@@ -1,7 +1,8 @@
 //! What an answer to a delivery means: done, again, later, or never.
 //!
 //! **How.** One table, which `docs/guides/events.md` shows. It is Knative's (eventing, delivery contract)
-//! with the difference that an answer which says that the node itself is full costs no attempt.
+//! with the difference that an answer which says that the node itself is full costs no attempt; nor does it that the
+//! space has as many calls as it may ([`no_place`]).
 
 use crate::bus::dead::Failure;
 use hob_core::code::Code;
@@ -32,6 +33,12 @@ pub(super) fn judge(status: StatusCode, code: Option<Code>, after_ms: Option<u64
         (None, 404 | 408 | 409 | 425 | 429 | 500..) => Outcome::Retry { after_ms },
         (None, _) => Outcome::Rejected,
     }
+}
+
+/// What it means that the space has no place for the call: it asks again soon, however often it has, and that counts as no
+/// attempt. It has waited in its place before, so asking costs little.
+pub(super) fn no_place(fault: &Fault) -> Outcome {
+    Outcome::Later { after_ms: fault.retry_after_s().map_or(1000, |seconds| u64::from(seconds) * 1000) }
 }
 
 /// What it means that the node could not keep what follows from a success: where its disk or its files are
@@ -79,7 +86,7 @@ pub(super) fn failure(
 
 #[cfg(test)]
 mod tests {
-    use super::{judge, not_kept};
+    use super::{judge, no_place, not_kept};
     use hob_core::code::Code;
     use hob_core::fault::Fault;
     use hob_core::subscription::Outcome;
@@ -116,6 +123,17 @@ mod tests {
         ] {
             let found = judge(StatusCode::from_u16(status).unwrap(), code, Some(7));
             assert_eq!(found, expected, "{status} {code:?}");
+        }
+    }
+
+    #[test]
+    fn what_waits_for_its_space_asks_again_soon() {
+        for (fault, after_ms) in [
+            (Fault::new(Code::SpaceCalls, "x").retry_after(1), 1000),
+            (Fault::new(Code::SpaceRate, "x").retry_after(3), 3000),
+            (Fault::new(Code::SpaceCalls, "x"), 1000),
+        ] {
+            assert_eq!(no_place(&fault), Outcome::Later { after_ms }, "{fault}");
         }
     }
 

@@ -1,11 +1,12 @@
 //! Old events of a topic are delivered once more, to a chosen function or revision, as a person asked.
 //!
-//! **How.** In order, one after the other, without retries: the outcome of each is told as it comes. No
-//! position changes and nothing is dead-lettered. Events that functions answer with are not published:
+//! **How.** In order, one call after the other, without retries: the outcome of each event is told as it comes. Who gets
+//! batches gets them here too, as full as can be. No position changes and nothing is dead-lettered. Events that functions answer with are not published:
 //! a replay is for looking.
 
 use super::Parts;
 use super::attempt::{Attempt, Attempted};
+use super::batch::{Batch, Item, gathering};
 use crate::bus::Placed;
 use crate::bus::position::Key;
 use crate::clock::now_ms;
@@ -16,7 +17,7 @@ use hob_core::filter::Filters;
 use hob_core::name::{FunctionName, TopicName, TriggerName};
 use hob_core::port::ReadLimit;
 use hob_core::rollout;
-use hob_core::subscription::Outcome;
+use hob_core::subscription::{Batches, Delivery, Gathering, Outcome};
 use hob_core::trigger::{DeliveryMode, DeliverySpec, RetrySpec};
 use hob_core::wire::{ReplayEvent, ReplayRequest};
 use std::sync::Arc;
@@ -141,6 +142,17 @@ where
     F: Future<Output = bool>,
 {
     let (mut from, mut events, mut delivered, mut failed) = (replay.from, 0, 0, 0);
+    let mut gathered: Vec<Batches<Item>> = replay.receivers.iter().map(|_| Batches::default()).collect();
+    let mut tell_all = async |all: Vec<ReplayEvent>| {
+        for told in all {
+            delivered += 1;
+            failed += u64::from(matches!(told, ReplayEvent::Delivered { ok: false, .. }));
+            if !tell(told).await {
+                return false;
+            }
+        }
+        true
+    };
     'pages: loop {
         let page = replay.parts.bus.read(&replay.topic, from, PAGE).await?;
         if page.is_end(from) {
@@ -152,18 +164,34 @@ where
                 break 'pages;
             }
             events += 1;
-            for receiver in replay.receivers.iter().filter(|r| r.filters.matches(&placed.stored.event)) {
-                let told = replay.deliver(receiver, &placed).await;
-                delivered += 1;
-                failed += u64::from(matches!(told, ReplayEvent::Delivered { ok: false, .. }));
-                if !tell(told).await {
+            let each = replay.receivers.iter().zip(&mut gathered);
+            for (receiver, gathered) in each.filter(|(one, _)| one.filters.matches(&placed.stored.event)) {
+                let told = match gathering(&receiver.spec, &replay.revision) {
+                    None => vec![replay.deliver(receiver, &placed).await],
+                    Some(by) => {
+                        gathered.put(item(&placed), placed.stored.event.bytes(), 0);
+                        replay.deliver_gathered(receiver, gathered, by, false).await
+                    }
+                };
+                if !tell_all(told).await {
                     return Ok(());
                 }
             }
         }
     }
+    for (receiver, gathered) in replay.receivers.iter().zip(&mut gathered) {
+        let Some(by) = gathering(&receiver.spec, &replay.revision) else { continue };
+        if !tell_all(replay.deliver_gathered(receiver, gathered, by, true).await).await {
+            return Ok(());
+        }
+    }
     tell(ReplayEvent::Done { events, delivered, failed }).await;
     Ok(())
+}
+
+/// The first attempt of an event, in no run of a subscription.
+fn item(placed: &Placed) -> Item {
+    (Delivery { sequence: placed.sequence, generation: 0, attempt: 1 }, placed.clone())
 }
 
 impl Replay {
@@ -178,11 +206,39 @@ impl Replay {
             number: 1,
             quiet: true,
         };
-        let Attempted { outcome, failure } = attempt.make().await;
+        receiver.told(placed.sequence, attempt.make().await)
+    }
+
+    /// Makes the calls for which enough events are gathered, or for all of them.
+    async fn deliver_gathered(
+        &self,
+        receiver: &Receiver,
+        gathered: &mut Batches<Item>,
+        by: Gathering,
+        all: bool,
+    ) -> Vec<ReplayEvent> {
+        // Nothing is to be expected of time: what is old has all come.
+        let by = Gathering { window_ms: u64::MAX, calls: 1, ..by };
+        let mut told = Vec::new();
+        while let (Some(batch), Some(items)) = (receiver.spec.batch, gathered.take(by, 0, all)) {
+            let (bus, topic, revision) = (&*self.parts.bus, &self.topic, Arc::clone(&self.revision));
+            let (key, spec) = (&receiver.key, &receiver.spec);
+            let attempted = Batch { bus, key, spec, batch, revision, topic, quiet: true }.make(&items).await;
+            gathered.ended();
+            let each = items.iter().zip(attempted);
+            told.extend(each.map(|((delivery, _), attempted)| receiver.told(delivery.sequence, attempted)));
+        }
+        told
+    }
+}
+
+impl Receiver {
+    fn told(&self, sequence: u64, attempted: Attempted) -> ReplayEvent {
+        let Attempted { outcome, failure } = attempted;
         let ok = outcome == Outcome::Done;
         ReplayEvent::Delivered {
-            sequence: placed.sequence,
-            function: receiver.spec.function.clone(),
+            sequence,
+            function: self.spec.function.clone(),
             message: (!ok).then(|| failure.text()),
             invocation: failure.invocation.unwrap_or_default(),
             status: failure.status.unwrap_or_default(),

@@ -5,7 +5,7 @@
 
 use super::Parts;
 use super::attempt::{Attempt, Attempted, record_of};
-use super::batch::{Batch, Item};
+use super::batch::{Batch, Item, gathering};
 use super::call;
 use crate::bus::Placed;
 use crate::bus::dead::{Failure, Letter};
@@ -15,6 +15,7 @@ use crate::calls;
 use crate::clock::now_ms;
 use crate::live::LiveRevision;
 use crate::telemetry::Budget;
+use hob_core::aws::asynchronous::widest;
 use hob_core::code::Code;
 use hob_core::event::record::{Cause, Stored};
 use hob_core::fact::{Delivered, Ending, SkipReason, Skipped, What};
@@ -22,8 +23,7 @@ use hob_core::fault::{Fault, Result};
 use hob_core::filter::{Filters, Mismatch};
 use hob_core::id::InvocationId;
 use hob_core::limit::{
-    ASYNC_CONCURRENCY, CALLBACK_ATTEMPTS, DELIVERY_BATCH_BYTES_MAX, EVENT_BATCH_MAX, FACTS_EVENTS_PER_SECOND,
-    SUBSCRIPTION_WINDOW_MAX,
+    ASYNC_CONCURRENCY, CALLBACK_ATTEMPTS, EVENT_BATCH_MAX, FACTS_EVENTS_PER_SECOND, SUBSCRIPTION_WINDOW_MAX,
 };
 use hob_core::name::{AppName, FunctionName, RevisionNumber, TopicName, TriggerName};
 use hob_core::port::Durability;
@@ -143,7 +143,8 @@ impl Desk {
                 .unwrap_or_default(),
             Role::Calls(function) => revisions
                 .find_map(|revision| revision.spec.functions.get(function))
-                .map(|spec| retry(&spec.asynchronous.retry, ASYNC_CONCURRENCY))
+                // Each call has limits of its own within these.
+                .map(|spec| retry(&widest(&spec.asynchronous.retry), ASYNC_CONCURRENCY))
                 .unwrap_or_default(),
             Role::Callbacks => retry(&RetrySpec::of(CALLBACK_ATTEMPTS), ASYNC_CONCURRENCY),
         }
@@ -155,17 +156,7 @@ impl Desk {
         let table = self.parts.live.load();
         let app = table.app(self.key.app.as_str())?;
         let mut revisions = std::iter::once(&app.current).chain(app.kept.values().rev());
-        revisions.find_map(|revision| {
-            let spec = self.spec(revision)?;
-            Some(spec.batch.map(|batch| {
-                let function = revision.spec.functions.get(&spec.function);
-                let body = function.map_or(u64::MAX, |spec| spec.body_bytes_max);
-                // What is not text grows by a third when it is written into the body.
-                let bytes = usize::try_from(body / 3 * 2).unwrap_or(usize::MAX).min(DELIVERY_BATCH_BYTES_MAX);
-                let events = usize::try_from(batch.events).unwrap_or(usize::MAX).min(EVENT_BATCH_MAX);
-                Gathering { events, bytes, window_ms: batch.window_ms, calls: spec.concurrency as usize }
-            }))
-        })?
+        revisions.find_map(|revision| Some(gathering(self.spec(revision)?, revision)))?
     }
 
     /// Whether a record is for this subscription.
@@ -360,7 +351,8 @@ impl Desk {
             let mut attempted = futures_util::future::join_all(alone).await;
             for (spec, revision, items) in specs {
                 let Some(batch) = spec.batch else { continue };
-                let call = Batch { bus: &parts.bus, key: &key, spec: &spec, batch, revision, topic: &topic };
+                let (bus, key, spec, topic) = (&*parts.bus, &key, &spec, &topic);
+                let call = Batch { bus, key, spec, batch, revision, topic, quiet: false };
                 let outcomes = call.make(&items).await;
                 attempted.extend(items.iter().map(|(delivery, _)| *delivery).zip(outcomes));
             }

@@ -295,8 +295,8 @@ impl Worker {
     fn tell_retry(&self, delivery: Delivery, outcome: Outcome) {
         let Some(at_ms) = self.machine.due_ms(delivery.sequence) else { return };
         let ending = match outcome {
-            Outcome::Overloaded { .. } => Ending::Overloaded { at_ms },
-            Outcome::Retry { .. } => Ending::Retry { at_ms },
+            Outcome::Overloaded { .. } | Outcome::Later { .. } => Ending::Overloaded { at_ms },
+            Outcome::Retry { .. } | Outcome::Within { .. } => Ending::Retry { at_ms },
             _ => return,
         };
         let failure = self.failures.get(&delivery.sequence);

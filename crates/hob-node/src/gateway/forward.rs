@@ -21,6 +21,9 @@ pub(crate) const INVOCATION_ID: HeaderName = HeaderName::from_static("hob-invoca
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Cookies of the dashboard begin so. Browsers know no ports, so they send them to guests on the same host too.
 pub(crate) const OWN_COOKIES: &str = "hob-dashboard-";
+/// What goes before that where there is TLS: no other host and no script of one can set a cookie that begins so (RFC 6265bis,
+/// 4.1.3.2).
+pub(crate) const HOST_COOKIES: &str = "__Host-";
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -114,7 +117,7 @@ fn strip_cookies(headers: &mut HeaderMap) {
     headers.remove(COOKIE);
     for value in values {
         let pairs = value.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        let kept: Vec<&[u8]> = pairs.filter(|pair| !pair.starts_with(OWN_COOKIES.as_bytes())).collect();
+        let kept: Vec<&[u8]> = pairs.filter(|pair| !is_own(pair)).collect();
         if let Ok(kept) = HeaderValue::from_bytes(&kept.join(&b"; "[..]))
             && !kept.is_empty()
         {
@@ -124,7 +127,11 @@ fn strip_cookies(headers: &mut HeaderMap) {
 }
 
 fn is_own_cookie(value: &HeaderValue) -> bool {
-    value.as_bytes().trim_ascii_start().starts_with(OWN_COOKIES.as_bytes())
+    is_own(value.as_bytes().trim_ascii_start())
+}
+
+fn is_own(pair: &[u8]) -> bool {
+    pair.strip_prefix(HOST_COOKIES.as_bytes()).unwrap_or(pair).starts_with(OWN_COOKIES.as_bytes())
 }
 
 fn contains(text: &[u8], wanted: &[u8]) -> bool {
@@ -208,6 +215,7 @@ mod tests {
             ("cookie: a=b; c=d", "a=b; c=d"),
             ("cookie: a=b; hob-dashboard-8081=key;c=d", "a=b; c=d"),
             ("cookie: hob-dashboard-8081=key; hob-dashboard-8081-theme=dark", ""),
+            ("cookie: __Host-hob-dashboard-8081=key; __Host-a=b", "__Host-a=b"),
             ("cookie: a=hob-dashboard-8081|cookie: hob-dashboard-1=k", "a=hob-dashboard-8081"),
         ] {
             let mut headers = headers(before);
@@ -215,7 +223,9 @@ mod tests {
             let left: Vec<&str> = headers.get_all("cookie").iter().map(|v| v.to_str().unwrap()).collect();
             assert_eq!(left.join("|"), after, "{before}");
         }
-        let mut answer = headers("set-cookie: a=b; Path=/|set-cookie: hob-dashboard-8081=mine");
+        let mut answer = headers(
+            "set-cookie: a=b; Path=/|set-cookie: hob-dashboard-8081=mine|set-cookie: __Host-hob-dashboard-8081=mine; Path=/",
+        );
         outward(&mut answer);
         assert_eq!(answer.get_all("set-cookie").iter().collect::<Vec<_>>(), ["a=b; Path=/"]);
     }

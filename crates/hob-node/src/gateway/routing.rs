@@ -1,7 +1,7 @@
 //! From a request's host, method and path to the pool of a function.
 //!
 //! **How.** The host decides the app and revision: `<app>.<domain>`, `<function>--<app>.<domain>`,
-//! `rev-<n>--<app>.<domain>`, a host that a route names, or else the default app. Then the revision's
+//! `rev-<n>--<app>.<domain>`, `<alias>--<app>.<domain>` where an alias has an address, a host that a route names, or else the default app. Then the revision's
 //! routes decide the function. The path is taken as it came: nothing is decoded and `..` means nothing,
 //! so `/a%2Fb` and `/a/../b` match only what is written so, and the function sees the same text.
 //!
@@ -9,9 +9,10 @@
 
 use crate::apps::Addresses;
 use crate::live::{LiveApp, LiveRevision, LiveTable};
+use crate::versions::{Versions, pool_of};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_core::name::{AppName, FunctionName, TopicName};
+use hob_core::name::{AppName, FunctionName, RevisionNumber, TopicName};
 use hob_core::near::nearest;
 use hob_core::route::{self, Address, Match};
 use hob_runtime::pool::Pool;
@@ -25,6 +26,8 @@ pub(crate) struct Rules {
     pub(crate) default_app: Option<AppName>,
     /// How addresses are written.
     pub(crate) addresses: Addresses,
+    /// Which aliases have one.
+    pub(crate) versions: Arc<Versions>,
 }
 
 /// Who answers a request.
@@ -88,7 +91,10 @@ pub(crate) fn find(table: &LiveTable, rules: &Rules, method: &str, host: &str, p
         }
         Address::Function(function, app) => {
             let app = table.app(app.as_str()).ok_or_else(|| unknown_host(table, rules, host))?;
-            by_name(app, &function)
+            match rules.versions.behind(&app.name, function.as_str()) {
+                Some(version) if !app.current.functions.contains_key(&function) => by_version(app, version),
+                _ => by_name(app, &function),
+            }
         }
         Address::Revision(number, app) => {
             let app = table.app(app.as_str()).ok_or_else(|| unknown_host(table, rules, host))?;
@@ -110,6 +116,23 @@ pub(crate) fn find(table: &LiveTable, rules: &Rules, method: &str, host: &str, p
             by_route(&app.current, method, host, false, path)
         }
     }
+}
+
+/// A version, or what is current, which an alias's address means.
+fn by_version(app: &LiveApp, version: Option<(RevisionNumber, u32)>) -> Result<Choice> {
+    let found = match version {
+        Some((number, version)) => app.kept.get(&number).map(|kept| (kept, pool_of(kept, version))),
+        None => {
+            let function = app.current.spec.functions.keys().next();
+            Some((&app.current, function.and_then(|function| app.current.functions.get(function))))
+        }
+    };
+    let Some((revision, Some(pool))) = found else {
+        let what = format!("the version that this alias of app `{}` names is not there", app.name);
+        return Err(Fault::new(Code::RevisionNotFound, what).hint(format!("hob show {}", app.name)));
+    };
+    let (revision, pool) = (Arc::clone(revision), Arc::clone(pool));
+    Ok(Choice::Function(Found { revision, pool, route: None }))
 }
 
 fn by_name(app: &LiveApp, function: &FunctionName) -> Result<Choice> {

@@ -18,7 +18,7 @@ use super::chunk::{Chunked, Step};
 use super::head::{self, Framing, Refusal};
 use bytes::{Buf, BytesMut};
 use futures_util::task::AtomicWaker;
-use hob_core::limit::{HEADER_BYTES_MAX, LINGER};
+use hob_core::limit::{HEADER_BYTES_MAX, LINGER, LINGER_BYTES_MAX};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -121,6 +121,8 @@ pub(super) struct Strict<S> {
     seen: usize,
     /// Runs while a head is incomplete, and while a refused client is listened to for a last time.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Bytes of a refused client that were read and not kept.
+    lingered: usize,
     /// Time in which a head has to be complete.
     late: Duration,
     exchange: Arc<Exchange>,
@@ -137,7 +139,7 @@ impl<S> Strict<S> {
         exchange: Arc<Exchange>,
     ) -> Self {
         let phase = if http2 { Phase::Raw } else { Phase::Head };
-        Self { socket, phase, held: first, passed: 0, seen: 0, timer: None, late, exchange }
+        Self { socket, phase, held: first, passed: 0, seen: 0, timer: None, lingered: 0, late, exchange }
     }
 
     /// Looks at the next bytes and says how many of them may be handed over now.
@@ -288,13 +290,17 @@ impl<S: AsyncRead + Unpin> Strict<S> {
         self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(time))).as_mut().poll(cx)
     }
 
-    /// Reads without keeping anything until the client is done, or the time is over.
+    /// Reads without keeping anything until the client is done, or the time is over. Of who sends without end only so
+    /// much is read; the rest of the time he waits, since his socket takes no more.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut space = [0u8; 4096];
         while self.poll_timer(cx, LINGER).is_pending() {
+            if self.lingered >= LINGER_BYTES_MAX {
+                return Poll::Pending;
+            }
             let mut buffer = ReadBuf::new(&mut space);
             match ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => {}
+                Ok(()) if !buffer.filled().is_empty() => self.lingered += buffer.filled().len(),
                 _ => break,
             }
         }

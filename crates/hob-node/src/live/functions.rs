@@ -7,14 +7,16 @@
 //! app's description. The pool, with its copy of the settings, its gate and its witness, is made when somebody asks
 //! for the function, and stays.
 //!
-//! **Invariants.** A function has one pool at most. A pool that is made after [`Functions::stop`] is stopped.
+//! A version of a function (AWS Lambda's) has a pool of its own, made the same way: the same code, told another number.
+//!
+//! **Invariants.** A function, and each of its versions, has one pool at most. A pool that is made after [`Functions::stop`] is stopped.
 
 use futures_util::FutureExt as _;
 use hob_core::fault::Result;
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
 use hob_core::spec::{AppSpec, FunctionSpec};
 use hob_runtime::code::FunctionCode;
-use hob_runtime::pool::Pool;
+use hob_runtime::pool::{Pool, Stats};
 use std::borrow::Borrow;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,6 +48,8 @@ pub struct Of<'a> {
     pub spec: &'a FunctionSpec,
     /// Whether it keeps its minimum of instances.
     pub keeps_minimum: bool,
+    /// The number by which it is called, if it is a version.
+    pub number: Option<u32>,
 }
 
 /// A function's place.
@@ -53,6 +57,12 @@ struct Slot {
     /// Of its name. Two names of an app can have the same, and then share their places.
     hash: u64,
     pool: OnceLock<Arc<Pool>>,
+}
+
+/// The pool of a version. One stands behind the other: a revision has few versions, nearly always none.
+struct Numbered {
+    pool: Arc<Pool>,
+    next: OnceLock<Box<Numbered>>,
 }
 
 /// The functions of one revision, private ones too.
@@ -63,6 +73,7 @@ pub struct Functions {
     maker: Arc<dyn Maker>,
     /// In the order of the hashes.
     slots: Box<[Slot]>,
+    numbered: OnceLock<Box<Numbered>>,
     stopped: AtomicBool,
 }
 
@@ -77,7 +88,8 @@ impl Functions {
         let hashes = spec.functions.keys().map(|name| hash(name.as_str()));
         let mut slots: Box<[Slot]> = hashes.map(|hash| Slot { hash, pool: OnceLock::new() }).collect();
         slots.sort_unstable_by_key(|slot| slot.hash);
-        Self { spec, revision, keeps_minimum, maker, slots, stopped: AtomicBool::new(false) }
+        let (numbered, stopped) = (OnceLock::new(), AtomicBool::new(false));
+        Self { spec, revision, keeps_minimum, maker, slots, numbered, stopped }
     }
 
     /// The pool of a function, which is made if this is the first time; `None` when there is no such function.
@@ -112,9 +124,54 @@ impl Functions {
         pools.into_iter().find(|pool| pool.code().name.as_str() == name)
     }
 
-    /// Every pool that was made.
+    /// The pool of a version of a function, which is made if this is the first time; `None` when there is no such
+    /// function.
+    pub fn numbered(&self, name: &FunctionName, number: u32) -> Option<&Arc<Pool>> {
+        let is = |pool: &Pool| {
+            let code = pool.code();
+            code.name == *name && code.numbered.as_ref().is_some_and(|numbered| numbered.version == number)
+        };
+        let pool = match self.numbered_made().find(|pool| is(pool)) {
+            Some(pool) => pool,
+            None => {
+                let (name, spec) = self.spec.functions.get_key_value(name)?;
+                let of = Of { keeps_minimum: false, number: Some(number), ..self.of(name, spec) };
+                let made = self.maker.pool(self.maker.code(of));
+                let made = made.inspect_err(|fault| tracing::error!(%fault, %name, "no pool")).ok()?;
+                let mut place = &self.numbered;
+                loop {
+                    let new = || Box::new(Numbered { pool: Arc::clone(&made), next: OnceLock::new() });
+                    let at = place.get_or_init(new);
+                    if is(&at.pool) {
+                        break &at.pool;
+                    }
+                    place = &at.next;
+                }
+            }
+        };
+        self.stop_late(pool);
+        Some(pool)
+    }
+
+    fn numbered_made(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        let all = std::iter::successors(self.numbered.get(), |at| at.next.get());
+        all.map(|at| &at.pool)
+    }
+
+    /// Every pool that was made, those of versions too.
     pub fn made(&self) -> impl Iterator<Item = &Arc<Pool>> {
-        self.slots.iter().filter_map(|slot| slot.pool.get())
+        self.slots.iter().filter_map(|slot| slot.pool.get()).chain(self.numbered_made())
+    }
+
+    /// The pools of a function and its versions that were made.
+    pub fn all_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Arc<Pool>> {
+        let versions = self.numbered_made().filter(move |pool| pool.code().name.as_str() == name);
+        self.made_of(name).into_iter().chain(versions)
+    }
+
+    /// What happens in these pools, in sum.
+    pub fn stats(&self, name: &str) -> Stats {
+        self.all_of(name).map(|pool| pool.stats()).reduce(Stats::and).unwrap_or_default()
     }
 
     /// The code of a function, without making its pool.
@@ -157,7 +214,7 @@ impl Functions {
 
     fn of<'a>(&'a self, name: &'a FunctionName, spec: &'a FunctionSpec) -> Of<'a> {
         let Self { revision, keeps_minimum, .. } = *self;
-        Of { app: &self.spec.app, revision, name, spec, keeps_minimum }
+        Of { app: &self.spec.app, revision, name, spec, keeps_minimum, number: None }
     }
 }
 

@@ -5,20 +5,17 @@ use hob_core::name::SpaceName;
 use hob_runtime::crowd::{Crowd, Stats};
 use std::sync::Arc;
 
-/// What tells them when somebody asks: of a space what its apps have waited, and of the machine nothing but to
-/// `default`, since it tells of all spaces.
-pub(super) fn metrics(
+/// What tells, when somebody asks, how long the apps of a space have waited.
+pub(super) fn of_space(
     crowd: Arc<Crowd>,
     space: SpaceName,
 ) -> impl Fn() -> Vec<Metric> + Send + Sync + 'static {
-    move || {
-        let stats = crowd.stats();
-        let mut all = waits(&stats, &space);
-        if space.is_default() {
-            all.extend(machine(&stats));
-        }
-        all
-    }
+    move || waits(&crowd.stats(), &space)
+}
+
+/// What tells of the machine, and so of all spaces.
+pub(super) fn of_machine(crowd: Arc<Crowd>) -> impl Fn() -> Vec<Metric> + Send + Sync + 'static {
+    move || machine(&crowd.stats())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a metric is a floating point number")]

@@ -113,7 +113,7 @@ impl Ground {
             compiler: settings.compiler.clone(),
             workers: workers(settings, common, space),
             pooling: settings.pooling,
-            walls: settings.walls,
+            walls: settings.walls.clone(),
             spawn: Arc::clone(&self.tasks) as _,
             logs: Arc::clone(&self.printed) as _,
             witnesses: Arc::new(Watches(Arc::clone(&self.telemetry))),
@@ -151,5 +151,5 @@ fn workers(settings: &Settings, common: &Common, space: &SpaceName) -> Workers {
         };
         walled.then(|| space.clone())
     };
-    Workers { command: settings.worker.clone(), space_of: Arc::new(space_of) }
+    Workers { space_of: Arc::new(space_of), command: settings.worker.clone(), ..Workers::none() }
 }

@@ -29,6 +29,7 @@ use crate::settings::Settings;
 use crate::sign_in::SignIn;
 use crate::task::Tasks;
 use crate::tokens::Tokens;
+use crate::versions::Versions;
 use arc_swap::ArcSwap;
 use hob_bus::Engine;
 use hob_core::egress::Doors;
@@ -158,7 +159,8 @@ impl Space {
         let services =
             Services::start(&ground, parts, (&settings, common), (&addresses, claims), inner).await?;
 
-        let rules = Rules { default_app: settings.default_app.clone(), addresses };
+        let versions = Versions::open(&*state, &ground.live, &ground.tasks).await?;
+        let rules = Rules { default_app: settings.default_app.clone(), addresses, versions };
         let tenant = Tenant::new(&ground.live, &ground.bus, &ground.calls, rules.clone());
         let control = control(common, (&settings, &name), (&ground, &services), (rules, keys, secrets));
         Ok(Self { name, ground, services, control, tenant, state })
@@ -197,7 +199,8 @@ fn control(
     let space = Some(name.clone()).filter(|name| !name.is_default());
     let node = NodeInfo { domain: settings.domain.clone(), space: space.clone(), ..common.node.clone() };
     let scrape = Scrape::new(&ground.live, &ground.bus, &services.delivery, &ground.telemetry, node.clone());
-    scrape.extra(crowd::metrics(Arc::clone(&common.crowd), name.clone()));
+    scrape.extra(crowd::of_space(Arc::clone(&common.crowd), name.clone()));
+    scrape.extra_of_machine(crowd::of_machine(Arc::clone(&common.crowd)));
     scrape.extra(ground.dropped_lines());
     if let Some(export) = &ground.export {
         export.measure(&scrape, node.started_ms, &ground.tasks);

@@ -344,6 +344,12 @@ impl Keeper for Handle {
         self.0.control(space)
     }
 
+    fn open(&self) -> Vec<Arc<Control>> {
+        let named = lock(&self.0.named);
+        let open = named.values().filter_map(|entry| entry.open.as_ref());
+        std::iter::once(&self.0.default).chain(open.map(|space| &space.control)).cloned().collect()
+    }
+
     fn list(&self) -> BoxFuture<'_, Result<Vec<SpaceInfo>>> {
         Box::pin(async move {
             let named: Vec<SpaceName> = lock(&self.0.named).keys().cloned().collect();

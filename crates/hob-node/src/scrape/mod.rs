@@ -5,10 +5,11 @@
 //! **How.** [`Scrape::metrics`] asks pools, bus, subscriptions, facts, the async runtime and the machine. The
 //! Prometheus operation and the export by OTLP write what it returns. A part of the node that this module
 //! must not know adds its own by [`Scrape::extra`]. Each space has its own; the series of those beside `default` say
-//! in a label which it is, and tell nothing of the machine.
+//! in a label which it is, and tell nothing of the machine. [`all`] is what the operator sees: every space at once.
 //!
 //! **Not here:** the forms in which metrics are written ([`crate::telemetry::meter`]).
 
+pub(crate) mod all;
 mod machine;
 
 use crate::bus::Bus;
@@ -34,6 +35,8 @@ pub(crate) struct Scrape {
     telemetry: Arc<Telemetry>,
     node: NodeInfo,
     extra: Mutex<Vec<Extra>>,
+    /// The same of what belongs to no space.
+    of_machine: Mutex<Vec<Extra>>,
 }
 
 impl Scrape {
@@ -52,6 +55,7 @@ impl Scrape {
             telemetry: Arc::clone(telemetry),
             node,
             extra: Mutex::default(),
+            of_machine: Mutex::default(),
         })
     }
 
@@ -60,26 +64,43 @@ impl Scrape {
         lock(&self.extra).push(Box::new(metrics));
     }
 
+    /// The same of what belongs to no space: it is told where `default` is.
+    pub(crate) fn extra_of_machine(&self, metrics: impl Fn() -> Vec<Metric> + Send + Sync + 'static) {
+        lock(&self.of_machine).push(Box::new(metrics));
+    }
+
     /// Everything, as it is now. What cannot be read is left out, and the node's log says why.
     pub(crate) async fn metrics(&self) -> Vec<Metric> {
+        let own = self.own().await.into_iter().map(|metric| bounded(metric, METRIC_SERIES_MAX));
+        match &self.node.space {
+            None => own.chain(self.machine()).collect(),
+            Some(space) => own.map(|metric| metric.labelled("space", space.as_str())).collect(),
+        }
+    }
+
+    /// What is measured of the machine and the process; nothing where the space is not `default`.
+    fn machine(&self) -> Vec<Metric> {
+        if self.node.space.is_some() {
+            return Vec::new();
+        }
+        let mut all = vec![
+            Metric::new("hob_build_info", Kind::Gauge, "", "The version of Hob")
+                .with([("version", self.node.version.as_str())], 1.0),
+        ];
+        all.extend(machine::metrics(self.node.started_ms));
+        lock(&self.of_machine).iter().for_each(|extra| all.extend(extra()));
+        all
+    }
+
+    /// What is measured of the space, without bounds.
+    async fn own(&self) -> Vec<Metric> {
         let mut all = self.telemetry.meters().snapshot();
         all.extend(self.pools());
         all.extend(subscriptions(&self.delivery.list().await));
         all.extend(self.topics().await);
         all.extend(self.facts().await);
-        all.push(
-            Metric::new("hob_build_info", Kind::Gauge, "", "The version of Hob")
-                .with([("version", self.node.version.as_str())], 1.0),
-        );
-        if self.node.space.is_none() {
-            all.extend(machine::metrics(self.node.started_ms));
-        }
         lock(&self.extra).iter().for_each(|extra| all.extend(extra()));
-        let all = all.into_iter().map(limited);
-        match &self.node.space {
-            None => all.collect(),
-            Some(space) => all.map(|metric| metric.labelled("space", space.as_str())).collect(),
-        }
+        all
     }
 
     /// Of current revisions, and of others that have something to show.
@@ -90,11 +111,7 @@ impl Scrape {
         apps.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         for (app, revision) in apps.iter().flat_map(|app| app.kept.values().map(move |kept| (app, kept))) {
             for function in revision.spec.functions.keys() {
-                let stats: Stats = revision
-                    .functions
-                    .made_of(function.as_str())
-                    .map(|pool| pool.stats())
-                    .unwrap_or_default();
+                let stats: Stats = revision.functions.stats(function.as_str());
                 if revision.number != app.current.number && stats == Stats::default() {
                     continue;
                 }
@@ -228,11 +245,6 @@ fn subscriptions(all: &[SubscriptionInfo]) -> Vec<Metric> {
         }
     }
     metrics
-}
-
-/// Gauges and counters of things, of which there may be many.
-fn limited(metric: Metric) -> Metric {
-    if metric.kind == Kind::Histogram { metric } else { bounded(metric, METRIC_SERIES_MAX) }
 }
 
 fn gauge(name: &'static str, help: &'static str) -> Metric {

@@ -5,6 +5,7 @@ use hob_core::fact::Fact;
 use hob_core::fault::Fault;
 use hob_core::port::{LogRecord, LogSink};
 use hob_core::secret::redact::Redactor;
+use hob_core::wire::Story;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -23,6 +24,14 @@ impl Redaction {
         match &*self.0.load() {
             Some(redactor) => redactor.fact(fact),
             None => fact,
+        }
+    }
+
+    /// A story without them.
+    pub(crate) fn story(&self, story: Story) -> Story {
+        match &*self.0.load() {
+            Some(redactor) => redactor.story(story),
+            None => story,
         }
     }
 

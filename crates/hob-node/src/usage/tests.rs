@@ -99,6 +99,7 @@ fn code() -> FunctionCode {
         app: AppName::new("a").unwrap(),
         revision: RevisionNumber(1),
         name: FunctionName::new("f").unwrap(),
+        numbered: None,
         spec: FunctionSpec { memory_bytes: 1 << 20, ..FunctionSpec::new("wasm", "wasi-http", ["f.wasm"]) },
         dir: PathBuf::new(),
         cpu: Default::default(),

@@ -7,7 +7,7 @@ use crate::bus::position::Key;
 use crate::live::{LiveApp, LiveRevision};
 use hob_core::event::Event;
 use hob_core::event::record::Stored;
-use hob_core::fact::{About, CallCause, Ending, Fact, SkipReason, What};
+use hob_core::fact::{About, Call, CallCause, Ending, Fact, SkipReason, What};
 use hob_core::fault::Result;
 use hob_core::filter::{Filters, Mismatch};
 use hob_core::name::{FunctionName, TopicName};
@@ -226,15 +226,36 @@ impl Why {
             running: look.running,
             attempts: spec
                 .map_or_else(|| call_attempts(&pinned, called.as_ref()), |spec| spec.delivery.retry.attempts),
-            failure: match failed {
-                Some((fact, call)) => Some(self.known_of(fact, call).await?.cause(call)),
-                None => None,
-            },
+            failure: self.last_failure((key, topic, sequence), facts, failed).await?,
             behind,
             answered: good.is_some(),
             dropped: given_up && letter.is_none(),
             letter,
             passed_over_ms: self.passed_over(key, topic, sequence, placed).await?,
+        })
+    }
+
+    /// Why the last attempt came to nothing: it found no place among the calls of the space, or its call failed.
+    pub(super) async fn last_failure(
+        &self,
+        (key, topic, sequence): (&Key, &TopicName, u64),
+        facts: &[Fact],
+        failed: Option<(&Fact, &Call)>,
+    ) -> Result<Option<Cause>> {
+        let put_back = facts.iter().rev().find_map(|fact| match &fact.what {
+            What::Delivered(one) if matches!(one.ending, Ending::Overloaded { .. }) => {
+                is_for(fact, key, topic, sequence).then_some((one.failure.as_deref()?, fact.time_ms))
+            }
+            _ => None,
+        });
+        let space = self.bus.allowance().space();
+        let put_back = put_back.and_then(|(told, at_ms)| Some((event::no_place(space, told)?, at_ms)));
+        Ok(match (put_back, failed) {
+            (Some((cause, at_ms)), failed) if failed.is_none_or(|(fact, _)| fact.time_ms < at_ms) => {
+                Some(cause)
+            }
+            (_, Some((fact, call))) => Some(self.known_of(fact, call).await?.cause(call)),
+            _ => None,
         })
     }
 
@@ -357,10 +378,7 @@ impl Why {
 
     /// The cause of the newest attempt that failed, a refusal as well.
     pub(super) async fn newest_attempt(&self, facts: &[Fact]) -> Result<Option<Cause>> {
-        let failed = facts.iter().rev().find_map(|fact| {
-            call_of(fact).filter(|call| call.failed() || call.status >= Some(400)).map(|call| (fact, call))
-        });
-        Ok(match failed {
+        Ok(match newest_failed(facts) {
             Some((fact, call)) => Some(self.known_of(fact, call).await?.cause(call)),
             None => None,
         })
@@ -375,6 +393,13 @@ impl Why {
         let near = nearest(topic.as_str(), lonely.iter().map(TopicName::as_str));
         Ok(near.and_then(|near| TopicName::new(near).ok()))
     }
+}
+
+/// The newest call that failed or was refused by its function.
+pub(super) fn newest_failed(facts: &[Fact]) -> Option<(&Fact, &Call)> {
+    facts.iter().rev().find_map(|fact| {
+        call_of(fact).filter(|call| call.failed() || call.status >= Some(400)).map(|call| (fact, call))
+    })
 }
 
 /// Whether a fact is about the delivery of an event by a subscription.

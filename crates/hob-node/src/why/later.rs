@@ -1,5 +1,6 @@
 //! What is known of asynchronous calls: how they are, and what became of their results.
 
+use super::events::newest_failed;
 use super::{RECENT, Why};
 use crate::bus::position::Key;
 use crate::calls::{Message, calls_topic, results_topic};
@@ -7,7 +8,6 @@ use crate::delivery::Role;
 use hob_core::fact::{About, Ending, Fact, What};
 use hob_core::fault::Result;
 use hob_core::name::{AppName, FunctionName};
-use hob_core::why::Cause;
 use hob_core::why::asynchronous::{self, AsyncEnd, AsyncEvidence, Callback};
 use hob_core::wire::Story;
 
@@ -41,23 +41,23 @@ impl Why {
             None => (None, None, Vec::new()),
         };
         let facts: Vec<Fact> = facts.into_iter().chain(more).collect();
+        let failure = match &key {
+            Some(key) => self.last_failure((key, &topic, sequence), &facts, newest_failed(&own)).await?,
+            None => None,
+        };
         let evidence = AsyncEvidence {
             app,
             function: &name,
             accepted_ms: placed.as_ref().map(|placed| placed.published_ms),
             place: look.place,
             attempts,
-            failure: self.failure_of(&own).await?,
+            failure,
             end,
             letter,
             callback,
             facts: &facts,
         };
         Ok(asynchronous::story(id, &evidence))
-    }
-
-    async fn failure_of(&self, own: &[Fact]) -> Result<Option<Cause>> {
-        self.newest_attempt(own).await
     }
 
     fn async_attempts(&self, app: &AppName, function: &FunctionName) -> u32 {

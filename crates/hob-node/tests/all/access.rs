@@ -107,6 +107,8 @@ async fn a_token_ends_as_it_was_told() {
     let blue = ask(at, Some(TOKEN), "POST", "/v1/spaces", r#"{"space":"blue"}"#).await;
     assert_eq!(blue.status, 201, "{blue:?}");
     let (foreign, _) = make(at, "foreign", &["read"], json!({ "space": "blue" })).await;
+    let (watch, _) = make(at, "watch", &["observe"], Value::Null).await;
+    let (blue_watch, _) = make(at, "blue-watch", &["observe"], json!({ "space": "blue" })).await;
     let (revoked, revoked_id) = make(at, "revoked", &["read"], Value::Null).await;
     let gone = ask(at, Some(TOKEN), "DELETE", &format!("/v1/tokens/{revoked_id}"), "").await;
     assert_eq!(gone.status, 204, "{gone:?}");
@@ -125,6 +127,10 @@ async fn a_token_ends_as_it_was_told() {
         (&short, "/v1/apps", "401 HOB-0720"),
         (&foreign, "/v1/metrics", "403 HOB-0722"),
         (&foreign, "/v1/openapi.json", "200 -"),
+        (&blue_watch, "/v1/metrics", "200 -"),
+        (&blue_watch, "/v1/metrics/all", "403 HOB-0723"),
+        (&watch, "/v1/metrics/all", "200 -"),
+        (&good, "/v1/metrics/all", "403 HOB-0722"),
         (&revoked, "/v1/apps", "401 HOB-0721"),
         (&bad_secret, "/v1/apps", "401 HOB-0701"),
         (&bad_id, "/v1/apps", "401 HOB-0701"),
@@ -156,7 +162,7 @@ async fn a_token_ends_as_it_was_told() {
     let listed = ask(at, Some(TOKEN), "GET", "/v1/tokens", "").await.body;
     let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
     let mine = listed.iter().find(|info| info["id"] == good_id.as_str()).unwrap();
-    assert!(mine["used_ms"].as_u64().is_some() && listed.len() == 3, "{listed:?}");
+    assert!(mine["used_ms"].as_u64().is_some() && listed.len() == 5, "{listed:?}");
     let secret = &good[good.len() - 64..];
     for file in files(&settings.data) {
         let bytes = std::fs::read(&file).unwrap_or_default();

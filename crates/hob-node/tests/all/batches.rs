@@ -108,4 +108,22 @@ retry = { attempts = 3, backoff = "10ms" }
     assert!(why("orders/9").await.contains("gathered"), "{}", why("orders/9").await);
     let left = why("orders/1").await;
     assert!(left.contains("data.total"), "{left}");
+
+    // What is replayed comes in batches too: two full ones.
+    let before = calls(&node, |_| true).await.len();
+    let got = node.control("POST", "/v1/topics/orders/replay", json!({ "app": "many" }).to_string()).await;
+    let done: Value = serde_json::from_str(got.body.lines().last().unwrap()).unwrap();
+    assert_eq!(done, json!({ "kind": "done", "events": 21, "delivered": 20, "failed": 0 }), "{got:?}");
+    let replayed = calls(&node, |_| true).await;
+    let sizes: Vec<usize> =
+        replayed[before..].iter().map(|call| call["ids"].as_array().unwrap().len()).collect();
+    assert_eq!(sizes, [10, 10]);
+    let first: Vec<String> = (1..=10).map(|at| format!("e{at}")).collect();
+    assert_eq!(replayed[before]["ids"], json!(first));
+    let asked = json!({ "app": "many", "from": 2, "limit": 13 }).to_string();
+    node.control("POST", "/v1/topics/orders/replay", asked).await;
+    let replayed = calls(&node, |_| true).await;
+    let sizes: Vec<usize> =
+        replayed[before + 2..].iter().map(|call| call["ids"].as_array().unwrap().len()).collect();
+    assert_eq!(sizes, [10, 3], "what is left over goes at the end");
 }

@@ -581,7 +581,7 @@ def handle(request):
         refused = str(error)
     return 200, [], json.dumps([json.loads(first), second, refused])
 "#;
-    let node = node(|settings| settings.walls = hob_node::Walls::Auto).await;
+    let node = node(|settings| settings.walls = hob_node::WallChoice::Auto.into()).await;
     node.deployed(&App::new("desk").function("front", "http", "python3", &python(FRONT), &["/*"])).await;
     let got: Value = serde_json::from_str(&node.get("desk.localhost/").await.body).unwrap();
     assert_eq!((&got[0][0]["sequence"], &got[1]), (&json!(1), &json!(202)), "{got}");

@@ -13,6 +13,7 @@ mod facts;
 mod malformed;
 mod metrics;
 mod protocol;
+mod quota;
 mod routing;
 mod smuggle;
 mod spaces;

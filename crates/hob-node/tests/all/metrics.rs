@@ -1,5 +1,6 @@
 //! What a whole node measures: metrics as Prometheus reads them, and usage that outlives the node.
 
+use crate::spaces::In;
 use crate::support::{App, PATIENCE, TestNode, settings};
 use hob_node::Node;
 use serde_json::{Value, json};
@@ -101,12 +102,13 @@ async fn prometheus_reads_what_the_node_counts() {
     check(&["check", "metrics"], &got.body);
     let blocks: Vec<&str> =
         guide.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    let [config, rules] = blocks[..] else { panic!("a configuration and rules") };
+    let [config, of_all, rules] = blocks[..] else { panic!("two configurations and rules") };
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     std::fs::write(&token, "secret").unwrap();
-    let config = config.replace("/etc/hob/token", &token.display().to_string());
-    for (what, text) in [("config", config.as_str()), ("rules", rules)] {
+    let [config, of_all] =
+        [config, of_all].map(|text| text.replace("/etc/hob/token", &token.display().to_string()));
+    for (what, text) in [("config", config.as_str()), ("config", &of_all), ("rules", rules)] {
         let file = folder.path().join(what);
         std::fs::write(&file, text).unwrap();
         check(&["check", what, &file.display().to_string()], "");
@@ -188,6 +190,62 @@ async fn usage(node: &TestNode, query: &str) -> (Value, Vec<String>) {
         )
     });
     (report["total"].clone(), rows.collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_scrape_tells_of_all_spaces_and_each_of_itself() {
+    let node = crate::support::node(|_| ()).await;
+    let team = In(&node, "team");
+    assert_eq!(team.create(json!({ "apps": 7, "calls": null })).await.status, 201);
+    let app = App::new("desk").function("hello", "stdio", "sh", "echo hello", &["/hello"]);
+    node.deployed(&app).await;
+    team.deployed(&app).await;
+    for host in ["desk.localhost/hello", "desk.team.localhost/hello", "desk.team.localhost/hello"] {
+        assert_eq!(node.get(host).await.status, 200);
+    }
+    let calls = |space: &str| {
+        format!(
+            "hob_calls_total{{app=\"desk\",function=\"hello\",revision=\"1\",cause=\"request\",outcome=\"ok\"{space}}}"
+        )
+    };
+    let (in_default, in_team) = (calls(",space=\"default\""), calls(",space=\"team\""));
+    let all = node.control("GET", "/v1/metrics/all", "").await;
+    assert_eq!((all.status, all.header("content-type")), (200, "text/plain; version=0.0.4; charset=utf-8"));
+    for (series, expected) in [
+        (&*in_default, 1.0),
+        (&in_team, 2.0),
+        ("hob_space_up{space=\"team\"}", 1.0),
+        ("hob_space_used{space=\"team\",resource=\"apps\"}", 1.0),
+        ("hob_space_quota{space=\"team\",resource=\"apps\"}", 7.0),
+    ] {
+        assert_eq!(value(&all.body, series), Some(expected), "{series}\n{}", all.body);
+    }
+    check(&["check", "metrics"], &all.body);
+    // Those of the machine are nobody's, and each name is explained once.
+    for (series, is) in [
+        ("hob_guests_running", true),
+        ("hob_memory_tight", true),
+        ("hob_space_quota{space=\"team\",resource=\"calls\"}", false),
+        ("hob_space_quota{space=\"default\",resource=\"apps\"}", false),
+    ] {
+        assert_eq!(value(&all.body, series).is_some(), is, "{series}\n{}", all.body);
+    }
+    let helps: Vec<&str> = all.body.lines().filter(|line| line.starts_with("# HELP ")).collect();
+    assert_eq!(helps.len(), helps.iter().collect::<BTreeSet<_>>().len(), "{helps:?}");
+    // Each space's own has nothing of the other, and only that of `default` the machine.
+    let (own, default) =
+        (team.control("GET", "/metrics", "").await, node.control("GET", "/metrics", "").await);
+    for (text, series, expected) in [
+        (&own.body, &*in_team, Some(2.0)),
+        (&own.body, &in_default, None),
+        (&own.body, "hob_guests_running", None),
+        (&default.body, &calls(""), Some(1.0)),
+        (&default.body, &in_team, None),
+        (&default.body, "hob_guests_running", Some(0.0)),
+    ] {
+        assert_eq!(value(text, series), expected, "{series}\n{text}");
+    }
+    node.node.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

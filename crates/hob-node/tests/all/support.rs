@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -76,7 +76,7 @@ pub(crate) fn settings() -> (Settings, TempDir) {
         worker: Vec::new(),
         facts: true,
         pooling: Some(false),
-        walls: hob_node::Walls::Off,
+        walls: hob_node::WallChoice::Auto.into(),
         otlp: None,
         memory_bytes: None,
         clients: hob_node::Clients::default(),
@@ -123,7 +123,12 @@ impl TestNode {
     ) -> Got {
         let stream = UnixStream::connect(&self.control).await.unwrap();
         let all = [&[("host", "localhost")], headers].concat();
-        exchange(stream, method, path, &all, body.into()).await.unwrap()
+        let got = exchange(stream, method, path, &all, body.into()).await.unwrap();
+        assert!(
+            is_documented(method, path, got.status),
+            "{method} {path}: the document has no such answer: {got:?}"
+        );
+        got
     }
 
     /// Its data folder.
@@ -163,6 +168,29 @@ impl TestNode {
         assert_eq!(event["event"], "done", "{event}");
         event["revision"].as_u64().unwrap()
     }
+}
+
+/// Whether the OpenAPI document says that the operation at a path answers so. What is no operation may be anything.
+pub(crate) fn is_documented(method: &str, path: &str, status: u16) -> bool {
+    static DOCUMENT: LazyLock<serde_json::Value> = LazyLock::new(hob_node::openapi);
+    let asked: Vec<&str> = path.split('?').next().unwrap_or_default().split('/').collect();
+    let is_it = |template: &str| {
+        let parts: Vec<&str> = template.split('/').collect();
+        parts.len() == asked.len()
+            && parts
+                .iter()
+                .zip(&asked)
+                .all(|(part, text)| part == text || (part.starts_with('{') && !text.is_empty()))
+    };
+    let paths = DOCUMENT["paths"].as_object().unwrap();
+    // A path as it is goes before one with names in it.
+    let exact = paths.iter().find(|(template, _)| template.split('/').eq(asked.iter().copied()));
+    let found = exact.or_else(|| paths.iter().find(|(template, _)| is_it(template)));
+    let Some(operation) = found.and_then(|(_, item)| item.get(method.to_ascii_lowercase())) else {
+        return true;
+    };
+    let responses = &operation["responses"];
+    !responses[status.to_string()].is_null() || !responses["default"].is_null()
 }
 
 /// The last line of newline-delimited JSON.

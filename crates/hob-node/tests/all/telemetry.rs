@@ -201,7 +201,7 @@ async fn functions_tell_spans_and_records_of_their_own() {
     if !has("python3", "functions_tell_spans_and_records_of_their_own") {
         return;
     }
-    let node = node(|settings| settings.walls = hob_node::Walls::Auto).await;
+    let node = node(|settings| settings.walls = hob_node::WallChoice::Auto.into()).await;
     let app = App::new("shop").function("teller", "http", "python3", &python(TELLER), &["POST /tell"]);
     node.deployed(&app.change("teller", |teller| teller.body_bytes_max = 8 << 20)).await;
     let rejected = r#"200 {"partialSuccess":{"rejectedSpans":"1","errorMessage":"#;
@@ -251,7 +251,7 @@ async fn without_walls_telemetry_needs_the_instances_secret() {
     if !has("python3", "without_walls_telemetry_needs_the_instances_secret") {
         return;
     }
-    let node = node(|settings| settings.walls = hob_node::Walls::Off).await;
+    let node = node(|settings| settings.walls = hob_node::WallChoice::Off.into()).await;
     node.deployed(&App::new("shop").function("teller", "http", "python3", &python(TELLER), &["POST /tell"]))
         .await;
     for (to, expected) in [("own", "200"), ("wrong", "407 HOB-0701")] {

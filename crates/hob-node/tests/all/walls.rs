@@ -36,7 +36,7 @@ async fn connections_lead_where_the_egress_list_allows() {
         return;
     }
     let [listed, other] = [listener().await, listener().await];
-    let node = node(|settings| settings.walls = hob_node::Walls::Require).await;
+    let node = node(|settings| settings.walls = hob_node::WallChoice::Require.into()).await;
     let egress = vec![format!("127.0.0.1:{listed}"), format!("localhost:{listed}")];
     let app = App::new("desk")
         .function("guest", "http", "python3", &python(GUEST), &["/guest"])

@@ -149,6 +149,8 @@ fn child_runs_a_node() {
     // A kill would leave it behind.
     drop(unused);
     settings.data = folder.join("data");
+    // The sink writes into a file of the test.
+    settings.walls = hob_node::WallChoice::Off.into();
     settings.control = vec![Address::Unix(socket(&folder))];
     let mut engine = EngineSettings::new(&settings.data);
     engine.broken = broken(&std::env::var(BROKEN).unwrap());

@@ -29,6 +29,17 @@ export class CustomEvent extends Event {
   }
 }
 
+export class ErrorEvent extends Event {
+  constructor(type, init = {}) {
+    super(type, init);
+    this.message = String(init.message ?? "");
+    this.filename = String(init.filename ?? "");
+    this.lineno = Number(init.lineno ?? 0);
+    this.colno = Number(init.colno ?? 0);
+    this.error = init.error;
+  }
+}
+
 // What a listener throws reaches nobody else: it is reported.
 let report = () => {};
 export function reportWith(reporter) { report = reporter; }

@@ -4,9 +4,10 @@ import host from "hob:javascript/host@1.0.0";
 import { releaseAll } from "./body.js";
 import { Blob, File, FormData } from "./form.js";
 import { structuredClone } from "./clone.js";
+import { CompressionStream, DecompressionStream, forgetAll } from "./compress.js";
 import { console, placesAre, stack } from "./console.js";
 import { Crypto, CryptoKey, SubtleCrypto, random } from "./crypto.js";
-import { AbortController, AbortSignal, CustomEvent, Event, EventTarget, reportWith } from "./events.js";
+import { AbortController, AbortSignal, CustomEvent, ErrorEvent, Event, EventTarget, reportWith } from "./events.js";
 import { answerOf, fetch, incoming, WasiRequest } from "./fetch.js";
 import { Headers } from "./headers.js";
 import { Request, Response } from "./messages.js";
@@ -34,7 +35,8 @@ const clock = {
 };
 
 const own = {
-  AbortController, AbortSignal, Blob, Crypto, CryptoKey, CustomEvent, Event, EventTarget, File, FormData, Headers,
+  AbortController, AbortSignal, Blob, CompressionStream, Crypto, CryptoKey, CustomEvent, DecompressionStream, ErrorEvent,
+  Event, EventTarget, File, FormData, Headers, reportError: (error) => report(error),
   Request, Response, SubtleCrypto, TextDecoder, TextEncoder, URL, URLSearchParams, ...streams,
   clearInterval: timers.clearTimeout, clearTimeout: timers.clearTimeout, console, crypto: new Crypto(),
   fetch: guarded(fetch, "fetch()"), navigator: { userAgent: "Hob" }, scheduler: timers.scheduler, self: globalThis,
@@ -150,6 +152,7 @@ function left(context) {
   if (calls > 0) return;
   timers.clearAll();
   releaseAll();
+  forgetAll();
 }
 
 async function dispatch(kind, request, context) {

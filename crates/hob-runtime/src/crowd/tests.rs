@@ -45,6 +45,7 @@ fn member_of(crowd: &Arc<Crowd>, space: &str, app: &str, memory_bytes: u64) -> A
         app: AppName::new(app).unwrap(),
         revision: RevisionNumber(1),
         name: FunctionName::new("f").unwrap(),
+        numbered: None,
         spec,
         dir: "/".into(),
         cpu: CpuTotal::default(),

@@ -87,8 +87,8 @@ impl Table {
         standing
     }
 
-    fn leave(&self, app: u32, spent_ns: u64, now_ns: u64) {
-        self.change(|turns, told| turns.leave(app, spent_ns, now_ns, told));
+    fn leave(&self, who: Who, spent_ns: u64, now_ns: u64) {
+        self.change(|turns, told| turns.leave(who, spent_ns, now_ns, told));
     }
 
     fn stay(&self, who: Who, spent_ns: u64, now_ns: u64, context: &Context<'_>) -> Ticket {
@@ -223,7 +223,7 @@ impl<'a> Turn<'a> {
         self.state = match self.state {
             Has::Turn if yields => Has::Waits(crowd.turns.stay(*who, spent_ns, crowd.now_ns(), context)),
             Has::Turn => {
-                crowd.turns.leave(who.app, spent_ns, crowd.now_ns());
+                crowd.turns.leave(*who, spent_ns, crowd.now_ns());
                 Has::Nothing
             }
             Has::Nothing | Has::Waits(_) | Has::Pass => Has::Nothing,
@@ -324,7 +324,7 @@ impl Drop for Turn<'_> {
             Has::Nothing | Has::Pass => {}
             Has::Waits(ticket) => crowd.turns.drop_ticket(ticket, crowd.now_ns()),
             // The guest's poll has panicked.
-            Has::Turn => crowd.turns.leave(who.app, 0, crowd.now_ns()),
+            Has::Turn => crowd.turns.leave(*who, 0, crowd.now_ns()),
         }
     }
 }

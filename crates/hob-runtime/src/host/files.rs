@@ -7,7 +7,7 @@
 //!
 //! **Detection.** A folder, and `.html` files.
 
-use super::{Candidate, Detected, Host, HostRow, Progress};
+use super::{Candidate, Detected, Host, HostRow, Prepared, Progress};
 use crate::code::FunctionCode;
 use crate::environment::Environment;
 use crate::unit::Unit;
@@ -47,8 +47,8 @@ impl Host for Files {
         &'a self,
         _: &'a FunctionCode,
         _: &'a (dyn Fn(Progress) + Send + Sync),
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async { Ok(()) })
+    ) -> BoxFuture<'a, Result<Prepared>> {
+        Box::pin(async { Ok(Prepared::default()) })
     }
 
     fn is_prepared(&self, _: &FunctionCode) -> bool {

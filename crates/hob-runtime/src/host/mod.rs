@@ -86,6 +86,13 @@ pub enum Stage {
     Optimised(Option<Duration>),
 }
 
+/// What was learnt about a function's code when it was made ready.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// The handlers that a JavaScript module exports; `None` for code that takes whatever calls it.
+    pub handlers: Option<Vec<String>>,
+}
+
 /// What runs functions.
 pub trait Host: Send + Sync {
     /// Makes everything that a later [`Host::load`] needs: compiles, checks the architecture. Called
@@ -97,7 +104,7 @@ pub trait Host: Send + Sync {
         &'a self,
         code: &'a FunctionCode,
         progress: &'a (dyn Fn(Progress) + Send + Sync),
-    ) -> BoxFuture<'a, Result<()>>;
+    ) -> BoxFuture<'a, Result<Prepared>>;
 
     /// Whether what [`Host::prepare`] makes is there, as far as one look at the disk tells. What is damaged is made
     /// again when it is loaded.

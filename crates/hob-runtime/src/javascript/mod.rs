@@ -7,6 +7,7 @@
 //!
 //! **Not here:** what the component imports (`host/wasm/javascript`), how calls reach handlers (`contract/javascript`).
 
+pub(crate) mod coding;
 pub(crate) mod digests;
 mod lexer;
 mod module;

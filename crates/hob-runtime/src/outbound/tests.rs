@@ -15,6 +15,7 @@ fn a_function_may_have_a_collector_of_its_own() {
             app: "shop".to_owned().try_into().unwrap(),
             revision: hob_core::name::RevisionNumber(3),
             name: "cart".to_owned().try_into().unwrap(),
+            numbered: None,
             spec: serde_json::from_value(spec).unwrap(),
             dir: "/".into(),
             cpu: Default::default(),

@@ -13,12 +13,18 @@
 //! same way, which the kernel takes for the node's own (`CLONE_PARENT`): the room's first process, and the program.
 //! Then it ends. It shares the node's table of files, so that the sockets that it opens in the new network are the node's.
 //!
+//! **With a control group** the first child is born into it where the kernel has version 2 of them, and writes itself into it
+//! before it does anything else where it has version 1; whoever is born later is in it from the beginning.
+//!
 //! **Invariants.** Everything that a child reads outlives the call, because the caller sleeps until the child
 //! has executed its program or ended. Children write numbers only: descriptors, process ids, and why they failed.
 
+use super::clone::clone_into;
 use super::confine::Confinement;
+use super::network::Network;
 use super::step::{self, Step};
 use super::{Listening, Room, Wall};
+use crate::cgroup::{Group, Joining};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
 use std::io;
@@ -26,6 +32,7 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// Stack of a child until it executes its program.
 const STACK_BYTES: usize = 64 << 10;
@@ -42,19 +49,28 @@ pub(crate) struct Image<'a> {
     /// Standard input, output and error.
     pub(crate) streams: [&'a OwnedFd; 3],
     pub(crate) confinement: Confinement,
+    /// What holds it and all that it starts.
+    pub(crate) group: Option<&'a Group>,
 }
 
 /// Pointers to strings, with a null at the end, as execve(2) takes them.
 struct Strings {
     pointers: Vec<*const c_char>,
-    _strings: Vec<CString>,
+    strings: Vec<CString>,
+}
+
+impl Drop for Strings {
+    fn drop(&mut self) {
+        // An environment holds the values of secrets.
+        self.strings.drain(..).for_each(|text| text.into_bytes().zeroize());
+    }
 }
 
 impl Strings {
     fn new<'a>(strings: impl IntoIterator<Item = &'a OsStr>) -> io::Result<Self> {
         let strings = strings.into_iter().map(text).collect::<io::Result<Vec<_>>>()?;
         let pointers = strings.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect();
-        Ok(Self { pointers, _strings: strings })
+        Ok(Self { pointers, strings })
     }
 }
 
@@ -93,6 +109,10 @@ struct Plan<'a> {
     streams: [RawFd; 3],
     confinement: Confinement,
     place: Place<'a>,
+    /// Files of control groups, into which the first child writes itself.
+    groups: Vec<RawFd>,
+    /// Steps into namespaces of which one was used before; none: all are new.
+    spaces: Vec<Step>,
     /// Steps that open sockets for the node.
     sockets: Vec<Step>,
     /// Steps of the program itself: who it becomes.
@@ -115,6 +135,9 @@ struct Told {
 /// A part of a birth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// Not a step: it did not get into its control group.
+    Group,
+    Spaces,
     Build,
     Sockets,
     First,
@@ -132,12 +155,13 @@ impl<'a> Plan<'a> {
     fn new(
         image: &Image<'_>,
         place: Place<'a>,
-        user: Option<u32>,
+        (user, network): (Option<u32>, Option<&Network>),
         stacks: [*mut c_void; 2],
     ) -> io::Result<Self> {
         let program = image.program.as_os_str();
         let args = || std::iter::once(program).chain(image.args.iter().map(OsStr::new));
-        let env: Vec<String> = image.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let env = image.env.iter().map(|(name, value)| Zeroizing::new(format!("{name}={value}")));
+        let env: Vec<Zeroizing<String>> = env.collect();
         let (identity, keeper, sockets) = match place {
             Place::Open => (Vec::new(), Vec::new(), Vec::new()),
             Place::Behind(wall, ports) => (wall.identity(user), Wall::keeper(user), super::sockets(ports)),
@@ -147,11 +171,13 @@ impl<'a> Plan<'a> {
             program: text(program)?,
             args: Strings::new(args())?,
             shell: Strings::new(std::iter::once(OsStr::from_bytes(SHELL.to_bytes())).chain(args()))?,
-            env: Strings::new(env.iter().map(OsStr::new))?,
+            env: Strings::new(env.iter().map(|text| OsStr::new(text.as_str())))?,
             directory: text(image.directory.as_os_str())?,
             streams: image.streams.map(|stream| stream.as_raw_fd()),
             confinement: image.confinement,
             place,
+            groups: Vec::new(),
+            spaces: network.map(|network| network.enter(super::NAMESPACES)).unwrap_or_default(),
             stacks,
             told: Told { sockets: vec![-1; sockets.len()], keeper: (0, -1), program: (0, -1), failed: None },
             sockets,
@@ -160,10 +186,15 @@ impl<'a> Plan<'a> {
         })
     }
 
+    fn spaces<'b>(&'b self, wall: &'b Wall) -> &'b [Step] {
+        if self.spaces.is_empty() { &wall.spaces } else { &self.spaces }
+    }
+
     /// In words, what failed.
     fn error(&self, (phase, at, error): (Phase, usize, c_int)) -> io::Error {
         let cause = io::Error::from_raw_os_error(error);
         let steps: &[Step] = match (phase, self.place) {
+            (Phase::Spaces, Place::Behind(wall, _)) => self.spaces(wall),
             (Phase::Build, Place::Behind(wall, _)) => &wall.build,
             (Phase::First, Place::Behind(wall, _)) => &wall.first,
             (Phase::Close, Place::Behind(wall, _)) => &wall.close,
@@ -171,11 +202,17 @@ impl<'a> Plan<'a> {
             (Phase::Sockets, _) => &self.sockets,
             (Phase::Keeper, _) => &self.keeper,
             (Phase::Identity, _) => &self.identity,
+            (Phase::Group, _) => return in_words("entering a control group", &cause),
             _ => return cause,
         };
-        let what = steps.get(at).map_or_else(|| format!("{phase:?}"), Step::show);
-        io::Error::other(format!("{what}: {cause}"))
+        in_words(&steps.get(at).map_or_else(|| format!("{phase:?}"), Step::show), &cause)
     }
+}
+
+/// Of the kind of an error only a want of memory is kept: that a folder is not there, say, does not mean the program.
+fn in_words(what: &str, cause: &io::Error) -> io::Error {
+    let kind = Some(cause.kind()).filter(|kind| *kind == io::ErrorKind::OutOfMemory);
+    io::Error::new(kind.unwrap_or(io::ErrorKind::Other), format!("{what}: {cause}"))
 }
 
 /// The stacks of the children.
@@ -194,6 +231,56 @@ impl Stack {
             top.sub(top as usize % 16).cast()
         }
     }
+
+    /// All of it: where it begins, and its bytes.
+    fn whole(&mut self) -> (*mut c_void, usize) {
+        let top = self.top();
+        let bytes = STACK_BYTES - 16;
+        // SAFETY: the upper end is at most fifteen bytes below that of the allocation.
+        (unsafe { top.sub(bytes) }, bytes)
+    }
+}
+
+/// Has the first child: the midwife, or the program itself. Returns when it has executed or ended.
+///
+/// # Safety
+/// As [`become_program`] says of what it may do; the plan is alive and nobody else's.
+unsafe fn have_first(
+    walled: bool,
+    joining: Option<&Joining>,
+    stack: &mut Stack,
+    plan: *mut Plan<'_>,
+) -> io::Result<(Pid, RawFd)> {
+    let child: extern "C" fn(*mut c_void) -> c_int = if walled { midwife } else { enter };
+    let own = if walled { libc::CLONE_FILES } else { libc::CLONE_PIDFD };
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | own;
+    let mut pidfd: RawFd = -1;
+    let mut groups: Vec<RawFd> =
+        joining.iter().flat_map(|joining| &joining.write).map(|file| file.as_raw_fd()).collect();
+    let of = |pid: i64| i32::try_from(pid).ok().filter(|pid| *pid > 0).and_then(Pid::from_raw);
+    if let Some((group, file)) = joining.and_then(|joining| joining.into.as_ref()) {
+        // SAFETY: as for this function; the kernel writes one number to `pidfd`, where it is asked to.
+        let born = unsafe {
+            (*plan).groups.clone_from(&groups);
+            let told = (!walled).then_some(&mut pidfd);
+            clone_into(group.as_raw_fd(), flags, told, stack.whole(), (child, plan.cast()))
+        };
+        if let Some(pid) = of(born) {
+            return Ok((pid, pidfd));
+        }
+        let error = c_int::try_from(-born).unwrap_or(libc::EINVAL);
+        // An older kernel, or one that keeps the call from this process.
+        if ![libc::ENOSYS, libc::EINVAL, libc::E2BIG, libc::EPERM, libc::EACCES].contains(&error) {
+            return Err(io::Error::from_raw_os_error(error));
+        }
+        groups.push(file.as_raw_fd());
+    }
+    // SAFETY: as above.
+    let pid = unsafe {
+        (*plan).groups = groups;
+        libc::clone(child, stack.top(), flags | libc::SIGCHLD, plan.cast(), &raw mut pidfd)
+    };
+    of(pid.into()).map(|pid| (pid, pidfd)).ok_or_else(io::Error::last_os_error)
 }
 
 /// Executes a program in a new child.
@@ -201,32 +288,36 @@ impl Stack {
 /// # Errors
 /// Why the system makes no child, why a wall could not be built, or why the child could not execute the program.
 pub(crate) fn spawn(image: &Image<'_>, place: Place<'_>) -> io::Result<Born> {
+    if let Place::Behind(wall, _) = place
+        && let Some(network) = wall.networks.take(wall.number)
+        // Whatever is wrong with it, there are new ones.
+        && let Ok(born) = attempt(image, place, Some(network))
+    {
+        return Ok(born);
+    }
+    attempt(image, place, None)
+}
+
+/// The same in a network that was used before, or in a new one.
+fn attempt(image: &Image<'_>, place: Place<'_>, network: Option<Network>) -> io::Result<Born> {
     let (mut stack, mut second, mut third) = (Stack::new(), Stack::new(), Stack::new());
     let user = match place {
         Place::Open => None,
         Place::Behind(wall, _) => wall.next_user(),
         Place::In(_, room) => room.user,
     };
-    let mut plan = Plan::new(image, place, user, [second.top(), third.top()])?;
+    let mut plan = Plan::new(image, place, (user, network.as_ref()), [second.top(), third.top()])?;
     let walled = !matches!(place, Place::Open);
+    let joining = image.group.map(Group::joining).transpose()?;
     let plan_pointer: *mut Plan<'_> = &raw mut plan;
-    let mut pidfd: c_int = -1;
     let blocked = Blocked::all()?;
     // SAFETY: the child shares this memory, but this thread sleeps until the child has executed its program or ended, so
     // that the stacks, `plan` and what they point to outlive it, and nobody else looks at them. The children make system calls
-    // only. The kernel writes one number to `pidfd`.
-    let pid = unsafe {
-        let shared = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-        if walled {
-            libc::clone(midwife, stack.top(), shared | libc::CLONE_FILES, plan_pointer.cast())
-        } else {
-            libc::clone(enter, stack.top(), shared | libc::CLONE_PIDFD, plan_pointer.cast(), &raw mut pidfd)
-        }
-    };
-    let error = io::Error::last_os_error();
+    // only.
+    let first = unsafe { have_first(walled, joining.as_ref(), &mut stack, plan_pointer) };
     drop(blocked);
-    // Asked for in this order, since a negative number may not become a `Pid`.
-    let Some(pid) = (pid > 0).then(|| Pid::from_raw(pid)).flatten() else { return Err(error) };
+    image.group.inspect(|group| group.all_born());
+    let (pid, pidfd) = first?;
     // SAFETY: `plan` is alive, and the children that might write to it have left this memory.
     let told = unsafe { ptr::read_volatile(&raw const (*plan_pointer).told) };
     // SAFETY: nobody owns what was just read, and the place it came from is forgotten without being dropped.
@@ -240,7 +331,12 @@ pub(crate) fn spawn(image: &Image<'_>, place: Place<'_>) -> io::Result<Born> {
     // SAFETY: the midwife opened them in this process's table, and nobody else knows of them.
     let sockets =
         told.sockets.iter().filter(|socket| **socket >= 0).map(|fd| unsafe { OwnedFd::from_raw_fd(*fd) });
-    let room = room.map(|(pid, pidfd)| Room::new(user, pid, pidfd, sockets.collect()));
+    let wall = match place {
+        Place::Behind(wall, _) => Some(wall),
+        Place::Open | Place::In(..) => None,
+    };
+    let room =
+        room.zip(wall).map(|(keeper, wall)| Room::new(wall, (user, network), keeper, sockets.collect()));
     let Some(failed) = told.failed else {
         let (pid, pidfd) = child.ok_or_else(|| io::Error::other("a birth without a child"))?;
         return Ok(Born { pid, pidfd, room });
@@ -335,10 +431,12 @@ unsafe fn deliver(plan: *mut Plan<'_>) -> Result<(), Failed> {
     // SAFETY: the plan is alive, and the midwife's children run while it sleeps.
     unsafe {
         let [second, third] = (*plan).stacks;
+        join(&(*plan).groups).map_err(|error| (Phase::Group, 0, error))?;
         match (*plan).place {
             Place::Open => {}
             Place::Behind(wall, _) => {
                 libc::umask(0);
+                step::take((&*plan).spaces(wall), &mut []).map_err(of(Phase::Spaces))?;
                 step::take(&wall.build, &mut []).map_err(of(Phase::Build))?;
                 step::take(&(*plan).sockets, &mut (*plan).told.sockets).map_err(of(Phase::Sockets))?;
                 (*plan).told.keeper = have(keep, second, plan).map_err(PROCESS)?;
@@ -358,6 +456,17 @@ unsafe fn deliver(plan: *mut Plan<'_>) -> Result<(), Failed> {
         // The kernel kills both with the node; it may have died before they could ask for that.
         (*plan).confinement.has_node().map_err(|error| PROCESS(error.raw_os_error()))
     }
+}
+
+/// Goes into control groups: who writes a zero means itself.
+fn join(groups: &[RawFd]) -> Result<(), c_int> {
+    for file in groups {
+        // SAFETY: one byte is read; the descriptor is open.
+        if unsafe { libc::write(*file, c"0".as_ptr().cast(), 1) } < 0 {
+            return Err(last());
+        }
+    }
+    Ok(())
 }
 
 /// A child of the node's, made by the midwife, which sleeps until it has executed something.
@@ -443,6 +552,9 @@ unsafe fn become_program(plan: &mut Plan<'_>) -> Result<std::convert::Infallible
     for (number, stream) in (0..).zip(plan.streams) {
         // SAFETY: descriptors are numbers, and those of this process are its own.
         check(unsafe { libc::dup2(stream, number) })?;
+    }
+    if matches!(plan.place, Place::Open) {
+        join(&plan.groups).map_err(|error| (Phase::Group, 0, error))?;
     }
     plan.confinement.enter().map_err(errno)?;
     // SAFETY: as for this function.

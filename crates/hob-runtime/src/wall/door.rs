@@ -15,6 +15,7 @@ use hob_core::port::BoxFuture;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream as StdStream};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Mutex;
@@ -48,6 +49,7 @@ impl Dial for Loopback {
 /// To programs with a network of their own.
 pub(crate) struct Door {
     pair: Mutex<Pair>,
+    used: AtomicBool,
 }
 
 struct Pair {
@@ -59,10 +61,16 @@ impl Door {
     /// Of two sockets of the network: a listener on loopback, and one that is not connected; both do not block.
     pub(super) fn new(listener: OwnedFd, seed: OwnedFd) -> io::Result<Self> {
         let listener = TcpListener::from_std(listener.into())?;
-        Ok(Self { pair: Mutex::new(Pair { listener, seed: seed.into() }) })
+        Ok(Self { pair: Mutex::new(Pair { listener, seed: seed.into() }), used: AtomicBool::new(false) })
+    }
+
+    /// Whether the node has connected through it.
+    pub(super) fn was_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
     }
 
     async fn fresh(&self) -> io::Result<StdStream> {
+        self.used.store(true, Ordering::Relaxed);
         let pair = self.pair.lock().await;
         // Whoever was here before may have been given up in the middle.
         dissolve(&pair.seed)?;

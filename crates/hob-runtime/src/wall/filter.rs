@@ -46,8 +46,8 @@ const NEW_NAMESPACE: u32 = 0x7e02_0080;
 const TERMINAL_INPUT: [u32; 2] = [0x5412, 0x541c];
 /// The families of addresses that programs need: unix, IPv4, IPv6, and netlink to ask for their own interfaces.
 const FAMILIES: [u32; 4] = [1, 2, 10, 16];
-/// personality(2): the usual one, and to ask for the present one.
-const PERSONALITIES: [u32; 2] = [0, 0xffff_ffff];
+/// `PR_SET_SECCOMP`: more filters make nothing safer here, and are compiled by the kernel.
+const OWN_FILTERS: [u32; 1] = [22];
 
 /// The answer to a system call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,9 +148,10 @@ fn fail(error: c_int) -> Instruction {
 
 /// Every call that has another answer than `ENOSYS` for programs.
 fn of_programs() -> Vec<(c_long, Answer)> {
-    let allowed = [table::COMPUTE, table::PROGRAM, table::OLD].into_iter().flatten();
+    let allowed = table::ALLOWED.iter().flat_map(|(_, calls)| *calls);
     let mut all: Vec<(c_long, Answer)> = allowed.map(|call| (*call, Answer::Allow)).collect();
     all.extend(table::DENIED.iter().map(|call| (*call, Answer::Fail(libc::EPERM))));
+    all.extend(table::ATTRIBUTES.iter().map(|call| (*call, Answer::Fail(libc::EOPNOTSUPP))));
     all.extend([
         // Its flags are in memory, where a filter cannot look: libraries fall back to `clone`.
         (libc::SYS_clone3, Answer::Fail(libc::ENOSYS)),
@@ -160,10 +161,7 @@ fn of_programs() -> Vec<(c_long, Answer)> {
             Answer::OneOf { argument: 0, values: Cow::Borrowed(&FAMILIES), error: libc::EAFNOSUPPORT },
         ),
         (libc::SYS_ioctl, Answer::NoneOf { argument: 1, values: Cow::Borrowed(&TERMINAL_INPUT) }),
-        (
-            libc::SYS_personality,
-            Answer::OneOf { argument: 0, values: Cow::Borrowed(&PERSONALITIES), error: libc::EPERM },
-        ),
+        (libc::SYS_prctl, Answer::NoneOf { argument: 0, values: Cow::Borrowed(&OWN_FILTERS) }),
     ]);
     all
 }

@@ -25,10 +25,12 @@
 //! ([`hob_core::egress`]).
 
 pub(crate) mod birth;
+mod clone;
 mod confine;
 mod door;
 pub(crate) mod filter;
 mod init;
+mod network;
 mod offer;
 pub(crate) mod rule;
 pub(crate) mod step;
@@ -40,9 +42,11 @@ pub use door::{Dial, Loopback};
 pub use offer::{Offer, examine};
 pub(crate) use view::{TMP, View, WORK};
 
+use crate::cgroup::Group;
 use filter::Filter;
 use hob_core::fault::Result;
 use hob_core::limit::{WALL_USER_FIRST, WALL_USERS_MAX};
+use network::{Network, Networks};
 use rule::Rules;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use std::ffi::{CString, c_int};
@@ -58,12 +62,27 @@ use step::{Socket, SocketKind, Step};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
     /// Never.
-    #[default]
     Off,
     /// Where the machine allows it.
+    #[default]
     Auto,
     /// Always: a node does not start without them.
     Require,
+}
+
+/// What is wanted of walls.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Whether there are any.
+    pub choice: Choice,
+    /// Folders of the machine that every program may read besides its own; absolute.
+    pub readable: Vec<PathBuf>,
+}
+
+impl From<Choice> for Wanted {
+    fn from(choice: Choice) -> Self {
+        Self { choice, readable: Vec::new() }
+    }
 }
 
 /// The namespaces of a room, besides the user's.
@@ -91,10 +110,13 @@ pub struct Walls {
     sleeper: OwnedFd,
     /// Users that were given away, from [`WALL_USER_FIRST`] on.
     users: Arc<AtomicU32>,
+    networks: Arc<Networks>,
 }
 
 /// A wall, ready to be built any number of times.
 pub(crate) struct Wall {
+    /// Into new namespaces.
+    spaces: Vec<Step>,
     build: Vec<Step>,
     first: Vec<Step>,
     close: Vec<Step>,
@@ -103,6 +125,15 @@ pub(crate) struct Wall {
     users: Option<Arc<AtomicU32>>,
     nested: bool,
     sleeper: RawFd,
+    /// What former rooms of it have left, by its number.
+    networks: Arc<Networks>,
+    number: u64,
+}
+
+impl Drop for Wall {
+    fn drop(&mut self) {
+        self.networks.forget(self.number);
+    }
 }
 
 impl Walls {
@@ -145,6 +176,7 @@ impl Walls {
             etc: etc.canonicalize()?,
             sleeper,
             users,
+            networks: Arc::default(),
         };
         offer::fit(walls)
     }
@@ -161,27 +193,28 @@ impl Walls {
     pub(crate) fn wall(&self, view: &View) -> io::Result<Wall> {
         let view = view.steps(&self.root, &self.etc, self.offer.proc)?;
         let root = rustix::process::geteuid().is_root();
-        let mut build = Vec::new();
+        let mut spaces = Vec::new();
         if root {
-            build.push(Step::Unshare(NAMESPACES));
+            spaces.push(Step::Unshare(NAMESPACES));
         } else {
-            build.push(Step::Unshare(NAMESPACES | libc::CLONE_NEWUSER));
-            build.extend(mapped(rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())?);
+            spaces.push(Step::Unshare(NAMESPACES | libc::CLONE_NEWUSER));
+            spaces.extend(mapped(rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())?);
         }
-        build.push(Step::Loopback);
-        build.push(Step::Route(everything_local()));
-        build.extend(view.before);
+        spaces.extend(network::lead_here());
         let writable = [TMP, WORK, "/dev/shm"].into_iter().filter_map(|folder| CString::new(folder).ok());
         let rules = self.offer.landlock.map(|version| Step::Restrict(Rules::new(version, writable)));
         let seal = rules.into_iter().chain([Step::Filter(Filter::of_programs())]).collect();
         Ok(Wall {
-            build,
+            spaces,
+            build: view.before,
             first: view.first,
             close: view.after,
             seal,
             users: root.then(|| Arc::clone(&self.users)),
             nested: root && self.offer.nested,
             sleeper: self.sleeper.as_raw_fd(),
+            networks: Arc::clone(&self.networks),
+            number: self.networks.next_wall(),
         })
     }
 }
@@ -246,33 +279,12 @@ fn sockets(listening: &[Listening]) -> Vec<Step> {
     let open = |slot, kind| Step::Open(Socket { slot, kind });
     let kind = |listening: &Listening| match *listening {
         Listening::Port(port) => SocketKind::Listener(LOOPBACK, port),
-        Listening::Anywhere(port) => SocketKind::Listener([0; 4], port),
+        Listening::Anywhere(port) => SocketKind::Everywhere(port),
         Listening::Datagrams(port) => SocketKind::Datagrams(LOOPBACK, port),
     };
     let door = [open(SEED, SocketKind::Stream), open(FRESH, SocketKind::Listener(LOOPBACK, 0))];
     let others = listening.iter().enumerate().map(|(at, one)| open(LISTENERS + at, kind(one)));
     door.into_iter().chain(others).collect()
-}
-
-/// `ip route add local 0.0.0.0/0 dev lo`: whatever is connected to, it is here (rtnetlink(7)).
-fn everything_local() -> Vec<u8> {
-    /// `RTM_NEWROUTE`, and that it is a request to create which wants an answer.
-    const NEW_ROUTE: u16 = 24;
-    const FLAGS: u16 = 0x405;
-    /// The family, no prefix, the table `local`, who made it (an administrator), the scope `host`, the type `local`.
-    const ROUTE: [u8; 12] = [2, 0, 0, 0, 255, 4, 254, 2, 0, 0, 0, 0];
-    /// The attribute `RTA_OIF` of eight bytes, and the number of the loopback device, which comes first in every network.
-    const DEVICE: [u16; 2] = [8, 4];
-    const LOOPBACK_DEVICE: u32 = 1;
-    let mut message = Vec::new();
-    message.extend(36_u32.to_ne_bytes());
-    message.extend(NEW_ROUTE.to_ne_bytes());
-    message.extend(FLAGS.to_ne_bytes());
-    message.extend([0; 8]);
-    message.extend(ROUTE);
-    message.extend(DEVICE.iter().flat_map(|half| half.to_ne_bytes()));
-    message.extend(LOOPBACK_DEVICE.to_ne_bytes());
-    message
 }
 
 /// Namespaces in which programs run. Dropping it ends all of them.
@@ -286,11 +298,27 @@ pub(crate) struct Room {
     /// In order of their slots; `None`: taken.
     sockets: Mutex<Vec<Option<OwnedFd>>>,
     door: OnceLock<Arc<Door>>,
+    /// What holds all of it; goes after it.
+    group: OnceLock<Arc<Group>>,
+    /// Where its network goes after it, if it can be used again.
+    networks: Arc<Networks>,
+    wall: u64,
+    network: Option<Network>,
 }
 
 impl Room {
-    fn new(user: Option<u32>, keeper: Pid, pidfd: OwnedFd, sockets: Vec<OwnedFd>) -> Self {
+    /// In a network that was used before, or a new one.
+    fn new(
+        wall: &Wall,
+        (user, network): (Option<u32>, Option<Network>),
+        (keeper, pidfd): (Pid, OwnedFd),
+        sockets: Vec<OwnedFd>,
+    ) -> Self {
         Self {
+            group: OnceLock::new(),
+            networks: Arc::clone(&wall.networks),
+            wall: wall.number,
+            network: network.or_else(|| Network::of(sockets.first()?.as_fd())),
             user,
             keeper,
             pidfd,
@@ -311,6 +339,16 @@ impl Room {
     /// Its first process, to which everything is left that nobody waits for.
     pub(crate) fn keeper(&self) -> Pid {
         self.keeper
+    }
+
+    /// Says what control group holds it.
+    pub(crate) fn is_held_by(&self, group: &Arc<Group>) {
+        let _ = self.group.set(Arc::clone(group));
+    }
+
+    /// What control group holds it.
+    pub(crate) fn group(&self) -> Option<&Arc<Group>> {
+        self.group.get()
     }
 
     fn take(&self, slot: usize) -> Option<OwnedFd> {
@@ -359,5 +397,10 @@ impl Drop for Room {
             {}
         }
         birth::reap(self.keeper);
+        // Whoever has listened for the node keeps ports from the next for a while.
+        let dialed = self.door.get().is_some_and(|door| door.was_used());
+        if let Some(network) = self.network.take().filter(|_| !dialed) {
+            self.networks.put(self.wall, network);
+        }
     }
 }

@@ -87,6 +87,7 @@ fn attempt(walls: &Walls) -> io::Result<()> {
         directory: Path::new("/"),
         streams: [&null, &null, &null],
         confinement: Confinement::here().with_tasks(8),
+        group: None,
     };
     let born = spawn(&image, Place::Behind(&wall, &[Listening::Anywhere(80), Listening::Datagrams(53)]))?;
     reap(born.pid);

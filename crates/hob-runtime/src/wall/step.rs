@@ -19,6 +19,10 @@ const BACKLOG: c_int = 1024;
 pub(crate) enum Step {
     /// Leaves namespaces for new ones (unshare(2)).
     Unshare(c_int),
+    /// Goes into a namespace that is there (setns(2)): its descriptor, and its kind.
+    Join(RawFd, c_int),
+    /// Sees to it that no connection is left in the network.
+    Deserted,
     /// Writes into a file that is there.
     Write(CString, Vec<u8>),
     /// Makes an empty file, for something to be laid over it.
@@ -39,6 +43,8 @@ pub(crate) enum Step {
     Loopback,
     /// Sends a message to the kernel's routing (rtnetlink(7)) and reads the answer.
     Route(Vec<u8>),
+    /// The same with several, until the kernel refuses one, which is no fault.
+    Routes(Vec<Vec<u8>>),
     /// Opens a socket of the network namespace, for the node.
     Open(Socket),
     /// Becomes this user and group, and of no other group.
@@ -75,6 +81,8 @@ pub(crate) enum SocketKind {
     Stream,
     /// A listener at this address and port (0: any).
     Listener([u8; 4], u16),
+    /// A listener at every address, of IPv6 as well where the kernel has it, and this port.
+    Everywhere(u16),
     /// A bound datagram socket.
     Datagrams([u8; 4], u16),
 }
@@ -125,6 +133,8 @@ impl Step {
         unsafe {
             match self {
                 Self::Unshare(flags) => check(libc::unshare(*flags))?,
+                Self::Join(namespace, kind) => check(libc::setns(*namespace, *kind))?,
+                Self::Deserted => return deserted(),
                 Self::Write(path, text) => return write(path, text),
                 Self::File(path) => {
                     let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_CLOEXEC;
@@ -150,6 +160,14 @@ impl Step {
                 }
                 Self::Loopback => return loopback(),
                 Self::Route(message) => return route(message),
+                Self::Routes(messages) => {
+                    for message in messages {
+                        if route(message).is_err() {
+                            break;
+                        }
+                    }
+                    0
+                }
                 Self::Open(socket) => {
                     let opened = socket.open()?;
                     if let Some(slot) = sockets.get_mut(socket.slot) {
@@ -171,6 +189,8 @@ impl Step {
         let text = |text: &CStr| text.to_string_lossy().into_owned();
         match self {
             Self::Unshare(flags) => format!("new namespaces ({flags:#x})"),
+            Self::Join(_, kind) => format!("entering a namespace ({kind:#x})"),
+            Self::Deserted => "looking for connections that are left".to_owned(),
             Self::Write(path, _) => format!("writing `{}`", text(path)),
             Self::File(path) | Self::Folder(path, _) | Self::Link(path, _) => {
                 format!("making `{}`", text(path))
@@ -180,7 +200,7 @@ impl Step {
             Self::Enter(path) => format!("entering `{}`", text(path)),
             Self::Pivot => "changing the root".to_owned(),
             Self::Loopback => "bringing loopback up".to_owned(),
-            Self::Route(_) => "making every address local".to_owned(),
+            Self::Route(_) | Self::Routes(_) => "making every address local".to_owned(),
             Self::Open(_) => "opening a socket".to_owned(),
             Self::User(id) => format!("becoming user {id}"),
             Self::NoCapabilities => "giving up capabilities".to_owned(),
@@ -211,33 +231,66 @@ impl Socket {
         reason = "small constants and sizes, as the C types want them"
     )]
     unsafe fn open(self) -> Result<RawFd, c_int> {
-        let kind = match self.kind {
-            SocketKind::Stream | SocketKind::Listener(..) => libc::SOCK_STREAM,
-            SocketKind::Datagrams(..) => libc::SOCK_DGRAM,
+        let (kind, place) = match self.kind {
+            SocketKind::Stream => (libc::SOCK_STREAM, None),
+            SocketKind::Listener(host, port) => (libc::SOCK_STREAM, Some((host, port))),
+            SocketKind::Everywhere(port) => (libc::SOCK_STREAM, Some(([0; 4], port))),
+            SocketKind::Datagrams(host, port) => (libc::SOCK_DGRAM, Some((host, port))),
         };
+        let flags = kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: no pointers but to values on this stack, with their sizes.
         unsafe {
-            let socket =
-                check(libc::socket(libc::AF_INET, kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0))?;
-            let socket = fd(socket);
-            let (SocketKind::Listener(host, port) | SocketKind::Datagrams(host, port)) = self.kind else {
-                return Ok(socket);
-            };
+            if let SocketKind::Everywhere(port) = self.kind
+                && let Ok(socket) = check(libc::socket(libc::AF_INET6, flags, 0))
+            {
+                let mut address: libc::sockaddr_in6 = std::mem::zeroed();
+                address.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+                address.sin6_port = port.to_be();
+                set(fd(socket), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 0);
+                return listen(fd(socket), (&raw const address).cast(), size_of_val(&address));
+            }
+            let socket = fd(check(libc::socket(libc::AF_INET, flags, 0))?);
+            let Some((host, port)) = place else { return Ok(socket) };
             let mut address: libc::sockaddr_in = std::mem::zeroed();
             address.sin_family = libc::AF_INET as libc::sa_family_t;
             address.sin_port = port.to_be();
             address.sin_addr.s_addr = u32::from_ne_bytes(host);
-            let bound = check(libc::bind(socket, (&raw const address).cast(), size_of_val(&address) as u32));
-            let listening = match (bound, self.kind) {
-                (Ok(_), SocketKind::Listener(..)) => check(libc::listen(socket, BACKLOG)),
-                (done, _) => done,
-            };
-            if let Err(error) = listening {
-                libc::close(socket);
-                return Err(error);
-            }
-            Ok(socket)
+            listen(socket, (&raw const address).cast(), size_of_val(&address))
         }
+    }
+}
+
+/// Binds a socket, and lets it listen if that is its kind.
+///
+/// # Safety
+/// As [`take`]; the address is as long as is said.
+#[expect(clippy::cast_possible_truncation, reason = "small constants and sizes, as the C types want them")]
+unsafe fn listen(socket: RawFd, address: *const libc::sockaddr, bytes: usize) -> Result<RawFd, c_int> {
+    // SAFETY: as for this function.
+    unsafe {
+        // Connections of a former room may wait for their time to be over.
+        set(socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1);
+        let done = check(libc::bind(socket, address, bytes as u32)).and_then(|_| {
+            match check(libc::listen(socket, BACKLOG)) {
+                // Datagrams come without.
+                Err(libc::EOPNOTSUPP) => Ok(0),
+                done => done,
+            }
+        });
+        if let Err(error) = done {
+            libc::close(socket);
+            return Err(error);
+        }
+    }
+    Ok(socket)
+}
+
+/// Sets an option to a number; what a kernel does not know is not missed.
+#[expect(clippy::cast_possible_truncation, reason = "the size of a number")]
+fn set(socket: RawFd, level: c_int, option: c_int, value: c_int) {
+    // SAFETY: the kernel reads one number.
+    unsafe {
+        libc::setsockopt(socket, level, option, (&raw const value).cast(), size_of::<c_int>() as u32);
     }
 }
 
@@ -257,6 +310,26 @@ unsafe fn write(path: &CStr, text: &[u8]) -> Result<(), c_int> {
         libc::close(file);
         written.map(drop)
     }
+}
+
+/// Whether no connection of this network waits for its time to be over, or for the other end, without a process that knows of it
+/// (proc(5), `/proc/net/sockstat`).
+///
+/// # Safety
+/// As [`take`].
+unsafe fn deserted() -> Result<(), c_int> {
+    const NOBODY: &[u8] = b" orphan 0 tw 0 ";
+    let mut text = [0_u8; 512];
+    // SAFETY: the path ends with a zero; the buffer is as long as is said.
+    let read = unsafe {
+        let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+        let file = fd(check(libc::open(c"/proc/thread-self/net/sockstat".as_ptr(), flags))?);
+        let read = check(libc::read(file, text.as_mut_ptr().cast(), text.len()) as i64);
+        libc::close(file);
+        usize::try_from(read?).unwrap_or_default()
+    };
+    let text = text.get(..read).unwrap_or_default();
+    if text.windows(NOBODY.len()).any(|part| part == NOBODY) { Ok(()) } else { Err(libc::EADDRINUSE) }
 }
 
 /// # Safety

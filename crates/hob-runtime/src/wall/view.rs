@@ -171,8 +171,8 @@ impl View {
         }));
         all.steps.push(Step::Enter(c(root.as_os_str().as_bytes())?));
         self.system(&mut all, etc)?;
-        self.own(&mut all)?;
         self.private(&mut all)?;
+        self.own(&mut all)?;
         devices(&mut all)?;
         all.folder(Path::new("proc"), 0o555)?;
         all.folder(Path::new("run/empty"), 0o555)?;
@@ -215,9 +215,15 @@ impl View {
 
     fn own(&self, all: &mut Builder) -> io::Result<()> {
         let shown = |path: &Path| SYSTEM.iter().any(|name| path.starts_with(Path::new("/").join(name)));
+        // In order, so that a folder comes before those in it, which are shown with it.
+        let mut last: Option<&Path> = None;
         for folder in self.same.iter().filter(|folder| !shown(folder)) {
+            if last.is_some_and(|last| folder.starts_with(last)) {
+                continue;
+            }
             all.folder(folder, 0o755)?;
             all.bind(folder, folder)?;
+            last = Some(folder);
         }
         for (folder, place) in &self.folders {
             all.folder(place, 0o755)?;

@@ -13,6 +13,7 @@ mod link;
 pub(crate) use link::{Link, Meter, Use};
 
 use super::wire::Hello;
+use crate::environment::Supervision;
 use arc_swap::ArcSwapOption;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -35,6 +36,8 @@ pub(crate) struct Outfit {
     pub(crate) pooling: Option<bool>,
     /// Memory that its process may have, bytes; looked at while it has calls.
     pub(crate) memory_bytes_max: u64,
+    /// When it is given up, or exchanged.
+    pub(crate) supervision: Supervision,
     /// Starts the tasks.
     pub(crate) spawn: Arc<dyn Spawn>,
 }
@@ -168,7 +171,7 @@ impl Worker {
         starts.push_back(Instant::now());
         link.give_to(&self.space);
         if let Some(before) = self.current.swap(Some(Arc::clone(&link))) {
-            before.end();
+            before.retire();
         }
         fleet.prepare();
         Ok(link)

@@ -9,7 +9,7 @@ use hob_core::spec::{FunctionSpec, Provisioned, ScaleSpec};
 use hob_runtime::body::{empty, full};
 use hob_runtime::code::FunctionCode;
 use hob_runtime::contract::{Contract, Lifetime};
-use hob_runtime::host::{Host, Progress};
+use hob_runtime::host::{Host, Prepared, Progress};
 use hob_runtime::invocation::{Invocation, Reply};
 use hob_runtime::pool::Pool;
 use hob_runtime::unit::{Instance, Start, Unit};
@@ -39,8 +39,8 @@ impl Host for Nothing {
         &'a self,
         _: &'a FunctionCode,
         _: &'a (dyn Fn(Progress) + Send + Sync),
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async { Ok(()) })
+    ) -> BoxFuture<'a, Result<Prepared>> {
+        Box::pin(async { Ok(Prepared::default()) })
     }
 
     fn is_prepared(&self, _: &FunctionCode) -> bool {

@@ -164,7 +164,7 @@ async fn a_runtime_finishes_what_nobody_waits_for() {
     if !python() {
         return;
     }
-    let bench = Bench::open();
+    let bench = Bench::bare();
     let pool = runtime(&bench, RUNTIME, |spec| spec.scale.max = 1).await;
     let pid = shown(&get(&pool, "/pid").await);
     // Its answer comes when the file is there.
@@ -174,10 +174,7 @@ async fn a_runtime_finishes_what_nobody_waits_for() {
     let request = http::Request::get(path).header("host", "localhost").body(empty()).unwrap();
     let mut call = Box::pin(pool.call(invocation(&pool, request)));
     assert!(futures_util::poll!(call.as_mut()).is_pending());
-    eventually("the runtime has it", || {
-        bench.logs.all().iter().filter(|record| record.text.starts_with("START RequestId: ")).count() == 2
-    })
-    .await;
+    eventually("the runtime has it", || bench.logs.all().iter().any(|record| record.text == "holds")).await;
     drop(call);
     assert_eq!(pool.stats().running, 1, "it is finished first");
     std::fs::write(&go, "").unwrap();
@@ -193,4 +190,76 @@ async fn a_runtime_finishes_what_nobody_waits_for() {
     let reports = lines("REPORT RequestId: ");
     assert!(reports[0].contains("Init Duration: ") && !reports[1].contains("Init Duration: "), "{reports:?}");
     assert!(reports.iter().all(|line| line.contains("Memory Size: ") && line.contains("Max Memory Used: ")));
+}
+
+/// Answers every event with what `ANSWER` says in Python.
+fn answers(answer: &str, then: &str) -> String {
+    format!(
+        "import http.client, os, time\nc = http.client.HTTPConnection(os.environ['AWS_LAMBDA_RUNTIME_API'])\nP = '/2018-06-01/runtime/invocation/'\nwhile True:\n    c.request('GET', P + 'next')\n    a = c.getresponse()\n    a.read()\n    c.request('POST', P + a.headers['Lambda-Runtime-Aws-Request-Id'] + '/response', str({answer}).encode())\n    c.getresponse().read()\n{then}"
+    )
+}
+
+async fn raw(pool: &Pool) -> String {
+    let mut request = http::Request::post("/").body(full("{}")).unwrap();
+    request.extensions_mut().insert(RawCall::default());
+    let reply = pool.call(invocation(pool, request)).await.unwrap();
+    String::from_utf8(reply.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+/// Goal: a call that comes to a runtime which has answered and never asks again is not lost with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_no_runtime_has_taken_goes_to_another_instance() {
+    if !python() {
+        return;
+    }
+    let bench = Bench::open();
+    let go = bench.folder.path().join("go");
+    let then = format!(
+        "    while not os.path.exists({:?}):\n        time.sleep(0.005)\n    os._exit(1)\n",
+        go.display()
+    );
+    let pool = runtime(&bench, &answers("os.getpid()", &then), |spec| spec.scale.max = 1).await;
+    let first = raw(&pool).await;
+    let goes = async {
+        eventually("the instance has the second call", || {
+            bench.logs.all().iter().filter(|record| record.text.starts_with("START RequestId: ")).count() == 2
+        })
+        .await;
+        std::fs::write(&go, "").unwrap();
+    };
+    let (second, ()) = futures_util::future::join(raw(&pool), goes).await;
+    assert_ne!(first, second);
+    assert_eq!((pool.stats().calls, pool.stats().failures, pool.stats().starts), (2, 0, 2));
+}
+
+/// Processes of this machine with that text in their environment, and whether each stands still.
+fn stopped(mark: &str) -> Vec<bool> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+        let environment = std::fs::read(entry.path().join("environ")).ok()?;
+        let has = environment.split(|byte| *byte == 0).any(|one| one.ends_with(mark.as_bytes()));
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok().filter(|_| has)?;
+        Some(stat.rsplit_once(") ")?.1.starts_with('T'))
+    });
+    processes.collect()
+}
+
+/// Goal: an instance without calls stands still, the next call has it go on, and it ends all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_stands_still_between_calls() {
+    if !python() {
+        return;
+    }
+    for bench in [Bench::bare(), Bench::open()] {
+        let answer = "os.environ['AWS_LAMBDA_LOG_STREAM_NAME']";
+        let pool = runtime(&bench, &answers(answer, ""), |spec| spec.scale.max = 1).await;
+        let mark = raw(&pool).await;
+        for _ in 0..2 {
+            eventually("it stands still", || stopped(&mark) == [true]).await;
+            assert_eq!(raw(&pool).await, mark);
+        }
+        eventually("it stands still once more", || stopped(&mark) == [true]).await;
+        assert_eq!(pool.stats().starts, 1);
+        pool.stop(std::time::Duration::from_secs(9)).await;
+        eventually("it has ended", || stopped(&mark).is_empty()).await;
+    }
 }

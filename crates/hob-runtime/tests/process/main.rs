@@ -7,6 +7,7 @@
 
 mod contract;
 mod fake;
+mod groups;
 #[path = "../hostile/table.rs"]
 mod hostile;
 mod lambda;

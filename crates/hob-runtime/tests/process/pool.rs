@@ -37,7 +37,7 @@ async fn an_idle_instance_stops_and_a_shared_one_survives_a_time_out() {
     if !python() {
         return;
     }
-    let bench = Bench::open();
+    let bench = Bench::bare();
     let pool = bench
         .server(SERVER, |spec| {
             (spec.timeout_ms, spec.scale.idle_ms) = (2000, 700);

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_environment_is_the_manifests() {
-    let bench = Bench::open();
+    let bench = Bench::bare();
     let code = bench.code("stdio", &["env"], &[], |spec| {
         spec.env.insert("GREETING".to_owned(), "hello".to_owned());
         spec.settings.insert("output".to_owned(), "raw".into());
@@ -44,8 +44,7 @@ async fn what_a_program_leaves_no_other_finds() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_outlives_a_program() {
-    // Behind walls it would print numbers that mean nothing here.
-    let bench = Bench::open();
+    let bench = Bench::bare();
     // One child in the session, one that left it; both hold the standard streams open.
     let script = "sleep 1000 & echo $!; setsid sleep 1001 & echo $!; exit 0";
     let pool = bench.script(script, |_| {}).await;

@@ -19,10 +19,11 @@ use hob_runtime::log::Limited;
 use hob_runtime::outbound::{Caller, Outbound, ProxyEntry};
 use hob_runtime::pool::Pool;
 use hob_runtime::runtime::Runtime;
-use hob_runtime::wall::Choice;
+use hob_runtime::wall::{Choice, Wanted};
 use hob_runtime::witness::Nobody;
 use http_body_util::BodyExt as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -53,13 +54,20 @@ pub(crate) struct Bench {
 pub(crate) type File<'a> = (&'a str, &'a [u8]);
 
 impl Bench {
+    /// As a node is without further words: with walls, where the machine gives them.
     pub(crate) fn open() -> Self {
         Self::in_folder(tempfile::tempdir().unwrap())
     }
 
-    /// With walls, where the machine gives them.
-    pub(crate) fn walled() -> Self {
-        Self::with(tempfile::tempdir().unwrap(), Shares::here(None), Choice::Auto)
+    /// With walls through which these folders can be read.
+    pub(crate) fn showing(readable: Vec<PathBuf>) -> Self {
+        let wanted = Wanted { readable, ..Wanted::default() };
+        Self::with(tempfile::tempdir().unwrap(), Shares::here(None), wanted)
+    }
+
+    /// Without walls: its programs see the files and the process numbers that the test sees.
+    pub(crate) fn bare() -> Self {
+        Self::with(tempfile::tempdir().unwrap(), Shares::here(None), Choice::Off)
     }
 
     /// Whether programs run behind walls; says that the test is skipped when not.
@@ -72,15 +80,15 @@ impl Bench {
 
     /// Where so many programs may start at a time.
     pub(crate) fn starting(starts: u32) -> Self {
-        Self::with(tempfile::tempdir().unwrap(), Shares { starts, ..Shares::here(None) }, Choice::Off)
+        Self::with(tempfile::tempdir().unwrap(), Shares { starts, ..Shares::here(None) }, Choice::Auto)
     }
 
     /// With a folder in which something may be left of an earlier node.
     pub(crate) fn in_folder(folder: tempfile::TempDir) -> Self {
-        Self::with(folder, Shares::here(None), Choice::Off)
+        Self::with(folder, Shares::here(None), Choice::Auto)
     }
 
-    fn with(folder: tempfile::TempDir, shares: Shares, walls: Choice) -> Self {
+    fn with(folder: tempfile::TempDir, shares: Shares, walls: impl Into<Wanted>) -> Self {
         let logs = Arc::new(Logs::default());
         let spawn: Arc<dyn Spawn> = Arc::new(Spawner(tokio::runtime::Handle::current()));
         let limited = Limited::new(Arc::clone(&logs) as Arc<dyn LogSink>, Arc::clone(&spawn));
@@ -93,7 +101,7 @@ impl Bench {
             compiler: Vec::new(),
             workers: Workers::none(),
             pooling: Some(false),
-            walls,
+            walls: walls.into(),
             spawn,
             logs: Arc::clone(&limited) as Arc<dyn LogSink>,
             outbound: Arc::new(Nowhere),
@@ -132,7 +140,15 @@ impl Bench {
         }
         change(&mut spec);
         let (app, name) = (AppName::new("test").unwrap(), FunctionName::new("guest").unwrap());
-        Arc::new(FunctionCode { app, revision: RevisionNumber(1), name, spec, dir, cpu: Default::default() })
+        Arc::new(FunctionCode {
+            app,
+            revision: RevisionNumber(1),
+            name,
+            numbered: None,
+            spec,
+            dir,
+            cpu: Default::default(),
+        })
     }
 
     /// The pool of a function that has been prepared.
@@ -179,6 +195,15 @@ pub(crate) fn runs(pid: &str) -> bool {
         .ok()
         .and_then(|stat| Some(!stat.rsplit_once(')')?.1.trim_start().starts_with('Z')))
         .unwrap_or(false)
+}
+
+/// Whether a process of this machine was started with this command line.
+pub(crate) fn is_running(command: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let command = command.replace(' ', "\0");
+    processes
+        .filter_map(|process| std::fs::read_to_string(process.path().join("cmdline")).ok())
+        .any(|line| line.contains(&command))
 }
 
 /// Status and body of an answer, or the fault's code.

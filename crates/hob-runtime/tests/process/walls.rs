@@ -1,12 +1,13 @@
 //! Programs behind walls: what they see, what they may do, and that nothing of them is left.
 
 use crate::hostile::HOSTILE;
-use crate::support::{Bench, eventually, get, python, shown};
+use crate::support::{Bench, eventually, get, is_running, python, shown};
 use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_sees_its_package_and_what_is_private() {
-    let bench = Bench::walled();
+    let bench = Bench::open();
     if !bench.has_walls() {
         return;
     }
@@ -22,8 +23,30 @@ async fn a_program_sees_its_package_and_what_is_private() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_reads_the_folders_that_the_operator_shows() {
+    let (shown_to_all, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for folder in [&shown_to_all, &other] {
+        std::fs::create_dir(folder.path().join("in")).unwrap();
+        std::fs::write(folder.path().join("in/model"), "weights\n").unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = shown_to_all.path().to_owned();
+    // One that lies in another is shown with it.
+    let bench = Bench::showing(vec![path.clone(), path.join("in")]);
+    if !bench.has_walls() {
+        return;
+    }
+    let (there, hidden) = (path.display(), other.path().display());
+    let script = format!(
+        "cat {there}/in/model; touch {there}/in/new 2>/dev/null || echo kept; ls {hidden} 2>/dev/null || echo hidden"
+    );
+    let pool = bench.script(&script, |_| {}).await;
+    assert_eq!(shown(&get(&pool, "/").await), "200 weights\nkept\nhidden");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_programs_are_contained() {
-    let bench = Bench::walled();
+    let bench = Bench::open();
     if !bench.has_walls() || !python() {
         return;
     }
@@ -46,21 +69,12 @@ async fn hostile_programs_are_contained() {
     eventually("nothing is left of the daemon", || !is_running("sleep 7353")).await;
 }
 
-/// Whether a process of this machine was started with this command line.
-fn is_running(command: &str) -> bool {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let command = command.replace(' ', "\0");
-    processes
-        .filter_map(|process| std::fs::read_to_string(process.path().join("cmdline")).ok())
-        .any(|line| line.contains(&command))
-}
-
 /// Prints what walls cost a run of a program that does nothing; for people, on an idle machine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement: `cargo test -p hob-runtime --test process cost -- --ignored --nocapture`"]
 async fn the_cost_of_walls() {
     const RUNS: usize = 200;
-    let (with, without) = (Bench::walled(), Bench::open());
+    let (with, without) = (Bench::open(), Bench::open());
     let mut pools = Vec::new();
     for bench in [&without, &with] {
         pools.push(bench.pool(bench.code("stdio", &["true"], &[], |_| {})).await.unwrap());

@@ -14,7 +14,7 @@ use hob_runtime::body::{Body, empty, full};
 use hob_runtime::code::FunctionCode;
 use hob_runtime::contract;
 use hob_runtime::crowd::{Crowd, Shares};
-use hob_runtime::environment::{Environment, Workers};
+use hob_runtime::environment::{Environment, Supervision, Workers};
 use hob_runtime::gate::Open;
 use hob_runtime::host::{HOSTS, Host};
 use hob_runtime::invocation::{Context, Invocation, Origin, Reply, Timing, Trail};
@@ -147,9 +147,18 @@ impl Bench {
 
     /// The same, with slots or without.
     pub(crate) fn walled_with(pooling: Option<bool>) -> Self {
+        Self::made(pooling, Vec::new(), Self::workers(Supervision::default()))
+    }
+
+    /// The same, supervised in another way and with so much memory for all instances.
+    pub(crate) fn supervised(supervision: Supervision, memory_bytes: u64) -> Self {
+        let shares = Shares { memory_bytes, ..Shares::here(None) };
+        Self::of(Some(false), Vec::new(), Self::workers(supervision), shares)
+    }
+
+    fn workers(supervision: Supervision) -> Workers {
         let space_of = |app: &AppName| SpaceName::new(app.as_str()).ok();
-        let workers = Workers { command: crate::worker::child(), space_of: Arc::new(space_of) };
-        Self::made(pooling, Vec::new(), workers)
+        Workers { command: crate::worker::child(), space_of: Arc::new(space_of), supervision }
     }
 
     /// In this process, and in workers.
@@ -163,6 +172,15 @@ impl Bench {
 
     /// With these workers.
     pub(crate) fn made(pooling: Option<bool>, compiler: Vec<std::ffi::OsString>, workers: Workers) -> Self {
+        Self::of(pooling, compiler, workers, Shares::here(None))
+    }
+
+    fn of(
+        pooling: Option<bool>,
+        compiler: Vec<std::ffi::OsString>,
+        workers: Workers,
+        shares: Shares,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (logs, world, told) =
             (Arc::new(Logs::default()), Arc::new(World::default()), Arc::new(Told::default()));
@@ -173,10 +191,10 @@ impl Bench {
             compiler,
             workers,
             pooling,
-            walls: hob_runtime::wall::Choice::Off,
+            walls: hob_runtime::wall::Choice::Off.into(),
             spawn: Arc::new(Spawner(tokio::runtime::Handle::current())),
             logs: Arc::clone(&logs) as Arc<dyn LogSink>,
-            crowd: Crowd::new(Shares::here(None), Arc::new(Spawner(tokio::runtime::Handle::current()))),
+            crowd: Crowd::new(shares, Arc::new(Spawner(tokio::runtime::Handle::current()))),
             outbound: Arc::clone(&world) as Arc<dyn Outbound>,
             witnesses: Arc::clone(&told) as Arc<dyn Witnesses>,
             gates: Arc::new(Open),
@@ -205,6 +223,7 @@ impl Bench {
             app: AppName::new(settings.app).unwrap(),
             revision: RevisionNumber(1),
             name: FunctionName::new("guest").unwrap(),
+            numbered: None,
             spec: FunctionSpec {
                 package: BTreeMap::from([(settings.file.to_owned(), file)]),
                 env: settings.env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),

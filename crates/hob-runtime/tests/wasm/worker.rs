@@ -6,6 +6,7 @@ use crate::ports::Spawner;
 use crate::support::{Bench, Function, Settings, get, guest_path, guest02, handle};
 use hob_core::port::{BoxFuture, Spawn};
 use hob_runtime::body::{Body, empty, full};
+use hob_runtime::environment::Supervision;
 use hob_runtime::invocation::{Invocation, Reply};
 use std::ffi::OsString;
 use std::path::Path;
@@ -14,6 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
+
+/// What a captured worker takes: more than workers of these tests may have.
+const HOG_BYTES: usize = (1 << 30) + (64 << 20);
 
 /// What the harness is told to make of this program a worker.
 const AS_WORKER: [&str; 3] = ["worker::process", "--exact", "--nocapture"];
@@ -51,6 +55,14 @@ pub(crate) fn child() -> Vec<OsString> {
 fn captured(invocation: &Invocation) -> Option<Reply> {
     match invocation.request.uri().path() {
         "/captured/panic" => panic!("a captured worker"),
+        "/captured/hog" => {
+            // More than a worker may have, and all of it used; given back by nobody.
+            let held = vec![1_u8; HOG_BYTES];
+            std::hint::black_box(&held);
+            loop {
+                std::thread::park();
+            }
+        }
         "/captured/pid" => Some(http::Response::new(full(std::process::id().to_string()))),
         "/captured/escape" => Some(http::Response::new(full(escape::attempt().join("\n")))),
         "/captured/garbage" => {
@@ -167,6 +179,70 @@ async fn who_breaks_the_rules_is_ended() {
     answers(&captured).await;
     answers(&neighbour).await;
     assert_ne!(pid(&captured).await, worker);
+}
+
+/// A worker that says nothing is ended, whoever waits for it is told so, and the next one is there already.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_worker_is_ended_and_another_one_answers() {
+    let (ping_interval, silence_max) = (Duration::from_millis(20), Duration::from_secs(3));
+    let supervision = Supervision { ping_interval, silence_max, ..Supervision::default() };
+    let bench = Bench::supervised(supervision, 1 << 30);
+    let silent = function(&bench, "silent", &hello()).await;
+    let neighbour = function(&bench, "neighbour", &hello()).await;
+    let (worker, before) = (pid(&silent).await, pid(&neighbour).await);
+    // SAFETY: the process is a child of this one, and has not been waited for.
+    assert_eq!(unsafe { libc::kill(worker, libc::SIGSTOP) }, 0);
+    let mut calls = JoinSet::new();
+    for _ in 0..4 {
+        let function = Arc::clone(&silent);
+        calls.spawn(async move { function.call(get()).await });
+    }
+    while let Some(call) = calls.join_next().await {
+        assert_eq!(call.unwrap(), Err("HOB-0512".to_owned()));
+    }
+    bench.eventually(|| !Path::new(&format!("/proc/{worker}")).exists()).await;
+    answers(&silent).await;
+    assert_ne!(pid(&silent).await, worker);
+    assert_eq!(pid(&neighbour).await, before);
+}
+
+/// A worker that has more memory than all instances may have together is ended, and nobody else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_with_too_much_memory_is_ended_and_another_one_answers() {
+    let supervision = Supervision { ping_interval: Duration::from_millis(20), ..Supervision::default() };
+    let bench = Bench::supervised(supervision, 512 << 20);
+    let hog = function(&bench, "hog", &hello()).await;
+    let neighbour = function(&bench, "neighbour", &hello()).await;
+    let (worker, before) = (pid(&hog).await, pid(&neighbour).await);
+    assert_eq!(hog.call(path("/captured/hog")).await, Err("HOB-0512".to_owned()));
+    answers(&hog).await;
+    assert_ne!(pid(&hog).await, worker);
+    answers(&neighbour).await;
+    assert_eq!(pid(&neighbour).await, before);
+}
+
+/// A worker lets go of no code, so one that was given much is exchanged when nothing runs in it; here after each
+/// function, in the middle of calls.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worn_worker_is_exchanged_without_a_lost_call() {
+    let bench = Bench::supervised(Supervision { code_bytes_max: 1, ..Supervision::default() }, 1 << 30);
+    let (one, two) = (function(&bench, "worn", &hello()).await, function(&bench, "worn", &hello()).await);
+    let first = pid(&one).await;
+    let mut calls = JoinSet::new();
+    for function in [&one, &two, &one, &two] {
+        let function = Arc::clone(function);
+        calls.spawn(async move {
+            for _ in 0..15 {
+                answers(&function).await;
+            }
+        });
+    }
+    while let Some(call) = calls.join_next().await {
+        call.unwrap();
+    }
+    assert_ne!(pid(&one).await, first);
+    // What is not wanted any more goes away.
+    bench.eventually(|| !Path::new(&format!("/proc/{first}")).exists()).await;
 }
 
 /// One app fills its memory with a word of 16 bytes, the other looks for it in memory that it has just got: in a

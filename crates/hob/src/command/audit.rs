@@ -79,6 +79,9 @@ impl Command for Audit {
                 let all = connection.client()?.audit(&query).await?;
                 let names: Vec<String> = all.iter().map(|entry| entry.sequence.to_string()).collect();
                 output.result(&all, &names, |output| table(&all, output.wide()));
+                if all.is_empty() {
+                    output.note("the audit log has no such line");
+                }
             }
             Some(What::Verify(Verify { noted, connection })) => {
                 let report = connection.client()?.verify_audit(noted).await?;

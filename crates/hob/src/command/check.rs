@@ -14,8 +14,9 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 pub(super) struct Check {
     /// A file, a folder, a `hob.toml`, or a manifest of another platform
-    #[arg(default_value = ".")]
-    path: PathBuf,
+    ///
+    /// [default: .]
+    path: Option<PathBuf>,
     #[command(flatten)]
     values: Values,
     /// Run the builds, too
@@ -25,8 +26,9 @@ pub(super) struct Check {
 
 impl Command for Check {
     async fn run(self, output: &Output) -> Result<u8> {
-        let options = Options { build: self.build, values: self.values.by_name(), ..Options::default() };
-        let project = Project::load(&self.path, &options, output).await?;
+        let options = Options { build: self.build, ..Options::default() };
+        let (path, options) = self.values.options(self.path, options);
+        let project = Project::load(&path, &options, output).await?;
         let app = &project.spec.app;
         let triggers = &project.spec.triggers;
         let value = json!({

@@ -20,8 +20,9 @@ use std::time::Duration;
 #[derive(clap::Args)]
 pub(super) struct Deploy {
     /// A file, a folder, a `hob.toml`, or a manifest of another platform
-    #[arg(default_value = ".")]
-    path: PathBuf,
+    ///
+    /// [default: .]
+    path: Option<PathBuf>,
     #[command(flatten)]
     values: Values,
     /// Another name for the app
@@ -38,8 +39,9 @@ impl Command for Deploy {
     async fn run(self, output: &Output) -> Result<u8> {
         let app = self.app.as_deref().map(AppName::new).transpose()?;
         let client = self.connection.client()?;
-        let options = Options { build: true, app, values: self.values.by_name(), ..Options::default() };
-        let project = Project::load(&self.path, &options, output).await?;
+        let options = Options { build: true, app, ..Options::default() };
+        let (path, options) = self.values.options(self.path, options);
+        let project = Project::load(&path, &options, output).await?;
         if self.dry_run {
             let current = current(&client, &project.spec.app).await?;
             let changes = diff(current.as_ref(), &project.spec);

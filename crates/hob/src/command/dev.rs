@@ -5,15 +5,16 @@
 //! are not watched at all.
 
 use super::import::Values;
-use super::{Command, deploy, run};
+use super::{Command, deploy, run, secrets};
 use crate::local::{self, Interrupt, Temporary};
 use crate::output::Output;
 use crate::project::{Options, Project, is_left_out};
 use crate::settings::{self, DOMAIN, HTTP};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
+use hob_core::name::SecretName;
 use notify::{Event, EventKind, RecursiveMode, Watcher};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -26,8 +27,9 @@ const QUIET: Duration = Duration::from_millis(150);
 #[derive(clap::Args)]
 pub(super) struct Dev {
     /// A folder, or a file in it
-    #[arg(default_value = ".")]
-    path: PathBuf,
+    ///
+    /// [default: .]
+    path: Option<PathBuf>,
     #[command(flatten)]
     values: Values,
     /// Where it answers; port 0 picks a free one
@@ -51,12 +53,14 @@ impl Command for Dev {
         let mut interrupt = Interrupt::listen()?;
         let http = settings::listen_address(&self.http)?;
         let dashboard = settings::dashboard(self.dashboard.as_deref())?;
-        let mut changes = Changes::watch(&self.path)?;
+        let options = Options { build: true, ..Options::default() };
+        let (path, options) = self.values.options(self.path, options);
+        let mut changes = Changes::watch(&path)?;
         let node =
-            Temporary::start(http, dashboard, &self.domain, self.telemetry.collector(), self.walled.choice())
+            Temporary::start(http, dashboard, &self.domain, self.telemetry.collector(), self.walled.wanted())
                 .await?;
         let outcome = tokio::select! {
-            outcome = develop((&self.path, &self.values), &node, &mut changes, output) => outcome.map(|()| super::DONE),
+            outcome = develop((&path, &options), &node, &mut changes, output) => outcome.map(|()| super::DONE),
             code = interrupt.wait() => Ok(code),
         };
         interrupt.unless_again(node.stop()).await;
@@ -65,15 +69,15 @@ impl Command for Dev {
 }
 
 async fn develop(
-    from: (&Path, &Values),
+    from: (&Path, &Options),
     node: &Temporary,
     changes: &mut Changes,
     output: &Output,
 ) -> Result<()> {
-    let mut ready = false;
+    let (mut ready, mut given) = (false, BTreeMap::new());
     let work = async {
         loop {
-            match once(from, node, output).await {
+            match once(from, node, &mut given, output).await {
                 Ok(done) if !ready => {
                     ready = true;
                     run::ready(node, &done, output).await?;
@@ -98,12 +102,13 @@ async fn develop(
 }
 
 async fn once(
-    (path, values): (&Path, &Values),
+    (path, options): (&Path, &Options),
     node: &Temporary,
+    given: &mut BTreeMap<SecretName, String>,
     output: &Output,
 ) -> Result<hob_core::wire::Deployed> {
-    let options = Options { build: true, values: values.by_name(), ..Options::default() };
-    let project = Project::load(path, &options, output).await?;
+    let project = Project::load(path, options, output).await?;
+    secrets::give(node.client(), &project, given).await?;
     deploy::send(node.client(), &project, output).await
 }
 

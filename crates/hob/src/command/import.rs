@@ -2,13 +2,12 @@
 
 use super::{Command, DONE};
 use crate::output::Output;
-use crate::project::{Foreign, foreign_names, shown};
+use crate::project::{Foreign, Options, shown};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::foreign::{self, Level, Note};
 use hob_core::manifest::FILE_NAME;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Write the `hob.toml` that says the same as a manifest of another platform. What Hob cannot honour stands in it as
@@ -17,8 +16,9 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 pub(super) struct Import {
     /// The manifest, or its folder
-    #[arg(default_value = ".")]
-    path: PathBuf,
+    ///
+    /// [default: .]
+    path: Option<PathBuf>,
     /// Write the text to stdout, and no file
     #[arg(long)]
     stdout: bool,
@@ -32,15 +32,37 @@ pub(super) struct Import {
 /// What a manifest of another platform asks for that is not in it.
 #[derive(clap::Args)]
 pub(super) struct Values {
-    /// Value of a parameter (SAM), an option such as `stage` (Serverless) or `env` (Wrangler)
+    /// A further file of a Knative manifest, or a folder of them; can be repeated
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Value of a parameter (SAM), an option (Serverless) or a variable (Spin); can be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = pair)]
     values: Vec<(String, String)>,
+    /// Environment of a Wrangler manifest; the same as `--set env=NAME`
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
+    /// Stage of a Serverless manifest; the same as `--set stage=NAME`
+    #[arg(long, value_name = "NAME")]
+    stage: Option<String>,
 }
 
 impl Values {
-    /// By their names.
-    pub(super) fn by_name(&self) -> BTreeMap<String, String> {
-        self.values.iter().cloned().collect()
+    /// Whether nothing was given.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.values.is_empty() && self.env.is_none() && self.stage.is_none()
+    }
+
+    /// The path that is meant, and the options with what was given: the first file stands for a path that is not there.
+    pub(super) fn options(&self, path: Option<PathBuf>, options: Options) -> (PathBuf, Options) {
+        let mut files = self.files.clone();
+        let path = path.unwrap_or_else(|| match files.is_empty() {
+            true => PathBuf::from("."),
+            false => files.remove(0),
+        });
+        let named = [("env", &self.env), ("stage", &self.stage)];
+        let named = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+        let values = named.chain(self.values.iter().cloned()).collect();
+        (path, Options { values, files, ..options })
     }
 }
 
@@ -55,8 +77,9 @@ struct Done<'a> {
 
 impl Command for Import {
     async fn run(self, output: &Output) -> Result<u8> {
-        let values = self.values.by_name();
-        let (foreign, file) = find(&self.path)?;
+        let (path, options) = self.values.options(self.path, Options::default());
+        let foreign = Foreign::find(&path, &options.files)?;
+        let file = foreign.file().to_owned();
         let dir = file.parent().unwrap_or_else(|| Path::new("/"));
         let target = dir.join(FILE_NAME);
         if !self.stdout && !self.force && target.exists() {
@@ -64,9 +87,12 @@ impl Command for Import {
                 .hint("write over it with `--force`, or see the text with `--stdout`"));
         }
         let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let imported = foreign.read_to_write(&file, &name, &values)?;
-        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let text = foreign::write(&imported, &name);
+        let imported = foreign.read_to_write(&name, &options.values)?;
+        for name in &imported.unused {
+            output.warn(&format!("`--set {name}=…`: `{}` asks for nothing by that name", shown(&file)));
+        }
+        let names = foreign.files().iter().filter_map(|file| file.file_name()?.to_str());
+        let text = foreign::write(&imported, &names.collect::<Vec<_>>().join("`, `"));
         if !self.stdout {
             std::fs::write(&target, &text).map_err(|error| {
                 Fault::new(Code::FileMissing, format!("cannot write `{}`: {error}", shown(&target)))
@@ -98,25 +124,6 @@ fn summary(written: &str, notes: &[Note]) -> String {
         }
     }
     text
-}
-
-/// The manifest at a path, also beside a `hob.toml`.
-fn find(path: &Path) -> Result<(Foreign, PathBuf)> {
-    let absolute = std::fs::canonicalize(path).map_err(|error| {
-        let message = match error.kind() {
-            std::io::ErrorKind::NotFound => format!("`{}` does not exist", path.display()),
-            _ => format!("cannot read `{}`: {error}", path.display()),
-        };
-        Fault::new(Code::FileMissing, message)
-    })?;
-    let found = match absolute.is_dir() {
-        true => Foreign::in_folder(&absolute)?,
-        false => Foreign::of_file(&absolute).map(|foreign| (foreign, absolute.clone())),
-    };
-    found.ok_or_else(|| {
-        let message = format!("`{}` is or has no manifest of another platform", path.display());
-        Fault::new(Code::NothingToRun, message).hint(format!("Hob understands {}", foreign_names()))
-    })
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -36,6 +36,7 @@ mod rm;
 mod rollback;
 mod run;
 mod secret;
+mod secrets;
 mod send;
 mod serve;
 mod show;

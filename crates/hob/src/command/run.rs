@@ -2,7 +2,7 @@
 
 use super::import::Values;
 use super::logs;
-use super::{Command, deploy, trigger};
+use super::{Command, deploy, secrets, trigger};
 use crate::client::Client;
 use crate::local::{self, Interrupt, Temporary};
 use crate::output::{Output, Table};
@@ -10,6 +10,7 @@ use crate::project::{Options, Project};
 use crate::settings::{self, DOMAIN, HTTP};
 use hob_core::fault::Result;
 use hob_core::wire::{AppInfo, Deployed, LogQuery};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Run a file or a folder: a WebAssembly file, a binary, a script, a package, or an app with a
@@ -18,8 +19,9 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 pub(super) struct Run {
     /// A file, a folder, a `hob.toml`, or a manifest of another platform
-    #[arg(default_value = ".")]
-    path: PathBuf,
+    ///
+    /// [default: .]
+    path: Option<PathBuf>,
     #[command(flatten)]
     values: Values,
     /// Where it answers; port 0 picks a free one
@@ -46,13 +48,14 @@ impl Command for Run {
         let mut interrupt = Interrupt::listen()?;
         let http = settings::listen_address(&self.http)?;
         let dashboard = settings::dashboard(self.dashboard.as_deref())?;
-        let options = Options { build: true, args: self.args, values: self.values.by_name(), app: None };
+        let options = Options { build: true, args: self.args, ..Options::default() };
+        let (path, options) = self.values.options(self.path, options);
         let project = tokio::select! {
-            project = Project::load(&self.path, &options, output) => project?,
+            project = Project::load(&path, &options, output) => project?,
             code = interrupt.wait() => return Ok(code),
         };
         let node =
-            Temporary::start(http, dashboard, &self.domain, self.telemetry.collector(), self.walled.choice())
+            Temporary::start(http, dashboard, &self.domain, self.telemetry.collector(), self.walled.wanted())
                 .await?;
         let outcome = tokio::select! {
             served = serve(&node, &project, output) => served.map(|()| super::DONE),
@@ -64,6 +67,7 @@ impl Command for Run {
 }
 
 async fn serve(node: &Temporary, project: &Project, output: &Output) -> Result<()> {
+    secrets::give(node.client(), project, &mut BTreeMap::new()).await?;
     let done = deploy::send(node.client(), project, output).await?;
     ready(node, &done, output).await?;
     follow(node.client(), output).await

@@ -11,6 +11,7 @@ use hob_core::limit::{SECRET_BYTES_MAX, SECRET_REDACTED_BYTES_MIN};
 use hob_core::name::{AppName, SecretName};
 use hob_core::wire::{SecretInfo, SecretRequest};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use serde_json::json;
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
@@ -110,6 +111,9 @@ impl Command for Secret {
                 let all = connection.client()?.secrets(&app).await?;
                 let names: Vec<String> = all.iter().map(|secret| secret.name.to_string()).collect();
                 output.result(&all, &names, |output| table(&all, output.wide()));
+                if all.is_empty() {
+                    output.note(&format!("app `{app}` has no secrets; `hob secret set {app} NAME` sets one"));
+                }
             }
             What::Rotate(Rotate { app, name, from_file, to, connection }) => {
                 let (app, name) = (AppName::new(&app)?, SecretName::new(&name)?);
@@ -126,7 +130,8 @@ impl Command for Secret {
             What::Rm(Rm { app, name, connection }) => {
                 let (app, name) = (AppName::new(&app)?, SecretName::new(&name)?);
                 connection.client()?.remove_secret(&app, &name).await?;
-                output.note(&format!("removed {name}"));
+                let said = |_: &Output| format!("removed {name}");
+                output.result(&json!({ "removed": name }), &[name.to_string()], said);
             }
             What::Rekey(Rekey { connection }) => {
                 let rekeyed = connection.client()?.rekey().await?;

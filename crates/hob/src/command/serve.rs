@@ -120,7 +120,7 @@ impl Serve {
             worker: local::worker(),
             facts: !self.no_facts,
             pooling: None,
-            walls: self.walled.choice(),
+            walls: self.walled.wanted(),
             memory_bytes: self.memory,
             clients: hob_node::Clients::default(),
             otlp: self.telemetry.collector(),

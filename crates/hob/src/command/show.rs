@@ -1,10 +1,12 @@
 //! `hob show`: an app of the node, or every setting of a folder and where it came from.
 
+use super::import::Values;
 use super::{Command, DONE, trigger};
 use crate::output::{Output, Table};
 use crate::project::{Options, Project, Setting, settings};
 use crate::settings::Connection;
-use hob_core::fault::Result;
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
 use hob_core::name::AppName;
 use hob_core::unit::show_duration;
 use hob_core::watch::Watch;
@@ -12,7 +14,7 @@ use hob_core::wire::{
     AppInfo, BudgetInfo, CodeStage, FunctionInfo, MachineCode, ScheduleInfo, SubscriptionInfo, TriggersQuery,
 };
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Show an app of the node: its functions and how they start, routes, triggers and revisions. With `--resolved`, show every
@@ -25,6 +27,8 @@ pub(super) struct Show {
     /// Every setting of a path, and where it came from
     #[arg(long)]
     resolved: bool,
+    #[command(flatten)]
+    values: Values,
     #[command(flatten)]
     connection: Connection,
 }
@@ -49,7 +53,11 @@ struct Resolution {
 impl Command for Show {
     async fn run(self, output: &Output) -> Result<u8> {
         if self.resolved {
-            return resolved(&PathBuf::from(self.what.as_deref().unwrap_or(".")), output).await;
+            return resolved(self.what.map(PathBuf::from), &self.values, output).await;
+        }
+        if !self.values.is_empty() {
+            let what = "values and files are for a manifest of another platform, not for an app of the node";
+            return Err(Fault::new(Code::Usage, what).hint("add `--resolved` to show a path"));
         }
         let client = self.connection.client()?;
         let app = match &self.what {
@@ -70,10 +78,14 @@ impl Command for Show {
     }
 }
 
-async fn resolved(path: &Path, output: &Output) -> Result<u8> {
-    let project = Project::load(path, &Options::default(), output).await?;
-    let all: Vec<Setting> =
-        project.functions.iter().flat_map(|function| settings(&project.file, function)).collect();
+async fn resolved(path: Option<PathBuf>, values: &Values, output: &Output) -> Result<u8> {
+    let (path, options) = values.options(path, Options::default());
+    let project = Project::load(&path, &options, output).await?;
+    let all: Vec<Setting> = project
+        .functions
+        .iter()
+        .flat_map(|function| settings(&project.file, &project.lines, function))
+        .collect();
     let names: Vec<String> = project.functions.iter().map(|function| function.name.to_string()).collect();
     let result = Resolution { app: project.spec.app.clone(), settings: all, spec: project.spec };
     output.result(&result, &names, |output| {

@@ -80,7 +80,7 @@ struct Set {
 struct Rm {
     /// The space
     name: String,
-    /// Do not ask, and remove the apps and topics in it too
+    /// Remove the apps and topics in it too; without, only an empty space goes
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
@@ -106,10 +106,10 @@ struct Limits {
     /// Topics
     #[arg(long, value_name = "COUNT")]
     topics: Option<String>,
-    /// Requests and events in a second
+    /// Requests, events and calls of functions in a second
     #[arg(long, value_name = "COUNT")]
     requests: Option<String>,
-    /// Requests that are answered at a time
+    /// Calls of functions that run at a time
     #[arg(long, value_name = "COUNT")]
     calls: Option<String>,
 }
@@ -179,14 +179,26 @@ fn shown(output: &Output, info: &SpaceInfo) {
 }
 
 fn list(all: &[SpaceInfo], wide: bool) -> String {
-    let columns = ["SPACE", "STATE", "APPS", "FUNCTIONS", "MEMORY", "STORAGE", "TOPICS", "DOMAIN", "CREATED"];
-    let mut table = Table::new(6, &columns);
+    let columns = [
+        "SPACE",
+        "STATE",
+        "FULLEST",
+        "APPS",
+        "FUNCTIONS",
+        "MEMORY",
+        "STORAGE",
+        "TOPICS",
+        "DOMAIN",
+        "CREATED",
+    ];
+    let mut table = Table::new(7, &columns);
     for info in all {
         let used =
             |resource: Resource| info.use_of.get(&resource).map_or_else(dash, |of| resource.show(of.used));
         table.row([
             info.space.to_string(),
             state(info.state).to_owned(),
+            fullest(info).map_or_else(dash, |(word, percent)| format!("{word} {percent} %")),
             used(Resource::Apps),
             used(Resource::Functions),
             used(Resource::Memory),
@@ -200,13 +212,32 @@ fn list(all: &[SpaceInfo], wide: bool) -> String {
 }
 
 fn detail(info: &SpaceInfo) -> String {
-    let mut table = Table::new(3, &["QUOTA", "USED", "OF"]);
-    for (resource, Use { used, limit }) in &info.use_of {
-        let limit = limit.map_or_else(|| UNLIMITED.to_owned(), |limit| resource.show(limit));
-        table.row([resource.row().word.to_owned(), resource.show(*used), limit]);
+    let mut table = Table::new(4, &["QUOTA", "USED", "OF", "FULL"]);
+    for (resource, of) in &info.use_of {
+        let limit = of.limit.map_or_else(|| UNLIMITED.to_owned(), |limit| resource.show(limit));
+        let full = percent(*of).map_or_else(dash, |percent| format!("{percent} %"));
+        table.row([resource.row().word.to_owned(), resource.show(of.used), limit, full]);
     }
     let SpaceInfo { space, domain, .. } = info;
     format!("space {space}, {}: apps answer at <app>.{domain}\n\n{}", state(info.state), table.text(false))
+}
+
+/// How much of a quota is used; `None` where there is no limit.
+fn percent(Use { used, limit }: Use) -> Option<u64> {
+    match limit? {
+        0 => Some(100),
+        limit => Some(used.saturating_mul(100) / limit),
+    }
+}
+
+/// The quota that is used up first, if there is one.
+fn fullest(info: &SpaceInfo) -> Option<(&'static str, u64)> {
+    let shares = info.use_of.iter().filter_map(|(resource, of)| Some((resource.row().word, percent(*of)?)));
+    // Of several the first, in the order in which they are shown.
+    shares.fold(None, |most, one| match most {
+        Some((_, percent)) if percent >= one.1 => most,
+        _ => Some(one),
+    })
 }
 
 fn state(state: SpaceState) -> &'static str {
@@ -218,9 +249,19 @@ fn state(state: SpaceState) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Limits, Space};
+    use super::{Limits, Space, percent};
     use clap::Args as _;
     use hob_core::space::{Quotas, RESOURCES, Resource};
+    use hob_core::wire::Use;
+
+    #[test]
+    fn how_full_a_quota_is() {
+        for (used, limit, expected) in
+            [(0, None, None), (0, Some(0), Some(100)), (1, Some(3), Some(33)), (7, Some(5), Some(140))]
+        {
+            assert_eq!(percent(Use { used, limit }), expected, "{used} of {limit:?}");
+        }
+    }
 
     #[test]
     fn every_resource_has_its_flag() {

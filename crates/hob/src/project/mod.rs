@@ -19,7 +19,7 @@ mod recognise;
 mod settings;
 
 pub(crate) use diff::diff;
-pub(crate) use foreign::{Foreign, names as foreign_names};
+pub(crate) use foreign::Foreign;
 pub(crate) use package::is_left_out;
 pub(crate) use settings::{Setting, settings};
 
@@ -27,13 +27,14 @@ use crate::output::Output;
 use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
-use hob_core::foreign::{Level, Note, refusal};
+use hob_core::foreign::{Level, Lines, Note, refusal};
+use hob_core::handler;
 use hob_core::manifest::{self, Function, Manifest, Resolved, Written};
-use hob_core::name::{AppName, suggestion};
+use hob_core::name::{AppName, SecretName, suggestion};
 use hob_core::spec::{AppSpec, files_root};
 use package::Package;
 use place::Place;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -48,6 +49,8 @@ pub(crate) struct Options {
     pub(crate) app: Option<AppName>,
     /// What a manifest of another platform asks for that is not in it.
     pub(crate) values: BTreeMap<String, String>,
+    /// Further files of a manifest of another platform, or folders of them.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// An app on disk, ready to be deployed.
@@ -65,6 +68,10 @@ pub(crate) struct Project {
     pub(crate) notes: Vec<String>,
     /// What of a manifest of another platform cannot be honoured; the app runs without it.
     pub(crate) unmet: Vec<Note>,
+    /// Values of secrets that this machine knows; for a node that lives as long as the command.
+    pub(crate) secrets: BTreeMap<SecretName, String>,
+    /// Which file a line of the manifest is in.
+    pub(crate) lines: Lines,
     /// Where archives were unpacked; `files` are there.
     _unpacked: Vec<TempDir>,
 }
@@ -76,14 +83,15 @@ impl Project {
     /// `HOB-0107` when nothing there can be run, `HOB-0108` for a missing file, `HOB-0206` for a
     /// failed build, and those of the manifest; `HOB-0120` to `HOB-0122` for one of another platform.
     pub(crate) async fn load(path: &Path, options: &Options, output: &Output) -> Result<Self> {
-        let place = Place::of(path)?;
-        let (manifest, unmet) = manifest_of(&place, &options.values, output)?;
+        let place = Place::of(path, &options.files)?;
+        let Read { manifest, unmet, lines, secrets } = manifest_of(&place, &options.values, output)?;
         let manifest = with_args(manifest, &options.args, path)?;
         let alone = manifest.functions.len() == 1;
         let mut loaded = Vec::new();
         for function in &manifest.functions {
             let source = Source { place: &place, file: &manifest.file, function, alone };
-            loaded.push(source.load(options.build, output).await?);
+            let done = source.load(options.build, output).await;
+            loaded.push(done.map_err(|fault| lines.corrected(fault))?);
         }
         let app = match (&options.app, &manifest.app) {
             (Some(app), _) => app.clone(),
@@ -98,27 +106,58 @@ impl Project {
             functions.push(function.resolved);
             notes.push(function.note);
         }
-        let spec = manifest::assemble(&manifest, app, functions.clone())?;
-        Ok(Self { file: manifest.file, spec, files, functions, notes, unmet, _unpacked: unpacked })
+        let spec = manifest::assemble(&manifest, app, functions.clone());
+        let (spec, file) = (spec.map_err(|fault| lines.corrected(fault))?, manifest.file);
+        handlers(&spec, &files)?;
+        Ok(Self { file, spec, files, functions, notes, unmet, secrets, lines, _unpacked: unpacked })
     }
 }
 
-fn manifest_of(
-    place: &Place,
-    values: &BTreeMap<String, String>,
-    output: &Output,
-) -> Result<(Manifest, Vec<Note>)> {
+/// Compares JavaScript modules with what calls them, as far as their text tells.
+fn handlers(spec: &AppSpec, files: &BTreeMap<Digest, PathBuf>) -> Result<()> {
+    for (name, function) in spec.functions.iter().filter(|(_, function)| function.contract == "javascript") {
+        let Some(run) = function.run.first() else { continue };
+        let file = function.package.get(run).and_then(|file| files.get(&file.digest));
+        let text = file.and_then(|file| std::fs::read_to_string(file).ok());
+        if let (Some(file), Some(text)) = (file, text) {
+            handler::check_text(spec, name, &shown(file), &text)?;
+        }
+    }
+    Ok(())
+}
+
+/// A manifest that was read.
+#[derive(Default)]
+struct Read {
+    manifest: Manifest,
+    unmet: Vec<Note>,
+    lines: Lines,
+    secrets: BTreeMap<SecretName, String>,
+}
+
+fn manifest_of(place: &Place, values: &BTreeMap<String, String>, output: &Output) -> Result<Read> {
     let name = suggestion(&place.name);
-    if let (Some(file), Some(foreign)) = (&place.manifest, place.foreign) {
-        let imported = foreign.read(file, &place.name, values)?;
+    if let (Some(file), Some(foreign)) = (&place.manifest, &place.foreign) {
+        let imported = foreign.read(&place.name, values)?;
         let warnings = imported.notes.iter().filter(|note| note.level == Level::Warning);
-        warnings.for_each(|note| output.warn(&note.to_string()));
+        // What is said for every function is one thing to know.
+        let warnings: BTreeSet<(&str, usize, String)> =
+            warnings.map(|note| (note.file.as_str(), note.line, note.to_string())).collect();
+        warnings.iter().for_each(|(_, _, warning)| output.warn(warning));
+        for name in &imported.unused {
+            output.warn(&format!("`--set {name}=…`: `{}` asks for nothing by that name", shown(file)));
+        }
         return match refusal(&imported.notes) {
             Some(fault) => Err(fault),
             None if imported.manifest.functions.is_empty() => {
                 Err(Fault::new(Code::NothingToRun, "the manifest has no functions").at(shown(file)))
             }
-            None => Ok((imported.manifest, imported.notes)),
+            None => Ok(Read {
+                manifest: imported.manifest,
+                unmet: imported.notes,
+                lines: imported.lines,
+                secrets: imported.secrets,
+            }),
         };
     }
     if let Some(name) = values.keys().next() {
@@ -138,7 +177,7 @@ fn manifest_of(
         function.run = place.file.clone().map(|file| Written { value: vec![file], line: 0 });
         manifest.functions.push(function);
     }
-    Ok((manifest, Vec::new()))
+    Ok(Read { manifest, ..Read::default() })
 }
 
 /// Appends what stands after `--` to the only function's command line.

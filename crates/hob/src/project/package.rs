@@ -1,6 +1,7 @@
 //! Which files of a folder are deployed, and their digests.
 //!
-//! **How.** What `files` matches, and always what `run` names. Version control, build folders and
+//! **How.** What `files` matches, in the order of its patterns: one that begins with `!` takes out what those before it chose.
+//! And always what `run` names. Version control, build folders and
 //! caches are never walked; a link counts as the file behind it if that lies below the folder.
 
 use super::glob;
@@ -18,6 +19,8 @@ use std::path::{Path, PathBuf};
 
 /// Names of folders and files that are never deployed unless `run` names them.
 const LEFT_OUT: [&str; 4] = [".git", "target", ".hob", "__pycache__"];
+/// What a pattern begins with that takes files out.
+const NOT: char = '!';
 /// Bytes of a file that are read at a time.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -55,19 +58,26 @@ impl Package {
     /// limits, `HOB-0205` for a name that is not UTF-8.
     pub(super) fn collect(dir: &Path, choice: &Choice) -> Result<Self> {
         let mut package = Self::default();
-        let mut unused: Vec<&str> = choice.globs.iter().map(String::as_str).collect();
+        let chosen = |pattern: &&String| !pattern.starts_with(NOT) && *pattern != "**";
+        // With everything chosen before, a pattern without a file takes nothing away.
+        let all = choice.globs.first().is_some_and(|first| first == "**");
+        let unused = choice.globs.iter().filter(chosen).filter(|_| !all);
+        let mut unused: Vec<&str> = unused.map(String::as_str).collect();
         if !choice.globs.is_empty() {
             let base = std::fs::canonicalize(dir).map_err(|error| unreadable(dir, &error))?;
             walk(&base, &base, choice.whole, &mut |path, file| {
-                let matching = |pattern: &&str| glob::matches(pattern, path);
-                if choice.globs.iter().any(|pattern| matching(&pattern.as_str())) {
-                    unused.retain(|pattern| !matching(pattern));
-                    package.add(path, file)?;
+                let mut wanted = false;
+                for pattern in &choice.globs {
+                    match pattern.strip_prefix(NOT) {
+                        Some(pattern) => wanted &= !glob::matches(pattern, path),
+                        None => wanted |= glob::matches(pattern, path),
+                    }
                 }
-                Ok(())
+                unused.retain(|pattern| !glob::matches(pattern, path));
+                if wanted { package.add(path, file) } else { Ok(()) }
             })?;
         }
-        if let Some(pattern) = unused.iter().find(|pattern| **pattern != "**") {
+        if let Some(pattern) = unused.first() {
             return Err(Fault::new(
                 Code::FileMissing,
                 format!("`files` names `{pattern}`, but no file matches"),
@@ -215,6 +225,9 @@ mod tests {
         check(&["**"], &[], &["app.py", "inside", "lib/a.py", "lib/b.txt"]);
         check(&["lib/*.py"], &["./app.py"], &["app.py", "lib/a.py"]);
         check(&["*.rs"], &["app.py"], &["HOB-0108"]);
+        check(&["**", "!lib/**", "lib/a.*"], &[], &["app.py", "inside", "lib/a.py"]);
+        check(&["lib/**", "!*.md"], &[], &["lib/a.py", "lib/b.txt"]);
+        check(&["**", "!**/*.py", "*.rs"], &["app.py"], &["app.py", "inside", "lib/b.txt"]);
         check(&[], &["../etc/passwd", "/etc/passwd", "missing"], &[]);
     }
 }

@@ -22,11 +22,28 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Looks at a path.
+    /// Looks at a path; `more` are further files of its manifest, or folders of them.
     ///
     /// # Errors
-    /// `HOB-0108` when there is nothing, `HOB-0122` when there are manifests of two other platforms.
-    pub(super) fn of(path: &Path) -> Result<Self> {
+    /// `HOB-0108` when there is nothing, `HOB-0122` when there are manifests of two other platforms, `HOB-0124` when files
+    /// make no manifest together.
+    pub(super) fn of(path: &Path, more: &[PathBuf]) -> Result<Self> {
+        let place = Self::at(path)?;
+        if more.is_empty() {
+            return Ok(place);
+        }
+        if place.manifest.is_some() && place.foreign.is_none() || place.file.is_some() {
+            let what = format!("`{}` is no manifest that has further files", place.shown());
+            return Err(Fault::new(Code::ForeignFiles, what).hint("a `hob.toml` has everything in it"));
+        }
+        // Its own resources come first, and its folder is the app's.
+        let own = place.foreign.iter().flat_map(|foreign| foreign.files().to_vec());
+        let files: Vec<PathBuf> = own.chain(more.iter().cloned()).collect();
+        let foreign = Foreign::of_files(&files)?;
+        Ok(Self { manifest: Some(foreign.file().to_owned()), foreign: Some(foreign), ..place })
+    }
+
+    fn at(path: &Path) -> Result<Self> {
         let absolute = std::fs::canonicalize(path).map_err(|error| {
             let message = match error.kind() {
                 std::io::ErrorKind::NotFound => format!("`{}` does not exist", path.display()),
@@ -41,7 +58,11 @@ impl Place {
             let manifest = Some(absolute.join(FILE_NAME)).filter(|file| file.is_file());
             let (foreign, manifest) = match manifest {
                 Some(manifest) => (None, Some(manifest)),
-                None => Foreign::in_folder(&absolute)?.unzip(),
+                None => {
+                    let foreign = Foreign::in_folder(&absolute)?;
+                    let file = foreign.as_ref().map(|foreign| foreign.file().to_owned());
+                    (foreign, file)
+                }
             };
             return Ok(Self { name: name(&absolute), manifest, foreign, file: None, dir: absolute });
         }

@@ -1,5 +1,6 @@
 //! Every setting of a function with its value and where it came from, for `hob show --resolved`.
 
+use hob_core::foreign::Lines;
 use hob_core::manifest::{Origin, Resolved};
 use hob_core::spec::{During, FunctionSpec, Provisioned};
 use hob_core::unit::{show_bytes, show_duration};
@@ -19,15 +20,18 @@ pub(crate) struct Setting {
     pub(crate) from: String,
 }
 
-/// The settings of one function; `file` names the manifest.
-pub(crate) fn settings(file: &str, function: &Resolved) -> Vec<Setting> {
+/// The settings of one function; `file` names the manifest, and `lines` its files where there are several.
+pub(crate) fn settings(file: &str, lines: &Lines, function: &Resolved) -> Vec<Setting> {
     let setting = |(&key, origin): (&&'static str, &Origin)| Setting {
         function: function.name.to_string(),
         setting: key,
         value: value(&function.spec, key),
         from: match origin {
             Origin::Manifest { line: 0 } => "the path".to_owned(),
-            Origin::Manifest { line } => format!("{file}:{line}"),
+            Origin::Manifest { line } => match lines.place(*line) {
+                ("", line) => format!("{file}:{line}"),
+                (file, line) => format!("{file}:{line}"),
+            },
             Origin::Detected => "detected".to_owned(),
             Origin::Default => "default".to_owned(),
         },

@@ -10,7 +10,7 @@
 //! **Not here:** what pages know (the control API's tests), each rule of the guard (its own tests).
 
 use super::examples::{examples, on_path};
-use super::support::{Node, PATIENCE, Serving, answer, eventually, finish, write};
+use super::support::{INSTALLED, Node, PATIENCE, Serving, answer, eventually, finish, write};
 use super::webdriver::Browser;
 use serde_json::Value;
 use std::io::Write;
@@ -616,7 +616,7 @@ fn kind(path: &str) -> String {
 /// The script of axe-core; `None`, and said so, where it cannot be had.
 #[expect(clippy::print_stdout, reason = "what is left out of a test is said, as tests themselves may")]
 fn axe() -> Option<String> {
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(AXE);
+    let kept = Path::new(INSTALLED).join(AXE);
     let script = kept.join("node_modules/axe-core/axe.min.js");
     if !script.is_file() {
         if !on_path("npm") {

@@ -9,7 +9,7 @@
 //! **Not here:** the HTTP binding in every detail (`hob-core`), subscriptions (`hob-node`).
 
 use super::examples::on_path;
-use super::support::{Node, eventually, finish, write};
+use super::support::{INSTALLED, Node, eventually, finish, write};
 use hob_core::event::{timestamp, timestamp_ms};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -107,7 +107,7 @@ pub(crate) fn packages_of(language: &Language, packages: &[&str]) -> Result<Path
 
 /// A folder of this name in the target folder, filled before or now by a command; or why it is not.
 pub(crate) fn installed(name: &str, command: impl Fn(&Path) -> Command) -> Result<PathBuf, String> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let target = Path::new(INSTALLED);
     let kept = target.join(name);
     if !kept.is_dir() {
         let fresh = tempfile::tempdir_in(target).unwrap();
@@ -152,7 +152,7 @@ fn sdk_node(test: &str, triggers: &str) -> Option<(Node, [PathBuf; 2])> {
             return None;
         }
     };
-    let node = Node::start();
+    let node = Node::with_packages(&[]);
     let mut manifest = "app = \"sdk\"\n".to_owned();
     for (language, folder) in [PYTHON, JAVASCRIPT].iter().zip(&folders) {
         let Language { name, program, ending, variable, .. } = language;

@@ -65,7 +65,7 @@ fn a_node_without_descriptors_serves_on_and_says_what_is_wrong() {
     shell
         .args(["-c", &format!("ulimit -n {FILES}; exec \"$0\" \"$@\"")])
         .arg(hob)
-        .args(["serve", "--data", "data"]);
+        .args(["serve", "--data", "data", "--walls", "off"]);
     shell.current_dir(home.path()).env("HOME", home.path()).env("XDG_CACHE_HOME", home.path().join("cache"));
     let node = Node { serving: Serving::by(&mut shell, home.path()), home };
     let folder = node.home.path().to_owned();

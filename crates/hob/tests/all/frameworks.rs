@@ -52,7 +52,7 @@ fn the_official_frameworks_get_events_unchanged() {
                 continue;
             }
         };
-        let node = Node::start();
+        let node = Node::with_packages(&[]);
         let text = manifest(language, folder.to_str().unwrap());
         let files = [("app/hob.toml", text.as_bytes()), ("event.json", DOCUMENT.as_bytes())];
         write(node.home.path(), &files);

@@ -44,7 +44,7 @@ fn functions_with_the_official_python_client_have_their_context_and_their_ends()
         Ok(packages) => packages,
         Err(why) => return println!("skipped functions_with_the_official_python_client: {why}"),
     };
-    let node = Node::start();
+    let node = Node::with_packages(&[]);
     for (app, concurrency) in [("one", 1), ("several", 8)] {
         let manifest = format!(
             "app = \"{app}\"\n[functions.guest]\nrun = [\"python3\", \"-m\", \"awslambdaric\", \"lambda.handler\"]\ncontract = \"lambda\"\nfiles = [\"lambda.py\"]\nscale = {{ max = 1, concurrency = {concurrency} }}\nenv = {{ PYTHONPATH = {packages:?} }}\n[functions.guest.lambda]\nhandler = \"lambda.handler\"\nruntime = \"python3.12\"\n"
@@ -75,7 +75,7 @@ fn functions_with_the_official_crates_run_as_they_are() {
         Ok(guest) => guest,
         Err(why) => return println!("skipped functions_with_the_official_crates: {why}"),
     };
-    let node = Node::start();
+    let node = Node::with_packages(&[]);
     let deploy = |app: &str, manifest: &str| {
         let file = |name: &str| format!("{app}/{name}");
         write(
@@ -134,7 +134,7 @@ fn a_layer_brings_a_client_modules_and_an_extension_beside_one_inside() {
         (Ok(packages), Ok(guest)) => (packages, guest),
         (Err(why), _) | (_, Err(why)) => return println!("skipped a_layer_brings_a_client: {why}"),
     };
-    let node = Node::start();
+    let node = Node::with_packages(&[]);
     let home = node.home.path();
     let files: [(&str, &[u8]); 4] = [
         ("app/hob.toml", LAYERED.as_bytes()),
@@ -177,7 +177,7 @@ fn a_function_of_node_that_breaks_off_its_stream_says_why_in_trailers() {
     let template = format!(
         "Transform: AWS::Serverless-2016-10-31\nResources:\n  Guest:\n    Type: AWS::Serverless::Function\n    Properties:\n      Runtime: nodejs20.x\n      Handler: index.stream\n      Timeout: 30\n      Environment: {{Variables: {{NPM_CONFIG_PREFIX: {prefix:?}}}}}\n      Events:\n        Any: {{Type: HttpApi, Properties: {{Path: '/{{proxy+}}', Method: any}}}}\n"
     );
-    let node = Node::start();
+    let node = Node::with_packages(&[]);
     write(node.home.path(), &[("app/template.yaml", template.as_bytes()), ("app/index.mjs", LAMBDA_MJS)]);
     node.ok(&["deploy", "app"]);
     assert_eq!(get(&node, "app", "/stream").shown(), "200 0123456789");

@@ -31,7 +31,7 @@ fn boto3_deploys_and_calls_functions_unchanged() {
         Ok(packages) => packages,
         Err(why) => return println!("skipped boto3: {why}"),
     };
-    let node = Node::start_with(&["--lambda", "127.0.0.1:0"]);
+    let node = Node::with_packages(&["--lambda", "127.0.0.1:0"]);
     write(node.home.path(), FILES);
     let client = |arguments: &[&str]| {
         let mut program = front_door_client(&node, &node.home.path().join("client/test.py"), &packages);
@@ -44,11 +44,18 @@ fn boto3_deploys_and_calls_functions_unchanged() {
     // The function is an app, and its address is the gateway's.
     let apps = node.hob(&["ls"]).stdout;
     assert!(apps.contains("greeter") && apps.contains("witness"), "{apps}");
-    let host = said(&printed, "url")[0].trim_start_matches("http://").trim_end_matches('/');
-    let request = format!("GET /x?y=z HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
-    let (status, body) = node.serving.send(&request);
-    let answer: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!((status, answer["event"]["rawPath"].as_str()), (200, Some("/x")), "{body}");
+    let (aliased, number) = said(&printed, "aliased")[0].split_once(' ').unwrap();
+    for (url, number) in [(said(&printed, "url")[0], "$LATEST"), (aliased, number)] {
+        let host = url.trim_start_matches("http://").trim_end_matches('/');
+        let request = format!("GET /x?y=z HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let (status, body) = node.serving.send(&request);
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, answer["event"]["rawPath"].as_str()), (200, Some("/x")), "{body}");
+        assert_eq!(answer["number"].as_str(), Some(number), "{body}");
+    }
+    let gone =
+        node.serving.send("GET / HTTP/1.1\r\nhost: gone--greeter.localhost\r\nconnection: close\r\n\r\n");
+    assert_eq!(gone.0, 404, "{}", gone.1);
 
     // What was refused is explained; what was accepted is done, and both ends have gone where they should.
     for id in said(&printed, "refused") {
@@ -74,6 +81,22 @@ fn boto3_deploys_and_calls_functions_unchanged() {
         events.stdout.contains("RetriesExhausted").then_some(events.stdout)
     });
     assert!(failures.contains("\"approximateInvokeCount\"") && failures.contains("ValueError"), "{failures}");
+
+    // The dead letter is the event itself, with AWS's three attributes; an alias sends its failures elsewhere.
+    let letters = eventually("a dead letter is written", || {
+        let events = node.hob(&["topic", "tail", "letters", "-o", "json"]);
+        events.stdout.contains("dev.hob.call.dead").then_some(events.stdout)
+    });
+    let failing = said(&printed, "failing")[0];
+    for part in [failing, "\"errorcode\":200", "\"errormessage\":\"later\"", "\"fail\":"] {
+        assert!(letters.replace("\": ", "\":").contains(part), "{part} in {letters}");
+    }
+    let aliased = eventually("the alias's destination gets a record", || {
+        let events = node.hob(&["topic", "tail", "aliased", "-o", "json"]);
+        events.stdout.contains("RetriesExhausted").then_some(events.stdout)
+    });
+    assert!(aliased.contains(":Greeter:kept") && aliased.contains("by alias"), "{aliased}");
+    assert!(!failures.contains("by alias"), "{failures}");
 
     // A mapping delivers what the topic gets, as a queue would.
     assert_eq!(node.hob(&["send", "orders", "--type", "order", "{\"order\":7}"]).code, 0);
@@ -129,7 +152,7 @@ fn functions_of_managed_runtimes_are_made_and_called_over_tls() {
     let file = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
     let (cert, key) = (file("cert.pem"), file("key.pem"));
     // On loopback alone it would be plain HTTP.
-    let node = Node::start_with(&["--lambda", "0.0.0.0:0", "--tls-cert", &cert, "--tls-key", &key]);
+    let node = Node::with_packages(&["--lambda", "0.0.0.0:0", "--tls-cert", &cert, "--tls-key", &key]);
     let files: [(&str, &[u8]); 3] = [
         ("client/runtimes.py", include_bytes!("../clients/lambda/runtimes.py")),
         ("client/lambda.py", include_bytes!("../clients/lambda.py")),

@@ -4,7 +4,7 @@
 //! the official messages have.
 
 use super::clients::{PYTHON, packages_of};
-use super::support::{Node, Serving, answer, eventually, write};
+use super::support::{INSTALLED, Node, Serving, answer, eventually, write};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -135,7 +135,8 @@ fn instrumented(test: &str) -> Option<(Node, Receiver)> {
     );
     let receiver = Receiver::start(&packages, home.path());
     let otlp = format!("http://127.0.0.1:{}", receiver.port);
-    let serving = Serving::start(home.path(), &["serve", "--data", "data", "--otlp", &otlp]);
+    let serving =
+        Serving::start(home.path(), &["serve", "--data", "data", "--otlp", &otlp, "--readable", INSTALLED]);
     let node = Node { serving, home };
     node.ok(&["deploy", "app"]);
     Some((node, receiver))

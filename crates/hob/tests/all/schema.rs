@@ -69,7 +69,12 @@ fn no_call_of_the_control_api_is_a_failure_or_for_strangers() {
             .env("PYTHONPATH", format!("{}:{}", packages.display(), home.path().display()))
             .envs([("SCHEMATHESIS_HOOKS", "schema_hooks"), ("HOB_SCHEMA_TOKEN", TOKEN)])
             .args(["-m", "schemathesis.cli", "run", "schema.json", "--url", &format!("http://{address}")])
-            .args(["--checks", "not_a_server_error,nobody_without_a_token", "--max-examples", &cases])
+            .args([
+                "--checks",
+                "not_a_server_error,status_code_conformance,nobody_without_a_token",
+                "--max-examples",
+                &cases,
+            ])
             .args(["--phases", "coverage,fuzzing", "--seed", "1", "--request-timeout", "30", "--no-color"])
             .args(["--continue-on-failure", "--suppress-health-check", "all"]);
         if let Some(token) = token {

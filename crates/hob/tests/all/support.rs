@@ -169,6 +169,9 @@ pub(crate) fn answer(stream: &mut impl Read) -> (u16, String) {
     (status, if chunked { unchunk(body) } else { body.to_owned() })
 }
 
+/// Where packages are installed for tests.
+pub(crate) const INSTALLED: &str = env!("CARGO_TARGET_TMPDIR");
+
 /// A node in a folder of its own.
 pub(crate) struct Node {
     pub(crate) serving: Serving,
@@ -186,6 +189,11 @@ impl Node {
         let home = tempfile::tempdir().unwrap();
         let serve = [&["serve", "--data", "data"], flags].concat();
         Self { serving: Serving::start(home.path(), &serve), home }
+    }
+
+    /// The same, whose functions may read what is installed for tests.
+    pub(crate) fn with_packages(flags: &[&str]) -> Self {
+        Self::start_with(&[&["--readable", INSTALLED], flags].concat())
     }
 
     /// What it has logged.

@@ -6,10 +6,11 @@
 //!
 //! **Not here:** transforms and macros, which are programs of AWS.
 
+use crate::event::base64;
 use crate::fault::Result;
+use crate::foreign::Given;
 use crate::foreign::naming;
 use crate::foreign::tree::{Bounds, Entry, Node, Value, unreadable};
-use crate::foreign::{Given, HIDDEN};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The region that a template sees when none is given.
@@ -74,6 +75,11 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// A resource that the framework would make besides those that are written.
+    pub(in crate::foreign) fn makes(&mut self, resource: &str) {
+        self.resources.insert(resource.to_owned());
+    }
+
     /// A value with every function answered.
     ///
     /// # Errors
@@ -120,6 +126,9 @@ impl<'a> Resolver<'a> {
                 }
                 Value::Map(all)
             }
+            Value::Scalar { text, .. } => {
+                return Ok(Some(dynamic(text, line).unwrap_or_else(|| node.clone())));
+            }
             other => other.clone(),
         };
         Ok(Some(Node { line, tag: node.tag.clone(), value }))
@@ -147,7 +156,8 @@ impl<'a> Resolver<'a> {
                     None => unknown("it is a condition that is not known".to_owned()),
                 }
             }
-            "Join" | "FindInMap" | "Select" | "Split" | "Length" => {
+            "ImportValue" => unknown("it is an export of another stack, which AWS knows only".to_owned()),
+            "Join" | "FindInMap" | "Select" | "Split" | "Length" | "ToJsonString" | "Base64" => {
                 let Some(argument) = self.value(argument, depth)? else { return Ok(None) };
                 if let Some((_, why)) = argument.first_unknown() {
                     return Ok(Some(Node {
@@ -159,7 +169,8 @@ impl<'a> Resolver<'a> {
                     Some(mut node) => {
                         self.bounds.copy(&node, depth).map_err(|why| (line, why))?;
                         node.line = line;
-                        Ok(Some(node))
+                        let kept = raw(&node).and_then(|text| dynamic(text, line));
+                        Ok(Some(kept.unwrap_or(node)))
                     }
                     None => unknown(format!("`{name}` cannot be answered with what is written")),
                 }
@@ -171,6 +182,11 @@ impl<'a> Resolver<'a> {
     /// Functions of known values.
     fn plain(&self, name: &str, argument: &Node) -> Option<Node> {
         let line = argument.line;
+        match name {
+            "ToJsonString" => return Some(Node::text_at(line, argument.json().to_string())),
+            "Base64" => return Some(Node::text_at(line, base64::encode(raw(argument)?.as_bytes()))),
+            _ => {}
+        }
         let items = argument.list()?;
         match name {
             "Join" => {
@@ -268,8 +284,9 @@ impl<'a> Resolver<'a> {
                 Some((None, Node { value: Value::Unknown(unknown), .. })) => {
                     // Only a whole reference stands for its resource.
                     let whole = template == format!("${{{name}}}");
-                    let resource = unknown.resource.as_deref().filter(|_| whole);
-                    return Ok(Some(Node::unknown_at(line, unknown.why.clone(), resource)));
+                    let mut unknown = unknown.clone();
+                    unknown.resource = unknown.resource.filter(|_| whole);
+                    return Ok(Some(Node { line, tag: None, value: Value::Unknown(unknown) }));
                 }
                 _ => {
                     let why = format!("`{name}` is no text");
@@ -278,7 +295,7 @@ impl<'a> Resolver<'a> {
             }
         }
         text.push_str(rest);
-        Ok(Some(Node::text_at(line, text)))
+        Ok(Some(dynamic(&text, line).unwrap_or_else(|| Node::text_at(line, text))))
     }
 
     /// A condition's value; `None` when that is not known.
@@ -319,6 +336,30 @@ fn raw(node: &Node) -> Option<&str> {
         Value::Scalar { text, .. } => Some(text),
         _ => None,
     }
+}
+
+/// A dynamic reference: a value that AWS looks up when it makes the stack (CloudFormation user guide, "Get values stored
+/// in other services"). A text that has one is as secret as that.
+fn dynamic(text: &str, line: usize) -> Option<Node> {
+    let inside = text.split_once("{{resolve:")?.1.split("}}").next()?;
+    let (service, rest) = inside.split_once(':')?;
+    let name = rest.split(':').next().unwrap_or(rest);
+    Some(match service {
+        "secretsmanager" => {
+            // An ARN has colons of its own.
+            let name = if rest.starts_with("arn:") {
+                rest.split(":SecretString").next().unwrap_or(rest)
+            } else {
+                name
+            };
+            Node::secret_at(line, format!("is in AWS Secrets Manager (`{name}`)"))
+        }
+        "ssm-secure" => {
+            Node::secret_at(line, format!("is a `SecureString` of AWS Systems Manager (`{name}`)"))
+        }
+        "ssm" => Node::unknown_at(line, format!("it is parameter `{name}` of AWS Systems Manager"), None),
+        other => Node::unknown_at(line, format!("`{{{{resolve:{other}:…}}}}` is answered by AWS only"), None),
+    })
 }
 
 fn at_aws(resource: &str) -> String {
@@ -367,7 +408,9 @@ fn parameter(entry: &Entry, given: &Given) -> Node {
     };
     let secret = entry.value.get("NoEcho").and_then(Node::boolean).unwrap_or_default();
     match (given.values.get(name), entry.value.get("Default").and_then(raw)) {
-        (Some(_), _) | (None, Some(_)) if secret && given.hidden => of(&format!("{HIDDEN}{name}")),
+        (Some(_), _) | (None, Some(_)) if secret && given.hidden => {
+            Node::secret_at(line, format!("has parameter `{name}`, which is `NoEcho`"))
+        }
         (Some(text), _) => of(text),
         (None, _) if kind.starts_with("AWS::SSM::") => {
             let why = format!("parameter `{name}` is kept at AWS; give it with `--set {name}=…`");

@@ -4,7 +4,8 @@
 //! container image, and Hob runs none, so an annotation says what to run instead: `hob.dev/run`, with
 //! `hob.dev/dir` and `hob.dev/build` where they are needed. Without it the image is refused.
 //!
-//! **How.** Services first, then what calls them: a broker is a topic, a trigger a subscription.
+//! **How.** Services first, then what calls them: a broker is a topic, a trigger a subscription. Documents may come from
+//! several files, as `kubectl apply -f` takes them; a resource that is there twice is refused.
 
 mod resource;
 mod service;
@@ -12,21 +13,21 @@ mod trigger;
 
 use super::fields::{Fields, met};
 use super::naming;
-use super::note::Notes;
+use super::note::{Level, Note, Notes};
 use super::tree::Node;
 use super::{Dialect, Given};
 use crate::fault::Result;
 use crate::manifest::{Manifest, Written};
 use crate::name::FunctionName;
 use resource::Resource;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The row of Knative.
 pub(super) const DIALECT: Dialect = Dialect {
     name: "knative",
     title: "Knative",
     files: &["knative.yaml", "knative.yml", "service.yaml", "service.yml", "ksvc.yaml"],
-    summary: "Services with `hob.dev/run`, scaling annotations, environment, probes, Triggers and Brokers as subscriptions and topics, PingSources",
+    summary: "Services with `hob.dev/run`, scaling annotations, environment, secrets, probes, also in several files; Triggers and Brokers as subscriptions and topics, PingSources",
     example: &[
         (
             "knative.yaml",
@@ -103,19 +104,53 @@ const SERVER: &str = "import http.server, os\n\n\
             self.wfile.write(b\"hello\\n\")\n\n\
     http.server.ThreadingHTTPServer((\"127.0.0.1\", int(os.environ[\"PORT\"])), Hello).serve_forever()\n";
 
+/// Whether all of a file is resources of Kubernetes.
+pub(super) fn is_part(documents: &[Node]) -> bool {
+    let text = |document: &Node, key: &str| document.get(key).and_then(Node::text).is_some();
+    !documents.is_empty()
+        && documents.iter().all(|document| text(document, "apiVersion") && text(document, "kind"))
+}
+
+/// Triggers and sources in another file that call Services of these documents.
+pub(super) fn left_out(own: &[Node], other: &[Node], file: &str) -> Vec<Note> {
+    let name = |document: &Node| document.at(&["metadata", "name"]).and_then(Node::text).map(str::to_owned);
+    let service = |document: &&Node| document.get("kind").and_then(Node::text) == Some("Service");
+    let services: BTreeSet<String> = own.iter().filter(service).filter_map(name).collect();
+    let mut notes = Vec::new();
+    for document in other {
+        let kind = document.get("kind").and_then(Node::text).unwrap_or_default();
+        let paths: [&[&str]; 2] = [&["spec", "subscriber", "ref", "name"], &["spec", "sink", "ref", "name"]];
+        let called = paths.iter().find_map(|path| document.at(path).and_then(Node::text));
+        let Some(called) = called.filter(|called| services.contains(*called)) else { continue };
+        let own = name(document).unwrap_or_default();
+        notes.push(Note {
+            file: file.to_owned(),
+            line: document.line,
+            setting: "kind".to_owned(),
+            why: format!(
+                "{kind} `{own}` calls Service `{called}`, but its file was not named: name the folder, or add `-f {file}`"
+            ),
+            level: Level::Warning,
+            function: None,
+        });
+    }
+    notes
+}
+
 /// What else lies in the stream of documents.
 struct Around {
     /// Functions by the Service's name.
     functions: BTreeMap<String, FunctionName>,
     /// `spec.delivery` of Brokers, by name.
     brokers: BTreeMap<String, (Node, String)>,
-    /// Values of ConfigMaps and Secrets by kind, name and key.
-    values: BTreeMap<(String, String, String), String>,
+    /// Values of ConfigMaps and Secrets by kind and name.
+    values: BTreeMap<(String, String), BTreeMap<String, String>>,
 }
 
 fn translate(documents: &[Node], _given: &Given, notes: &mut Notes) -> Result<Manifest> {
     let resources: Vec<Resource> =
         documents.iter().filter_map(|document| Resource::of(document, notes)).collect();
+    once(&resources, notes);
     let mut around = Around { functions: BTreeMap::new(), brokers: BTreeMap::new(), values: BTreeMap::new() };
     let services: Vec<&Resource> =
         resources.iter().filter(|one| one.is("serving.knative.dev", "Service")).collect();
@@ -160,19 +195,38 @@ fn surroundings(one: &Resource, around: &mut Around, notes: &mut Notes) {
             fields.end(&[&[met("config")]], notes);
         }
         "ConfigMap" | "Secret" => {
-            let key = if one.kind == "Secret" { "stringData" } else { "data" };
-            for entry in one.node.get(key).and_then(Node::entries).unwrap_or_default() {
-                if let Some(text) = entry.value.text() {
-                    around
-                        .values
-                        .insert((one.kind.clone(), one.name.clone(), entry.key.clone()), text.to_owned());
+            let into = around.values.entry((one.kind.clone(), one.name.clone())).or_default();
+            for key in ["data", "stringData"] {
+                for entry in one.node.get(key).and_then(Node::entries).unwrap_or_default() {
+                    // `data` of a Secret is base64 (Kubernetes, Secret v1).
+                    let encoded = one.kind == "Secret" && key == "data";
+                    let text = entry.value.text().unwrap_or_default();
+                    let plain = if encoded { decoded(text) } else { Some(text.to_owned()) };
+                    match plain {
+                        Some(plain) => drop(into.insert(entry.key.clone(), plain)),
+                        None => {
+                            notes.warn(entry.line, &format!("data.{}", entry.key), "it is no text in base64")
+                        }
+                    }
                 }
-            }
-            if one.kind == "Secret" && one.node.get("data").is_some() {
-                notes.warn(one.line, "data", "only `stringData` of a Secret is read");
             }
         }
         "Namespace" => {}
         other => notes.warn(one.line, "kind", format!("Hob has no `{other}`")),
+    }
+}
+
+fn decoded(text: &str) -> Option<String> {
+    let bytes = crate::event::base64::decode(&text.split_whitespace().collect::<String>())?;
+    String::from_utf8(bytes).ok()
+}
+
+/// What is there twice would be two things by one name.
+fn once(resources: &[Resource<'_>], notes: &mut Notes) {
+    let mut known = BTreeSet::new();
+    for one in resources {
+        if !known.insert((&one.kind, &one.name)) {
+            notes.refuse(one.line, "metadata.name", format!("there are two of {} `{}`", one.kind, one.name));
+        }
     }
 }

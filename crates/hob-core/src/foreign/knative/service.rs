@@ -5,9 +5,9 @@ use super::resource::{self, Resource};
 use crate::foreign::fields::{Fields, Reason, met, refuse, warn, wrong};
 use crate::foreign::lambda;
 use crate::foreign::note::{Level, Notes};
+use crate::foreign::secret::{Environment, Kept};
 use crate::foreign::tree::{Entry, Node};
 use crate::manifest::{Function, Manifest, Written, split_words};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Knative and Cloud Run give a request 300 seconds where nothing is written.
@@ -47,7 +47,6 @@ const CONTAINER: &[Reason] = &[
     warn("command", "it is a command of the image; `hob.dev/run` says what is run"),
     warn("workingDir", "the program runs in its folder; `hob.dev/dir` names it"),
     warn("securityContext", "the program runs as the node's user"),
-    warn("envFrom", "write each variable with `env`"),
 ];
 
 /// Annotations of scaling that need nothing.
@@ -298,9 +297,14 @@ fn environment(
     function: &mut Function,
     notes: &mut Notes,
 ) {
-    // Both are promised to a program (Knative runtime contract, section Process).
-    let mut variables = BTreeMap::new();
+    let mut variables = Environment::default();
     let mut line = one.line;
+    if let Some(entry) = fields.take("envFrom") {
+        let setting = fields.path("envFrom");
+        for item in entry.value.list().unwrap_or_default() {
+            all_of(item, around, &setting, &mut variables, notes);
+        }
+    }
     if let Some(entry) = fields.take("env") {
         line = entry.line;
         for item in entry.value.list().unwrap_or_default() {
@@ -309,43 +313,73 @@ fn environment(
                 continue;
             };
             let setting = format!("{}.{name}", fields.path("env"));
-            let from = ["configMapKeyRef", "secretKeyRef"]
-                .iter()
-                .find_map(|key| item.at(&["valueFrom", key]).zip(Some(*key)));
-            match (item.get("value"), from) {
-                (Some(value), _) => {
-                    variables.insert(name.to_owned(), value.text().unwrap_or_default().to_owned());
-                }
-                (None, Some((reference, kind))) => {
-                    let of =
-                        |key: &str| reference.get(key).and_then(Node::text).unwrap_or_default().to_owned();
-                    let kind = if kind == "secretKeyRef" { "Secret" } else { "ConfigMap" };
-                    match around.values.get(&(kind.to_owned(), of("name"), of("key"))) {
-                        Some(value) => drop(variables.insert(name.to_owned(), value.clone())),
-                        None => {
-                            let why = format!(
-                                "the variable is not set: {kind} `{}` is not in this file",
-                                of("name")
-                            );
-                            notes.warn(item.line, &setting, why);
-                        }
-                    }
-                }
-                (None, None) if item.get("valueFrom").is_some() => {
-                    notes.warn(
-                        item.line,
-                        &setting,
-                        "the variable is not set: only the cluster knows its value",
-                    );
-                }
-                (None, None) => drop(variables.insert(name.to_owned(), String::new())),
-            }
+            variable(item, name, around, (&setting, &mut variables), notes);
         }
     }
+    // Both are promised to a program (Knative runtime contract, section Process).
     for name in ["K_SERVICE", "K_CONFIGURATION"] {
-        variables.insert(name.to_owned(), one.name.clone());
+        variables.set(name, one.name.clone());
     }
-    function.env = Some(Written { value: variables, line });
+    variables.give(function, line, notes);
+}
+
+type Named<'a> = (&'a str, &'a mut Environment);
+
+/// One entry of `env`.
+fn variable(item: &Node, name: &str, around: &Around, (setting, variables): Named<'_>, notes: &mut Notes) {
+    let from = |kind: &str| item.at(&["valueFrom", kind]);
+    let of =
+        |reference: &Node, key: &str| reference.get(key).and_then(Node::text).unwrap_or_default().to_owned();
+    let value = |kind: &str, reference: &Node| {
+        let all = around.values.get(&(kind.to_owned(), of(reference, "name")));
+        all.and_then(|all| all.get(&of(reference, "key"))).cloned()
+    };
+    match (item.get("value"), from("configMapKeyRef"), from("secretKeyRef")) {
+        (Some(value), ..) => variables.set(name, value.text().unwrap_or_default()),
+        (None, _, Some(reference)) => {
+            let why = format!("is key `{}` of Secret `{}`", of(reference, "key"), of(reference, "name"));
+            let (line, setting) = (item.line, setting.to_owned());
+            variables.keep(name, Kept { line, setting, why, value: value("Secret", reference) });
+        }
+        (None, Some(reference), None) => match value("ConfigMap", reference) {
+            Some(value) => variables.set(name, value),
+            None => {
+                let why = format!(
+                    "the variable is not set: ConfigMap `{}` is in no file that is read",
+                    of(reference, "name")
+                );
+                notes.warn(item.line, setting, why);
+            }
+        },
+        (None, None, None) if item.get("valueFrom").is_some() => {
+            notes.warn(item.line, setting, "the variable is not set: only the cluster knows its value");
+        }
+        (None, None, None) => variables.set(name, ""),
+    }
+}
+
+/// One entry of `envFrom`: every value of a ConfigMap or Secret.
+fn all_of(item: &Node, around: &Around, setting: &str, variables: &mut Environment, notes: &mut Notes) {
+    let prefix = item.get("prefix").and_then(Node::text).unwrap_or_default();
+    let kinds = [("configMapRef", "ConfigMap"), ("secretRef", "Secret")];
+    let Some((reference, kind)) = kinds.iter().find_map(|(key, kind)| Some((item.get(key)?, *kind))) else {
+        return wrong(item, setting, "a map with `configMapRef` or `secretRef`", notes);
+    };
+    let name = reference.get("name").and_then(Node::text).unwrap_or_default();
+    let Some(all) = around.values.get(&(kind.to_owned(), name.to_owned())) else {
+        let why = format!("its variables are not set: {kind} `{name}` is in no file that is read");
+        return notes.warn(item.line, setting, why);
+    };
+    for (key, value) in all {
+        let variable = format!("{prefix}{key}");
+        if kind == "Secret" {
+            let (line, why) = (item.line, format!("is key `{key}` of Secret `{name}`"));
+            let kept = Kept { line, setting: setting.to_owned(), why, value: Some(value.clone()) };
+            variables.keep(&variable, kept);
+        } else {
+            variables.set(&variable, value.clone());
+        }
+    }
 }
 
 fn probes(fields: &mut Fields<'_>, http: &mut serde_json::Map<String, serde_json::Value>, notes: &mut Notes) {

@@ -136,7 +136,7 @@ fn function(
     match around.functions.get(&name.value) {
         Some(function) if kind == "Service" => Some(Written { value: function.clone(), line: name.line }),
         _ => {
-            notes.refuse(name.line, path, format!("{kind} `{}` is no Service of this file", name.value));
+            notes.refuse(name.line, path, format!("{kind} `{}` is no Service in what is read", name.value));
             None
         }
     }

@@ -7,7 +7,7 @@ use crate::foreign::lambda;
 use crate::foreign::note::Notes;
 use crate::foreign::tree::{Entry, Node};
 use crate::manifest::{Function, Manifest, On, Written};
-use crate::name::TopicName;
+use crate::name::{FunctionName, TopicName};
 
 const OPEN: &str = "Hob checks no callers, so that everybody could call what only some may";
 
@@ -28,8 +28,6 @@ const SCHEDULE: &[Reason] = &[
     met("OmitName"),
     met("RoleArn"),
     met("PermissionsBoundary"),
-    warn("DeadLetterConfig", "write `retry.dead-letter`"),
-    warn("RetryPolicy", "write `retry`"),
     warn("KmsKeyArn", "data is kept as it is, without a key of AWS"),
     warn("StartDate", "the schedule holds from the deploy on"),
     warn("EndDate", "the schedule holds until it is removed"),
@@ -44,7 +42,6 @@ const QUEUE: &[Reason] = &[
     met("FilterPolicy"),
     met("FilterPolicyScope"),
     warn("KmsKeyArn", "events are kept as they are, without a key of AWS"),
-    warn("RedrivePolicy", "write `retry.dead-letter`"),
     warn("Region", "the topic is on this node"),
     warn("SqsSubscription", "the topic delivers to the function itself, without a queue between them"),
 ];
@@ -55,8 +52,6 @@ const RULE: &[Reason] = &[
     warn("InputPath", "the function gets the whole event"),
     warn("Input", "the function gets the event itself"),
     warn("InputTransformer", "the function gets the event itself"),
-    warn("DeadLetterConfig", "write `retry.dead-letter`"),
-    warn("RetryPolicy", "write `retry`"),
 ];
 
 pub(super) fn translate(
@@ -77,7 +72,7 @@ pub(super) fn translate(
     let path = format!("{path}.Properties");
     let mut event =
         Event { around, key: &entry.key, line: entry.line, fields: Fields::of(properties, &path, notes) };
-    let on = match kind.as_str() {
+    let mut on = match kind.as_str() {
         "Api" | "HttpApi" => {
             event.http(&kind, function, notes);
             event.fields.end(&[HTTP], notes);
@@ -96,6 +91,9 @@ pub(super) fn translate(
             return;
         }
     };
+    if let Some(on) = &mut on {
+        event.failures(&function.name, on, notes);
+    }
     let enabled = event.enabled(notes);
     let reasons = match kind.as_str() {
         "Schedule" | "ScheduleV2" => SCHEDULE,
@@ -241,6 +239,31 @@ impl Event<'_, '_> {
             }
         }
         Some(on)
+    }
+
+    /// What happens after failed attempts of a schedule, a rule or a subscription.
+    fn failures(&mut self, call: &FunctionName, on: &mut On, notes: &mut Notes) {
+        if let Some(mut retry) = self.fields.fields("RetryPolicy", notes) {
+            on.retry.attempts = retry.number("MaximumRetryAttempts", notes).as_ref().map(lambda::attempts);
+            on.retry.age = retry.number("MaximumEventAgeInSeconds", notes).as_ref().map(lambda::seconds);
+            retry.end(&[], notes);
+        }
+        if let Some(mut dead) = self.fields.fields("DeadLetterConfig", notes) {
+            let topic = dead.take("Arn").and_then(|entry| self.named(entry, "DeadLetterConfig.Arn", notes));
+            // SAM makes a queue where none is named.
+            let made = dead.text("Type", notes).map(|kind| kind.line);
+            dead.end(&[&[met("QueueLogicalId")]], notes);
+            on.retry.dead_letter = topic.or_else(|| {
+                let value = crate::foreign::naming::topic(&format!("{call}.{}.dead", self.key));
+                made.map(|line| Written { value, line })
+            });
+        }
+        if let Some(mut redrive) = self.fields.fields("RedrivePolicy", notes) {
+            on.retry.dead_letter = redrive
+                .take("deadLetterTargetArn")
+                .and_then(|entry| self.named(entry, "RedrivePolicy.deadLetterTargetArn", notes));
+            redrive.end(&[], notes);
+        }
     }
 
     fn named(&self, entry: &Entry, key: &str, notes: &mut Notes) -> Option<Written<TopicName>> {

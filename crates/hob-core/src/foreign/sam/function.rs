@@ -7,10 +7,10 @@ use crate::foreign::fields::{Fields, Reason, met, refuse, texts, warn};
 use crate::foreign::lambda::{self, Code};
 use crate::foreign::naming;
 use crate::foreign::note::Notes;
+use crate::foreign::secret::Environment;
 use crate::foreign::tree::{Entry, Node, Value};
 use crate::manifest::{Function, Manifest, Written};
 use crate::name::TopicName;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a function is translated in.
@@ -136,9 +136,9 @@ fn settings(fields: &mut Fields<'_>, function: &mut Function, notes: &mut Notes)
     function.memory = fields.number("MemorySize", notes).as_ref().map(lambda::megabytes);
     if let Some(mut environment) = fields.fields("Environment", notes) {
         if let Some(entry) = environment.take("Variables") {
-            let mut variables = BTreeMap::new();
+            let mut variables = Environment::default();
             texts(entry, &environment.path("Variables"), &mut variables, notes);
-            function.env = Some(Written { value: variables, line: entry.line });
+            variables.give(function, entry.line, notes);
         }
         environment.end(&[], notes);
     }

@@ -24,7 +24,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "aws-sam",
     title: "AWS SAM",
     files: &["template.yaml", "template.yml"],
-    summary: "Functions, HTTP API and function URLs, schedules, SQS, SNS and EventBridge as topics, environment, globals, parameters, conditions",
+    summary: "Functions, HTTP API and function URLs, schedules, SQS, SNS and EventBridge as topics, environment, secrets, layers, globals, parameters, conditions",
     example: &[
         (
             "template.yaml",

@@ -34,7 +34,6 @@ const TOPIC: &[Reason] = &[
     met("displayName"),
     met("fifo"),
     warn("kmsMasterKeyId", "events are kept as they are, without a key of AWS"),
-    warn("redrivePolicy", "write `retry.dead-letter`"),
 ];
 
 const RULE: &[Reason] = &[
@@ -43,8 +42,6 @@ const RULE: &[Reason] = &[
     warn("input", "the function gets the event itself"),
     warn("inputPath", "the function gets the whole event"),
     warn("inputTransformer", "the function gets the event itself"),
-    warn("retryPolicy", "write `retry`"),
-    warn("deadLetterQueueArn", "write `retry.dead-letter`"),
 ];
 
 /// Translates the entry at a place of the list.
@@ -217,6 +214,10 @@ impl Event<'_> {
                     let filters = lambda::policy(&entry.value, body).map(|filters| on.filters = filters);
                     filters.unwrap_or_else(|why| notes.refuse(entry.line, &fields.path("filterPolicy"), why));
                 }
+                if let Some(mut redrive) = fields.fields("redrivePolicy", notes) {
+                    self.dead(&mut redrive, "deadLetterTargetArn", &mut on, notes);
+                    redrive.end(&[], notes);
+                }
                 fields.end(&[reasons], notes);
                 node.unwrap_or(&self.entry.value)
             }
@@ -227,6 +228,15 @@ impl Event<'_> {
         }
         self.shared.topics.deliver(node, node.line, &mut on);
         vec![(on, enabled)]
+    }
+
+    /// Where events go that are given up.
+    fn dead(&self, fields: &mut Fields<'_>, key: &str, on: &mut On, notes: &mut Notes) {
+        let Some(entry) = fields.take(key) else { return };
+        match self.shared.topics.named(&entry.value) {
+            Ok(value) => on.retry.dead_letter = Some(Written { value, line: entry.line }),
+            Err(why) => notes.refuse(entry.line, &fields.path(key), why),
+        }
     }
 
     fn rule(&self, function: &Function, notes: &mut Notes) -> Vec<(On, bool)> {
@@ -244,6 +254,12 @@ impl Event<'_> {
                 Err((line, why)) => notes.refuse(line, &fields.path("pattern"), why),
             }
         }
+        if let Some(mut retry) = fields.fields("retryPolicy", notes) {
+            on.retry.attempts = retry.number("maximumRetryAttempts", notes).as_ref().map(lambda::attempts);
+            on.retry.age = retry.number("maximumEventAge", notes).as_ref().map(lambda::seconds);
+            retry.end(&[], notes);
+        }
+        self.dead(&mut fields, "deadLetterQueueArn", &mut on, notes);
         if let Some(schedule) = fields.text("schedule", notes) {
             (on.topic, on.filters) = (None, None);
             on.schedule = Some(schedule);

@@ -6,6 +6,7 @@ use crate::foreign::fields::{Fields, Reason, met, refuse, texts, warn, wrong};
 use crate::foreign::lambda::{self, Code};
 use crate::foreign::naming;
 use crate::foreign::note::Notes;
+use crate::foreign::secret::Environment;
 use crate::foreign::tree::{Entry, Node};
 use crate::manifest::{Function, Manifest, Written};
 use std::collections::BTreeMap;
@@ -31,7 +32,6 @@ const FUNCTION: &[Reason] = &[
     warn("logs", "what the function prints is kept by Hob; see `hob logs`"),
     warn("snapStart", "there are no snapshots; `scale.provisioned` keeps instances ready"),
     warn("maximumConcurrency", "write `scale.max`"),
-    refuse("layers", "a layer is at AWS; put its files beside the function"),
     refuse("fileSystemConfig", "there is no EFS to mount"),
     refuse("image", "Hob does not run container images"),
     refuse("condition", "a condition of CloudFormation decides whether this function is there"),
@@ -43,9 +43,13 @@ pub(super) struct Shared {
     runtime: Option<Written<String>>,
     timeout: Option<Written<u32>>,
     memory: Option<Written<u32>>,
-    environment: BTreeMap<String, String>,
+    environment: Environment,
     environment_line: usize,
-    artifact: Option<Written<String>>,
+    package: Package,
+    /// Folders and archives of the layers of the manifest, by the resource that each would be.
+    layers: BTreeMap<String, String>,
+    /// Layers of functions that name none.
+    provided: Option<Entry>,
     /// Events of HTTP APIs have the old form.
     pub(super) payload: Option<Written<String>>,
 }
@@ -54,7 +58,7 @@ impl Shared {
     pub(super) fn of(
         provider: Option<&Node>,
         root: &mut Fields<'_>,
-        topics: Topics,
+        (topics, layers): (Topics, BTreeMap<String, String>),
         notes: &mut Notes,
     ) -> Self {
         let empty = Node::map_at(1, Vec::new());
@@ -69,7 +73,7 @@ impl Shared {
                 format!("Hob reads the manifests of provider `aws`, not `{name}`"),
             );
         }
-        let mut environment = BTreeMap::new();
+        let mut environment = Environment::default();
         let entry = fields.take("environment");
         if let Some(entry) = entry {
             texts(entry, "provider.environment", &mut environment, notes);
@@ -88,7 +92,11 @@ impl Shared {
             memory: fields.number("memorySize", notes),
             environment,
             environment_line: entry.map_or(0, |entry| entry.line),
-            artifact: root.take("package").and_then(|entry| package(entry, "package", notes)),
+            package: root
+                .take("package")
+                .map_or_else(Package::default, |entry| package(entry, "package", notes)),
+            layers,
+            provided: fields.take("layers").cloned(),
             payload,
         };
         fields.end(&[PROVIDER], notes);
@@ -107,17 +115,22 @@ pub(super) fn translate(
     notes.about(Some(&name));
     let mut fields = Fields::of(&entry.value, path, notes);
     let mut function = Function { line: entry.line, ..Function::new(name.clone()) };
-    let artifact = fields.take("package").and_then(|entry| package(entry, &fields.path("package"), notes));
+    let own = fields.take("package").map(|entry| package(entry, &fields.path("package"), notes));
+    let own = own.unwrap_or_default();
     let code = Code {
         runtime: fields.text("runtime", notes).or_else(|| shared.runtime.clone()),
         handler: fields.text("handler", notes),
-        path: artifact.or_else(|| shared.artifact.clone()),
+        path: own.artifact.clone().or_else(|| shared.package.artifact.clone()),
     };
     if let Some(image) = fields.take("image") {
         notes.refuse(image.line, &fields.path("image"), "Hob does not run container images");
     } else {
         lambda::start(&mut function, &code, path, notes);
     }
+    if code.path.is_none() {
+        function.files = shared.package.files(own, notes);
+    }
+    layers(shared, &mut fields, &mut function, notes);
     settings(shared, &mut fields, &mut function, notes);
     asynchronous(shared, &mut fields, &mut function, notes);
     // Without a function URL only its routes lead to it.
@@ -154,7 +167,7 @@ fn settings(shared: &Shared, fields: &mut Fields<'_>, function: &mut Function, n
         line = entry.line;
     }
     if line > 0 {
-        function.env = Some(Written { value: variables, line });
+        variables.give(function, line, notes);
     }
     match fields.number("reservedConcurrency", notes) {
         Some(Written { value: 0, line }) => {
@@ -230,19 +243,74 @@ fn url(fields: &mut Fields<'_>, function: &mut Function, notes: &mut Notes) {
     }
 }
 
-/// The archive that was packaged before; patterns choose files, which Hob does by `files`.
-fn package(entry: &Entry, path: &str, notes: &mut Notes) -> Option<Written<String>> {
+/// What `package` says.
+#[derive(Clone, Debug, Default)]
+struct Package {
+    /// The archive that was made before.
+    artifact: Option<Written<String>>,
+    /// Which files belong to it, in their order; those with `!` are taken out.
+    patterns: Vec<Written<String>>,
+}
+
+impl Package {
+    /// The function's `files`: the patterns of all functions, then its own.
+    fn files(&self, own: Self, notes: &mut Notes) -> Option<Written<Vec<String>>> {
+        let all: Vec<Written<String>> = self.patterns.iter().cloned().chain(own.patterns).collect();
+        let line = all.first()?.line;
+        let other = |pattern: &&Written<String>| pattern.value.contains(['{', '[', '(']);
+        if let Some(pattern) = all.iter().find(other) {
+            let why = format!(
+                "`{}` is no pattern of Hob, which has `*`, `?` and `**`; the whole folder is deployed, `files` chooses",
+                pattern.value
+            );
+            notes.warn(pattern.line, "package.patterns", why);
+            return None;
+        }
+        // The framework begins with everything.
+        let mut value = vec!["**".to_owned()];
+        for pattern in all {
+            let (not, path) = match pattern.value.strip_prefix('!') {
+                Some(path) => ("!", path),
+                None => ("", pattern.value.as_str()),
+            };
+            let path = path.trim_start_matches("./");
+            match (not, path) {
+                ("!", "**" | "**/*") => value.clear(),
+                _ => value.push(format!("{not}{path}")),
+            }
+        }
+        Some(Written { value, line })
+    }
+}
+
+fn package(entry: &Entry, path: &str, notes: &mut Notes) -> Package {
     let mut fields = Fields::of(&entry.value, path, notes);
     let artifact = fields.text("artifact", notes);
-    fields.end(
-        &[&[
-            met("individually"),
-            met("excludeDevDependencies"),
-            warn("patterns", "the whole folder is deployed; `files` chooses"),
-            warn("include", "the whole folder is deployed; `files` chooses"),
-            warn("exclude", "the whole folder is deployed; `files` chooses"),
-        ]],
-        notes,
-    );
-    artifact
+    let mut patterns = Vec::new();
+    // The older keys: what is left out, then what is taken in all the same.
+    for (key, not) in [("exclude", "!"), ("include", ""), ("patterns", "")] {
+        for node in fields.take(key).and_then(|entry| entry.value.list()).unwrap_or_default() {
+            match node.text() {
+                Some(text) => patterns.push(Written { value: format!("{not}{text}"), line: node.line }),
+                None => wrong(node, &fields.path(key), "a pattern", notes),
+            }
+        }
+    }
+    fields.end(&[&[met("individually"), met("excludeDevDependencies"), met("artifactsS3KeyDirname")]], notes);
+    Package { artifact, patterns }
+}
+
+/// Layers of the manifest lie in its folder; others are at AWS.
+fn layers(shared: &Shared, fields: &mut Fields<'_>, function: &mut Function, notes: &mut Notes) {
+    let setting = fields.path("layers");
+    let Some(entry) = fields.take("layers").or(shared.provided.as_ref()) else { return };
+    let mut paths = Vec::new();
+    for item in entry.value.list().unwrap_or_default() {
+        let resource = item.unknown().and_then(|unknown| unknown.resource.as_deref());
+        match resource.and_then(|id| shared.layers.get(id)) {
+            Some(path) => paths.push(path.clone()),
+            None => notes.refuse(item.line, &setting, "a layer is at AWS; put its files beside the function"),
+        }
+    }
+    lambda::layers(function, paths);
 }

@@ -1,8 +1,9 @@
 //! The Serverless Framework: `serverless.yml` with AWS as its provider.
 //!
-//! **How.** Variables are answered first ([`variable`]), then functions of CloudFormation; what is left is the
+//! **How.** Variables are answered first ([`variable`]), from files too ([`environment`]), then functions of CloudFormation; what is left is the
 //! same as in SAM: Lambda functions, routes of API Gateway, and queues, topics and buses as topics of Hob.
 
+mod environment;
 mod event;
 mod function;
 mod variable;
@@ -15,6 +16,7 @@ use super::tree::{Entry, Node};
 use super::{Dialect, Given};
 use crate::fault::Result;
 use crate::manifest::{Manifest, Written};
+use std::collections::BTreeMap;
 use variable::Variables;
 
 /// The row of the Serverless Framework.
@@ -22,7 +24,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "serverless",
     title: "Serverless Framework",
     files: &["serverless.yml", "serverless.yaml"],
-    summary: "The AWS subset: functions, HTTP API and function URLs, schedules, SQS, SNS and EventBridge as topics, environment, variables with their defaults",
+    summary: "The AWS subset: functions, HTTP API and function URLs, schedules, SQS, SNS and EventBridge as topics, environment, secrets, layers, variables also from files",
     example: &[
         (
             "serverless.yml",
@@ -64,10 +66,9 @@ const ROOT: &[Reason] = &[
     met("org"),
     met("licenseKey"),
     met("dashboard"),
-    warn("useDotenv", "`.env` is not read; set the variables before the command"),
-    warn("layers", "a layer is at AWS; put its files beside the functions"),
+    met("useDotenv"),
     warn("build", "nothing is bundled; build first and name what was made"),
-    warn("stages", "parameters of stages are not read; give them with `--set NAME=VALUE`"),
+    met("stages"),
     warn("outputs", "there is no stack that could have outputs; `hob show` has the addresses"),
     warn("stepFunctions", "Hob has no Step Functions"),
 ];
@@ -109,7 +110,16 @@ const PROVIDER: &[Reason] = &[
     warn("kmsKeyArn", "variables are kept as they are, without a key of AWS"),
     warn("alb", "there is no load balancer of AWS"),
     warn("s3", "Hob makes no buckets"),
-    refuse("layers", "a layer is at AWS; put its files beside the functions"),
+];
+
+const LAYER: &[Reason] = &[
+    met("name"),
+    met("description"),
+    met("compatibleRuntimes"),
+    met("compatibleArchitectures"),
+    met("licenseInfo"),
+    met("allowedAccounts"),
+    met("retain"),
 ];
 
 const API: &[Reason] = &[
@@ -146,13 +156,17 @@ fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Man
     let empty = Node::map_at(1, Vec::new());
     let root = documents.first().unwrap_or(&empty);
     let file = notes.file().to_owned();
-    let root = Variables::of(root, given, &file).resolve(root)?;
+    let given = &environment::with_files(root, given, notes);
+    let mut variables = Variables::of(root, given, notes.lines.clone());
+    let root = variables.resolve(root)?;
+    notes.wanted.extend(variables.wanted);
     let mut fields = Fields::of(&root, "", notes);
     let mut manifest = Manifest::default();
     service(&mut fields, &mut manifest, notes);
 
     let stack = fields.take("resources").map_or_else(|| empty.clone(), |entry| stack(entry, notes));
     let mut resolver = Resolver::of(&stack, &file, &with_region(&root, given));
+    let layers = layers(&mut fields, &mut resolver, notes);
     let mut own = Fields::of(&stack, "resources", notes);
     let resources = resources(&mut own, &mut resolver, notes)?;
     own.end(
@@ -173,7 +187,7 @@ fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Man
     }
 
     let provider = fields.take("provider").map(|entry| resolver.resolve(&entry.value)).transpose()?;
-    let shared = function::Shared::of(provider.as_ref(), &mut fields, topics, notes);
+    let shared = function::Shared::of(provider.as_ref(), &mut fields, (topics, layers), notes);
     for (setting, entry) in functions(&mut fields, notes) {
         let value = resolver.resolve(&entry.value)?;
         function::translate(&shared, &setting, &Entry { value, ..entry.clone() }, &mut manifest, notes);
@@ -188,7 +202,7 @@ fn translate(documents: &[Node], given: &Given, notes: &mut Notes) -> Result<Man
 fn with_region(root: &Node, given: &Given) -> Given {
     let mut given = given.clone();
     if let Some(region) = root.at(&["provider", "region"]).and_then(Node::text) {
-        given.values.entry("AWS::Region".to_owned()).or_insert_with(|| region.to_owned());
+        given.values.or_set("AWS::Region", region);
     }
     given
 }
@@ -200,6 +214,55 @@ fn service(fields: &mut Fields<'_>, manifest: &mut Manifest, notes: &mut Notes) 
         Some(name) => manifest.app = Some(Written { value: naming::app(name), line: entry.line }),
         None => super::fields::wrong(&entry.value, "service", "text", notes),
     }
+}
+
+/// Where the layers of the manifest are, by the resource that the framework makes of each.
+fn layers(
+    fields: &mut Fields<'_>,
+    resolver: &mut Resolver<'_>,
+    notes: &mut Notes,
+) -> BTreeMap<String, String> {
+    let mut paths = BTreeMap::new();
+    let Some(mut all) = fields.fields("layers", notes) else { return paths };
+    for entry in all.others() {
+        let setting = all.path(&entry.key);
+        let mut own = Fields::of(&entry.value, &setting, notes);
+        let archive = own.fields("package", notes).and_then(|mut package| {
+            let archive = package.text("artifact", notes);
+            let why = "all of the folder is laid below the function's files";
+            package.end(&[&[warn("patterns", why), warn("include", why), warn("exclude", why)]], notes);
+            archive
+        });
+        let path = own.text("path", notes);
+        own.end(&[LAYER], notes);
+        let resource = resource_of(&entry.key);
+        resolver.makes(&resource);
+        let Some(path) = archive.or(path) else {
+            notes.refuse(
+                entry.line,
+                &setting,
+                "a folder (`path`) or an archive (`package.artifact`) is needed",
+            );
+            continue;
+        };
+        let below = path.value.trim_start_matches("./").trim_end_matches('/');
+        match super::lambda::is_below(below) {
+            true => drop(paths.insert(resource, below.to_owned())),
+            false => {
+                let why = format!("`{}` is not below the manifest's folder", path.value);
+                notes.refuse(path.line, &setting, why);
+            }
+        }
+    }
+    paths
+}
+
+/// `my-layer` as `MyDashlayerLambdaLayer` (Serverless Framework, guide "Layers").
+fn resource_of(layer: &str) -> String {
+    let name = layer.replace('-', "Dash").replace('_', "Underscore");
+    let mut chars = name.chars();
+    let first = chars.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(chars).collect::<String>() + "LambdaLayer"
 }
 
 /// `resources` is a template, or a list of them.

@@ -1,12 +1,15 @@
 //! `${…}` of the Serverless Framework.
 //!
-//! **How.** Sources that the manifest itself or what was given can answer: `self`, `env`, `opt`, `sls`, `param`,
-//! `strToBool`. Alternatives after commas are tried in order. Anything else (`file`, `ssm`, `cf`) becomes an
-//! unknown value that keeps its reason. A variable that is the whole text may stand for a list or a map.
+//! **How.** Sources that the manifest itself, files beside it or what was given can answer: `self`, `file`, `env`, `opt`,
+//! `sls`, `param`, `strToBool`. Alternatives after commas are tried in order. What AWS keeps (`ssm`, `cf`, `s3`) becomes
+//! an unknown value with its reason, and what it keeps secret one that can be a secret of Hob. A variable that is
+//! the whole text may stand for a list or a map. A file that was not given is asked for.
 
 use crate::fault::Result;
+use crate::foreign::source::{Lines, moved};
 use crate::foreign::tree::{Bounds, Entry, Node, Value, unreadable};
 use crate::foreign::{Given, HIDDEN};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Variables in variables: more is a loop.
 const NESTED_MAX: usize = 24;
@@ -21,17 +24,29 @@ const ACCOUNT: &str = "123456789012";
 pub(super) struct Variables<'a> {
     root: &'a Node,
     given: &'a Given,
-    file: &'a str,
+    lines: Lines,
     bounds: Bounds,
     line: usize,
+    /// Files that were read, or why they were not.
+    read: BTreeMap<String, Result<Node, String>>,
+    /// Files that are needed and were not given.
+    pub(super) wanted: BTreeSet<String>,
 }
 
 /// A value, or why there is none.
 type Answer = Result<Node, String>;
 
 impl<'a> Variables<'a> {
-    pub(super) fn of(root: &'a Node, given: &'a Given, file: &'a str) -> Self {
-        Self { root, given, file, bounds: Bounds::default(), line: 1 }
+    pub(super) fn of(root: &'a Node, given: &'a Given, lines: Lines) -> Self {
+        let (read, wanted) = (BTreeMap::new(), BTreeSet::new());
+        Self { root, given, lines, bounds: Bounds::default(), line: 1, read, wanted }
+    }
+
+    /// The stage: the option, what the provider says, or the default.
+    pub(super) fn stage(&mut self) -> String {
+        let found = self.own("provider.stage", 1).map(|found| self.value(&found, 0, 0));
+        let found = found.and_then(Result::ok);
+        found.as_ref().and_then(Node::text).unwrap_or(STAGE).to_owned()
     }
 
     /// A value with every variable answered.
@@ -39,7 +54,9 @@ impl<'a> Variables<'a> {
     /// # Errors
     /// `HOB-0120` above a limit.
     pub(super) fn resolve(&mut self, node: &Node) -> Result<Node> {
-        self.value(node, 0, 0).map_err(|why| unreadable(self.file, self.line, "the manifest", &why))
+        let found = self.value(node, 0, 0);
+        let (file, line) = self.lines.place(self.line);
+        found.map_err(|why| unreadable(file, line, "the manifest", &why))
     }
 
     /// `nested` counts variables in variables, `depth` lists and maps.
@@ -105,6 +122,10 @@ impl<'a> Variables<'a> {
                     self.bounds.text(text.len())?;
                     done.push_str(text);
                 }
+                // A text with a secret in it is as secret as that.
+                Value::Unknown(unknown) if unknown.secret => {
+                    return Ok(Node::secret_at(line, unknown.why.clone()));
+                }
                 Value::Unknown(unknown) => return Ok(Node::unknown_at(line, unknown.why.clone(), None)),
                 Value::List(_) | Value::Map(_) => {
                     return Ok(Node::unknown_at(line, format!("`${{{inside}}}` is no text"), None));
@@ -131,13 +152,13 @@ impl<'a> Variables<'a> {
                 _ => address,
             };
             match &answer.value {
-                Value::Unknown(unknown) => why = why.or_else(|| Some(unknown.why.clone())),
+                Value::Unknown(_) => why = why.or(Some(answer)),
                 _ if answer.is_null() => {}
                 _ => return Ok(answer),
             }
         }
-        let why = why.unwrap_or_else(|| format!("`${{{inside}}}` has no value"));
-        Ok(Node::unknown_at(line, why, None))
+        let none = || Node::unknown_at(line, format!("`${{{inside}}}` has no value"), None);
+        Ok(why.unwrap_or_else(none))
     }
 
     fn alternative(&mut self, text: &str, line: usize, nested: usize) -> Answer {
@@ -158,10 +179,13 @@ impl<'a> Variables<'a> {
                 value: Value::Scalar { text: truth.to_string(), plain: true },
             });
         }
+        if let Some(inner) = text.strip_prefix("file(") {
+            return self.of_file(inner, line, nested);
+        }
         let Some((source, address)) = text.split_once(':') else { return literal(text) };
         let missing = |what: String| Ok(Node::unknown_at(line, what, None));
         match source {
-            "self" => match self.own(address, line) {
+            "self" => match self.found(address, line, nested)? {
                 Some(found) => self.value(&found, nested, 0).map(|found| Node { line, ..found }),
                 None => missing(format!("`${{{text}}}` is not in the manifest")),
             },
@@ -178,8 +202,12 @@ impl<'a> Variables<'a> {
                 .own("provider.stage", line)
                 .map_or_else(|| literal(STAGE), |found| self.value(&found, nested, 0)),
             "param" => {
-                let stage = self.given.values.get("stage").cloned().unwrap_or_else(|| STAGE.to_owned());
-                let params = |stage: &str| self.root.at(&["params", stage, address]).cloned();
+                let stage = self.stage();
+                // The second place is that of version 4.
+                let params = |stage: &str| {
+                    let older = self.root.at(&["params", stage, address]);
+                    older.or_else(|| self.root.at(&["stages", stage, "params", address])).cloned()
+                };
                 match (self.given.values.get(address), params(&stage).or_else(|| params("default"))) {
                     (Some(value), _) => literal(value),
                     (None, Some(found)) => self.value(&found, nested, 0),
@@ -190,24 +218,95 @@ impl<'a> Variables<'a> {
                 .own("provider.region", line)
                 .map_or_else(|| literal(REGION), |found| self.value(&found, nested, 0)),
             "aws" if address == "accountId" => literal(ACCOUNT),
-            other => missing(format!("`{}` is not read by Hob", other.split('(').next().unwrap_or(other))),
+            other => Ok(kept(other, address, line)),
         }
+    }
+
+    /// `path)` or `path):address`: a value of another file, or all of it.
+    fn of_file(&mut self, inner: &str, line: usize, nested: usize) -> Answer {
+        let missing = |what: String| Ok(Node::unknown_at(line, what, None));
+        let Some((path, address)) = inner.split_once(')') else {
+            return missing(format!("`file({inner}` has no `)`"));
+        };
+        let path = path.trim().trim_matches(['"', '\'']).trim_start_matches("./").to_owned();
+        let address = address.trim_start_matches(':').trim().to_owned();
+        if path.starts_with(['/', '~']) || path.contains("://") {
+            return missing(format!(
+                "`{path}` is not read: name a file by its path from the manifest's folder"
+            ));
+        }
+        if !self.read.contains_key(&path) {
+            let content = self.content(&path);
+            self.read.insert(path.clone(), content);
+        }
+        let found = match &self.read[&path] {
+            Err(why) => return missing(why.clone()),
+            Ok(content) => at(content, &address).cloned(),
+        };
+        match found {
+            Some(found) => self.value(&found, nested, 0).map(|found| Node { line, ..found }),
+            None => missing(format!("`{path}` has no `{address}`")),
+        }
+    }
+
+    /// A file as a tree, before its variables are answered.
+    fn content(&mut self, path: &str) -> Result<Node, String> {
+        let text = match self.given.files.get(path) {
+            Some(Some(text)) => text,
+            Some(None) => return Err(format!("there is no file `{path}`")),
+            None => {
+                self.wanted.insert(path.to_owned());
+                return Err(format!("`{path}` was not read"));
+            }
+        };
+        let before = self.lines.before(path);
+        match path.rsplit_once('.').map_or("", |(_, ending)| ending) {
+            "yml" | "yaml" | "json" | "toml" => {
+                let mut documents = crate::foreign::read(path, text).map_err(|fault| {
+                    let place = fault.place().unwrap_or(path).to_owned();
+                    format!("`{place}`: {}", fault.message())
+                })?;
+                if documents.is_empty() {
+                    return Ok(Node::map_at(before + 1, Vec::new()));
+                }
+                let mut content = documents.swap_remove(0);
+                moved(&mut content, before);
+                Ok(content)
+            }
+            "js" | "cjs" | "mjs" | "ts" | "mts" => Err(format!(
+                "`{path}` is a program of the framework, which does not run; write its values into a file"
+            )),
+            _ => Ok(Node::text_at(before + 1, text.clone())),
+        }
+    }
+
+    /// A value of the manifest by its address; where a variable stands for the map around it, that comes first.
+    fn found(&mut self, address: &str, line: usize, nested: usize) -> Result<Option<Node>, String> {
+        if let Some(found) = self.own(address, line) {
+            return Ok(Some(found));
+        }
+        for (end, _) in address.match_indices('.') {
+            let around = at(self.root, &address[..end])
+                .filter(|node| node.text().is_some_and(|text| text.contains("${")) && nested < NESTED_MAX);
+            if let Some(around) = around.cloned() {
+                let around = self.value(&around, nested + 1, 0)?;
+                return Ok(match around.unknown() {
+                    Some(_) => Some(around),
+                    None => at(&around, &address[end + 1..]).cloned(),
+                });
+            }
+        }
+        Ok(None)
     }
 
     /// A value of the manifest by its address, before its own variables are answered.
     fn own(&self, address: &str, line: usize) -> Option<Node> {
         let path: Vec<&str> = address.split('.').filter(|part| !part.is_empty()).collect();
-        let mut node = Some(self.root);
-        for part in &path {
-            node = node.and_then(|node| match part.parse::<usize>().ok().zip(node.list()) {
-                Some((at, items)) => items.get(at),
-                None => node.get(part),
-            });
-        }
+        let node = at(self.root, address);
         // Options come before what the provider says, and defaults after it.
         let option = match path.as_slice() {
             ["provider", key @ ("stage" | "region")] => {
-                self.given.values.get(*key).map(|value| Node::text_at(line, value))
+                self.given.values.get(key).map(|value| Node::text_at(line, value))
             }
             _ => None,
         };
@@ -218,6 +317,37 @@ impl<'a> Variables<'a> {
         };
         option.or_else(|| node.cloned()).or(default)
     }
+}
+
+/// A value by its address, such as `a.b.0`.
+fn at<'n>(root: &'n Node, address: &str) -> Option<&'n Node> {
+    address.split('.').filter(|part| !part.is_empty()).try_fold(root, |node, part| {
+        match part.parse::<usize>().ok().zip(node.list()) {
+            Some((at, items)) => items.get(at),
+            None => node.get(part),
+        }
+    })
+}
+
+/// A value that is kept at AWS or by the framework.
+fn kept(source: &str, address: &str, line: usize) -> Node {
+    let (source, name) =
+        (source.split('(').next().unwrap_or(source), address.split('~').next().unwrap_or(address));
+    let why = match source {
+        "ssm" => return Node::secret_at(line, format!("is in AWS Systems Manager (`{name}`)")),
+        "vault" | "secretsmanager" => {
+            return Node::secret_at(line, format!("is kept by `{source}` (`{name}`)"));
+        }
+        "cf" => format!("it is an output of stack `{address}`, which AWS knows only"),
+        "s3" => format!("it is the object `{address}` of a bucket"),
+        "sls" => format!("`sls:{address}` is made at each deploy of the framework"),
+        "terraform" | "output" => {
+            format!("it is an output of something else that was deployed (`{address}`)")
+        }
+        "git" => "Hob does not ask git; give it as an option with `--set`".to_owned(),
+        other => format!("`{other}` is not read by Hob"),
+    };
+    Node::unknown_at(line, why, None)
 }
 
 /// Where the `}` of a variable is, past those of variables in it.

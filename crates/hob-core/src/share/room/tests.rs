@@ -132,6 +132,22 @@ fn a_full_space_waits_for_its_own_and_holds_up_nobody_else() {
 }
 
 #[test]
+fn spaces_take_turns_before_their_apps_do() {
+    let (mut room, taken) = (Room::new(100, 100), Taken::default());
+    let ask = |app, space| Ask { app, space, bytes: 1, slow: false };
+    // Three apps of space 1, each with a storm, then two of space 2, and one of space 3 that gives up.
+    let asked = [(11, 1), (12, 1), (13, 1), (11, 1), (12, 1), (11, 1), (21, 2), (21, 2), (22, 2), (31, 3)];
+    let tickets: Vec<_> = asked.iter().map(|(app, space)| room.enter(ask(*app, *space))).collect();
+    room.leave(tickets[9]);
+    let served = std::iter::from_fn(|| match room.next(taken, |_| Quota::Fits) {
+        Verdict::Admit(_, ask) => Some(ask.app),
+        _ => None,
+    });
+    assert_eq!(served.collect::<Vec<_>>(), [11, 21, 12, 22, 13, 21, 11, 12, 11]);
+    assert_eq!((room.waiting(), room.line.len(), room.asks.len()), (0, 0, 0));
+}
+
+#[test]
 fn everybody_starts_at_last() {
     for seed in 0..200 {
         let (mut room, mut random) = (Room::new(1000, 3), Random(seed));

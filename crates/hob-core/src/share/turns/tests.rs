@@ -1,7 +1,7 @@
 //! Crowds in virtual time: each app gets its share, nobody starves, whatever the order.
 
 use super::{Entry, QUANTUM_NS, Standing, Ticket, Turns, Who};
-use crate::limit::{TURN_ALONE_AFTER, TURN_LAPSE};
+use crate::limit::{TURN_ALONE_AFTER, TURN_CLOCKS_SWEPT_ABOVE, TURN_LAPSE};
 use crate::random::Random;
 use std::collections::BTreeMap;
 
@@ -44,8 +44,13 @@ impl Machine {
         }
     }
 
+    /// A guest of an app in the only space.
     fn add(&mut self, app: u32, function: u32, left_ns: Option<u64>) {
-        let (number, who) = (self.next, Who { app, function });
+        self.add_of(Who { space: 0, app, function }, left_ns);
+    }
+
+    fn add_of(&mut self, who: Who, left_ns: Option<u64>) {
+        let number = self.next;
         self.next += 1;
         self.guests.insert(number, Guest { who, left_ns, came_ns: self.now_ns, ticket: None });
         self.enter(number);
@@ -90,7 +95,7 @@ impl Machine {
             if done {
                 self.took_ns.entry(app).or_default().push(ends_ns - guest.came_ns);
                 self.guests.remove(&number);
-                self.turns.leave(app, spent_ns, ends_ns, &mut told);
+                self.turns.leave(who, spent_ns, ends_ns, &mut told);
             } else {
                 guest.ticket = Some(self.turns.stay(who, spent_ns, ends_ns, &mut told));
             }
@@ -135,6 +140,91 @@ fn busy_apps_get_equal_shares() {
             }
         }
     }
+}
+
+/// How many loops each app of a space runs.
+type Apps = &'static [u32];
+
+/// Slots, the spaces, and the share of each, in percent of all processors.
+const SPACES: [(u32, &[Apps], &[u64]); 5] = [
+    // A hundred apps are one space.
+    (1, &[&[1; 100], &[1]], &[50, 50]),
+    (2, &[&[3; 100], &[9]], &[50, 50]),
+    (2, &[&[1; 40], &[8, 8], &[2], &[2]], &[25, 25, 25, 25]),
+    // What one loop cannot use is left to the others.
+    (4, &[&[4; 20], &[1]], &[75, 25]),
+    (3, &[&[1, 500], &[20], &[1; 10]], &[33, 33, 33]),
+];
+
+#[test]
+fn busy_spaces_get_equal_shares_and_their_apps_equal_parts_of_them() {
+    for (slots, spaces, shares) in SPACES {
+        for seed in 0..5 {
+            let mut machine = Machine::new(slots, seed);
+            for (space, apps) in (0..).zip(spaces) {
+                for (app, loops) in (0..).zip(*apps) {
+                    let who = |function| Who { space, app: 1000 * space + app, function };
+                    (0..*loops).for_each(|function| machine.add_of(who(function % 3), None));
+                }
+            }
+            let all_ns = 8000 * MS * u64::from(slots);
+            machine.run(8000 * MS);
+            for (space, (apps, share)) in (0..).zip(spaces.iter().zip(shares)) {
+                let spent =
+                    |app: u32| machine.spent_ns.get(&(1000 * space + app)).copied().unwrap_or_default();
+                let each: Vec<u64> = (0..).zip(*apps).map(|(app, _)| spent(app)).collect();
+                let percent = each.iter().sum::<u64>() * 100 / all_ns;
+                assert!(
+                    percent.abs_diff(*share) <= 2,
+                    "{slots} slots, seed {seed}: space {space} has {percent} %"
+                );
+                // Where each app can use its part, no two differ by more than a few turns.
+                let (least, most) = (each.iter().min().unwrap(), each.iter().max().unwrap());
+                let even = apps.iter().all(|loops| loops == &apps[0]);
+                assert!(!even || most - least <= 3 * QUANTUM_NS, "seed {seed}: {least} to {most}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_quiet_app_waits_for_one_turn_of_each_other_space_whatever_their_apps() {
+    for seed in 0..5 {
+        let mut machine = Machine::new(1, seed);
+        for space in 1..4 {
+            for app in 0..50 {
+                machine.add_of(Who { space, app: 100 * space + app, function: 0 }, None);
+            }
+        }
+        // One alone in its space, and one beside fifty that loop.
+        let quiet = [Who { space: 9, app: 900, function: 0 }, Who { space: 1, app: 199, function: 0 }];
+        for call in 1..100 {
+            // After the first round, in which all are equally new.
+            let at_ns = 1000 * MS + call * 23 * MS + machine.random.below(MS);
+            machine.run(at_ns);
+            machine.add_of(quiet[usize::from(call % 2 == 0)], Some(MS / 10));
+        }
+        machine.run(4000 * MS);
+        for (who, turns) in quiet.iter().zip([1, 4]) {
+            let took_ns = &machine.took_ns[&who.app];
+            let worst = took_ns.iter().max().unwrap();
+            assert!(*worst <= turns * QUANTUM_NS + MS / 10, "seed {seed}: {who:?} waits {worst}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_kept_of_those_that_came_and_went() {
+    let mut turns = Turns::new(1);
+    for number in 0..50_000_u32 {
+        let who = Who { space: number / 50, app: number, function: 0 };
+        assert_eq!(turns.enter(who, u64::from(number)), Entry::Turn);
+        turns.leave(who, QUANTUM_NS, u64::from(number), &mut Vec::new());
+    }
+    let apps: usize = turns.spaces.values().map(|space| space.line.clocks()).sum();
+    let most = TURN_CLOCKS_SWEPT_ABOVE;
+    assert!(turns.spaces.len() <= most && turns.line.clocks() <= most, "{}", turns.spaces.len());
+    assert!(apps <= 50 * most && turns.spaces.values().all(|space| space.queues.is_empty()), "{apps}");
 }
 
 #[test]
@@ -187,8 +277,9 @@ fn guests_may_leave_at_any_moment() {
         for step in 0..2000_u64 {
             let now_ns = step * MS / 2;
             let app = u32::try_from(random.below(4)).unwrap();
+            let who = |app| Who { space: app / 2, app, function: app % 2 };
             match random.below(5) {
-                0 | 1 => match turns.enter(Who { app, function: app % 2 }, now_ns) {
+                0 | 1 => match turns.enter(who(app), now_ns) {
                     Entry::Turn => running.push(app),
                     Entry::Wait(ticket) => waiting.push((ticket, app)),
                 },
@@ -198,7 +289,7 @@ fn guests_may_leave_at_any_moment() {
                 }
                 3 if !running.is_empty() => {
                     let app = running.swap_remove(random.place(running.len()));
-                    turns.leave(app, random.below(3 * MS), now_ns, &mut told);
+                    turns.leave(who(app), random.below(3 * MS), now_ns, &mut told);
                 }
                 _ => {
                     turns.tick(now_ns, &mut told);
@@ -215,7 +306,8 @@ fn guests_may_leave_at_any_moment() {
             assert!(turns.taken() <= 2 && (turns.waiting() == 0 || turns.taken() == 2), "seed {seed}");
         }
         waiting.iter().for_each(|(ticket, _)| turns.drop_ticket(*ticket, 0, &mut told));
-        running.iter().for_each(|app| turns.leave(*app, 0, 0, &mut told));
+        let who = |app| Who { space: app / 2, app, function: app % 2 };
+        running.iter().for_each(|app| turns.leave(who(*app), 0, 0, &mut told));
         assert_eq!((turns.taken(), turns.waiting(), turns.tickets.len()), (0, 0, 0), "seed {seed}");
     }
 }
@@ -223,14 +315,14 @@ fn guests_may_leave_at_any_moment() {
 #[test]
 fn a_turn_that_is_not_taken_up_goes_to_another() {
     let mut turns = Turns::new(1);
-    let who = |app| Who { app, function: 1 };
+    let who = |app| Who { space: 0, app, function: 1 };
     let lapse_ns = u64::try_from(TURN_LAPSE.as_nanos()).unwrap();
     assert_eq!(turns.enter(who(1), 0), Entry::Turn);
     let (Entry::Wait(slow), Entry::Wait(next)) = (turns.enter(who(2), 0), turns.enter(who(3), 0)) else {
         panic!("there is one slot")
     };
     let mut told = Vec::new();
-    turns.leave(1, MS, MS, &mut told);
+    turns.leave(who(1), MS, MS, &mut told);
     assert_eq!((told.as_slice(), turns.ask(next)), ([slow].as_slice(), Standing::Wait));
     turns.tick(MS + lapse_ns - 1, &mut told);
     assert_eq!(turns.ask(next), Standing::Wait);
@@ -252,8 +344,9 @@ fn one_app_is_alone_until_another_comes_and_after_it_has_stayed_away() {
         (3 + after_ns, 1, Some(1)),
         (4 + after_ns, 2, None),
     ] {
-        let entry = turns.enter(Who { app, function: 1 }, now_ns);
+        let who = Who { space: app, app, function: 1 };
+        let entry = turns.enter(who, now_ns);
         assert_eq!((entry, turns.alone()), (Entry::Turn, alone), "at {now_ns}");
-        turns.leave(app, 0, now_ns, &mut Vec::new());
+        turns.leave(who, 0, now_ns, &mut Vec::new());
     }
 }

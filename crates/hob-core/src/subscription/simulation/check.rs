@@ -145,8 +145,8 @@ impl Facts {
         self.in_flight.retain(|other| *other != delivery);
         match outcome {
             Outcome::Done | Outcome::Gone => self.end(id),
-            Outcome::Retry { .. } => *self.failures.entry(id).or_default() += 1,
-            Outcome::Overloaded { .. } | Outcome::Rejected => {}
+            Outcome::Retry { .. } | Outcome::Within { .. } => *self.failures.entry(id).or_default() += 1,
+            Outcome::Overloaded { .. } | Outcome::Later { .. } | Outcome::Rejected | Outcome::TooOld => {}
         }
     }
 

@@ -263,7 +263,12 @@ impl World {
         let kind = self.records[index(delivery.sequence)].kind;
         let after_ms = Some(self.below(300)).filter(|after_ms| *after_ms > 200);
         if !self.calm && self.chance(10) {
-            return Outcome::Overloaded { after_ms };
+            let after_ms = after_ms.unwrap_or(0);
+            return if after_ms.is_multiple_of(2) {
+                Outcome::Overloaded { after_ms: Some(after_ms) }
+            } else {
+                Outcome::Later { after_ms }
+            };
         }
         match kind {
             Kind::Moody if !self.calm && self.chance(60) => Outcome::Retry { after_ms },

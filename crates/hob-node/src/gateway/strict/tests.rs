@@ -2,7 +2,7 @@
 
 use super::{Exchange, MARK, Strict, Verdict};
 use bytes::BytesMut;
-use hob_core::limit::HEADER_TIMEOUT;
+use hob_core::limit::{HEADER_TIMEOUT, LINGER_BYTES_MAX};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +82,31 @@ async fn what_comes_after_an_upgrade_depends_on_the_answer() {
         read.unwrap().unwrap();
         assert_eq!(String::from_utf8(got).unwrap(), expected, "{verdict:?}");
     }
+}
+
+/// The client sends as much as is taken, and the answer's end is asked for again and again: what is read in all is little.
+#[tokio::test]
+async fn who_is_refused_and_sends_without_end_is_read_for_a_while_only() {
+    let (mut client, mut strict) = connection(BAD);
+    assert_eq!(read_now(&mut strict).await, "~");
+    // The time is not over before the test is.
+    strict.timer = Some(Box::pin(tokio::time::sleep(Duration::from_secs(3600))));
+    let piece = vec![b'x'; 1 << 16];
+    let (mut taken, mut before) = (0, None);
+    while before != Some(taken) {
+        before = Some(taken);
+        tokio::select! {
+            biased;
+            _ = strict.shutdown() => panic!("it ends before its time"),
+            () = tokio::task::yield_now() => {}
+        }
+        tokio::select! {
+            biased;
+            written = client.write(&piece) => taken += written.unwrap(),
+            () = std::future::ready(()) => {}
+        }
+    }
+    assert!(taken >= LINGER_BYTES_MAX && taken <= LINGER_BYTES_MAX + (1 << 17), "{taken}");
 }
 
 #[tokio::test]

@@ -58,6 +58,21 @@ pub(crate) struct HistogramValue {
     pub(crate) sum: f64,
 }
 
+impl Value {
+    /// Both together. All histograms of a metric have the same bounds.
+    fn plus(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Number(one), Self::Number(other)) => Self::Number(one + other),
+            (Self::Histogram(mut one), Self::Histogram(other)) => {
+                one.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
+                one.sum += other.sum;
+                Self::Histogram(one)
+            }
+            (one, _) => one,
+        }
+    }
+}
+
 impl Metric {
     /// A metric without series yet.
     pub(crate) const fn new(name: &'static str, kind: Kind, unit: &'static str, help: &'static str) -> Self {
@@ -85,19 +100,14 @@ impl Metric {
     }
 }
 
-/// At most `most` series of a counter or gauge; the values of further ones are added up, in one series whose
-/// labels are [`OTHER`].
+/// At most `most` series; the values of further ones are added up, in one series whose labels are [`OTHER`].
 pub(crate) fn bounded(mut metric: Metric, most: usize) -> Metric {
     if metric.samples.len() <= most {
         return metric;
     }
     let rest = metric.samples.split_off(most);
-    let number = |sample: &Sample| match sample.value {
-        Value::Number(number) => number,
-        Value::Histogram(_) => 0.0,
-    };
-    let sum = rest.iter().map(number).sum();
     let labels = rest[0].labels.iter().map(|(name, _)| (*name, OTHER.to_owned())).collect();
-    metric.samples.push(Sample { labels, value: Value::Number(sum) });
+    let sum = rest.into_iter().map(|sample| sample.value).reduce(Value::plus);
+    metric.samples.extend(sum.map(|value| Sample { labels, value }));
     metric
 }

@@ -16,6 +16,7 @@ fn code(app: &str, function: &str, revision: u32) -> FunctionCode {
         app: AppName::new(app).unwrap(),
         revision: RevisionNumber(revision),
         name: FunctionName::new(function).unwrap(),
+        numbered: None,
         spec: FunctionSpec::new("wasm", "wasi-http", ["f.wasm"]),
         dir: PathBuf::new(),
         cpu: Default::default(),

@@ -5,10 +5,11 @@
 //! change, they may change here.
 
 use super::settings::Settings;
-use crate::code::FunctionCode;
+use crate::code::{FunctionCode, Numbered};
 use hob_core::aws::name::{self, LATEST};
 use hob_core::event::timestamp;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 /// The account that stands in names; Hob has none.
 pub(super) const ACCOUNT: &str = "000000000000";
@@ -23,7 +24,7 @@ pub(super) struct Names {
     pub(super) region: String,
     /// The name as it is in the manifest.
     pub(super) function: String,
-    /// The version: an instance serves whatever its revision is called by, so it is the one that has no number.
+    /// The version: a number, or `$LATEST`.
     pub(super) version: String,
     /// `arn:aws:lambda:<region>:<account>:function:<name>`.
     pub(super) arn: String,
@@ -34,7 +35,8 @@ impl Names {
     pub(super) fn of(code: &FunctionCode) -> Self {
         let region = ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| code.spec.env.get(*name));
         let region = region.map_or(REGION, String::as_str).to_owned();
-        let (function, version) = (code.name.to_string(), LATEST.to_owned());
+        let number = code.numbered.as_ref().map(|numbered| numbered.version.to_string());
+        let (function, version) = (code.name.to_string(), number.unwrap_or_else(|| LATEST.to_owned()));
         let arn = name::arn(&region, &function, None);
         Self { region, function, version, arn }
     }
@@ -53,7 +55,8 @@ pub(super) fn variables(
 ) -> Vec<(String, String)> {
     let (root, day) = (walled.unwrap_or(&code.dir).display().to_string(), timestamp(now_ms));
     let day = day.get(..10).unwrap_or_default().replace('-', "/");
-    let kept = code.spec.scale.keeps_some();
+    let provisioned = |numbered: &Numbered| numbered.provisioned.load(Ordering::Relaxed) > 0;
+    let kept = code.spec.scale.keeps_some() || code.numbered.as_ref().is_some_and(provisioned);
     let reserved = [
         ("_HANDLER", settings.handler.clone()),
         ("AWS_LAMBDA_RUNTIME_API", api.to_owned()),
@@ -97,6 +100,7 @@ pub(super) fn variables(
 #[cfg(test)]
 mod tests {
     use super::{Names, variables};
+    use crate::code::Numbered;
     use crate::contract::lambda::settings::Settings;
     use crate::contract::lambda::tests::code;
     use hob_core::digest::Digest;
@@ -130,5 +134,19 @@ mod tests {
             assert_eq!(of(name), expected, "{name}");
         }
         assert_eq!(Names::of(&code).arn, "arn:aws:lambda:eu-central-1:000000000000:function:guest");
+        for (provisioned, kind) in [(0, "on-demand"), (2, "provisioned-concurrency")] {
+            let numbered = Some(Numbered { version: 7, provisioned: provisioned.into() });
+            let mut code = super::super::tests::code(|_| ());
+            code.numbered = numbered;
+            let found = variables(&code, &settings, &Names::of(&code), "", None, 1_764_145_777_000, 1);
+            for expected in [
+                ("AWS_LAMBDA_FUNCTION_VERSION", "7"),
+                ("AWS_LAMBDA_LOG_STREAM_NAME", "2025/11/26/[7]00000000000000000000000000000001"),
+                ("AWS_LAMBDA_INITIALIZATION_TYPE", kind),
+            ] {
+                let is = |(name, value): &(String, String)| (name.as_str(), value.as_str()) == expected;
+                assert!(found.iter().any(is), "{expected:?}");
+            }
+        }
     }
 }

@@ -72,6 +72,11 @@ impl Extensions {
         self.known.iter().filter(|one| one.invoke).all(|one| one.poll.is_some())
     }
 
+    /// Whether every one of them waits for an event.
+    pub(super) fn wait(&self) -> bool {
+        self.known.iter().all(|one| one.poll.as_ref().is_some_and(|poll| !poll.is_closed()))
+    }
+
     /// How many programs, and how many others, there are.
     pub(super) fn count(&self) -> (usize, usize) {
         let external = self.known.iter().filter(|one| one.external).count();

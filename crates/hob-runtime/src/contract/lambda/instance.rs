@@ -1,13 +1,15 @@
 //! One instance: a program, its extensions, and the runtime API between them and the calls.
 
-use super::super::way::{OnTheWay, Way};
+use super::super::way::Way;
 use super::super::{ended, spent};
 use super::api::{Api, serve};
 use super::environment::{ACCOUNT, LAYERS, Names, variables};
 use super::event::{Called, Delivery, Shape, batch, event, v1, v2};
+use super::freeze::Freezer;
+use super::hold::{Held, Hold, Left};
 use super::raw::{BatchCall, BatchItem, RawCall, RawReply};
 use super::report::{Report, Reports, Status};
-use super::session::{Answer, Call, Event, Failure, GivenUp, Session, show_id};
+use super::session::{Answer, Call, Event, Failure, Session, show_id};
 use super::settings::{Payload, Settings};
 use super::stream::Streamed;
 use super::telemetry::{Kind, Telemetry};
@@ -30,10 +32,9 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
-use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -65,7 +66,7 @@ pub(super) struct Function {
     session: Arc<Session>,
     telemetry: Arc<Telemetry>,
     program: Arc<dyn Program>,
-    extensions: Vec<(String, Box<dyn Program>)>,
+    extensions: Vec<(String, Arc<dyn Program>)>,
     way: Way,
     calls: Arc<spent::Calls>,
     initialised_in: Duration,
@@ -73,6 +74,8 @@ pub(super) struct Function {
     reports: Option<Arc<Reports>>,
     /// Calls that have lost their callers, by their own ids: the id that the runtime knows, and what is told at the end.
     left: Arc<Left>,
+    /// `None`: it never stands still.
+    freezer: Option<Arc<Freezer>>,
     /// The runtime API ends with it.
     _open: watch::Sender<()>,
 }
@@ -133,6 +136,11 @@ impl Function {
                 init_us: AtomicU64::new(init_us),
             })
         });
+        let freezer = (settings.freeze && session.concurrency() == 1).then(|| {
+            let beside = extensions.iter().map(|(_, program)| Arc::clone(program));
+            let programs = std::iter::once(Arc::clone(&program)).chain(beside).collect();
+            Freezer::start(programs, (&session, &telemetry), &*start.environment.spawn)
+        });
         Ok(Self {
             code,
             settings,
@@ -147,14 +155,16 @@ impl Function {
             initialised_in,
             reports,
             left: Arc::default(),
+            freezer,
             _open: open,
         })
     }
 
     async fn run(&self, invocation: Invocation) -> Result<Reply> {
         let Invocation { context, request } = invocation;
-        let hold =
-            (self.way.running(&context, self.program.calls()), self.calls.begin(&self.program, &context));
+        let awake = self.freezer.as_ref().map(Freezer::awake);
+        let running = self.way.running(&context, self.program.calls());
+        let hold = (running, self.calls.begin(&self.program, &context), awake);
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         let form = self.form(&head, &context);
@@ -173,15 +183,23 @@ impl Function {
         }
         let (answer, answered) = oneshot::channel();
         let call = Call { id: id.0, deadline: context.deadline, event, answer };
-        let report = self.reports.as_ref().map(|all| all.start(&context, &request.id, self.version(&form)));
+        let report = self.reports.as_ref().map(|all| all.start(&context, &request.id, &self.names.version));
         let mut watched = Watched { function: self, context: &context, id: id.0, report, over: false };
         let given_up = self.session.offer(call);
         let answer = answered.await;
         watched.over = true;
-        let Ok(answer) = answer else {
-            given_up.ended();
-            watched.end(Status::Error);
-            return Err(self.gone().await);
+        let answer = match answer {
+            Ok(answer) if !matches!(answer, Answer::Untaken) => answer,
+            nobody => {
+                given_up.ended();
+                if nobody.is_ok() {
+                    watched.forget();
+                    let body = crate::body::full(request.body);
+                    context.trail.untaken(http::Request::from_parts(head, body));
+                }
+                watched.end(Status::Error);
+                return Err(self.gone().await);
+            }
         };
         let failed = matches!(answer, Answer::Failed(_) | Answer::TooLarge(_) | Answer::Broken);
         let status = if failed { Status::Error } else { Status::Success };
@@ -190,7 +208,7 @@ impl Function {
             Answer::Streamed(headers, body) => {
                 let report = watched.report.take();
                 let left = (Arc::clone(&self.left), context.id, id.0);
-                let held = Hold { given_up, report, left, _spent: hold };
+                let held = Hold { given_up, report, left, _call: hold };
                 self.streamed(&form, &headers, body, held).await
             }
             whole => {
@@ -199,13 +217,6 @@ impl Function {
                 self.whole(&form, &context, whole)
             }
         }
-    }
-
-    /// The version that a call names.
-    fn version<'a>(&'a self, form: &'a Form) -> &'a str {
-        let arn = if let Form::Raw(raw) = form { raw.arn.as_deref() } else { None };
-        let qualifier = arn.and_then(|arn| arn.split_once(":function:")?.1.split_once(':'));
-        qualifier.map_or(&self.names.version, |(_, version)| version)
     }
 
     /// How a call's event looks.
@@ -220,7 +231,14 @@ impl Function {
             }
             CallCause::Event { subscription, .. } => Form::Delivered(of_trigger(subscription.as_str())),
             CallCause::Schedule { schedule, .. } => Form::Delivered(of_trigger(schedule.as_str())),
-            CallCause::Replay { .. } => Form::Delivered(self.settings.event),
+            CallCause::Replay { .. } => {
+                // Which subscription it is replayed to stands in a header that the node alone can set.
+                let named = head.headers.get("hob-subscription").and_then(|name| name.to_str().ok());
+                let shape =
+                    of_trigger(named.and_then(|name| name.split_once('/')).map_or("", |(_, name)| name));
+                let batch = head.extensions.get::<BatchCall>().is_some();
+                if batch { Form::Batch(shape) } else { Form::Delivered(shape) }
+            }
             _ => Form::Http(self.settings.payload),
         }
     }
@@ -287,7 +305,7 @@ impl Function {
     }
 
     fn batched(&self, shape: Shape, request: &Request<'_>) -> Result<Vec<u8>> {
-        let (CallCause::Event { topic, .. }, Some(BatchCall { items })) =
+        let (CallCause::Event { topic, .. } | CallCause::Replay { topic, .. }, Some(BatchCall { items })) =
             (&request.context.origin.cause, request.head.extensions.get::<BatchCall>())
         else {
             return Err(Fault::internal("no subscription delivers this batch"));
@@ -312,7 +330,7 @@ impl Function {
                     "Response payload size ({bytes} bytes) exceeded maximum allowed payload size ({most} bytes)."
                 )));
             }
-            Answer::Broken | Answer::Streamed(..) => return Err(self.bad("it broke off")),
+            Answer::Broken | Answer::Untaken | Answer::Streamed(..) => return Err(self.bad("it broke off")),
         };
         match form {
             Form::Raw(_) => {
@@ -354,7 +372,7 @@ impl Function {
                 None => outcome::streamed(headers),
             },
         };
-        Ok(head.map(|_| Held { body, hold: Some(hold) }.boxed_unsync()))
+        Ok(head.map(|_| Held::new(body, hold).boxed_unsync()))
     }
 
     fn failed(&self, form: &Form, context: &Context, failure: &Failure) -> Result<Reply> {
@@ -491,7 +509,7 @@ impl Starting<'_> {
         address: &str,
         way: &Way,
         closed: watch::Receiver<()>,
-    ) -> Result<(Box<dyn Program>, Vec<(String, Box<dyn Program>)>)> {
+    ) -> Result<(Box<dyn Program>, Vec<(String, Arc<dyn Program>)>)> {
         let code = &self.start.code;
         let now_ms = unix_ms(SystemTime::now());
         let mut env = way.variables();
@@ -521,7 +539,7 @@ impl Starting<'_> {
             let env = env.iter().filter(|(name, _)| own(name)).cloned().collect();
             let mut program = unit.start_file(&file, launch(env, Kind::Extension)).await?;
             self.open(program.as_mut(), &closed);
-            extensions.push((name, program));
+            extensions.push((name, Arc::from(program)));
         }
         let mut program = unit.start(launch(env, Kind::Function)).await?;
         self.open(program.as_mut(), &closed);
@@ -529,7 +547,7 @@ impl Starting<'_> {
     }
 
     /// Waits for the runtime's first question, and those of its extensions.
-    async fn ready(&self, program: &dyn Program, extensions: &[(String, Box<dyn Program>)]) -> Result<()> {
+    async fn ready(&self, program: &dyn Program, extensions: &[(String, Arc<dyn Program>)]) -> Result<()> {
         let code = &self.start.code;
         let printed = |fault: Fault| {
             let lines = program.last_lines();
@@ -574,7 +592,7 @@ fn extensions_of(code: &FunctionCode) -> Vec<(String, String)> {
 }
 
 /// The name of the first extension that ends.
-async fn any_exit(extensions: &[(String, Box<dyn Program>)]) -> &str {
+async fn any_exit(extensions: &[(String, Arc<dyn Program>)]) -> &str {
     if extensions.is_empty() {
         return pending().await;
     }
@@ -623,6 +641,13 @@ struct Watched<'a> {
 }
 
 impl Watched<'_> {
+    /// Another instance has it, which tells of it.
+    fn forget(&mut self) {
+        if let Some(report) = self.report.take() {
+            report.forget();
+        }
+    }
+
     fn end(&mut self, status: Status) {
         if let Some(report) = self.report.take() {
             report.end(status);
@@ -636,64 +661,6 @@ impl Drop for Watched<'_> {
         if !self.over && Instant::now() < self.context.deadline {
             self.function.left.put(self.context.id, self.id, self.report.take());
         }
-    }
-}
-
-/// Calls that have lost their callers: the id that the runtime knows, and what is told at the end.
-#[derive(Default)]
-struct Left(Mutex<HashMap<InvocationId, (u128, Option<Report>)>>);
-
-impl Left {
-    fn put(&self, call: InvocationId, id: u128, report: Option<Report>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(call, (id, report));
-    }
-
-    fn take(&self, call: InvocationId) -> Option<(u128, Option<Report>)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&call)
-    }
-}
-
-/// What lasts as long as a streamed answer.
-struct Hold {
-    given_up: GivenUp,
-    report: Option<Report>,
-    /// Where it is put when nobody reads on, with its own id and the runtime's.
-    left: (Arc<Left>, InvocationId, u128),
-    _spent: (OnTheWay, spent::Spending),
-}
-
-/// A streamed body with what lasts as long as the call.
-struct Held {
-    body: Streamed,
-    hold: Option<Hold>,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(Hold { report, left: (left, call, id), .. }) = self.hold.take() {
-            left.put(call, id, report);
-        }
-    }
-}
-
-impl http_body::Body for Held {
-    type Data = Bytes;
-    type Error = Fault;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>>>> {
-        let frame = std::task::ready!(std::pin::Pin::new(&mut self.body).poll_frame(cx));
-        if !matches!(frame, Some(Ok(_)))
-            && let Some(Hold { given_up, report, .. }) = self.hold.take()
-        {
-            given_up.ended();
-            if let Some(report) = report {
-                report.end(if frame.is_some() { Status::Error } else { Status::Success });
-            }
-        }
-        std::task::Poll::Ready(frame)
     }
 }
 
@@ -747,6 +714,7 @@ impl Instance for Function {
                 _ => LAMBDA_SHUTDOWN_EXTERNAL,
             };
             let budget = budget.min(grace);
+            let _awake = self.freezer.as_ref().map(Freezer::awake);
             let until = tokio::time::Instant::now() + budget;
             self.program.stop(budget * RUNTIME_SHUTDOWN_PERCENT / 100).await;
             if external > 0 {

@@ -17,7 +17,8 @@
 //! function said of its error is in the log and the facts.
 //!
 //! **Invariants.** At a time-out the instance ends, as an environment of Lambda does; when it takes several
-//! calls, once all of its workers are late. It gets no signal to end unless it has an extension.
+//! calls, once all of its workers are late. It gets no signal to end unless it has an extension. One that takes one call at
+//! a time stands still while nobody calls it (`freeze`).
 //!
 //! **Not here:** the file system of Lambda. There is no `/var/task` and no `/opt`: `LAMBDA_TASK_ROOT` says where
 //! the code is, and layers are laid into the package when it is made.
@@ -26,6 +27,8 @@ mod api;
 mod environment;
 mod event;
 mod extension;
+mod freeze;
+mod hold;
 mod instance;
 pub(crate) mod outcome;
 mod raw;

@@ -20,8 +20,10 @@ use std::time::Duration;
 pub struct RawCall {
     /// The id that the handler sees, which is the same for every attempt of one call; `None`: this call's own.
     pub id: Option<InvocationId>,
-    /// The function as it was called, with alias or version; `None`: this revision of it.
+    /// The function as it was called, with the alias or version that was asked for; `None`: by its name alone.
     pub arn: Option<String>,
+    /// The number of the version that is called. Who calls has chosen its pool; a call that is made later has it from here.
+    pub version: Option<u32>,
     /// JSON text, from the caller's `X-Amz-Client-Context` (which is base64).
     pub client_context: Option<String>,
     /// JSON text, `{"cognitoIdentityId":"…","cognitoIdentityPoolId":"…"}`.

@@ -50,6 +50,8 @@ pub(super) enum Answer {
     TooLarge(u64),
     /// It ended in the middle.
     Broken,
+    /// Nobody answers: the instance ended before its runtime took the call.
+    Untaken,
 }
 
 /// An error that a runtime posted.
@@ -131,13 +133,16 @@ impl Session {
         self.concurrency
     }
 
-    /// Hands a call to a runtime that asks, now or later. When nobody will answer, the answer's sender is dropped.
+    /// Hands a call to a runtime that asks, now or later. When the runtime has taken it and will not answer, the answer's
+    /// sender is dropped.
     pub(super) fn offer(self: &Arc<Self>, call: Call) -> GivenUp {
         let given_up = GivenUp { session: Arc::clone(self), id: Some(call.id) };
         let mut state = self.lock();
         if matches!(state.phase, Phase::Ready) {
             state.waiting.push_back(call);
             state.bring_together(self.concurrency);
+        } else {
+            drop(call.answer.send(Answer::Untaken));
         }
         given_up
     }
@@ -248,6 +253,13 @@ impl Session {
         }
     }
 
+    /// Whether nothing is under way: the runtime waits for a call, and every extension for an event.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        let asks = state.polls.iter().any(|poll| !poll.is_closed());
+        matches!(state.phase, Phase::Ready) && asks && state.running.is_empty() && state.extensions.wait()
+    }
+
     /// Whether it takes no more calls.
     pub(super) fn is_over(&self) -> bool {
         self.overdue().is_ok()
@@ -346,7 +358,9 @@ impl State {
 
     fn close(&mut self) {
         self.phase = Phase::Over;
-        self.waiting.clear();
+        for call in self.waiting.drain(..) {
+            drop(call.answer.send(Answer::Untaken));
+        }
         self.polls.clear();
         self.running.clear();
     }

@@ -9,8 +9,18 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-const KEYS: [&str; 9] =
-    ["payload", "event", "events", "handler", "runtime", "layers", "log-format", "reports", "init-timeout"];
+const KEYS: [&str; 10] = [
+    "payload",
+    "event",
+    "events",
+    "handler",
+    "runtime",
+    "layers",
+    "log-format",
+    "reports",
+    "init-timeout",
+    "freeze",
+];
 
 /// What an HTTP request becomes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +53,8 @@ pub(super) struct Settings {
     pub(super) reports: bool,
     /// How long it may take until the runtime asks for an event.
     pub(super) init_timeout: Duration,
+    /// Whether an instance stands still while nobody calls it.
+    pub(super) freeze: bool,
 }
 
 impl Settings {
@@ -60,6 +72,7 @@ impl Settings {
             log_json: false,
             reports: true,
             init_timeout: LAMBDA_INIT_TIMEOUT + spec.timeout(),
+            freeze: true,
         };
         for (key, value) in &spec.settings {
             match key.as_str() {
@@ -82,11 +95,8 @@ impl Settings {
                         _ => return Err(wrong(key, value, "use `text` (the default) or `json`")),
                     }
                 }
-                "reports" => {
-                    settings.reports = value
-                        .as_bool()
-                        .ok_or_else(|| wrong(key, value, "write true (the default) or false"))?;
-                }
+                "reports" => settings.reports = truth(key, value)?,
+                "freeze" => settings.freeze = truth(key, value)?,
                 // They are in the package already.
                 "layers" if value.as_array().is_some_and(|all| all.iter().all(Value::is_string)) => {}
                 "layers" => return Err(wrong(key, value, "write a list of folders and zip archives")),
@@ -114,6 +124,10 @@ fn shape(key: &str, value: &Value) -> Result<Shape> {
     found.ok_or_else(|| wrong(key, value, &format!("use one of: {}", Shape::words().join(", "))))
 }
 
+fn truth(key: &str, value: &Value) -> Result<bool> {
+    value.as_bool().ok_or_else(|| wrong(key, value, "write true (the default) or false"))
+}
+
 fn text(key: &str, value: &Value) -> Result<String> {
     let text = value.as_str().filter(|text| !text.is_empty() && !text.contains('\0'));
     text.map(str::to_owned).ok_or_else(|| wrong(key, value, "write a text"))
@@ -136,7 +150,7 @@ mod tests {
     fn settings_are_read_and_mistakes_named() {
         let all = json!({
             "payload": "1.0", "event": "sqs", "events": { "nightly": "data" }, "handler": "a.b", "runtime": "python3.12",
-            "layers": ["a.zip"], "log-format": "json", "reports": false, "init-timeout": "3s",
+            "layers": ["a.zip"], "log-format": "json", "reports": false, "init-timeout": "3s", "freeze": false,
         });
         let read = |value: &Value| code(|spec| spec.settings = value.as_object().unwrap().clone());
         let settings = Settings::read(&read(&all).spec).unwrap();
@@ -149,6 +163,7 @@ mod tests {
             (json!({ "layers": "a.zip" }), "HOB-0103"),
             (json!({ "handler": "" }), "HOB-0103"),
             (json!({ "reports": "no" }), "HOB-0103"),
+            (json!({ "freeze": "1s" }), "HOB-0103"),
             (json!({ "init-timeout": "1d" }), "HOB-0109"),
             (json!({ "evnet": "sqs" }), "HOB-0102"),
         ] {

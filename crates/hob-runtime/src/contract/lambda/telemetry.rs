@@ -27,6 +27,8 @@ pub(super) struct Telemetry {
     /// The way to the extensions' ports, where they have a network of their own.
     dial: OnceLock<Arc<dyn Dial>>,
     any: AtomicBool,
+    /// Records in queues, and those that are being sent.
+    untold: Arc<AtomicU64>,
     subscribers: Mutex<Vec<Subscriber>>,
 }
 
@@ -115,8 +117,8 @@ impl Subscription {
 impl Telemetry {
     /// Without subscriptions.
     pub(super) fn new(spawn: Arc<dyn Spawn>) -> Arc<Self> {
-        let dial = OnceLock::new();
-        Arc::new(Self { spawn, dial, any: AtomicBool::new(false), subscribers: Mutex::default() })
+        let (dial, untold) = (OnceLock::new(), Arc::default());
+        Arc::new(Self { spawn, dial, any: AtomicBool::new(false), untold, subscribers: Mutex::default() })
     }
 
     /// Extensions are reached this way from here on.
@@ -129,6 +131,11 @@ impl Telemetry {
         self.any.load(Ordering::Relaxed)
     }
 
+    /// Whether everything has been sent that was to be told.
+    pub(super) fn is_told(&self) -> bool {
+        self.untold.load(Ordering::Relaxed) == 0
+    }
+
     /// Adds a subscription of the extension with that name.
     pub(super) fn subscribe(&self, subscription: Subscription, name: &str) {
         let (queue, records) = mpsc::channel(LAMBDA_TELEMETRY_QUEUED_MAX);
@@ -138,8 +145,9 @@ impl Telemetry {
         let subscriber = Subscriber { kinds, queue, dropped: Arc::clone(&dropped) };
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).push(subscriber);
         self.any.store(true, Ordering::Relaxed);
+        let counts = (dropped, Arc::clone(&self.untold));
         let dial = self.dial.get().map_or_else(|| Arc::new(Loopback) as Arc<dyn Dial>, Arc::clone);
-        self.spawn.spawn("lambda telemetry", Box::pin(send_all(dial, subscription, records, dropped)));
+        self.spawn.spawn("lambda telemetry", Box::pin(send_all(dial, subscription, records, counts)));
         self.tell(Kind::Platform, "platform.telemetrySubscription", told);
     }
 
@@ -151,9 +159,13 @@ impl Telemetry {
         let time = timestamp(unix_ms(SystemTime::now()));
         let record = json!({ "time": time, "type": what, "record": record.into() });
         for one in self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            if one.kinds.contains(&kind) && one.queue.try_send(record.clone()).is_err() {
-                one.dropped.fetch_add(1, Ordering::Relaxed);
+            if !one.kinds.contains(&kind) {
+                continue;
             }
+            match one.queue.try_send(record.clone()) {
+                Ok(()) => self.untold.fetch_add(1, Ordering::Relaxed),
+                Err(_) => one.dropped.fetch_add(1, Ordering::Relaxed),
+            };
         }
     }
 
@@ -198,7 +210,7 @@ async fn send_all(
     dial: Arc<dyn Dial>,
     subscription: Subscription,
     mut records: mpsc::Receiver<Value>,
-    dropped: Arc<AtomicU64>,
+    (dropped, untold): (Arc<AtomicU64>, Arc<AtomicU64>),
 ) {
     let mut connection = None;
     while let Some(first) = records.recv().await {
@@ -209,6 +221,7 @@ async fn send_all(
             bytes += record.to_string().len();
             list.push(record);
         }
+        let told = list.len() as u64;
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let time = timestamp(unix_ms(SystemTime::now()));
@@ -221,6 +234,7 @@ async fn send_all(
             connection = None;
             dropped.fetch_add(list.len() as u64, Ordering::Relaxed);
         }
+        untold.fetch_sub(told, Ordering::Relaxed);
     }
 }
 

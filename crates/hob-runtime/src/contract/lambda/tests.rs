@@ -34,6 +34,7 @@ pub(super) fn code(change: impl FnOnce(&mut FunctionSpec)) -> FunctionCode {
         app: AppName::new("shop").unwrap(),
         revision: RevisionNumber(3),
         name: FunctionName::new("guest").unwrap(),
+        numbered: None,
         spec,
         dir: "/package".into(),
         cpu: Default::default(),

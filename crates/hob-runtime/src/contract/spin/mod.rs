@@ -4,7 +4,7 @@
 //! messages of Redis and ticks of cron are events of topics and runs of schedules. This row adds the headers by
 //! which a component learns what route it was called by (`headers`), and answers the paths that Spin reserves.
 
-mod headers;
+pub(crate) mod headers;
 
 use super::before::{Before, Through};
 use super::{Contract, Lifetime, setting};

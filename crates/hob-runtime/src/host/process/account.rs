@@ -3,23 +3,27 @@
 //! **How.** While it runs: the clock of its first process, which the kernel keeps to the nanosecond for
 //! all threads, and the statistics of the others of its session, which the memory check walks through
 //! anyway. At its end: the resource usage with which it is reaped, its reaped children included.
-//! Children that are killed with it count up to the last walk.
+//! Children that are killed with it count up to the last walk. Where a control group counts, it is asked instead whenever there is more than one
+//! process, and at the end: it forgets nobody.
 //!
 //! **Why libc.** Neither `wait4` nor the clock of another process is in rustix or the standard library, and
 //! `/proc` counts in hundredths of a second, which is more than most calls take.
 
 use super::procfs;
+use crate::cgroup::Group;
 use crate::cpu::CpuTotal;
 use rustix::process::Pid;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, Weak};
 
 /// The processor time of one program.
 pub(super) struct Account {
     leader: Pid,
     total: CpuTotal,
+    /// What counts for all of its processes, and for nobody else's.
+    group: Option<Weak<Group>>,
     state: Mutex<Spent>,
 }
 
@@ -35,8 +39,21 @@ struct Spent {
 
 impl Account {
     /// Of a program that begins; its time goes into `total`.
-    pub(super) fn new(leader: Pid, total: CpuTotal) -> Self {
-        Self { leader, total, state: Mutex::default() }
+    pub(super) fn new(leader: Pid, total: CpuTotal, group: Option<Weak<Group>>) -> Self {
+        Self { leader, total, group, state: Mutex::default() }
+    }
+
+    /// What its group says that it has spent.
+    fn grouped_ns(&self) -> Option<u64> {
+        self.group.as_ref()?.upgrade()?.spent_ns()
+    }
+
+    /// Looks at its group.
+    pub(super) fn look_at_group(&self) {
+        let (spent_ns, alone) = (self.grouped_ns(), !procfs::has_children(self.leader));
+        let mut state = self.lock();
+        state.alone = Some(alone);
+        self.advance(&mut state, spent_ns.unwrap_or_default());
     }
 
     /// Looks at the session's other processes.
@@ -51,19 +68,26 @@ impl Account {
         self.count(&mut state, own.unwrap_or_default());
     }
 
-    /// What the program has spent so far, nanoseconds; `None` when it is more than one process, whose
+    /// What the program has spent so far, nanoseconds; `None` when it is more than one process and no group counts, since their
     /// shares cannot be read that quickly. Costs a system call.
     pub(super) fn now_ns(&self) -> Option<u64> {
         let own_ns = clock_ns(self.leader)?;
         let mut state = self.lock();
         let alone = *state.alone.get_or_insert_with(|| !procfs::has_children(self.leader));
         self.count(&mut state, own_ns);
-        alone.then_some(own_ns)
+        if alone {
+            return Some(own_ns);
+        }
+        let all_ns = self.grouped_ns()?;
+        self.advance(&mut state, all_ns);
+        Some(all_ns)
     }
 
-    /// The program has ended and spent this: the last word.
-    pub(super) fn end(&self, spent_ns: u64) {
+    /// The program has ended and spent this, its children that it has not waited for aside; what it was with those.
+    pub(super) fn end(&self, spent_ns: u64) -> u64 {
+        let spent_ns = spent_ns.max(self.grouped_ns().unwrap_or_default());
         self.advance(&mut self.lock(), spent_ns);
+        spent_ns
     }
 
     fn count(&self, state: &mut Spent, own_ns: u64) {

@@ -4,14 +4,16 @@
 //! first. While the child is not reaped its number cannot be given to another process, so the whole
 //! session is killed before. Then come descendants that left the session, and the working folder.
 //!
-//! **Memory.** The resident memory of the child is read every [`MEMORY_CHECK`], that of its session
-//! every [`SESSION_CHECKS`] times that. A program can exceed its limit for that long.
+//! **Memory.** Where a control group holds it, the kernel ends who needs too much, and the task looks every [`MEMORY_CHECK`] whether
+//! it has. Else the resident memory of the child is read that often, that of its session
+//! every [`SESSION_CHECKS`] times that, and a program can exceed its limit for that long.
 
 use super::account::{self, Account};
 use super::folder::Folder;
 use super::fork::Born;
 use super::printed::{Pipe, Printed};
 use super::procfs;
+use crate::cgroup::Group;
 use crate::code::FunctionCode;
 use crate::crowd::Member;
 use crate::environment::Environment;
@@ -27,14 +29,14 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 /// How often the child's memory is read.
 const MEMORY_CHECK: Duration = Duration::from_millis(50);
@@ -66,6 +68,8 @@ struct Session {
     keeper: Option<Pid>,
     reaped: Mutex<bool>,
     account: Account,
+    /// The control group that was made for it, which the watching task holds.
+    group: Option<Weak<Group>>,
     /// What all of it had when the watching task last looked, bytes; 0: it has not.
     seen_bytes: AtomicU64,
 }
@@ -84,10 +88,18 @@ impl Session {
         if *reaped { None } else { self.account.now_ns() }
     }
 
+    fn group(&self) -> Option<Arc<Group>> {
+        self.group.as_ref()?.upgrade()
+    }
+
     /// Resident memory of the first process and its descendants; 0 once it has ended.
     fn memory_bytes(&self) -> u64 {
         let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
-        if *reaped { 0 } else { procfs::family(self.leader).into_iter().map(procfs::resident_bytes).sum() }
+        if *reaped {
+            return 0;
+        }
+        let held = self.group().and_then(|group| group.memory_bytes());
+        held.unwrap_or_else(|| procfs::family(self.leader).into_iter().map(procfs::resident_bytes).sum())
     }
 
     /// All of its processes that can be found.
@@ -106,12 +118,16 @@ pub(super) fn watch(
     launch: &Launch,
     environment: &Arc<Environment>,
 ) -> Result<Child> {
-    let account = Account::new(born.pid, code.cpu.clone());
+    let group = born.group.as_ref().map(Arc::downgrade);
+    // In a room that several programs share each would count what all have spent.
+    let counts = group.clone().filter(|_| !launch.behind.shared);
+    let account = Account::new(born.pid, code.cpu.clone(), counts);
     let session = Arc::new(Session {
         leader: born.pid,
         keeper: born.room.as_ref().map(|room| room.keeper()),
         reaped: Mutex::new(false),
         account,
+        group,
         seen_bytes: AtomicU64::new(0),
     });
     let (input, output, errors) = (born.input, born.output, born.errors);
@@ -150,6 +166,7 @@ pub(super) fn watch(
         session: Arc::clone(&session),
         pidfd: born.pidfd,
         folder: born.folder,
+        group: born.group.or_else(|| born.room.as_ref()?.group().cloned()),
         room: born.room,
         began: Instant::now(),
         context: launch.context.clone(),
@@ -200,6 +217,8 @@ struct Watcher {
     pidfd: OwnedFd,
     folder: Option<Folder>,
     room: Option<Arc<Room>>,
+    /// What holds it: its own, or that of its room.
+    group: Option<Arc<Group>>,
     began: Instant,
     /// The call that it serves, when it serves just one.
     context: Option<Arc<Context>>,
@@ -214,6 +233,10 @@ impl Watcher {
     async fn run(mut self) {
         let verdict = self.watch().await;
         self.session.signal(Signal::KILL);
+        if self.room.is_none() {
+            // Whoever left the session is still in the group.
+            self.group.iter().for_each(|group| group.kill());
+        }
         let exit = self.reap();
         if let Some(room) = self.room.as_ref().filter(|room| Arc::strong_count(room) == 1) {
             room.kill();
@@ -223,11 +246,15 @@ impl Watcher {
         }
         self.exited.send_replace(Some(verdict.unwrap_or(exit)));
         let (began, leader, folder, room) = (self.began, self.session.leader, self.folder, self.room);
+        let group = self.group;
         let sweep = move || {
             // Whoever is in it ends with it, and is waited for.
             drop(room);
-            if let Some(folder) = folder {
-                sweep(began, leader, folder);
+            match (folder, group) {
+                // Nobody can have left a group.
+                (folder, Some(group)) => drop((group, folder)),
+                (Some(folder), None) => sweep(began, leader, folder),
+                (None, None) => {}
             }
         };
         let _ = tokio::task::spawn_blocking(sweep).await;
@@ -251,16 +278,49 @@ impl Watcher {
         };
         tokio::select! {
             biased;
-            () = ended => None,
+            () = ended => self.lacked_memory().then_some(Exit::MemoryLimit),
             () = late => Some(Exit::Deadline),
             () = self.memory_exceeded() => Some(Exit::MemoryLimit),
         }
     }
 
+    /// Whether the kernel has ended a process of its group for want of memory.
+    fn lacked_memory(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| group.has_lacked_memory())
+    }
+
+    /// Waits until it needs more memory than it may have.
     async fn memory_exceeded(&self) {
-        let leader = self.session.leader.as_raw_nonzero().get();
         let mut ticks = interval_at(tokio::time::Instant::now() + MEMORY_CHECK, MEMORY_CHECK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        match self.group.as_ref().filter(|group| group.holds_memory()) {
+            Some(group) => self.group_lacks_memory(group, ticks).await,
+            None => self.processes_exceed(ticks).await,
+        }
+    }
+
+    async fn group_lacks_memory(&self, group: &Group, mut ticks: Interval) {
+        let is_own = self.session.group.is_some();
+        for check in 0_u32.. {
+            ticks.tick().await;
+            if group.has_lacked_memory() {
+                return;
+            }
+            if !is_own {
+                continue;
+            }
+            let whole = check % SESSION_CHECKS == 0;
+            let bytes = if whole { group.memory_bytes() } else { group.about_bytes() }.unwrap_or_default();
+            if whole {
+                self.session.account.look_at_group();
+            }
+            self.member.saw_memory(bytes);
+            self.session.seen_bytes.store(bytes, Ordering::Relaxed);
+        }
+    }
+
+    async fn processes_exceed(&self, mut ticks: Interval) {
+        let leader = self.session.leader.as_raw_nonzero().get();
         let mut others_bytes = 0;
         for check in 1_u32.. {
             ticks.tick().await;
@@ -300,7 +360,7 @@ impl Watcher {
         *reaped = true;
         match status {
             Ok((status, spent_ns)) => {
-                self.session.account.end(spent_ns);
+                let spent_ns = self.session.account.end(spent_ns);
                 self.context.as_ref().inspect(|context| context.timing.spent(spent_ns));
                 match (status.code(), status.signal()) {
                     (Some(code), _) => Exit::Code(code),
@@ -353,6 +413,10 @@ impl Program for Child {
             self.session.signal(Signal::KILL);
             self.exit().await
         })
+    }
+
+    fn freeze(&self, frozen: bool) {
+        self.session.signal(if frozen { Signal::STOP } else { Signal::CONT });
     }
 
     fn dial(&self) -> Arc<dyn Dial> {

@@ -8,6 +8,7 @@
 
 use super::account;
 use super::folder::{Folder, WORK, Wanted};
+use crate::cgroup::{AppGroups, Group};
 use crate::wall::birth::{self, Image, Place};
 use crate::wall::{self, Confinement, Listening, Room, Wall};
 use rustix::fs::{Mode, OFlags};
@@ -20,15 +21,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use zeroize::Zeroize;
 
 /// What to start.
 pub(super) struct Job {
     pub(super) program: PathBuf,
     pub(super) args: Vec<String>,
-    pub(super) env: Vec<(String, String)>,
+    pub(super) env: Variables,
     /// Whether standard input is a pipe.
     pub(super) stdin: bool,
     pub(super) place: JobPlace,
+    /// Where a control group is made for it, with so many bytes of memory, and processes and threads.
+    pub(super) groups: Option<(Arc<AppGroups>, u64, u64)>,
+}
+
+/// The environment of a program; secrets are among it, so it is overwritten at its end.
+pub(super) struct Variables(pub(super) Vec<(String, String)>);
+
+impl Drop for Variables {
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(|(_, value)| value.zeroize());
+    }
 }
 
 /// Where to start it.
@@ -56,6 +69,8 @@ pub(super) struct Born {
     pub(super) folder: Option<Folder>,
     /// The room that it is in, behind walls.
     pub(super) room: Option<Arc<Room>>,
+    /// The control group that it is in, where it was made for it.
+    pub(super) group: Option<Arc<Group>>,
 }
 
 type Order = (Job, oneshot::Sender<io::Result<Born>>);
@@ -101,7 +116,7 @@ fn abandon(born: &Born) {
 }
 
 fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
-    let Job { program, args, env, stdin, place: job_place } = job;
+    let Job { program, args, env, stdin, place: job_place, groups } = job;
     let (folder, job_place) = match job_place {
         JobPlace::Open(wanted) => (Some(wanted.open()?), None),
         walled => (None, Some(walled)),
@@ -124,10 +139,16 @@ fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
     } else {
         (rustix::fs::open(c"/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?, None)
     };
+    // A program that joins a room is in the group of the room.
+    let (group, there) = match &job_place {
+        Some(JobPlace::In { room, .. }) => (None, room.group().cloned()),
+        _ => groups.and_then(group).map_or((None, None), |group| (Some(Arc::clone(&group)), Some(group))),
+    };
     let image = Image {
+        group: there.as_deref(),
         program: &program,
         args: &args,
-        env: &env,
+        env: &env.0,
         directory: &work,
         streams: [&its_input, &its_output, &its_errors],
         confinement,
@@ -139,8 +160,21 @@ fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
     };
     if let Some(room) = &room {
         room.hold(&born.pidfd);
+        group.iter().for_each(|group| room.is_held_by(group));
     }
-    Ok(Born { pid: born.pid, pidfd: born.pidfd, input, output, errors, folder, room })
+    Ok(Born { pid: born.pid, pidfd: born.pidfd, input, output, errors, folder, room, group })
+}
+
+/// A control group of its own for a program.
+fn group((groups, memory_bytes_max, tasks_max): (Arc<AppGroups>, u64, u64)) -> Option<Arc<Group>> {
+    match groups.make(memory_bytes_max, tasks_max) {
+        Ok(group) => Some(Arc::new(group)),
+        Err(error) => {
+            // Its memory is watched then, as where there are no groups.
+            tracing::warn!(%error, "an instance has no control group: the kernel makes none");
+            None
+        }
+    }
 }
 
 /// A file that was written a moment ago can still be open for writing in a child that another thread

@@ -5,8 +5,8 @@
 //! the node by accident.
 //!
 //! **How.** Each start gets a working folder (`folder`), an environment built from the manifest alone, a session
-//! of its own, `no_new_privs`, resource limits, and a `child::Child` that watches over its memory
-//! and ends it with all its descendants. Where the machine gives them it runs behind walls ([`crate::wall`]): it sees its
+//! of its own, `no_new_privs`, resource limits, a control group where the machine gives them ([`crate::cgroup`]), and a
+//! `child::Child` that watches over its memory and ends it with all its descendants. Where the machine gives them it runs behind walls ([`crate::wall`]): it sees its
 //! package at `/var/task`, what its interpreter needs (`needs`), and nothing else. Without walls a descendant that left the session
 //! is found by the variable `HOB_INSTANCE` in its environment, also by the next node after one was killed.
 //!
@@ -24,7 +24,8 @@ mod needs;
 mod printed;
 mod procfs;
 
-use super::{Host, HostRow, Progress};
+use super::{Host, HostRow, Prepared, Progress};
+use crate::cgroup::{AppGroups, Groups};
 use crate::code::FunctionCode;
 use crate::environment::Environment;
 use crate::machine;
@@ -32,11 +33,12 @@ use crate::outbound::{self, ENTRANCE_PORT};
 use crate::unit::{Command, Launch, Program, Unit};
 use crate::wall::{self, Listening, Room, View, Wall, Walls};
 use folder::Folders;
-use fork::{Forker, Job, JobPlace};
+use fork::{Forker, Job, JobPlace, Variables};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{WALL_PRIVATE_BYTES_MAX, WALL_TASKS_MAX};
 use hob_core::port::BoxFuture;
+use hob_core::unit::show_bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -62,6 +64,8 @@ struct Shared {
     forker: Arc<Forker>,
     /// `None`: children run beside the node.
     walls: Option<Walls>,
+    /// Those of the whole node.
+    groups: Arc<Groups>,
     /// What is shared by the programs of an instance, by its number.
     rooms: Mutex<HashMap<u64, Weak<Room>>>,
 }
@@ -76,11 +80,13 @@ const LAYERS: &str = "opt";
 impl Process {
     fn open(environment: &Arc<Environment>) -> Result<Self> {
         let forker = Forker::start().map_err(|error| unusable(&environment.work_dir, error))?;
-        Self::with(environment, Arc::new(forker))
+        let groups = Arc::new(Groups::open());
+        groups.announce();
+        Self::with(environment, Arc::new(forker), groups)
     }
 
     /// Ends what a killed node left behind, and empties its working folders.
-    fn with(environment: &Arc<Environment>, forker: Arc<Forker>) -> Result<Self> {
+    fn with(environment: &Arc<Environment>, forker: Arc<Forker>, groups: Arc<Groups>) -> Result<Self> {
         let work_dir = environment.work_dir.join("process");
         procfs::kill_marked(|value| Path::new(value).starts_with(&work_dir), 0);
         let renewed = || -> std::io::Result<PathBuf> {
@@ -91,10 +97,11 @@ impl Process {
             work_dir.canonicalize()
         };
         let work_dir = renewed().map_err(|error| unusable(&work_dir, error))?;
-        let walls = Walls::open(environment.walls, &work_dir.join("wall"))?;
+        needs::check(&environment.walls.readable, &environment.work_dir)?;
+        let walls = Walls::open(environment.walls.choice, &work_dir.join("wall"))?;
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
         let (environment, rooms) = (Arc::clone(environment), Mutex::default());
-        Ok(Self { shared: Arc::new(Shared { environment, work_dir, path, forker, walls, rooms }) })
+        Ok(Self { shared: Arc::new(Shared { environment, work_dir, path, forker, walls, groups, rooms }) })
     }
 }
 
@@ -108,13 +115,17 @@ impl Host for Process {
         &'a self,
         code: &'a FunctionCode,
         _progress: &'a (dyn Fn(Progress) + Send + Sync),
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { find::check(code, &find::program(code, &self.shared.path)?) })
+    ) -> BoxFuture<'a, Result<Prepared>> {
+        Box::pin(async move {
+            find::check(code, &find::program(code, &self.shared.path)?)?;
+            Ok(Prepared::default())
+        })
     }
 
-    /// Shares the thread that starts programs.
+    /// Shares the thread that starts programs, and the node's control groups.
     fn beside(&self, environment: &Arc<Environment>) -> Result<Arc<dyn Host>> {
-        Ok(Arc::new(Self::with(environment, Arc::clone(&self.shared.forker))?))
+        let Shared { forker, groups, .. } = &*self.shared;
+        Ok(Arc::new(Self::with(environment, Arc::clone(forker), Arc::clone(groups))?))
     }
 
     /// There is nothing to make: looking again says what a call would meet.
@@ -129,8 +140,13 @@ impl Host for Process {
             let walls =
                 || shared.walls.as_ref().map(|walls| walled(walls, &code, &program, &shared)).transpose();
             let wall = walls().map_err(|error| Fault::internal(format!("cannot prepare walls: {error}")))?;
-            let folders = Arc::default();
-            Ok(Arc::new(Native { code, program, wall, folders, shared }) as Arc<dyn Unit>)
+            let groups = shared.groups.app(&shared.environment.space, &code.app);
+            let groups = groups.unwrap_or_else(|error| {
+                tracing::warn!(%error, app = %code.app, "an app has no control group: the kernel makes none");
+                None
+            });
+            let (groups, folders) = (groups.map(Arc::new), Arc::default());
+            Ok(Arc::new(Native { code, program, wall, groups, folders, shared }) as Arc<dyn Unit>)
         })
     }
 }
@@ -142,6 +158,8 @@ struct Native {
     program: PathBuf,
     /// `None`: it runs beside the node.
     wall: Option<Arc<Wall>>,
+    /// `None`: there are none.
+    groups: Option<Arc<AppGroups>>,
     /// Working folders beside the node, for the next programs.
     folders: Arc<Folders>,
     shared: Arc<Shared>,
@@ -180,9 +198,12 @@ impl Native {
         let job = Job {
             program: self.seen(program),
             args: args.iter().chain(&launch.args).cloned().collect(),
-            env: variables(&shared.path, &own, &self.code.spec.env, &launch.env).into_iter().collect(),
+            env: Variables(
+                variables(&shared.path, &own, &self.code.spec.env, &launch.env).into_iter().collect(),
+            ),
             stdin: launch.stdin,
             place,
+            groups: self.groups.clone().map(|groups| (groups, self.code.spec.memory_bytes, self.tasks_max())),
         };
         let born = shared.forker.spawn(job).await.map_err(|error| self.refused(&error))?;
         if let Some(room) = born.room.as_ref().filter(|_| launch.behind.shared) {
@@ -200,8 +221,7 @@ impl Native {
             let own = Own::beside_node(folder.path());
             return (JobPlace::Open(folder), Some(own));
         };
-        let (wall, tasks_max) =
-            (Arc::clone(wall), WALL_TASKS_MAX + u64::from(self.code.spec.scale.concurrency));
+        let (wall, tasks_max) = (Arc::clone(wall), self.tasks_max());
         if let Some(room) = self.room(launch) {
             return (JobPlace::In { wall, room, tasks_max }, None);
         }
@@ -214,6 +234,11 @@ impl Native {
                 .extend(outbound::ports(&self.code.spec).into_iter().filter(own).map(Listening::Anywhere));
         }
         (JobPlace::Behind { wall, listening, tasks_max }, None)
+    }
+
+    /// Processes and threads of an instance.
+    fn tasks_max(&self) -> u64 {
+        WALL_TASKS_MAX + u64::from(self.code.spec.scale.concurrency)
     }
 
     fn room(&self, launch: &Launch) -> Option<Arc<Room>> {
@@ -251,6 +276,15 @@ impl Native {
             )
             .hint("link the program statically, or build it for this machine's C library")
             .detail(error),
+            std::io::ErrorKind::OutOfMemory if self.groups.is_some() => {
+                let memory = show_bytes(self.code.spec.memory_bytes);
+                Fault::new(
+                    Code::MemoryLimit,
+                    format!("`{program}` needs more memory to start than it may have, {memory}"),
+                )
+                .hint("give the function more `memory`")
+                .detail(error)
+            }
             std::io::ErrorKind::PermissionDenied => {
                 Fault::new(Code::ProgramMissing, format!("`{program}` may not be executed")).detail(error)
             }
@@ -269,9 +303,11 @@ fn walled(walls: &Walls, code: &FunctionCode, program: &Path, shared: &Shared) -
             links.push((name.clone(), Path::new(TASK).join(name)));
         }
     }
+    let mut same = needs::folders(code, program, &shared.path, &shared.environment.work_dir);
+    same.extend(shared.environment.walls.readable.iter().cloned());
     let view = View {
         folders: std::iter::once((code.dir.clone(), PathBuf::from(TASK))).chain(layers).collect(),
-        same: needs::folders(code, program, &shared.path, &shared.environment.work_dir),
+        same,
         links,
         private_bytes: WALL_PRIVATE_BYTES_MAX.min(code.spec.memory_bytes),
     };

@@ -12,6 +12,8 @@
 
 use super::find;
 use crate::code::FunctionCode;
+use hob_core::code::Code;
+use hob_core::fault::{Fault, Result};
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -40,6 +42,44 @@ pub(super) fn folders(code: &FunctionCode, program: &Path, path: &str, node: &Pa
         !folder.starts_with(&code.dir) && !nodes.starts_with(folder) && !folder.starts_with(nodes)
     });
     found
+}
+
+/// Places that a child has of its own, so that nothing of the machine can be shown there.
+const OWN: &[&str] = &["/dev", "/etc", "/proc", "/run", "/tmp", "/var/task", "/work"];
+/// Those that are writable: something can lie in them all the same.
+const WRITABLE: &[&str] = &["/run", "/tmp", "/work"];
+
+/// Whether these folders of the machine can be shown to every program; `node` is a folder of which nothing is shown.
+///
+/// # Errors
+/// `HOB-0525` for what is no folder, holds a folder that programs have of their own or is in one, or has to do with the node's.
+pub(super) fn check(shown: &[PathBuf], node: &Path) -> Result<()> {
+    let nodes = node.parent().unwrap_or(node);
+    let nodes = nodes.canonicalize().unwrap_or_else(|_| nodes.to_owned());
+    let meet = |one: &Path, other: &Path| one.starts_with(other) || other.starts_with(one);
+    for folder in shown {
+        let no = |why: String, fix: &'static str| {
+            let text = format!("functions cannot be shown `{}`: {why}", folder.display());
+            Err(Fault::new(Code::NotShown, text).hint(fix))
+        };
+        let real = match folder.canonicalize() {
+            Ok(real) if real.is_dir() && folder.is_absolute() => real,
+            Ok(_) => return no("it is no folder".to_owned(), "name a folder by its whole path"),
+            Err(error) => return no(error.to_string(), "name a folder that is there"),
+        };
+        let meets = |own: &&&str| {
+            let within = !WRITABLE.contains(own) && folder.starts_with(own);
+            within || Path::new(own).starts_with(folder)
+        };
+        let own = OWN.iter().find(meets);
+        if let Some(own) = own {
+            return no(format!("each has a `{own}` of its own"), "name a folder elsewhere");
+        }
+        if meet(&real, &nodes) {
+            return no("it has to do with the node's data folder".to_owned(), "name a folder apart from it");
+        }
+    }
+    Ok(())
 }
 
 /// Adds the installations of a program, of what it links to, and of its interpreter.
@@ -116,9 +156,42 @@ fn is_public(folder: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{installation, plain};
+    use super::{check, installation, plain};
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
+
+    #[test]
+    fn what_is_shown_to_all_is_a_folder_apart_from_the_node_and_from_what_each_has() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path).display().to_string();
+        for folder in ["models", "data/work"] {
+            std::fs::create_dir_all(at(folder)).unwrap();
+        }
+        std::os::unix::fs::symlink(at("data"), at("link")).unwrap();
+        std::fs::write(at("file"), "").unwrap();
+        for (shown, refused) in [
+            (at("models"), None),
+            ("/usr/share".to_owned(), None),
+            (at("none"), Some("No such file")),
+            (at("file"), Some("it is no folder")),
+            ("usr".to_owned(), Some("")),
+            ("/".to_owned(), Some("of its own")),
+            ("/tmp".to_owned(), Some("`/tmp` of its own")),
+            ("/etc/ssl".to_owned(), Some("`/etc` of its own")),
+            (at("data"), Some("the node's data folder")),
+            (at("data/work"), Some("the node's data folder")),
+            (at("link"), Some("the node's data folder")),
+            (at(""), Some("the node's data folder")),
+        ] {
+            let said = check(&[shown.clone().into()], Path::new(&at("data/work"))).err();
+            let said = said.map(|fault| fault.to_string());
+            let as_expected = match (&said, refused) {
+                (Some(said), Some(why)) => said.contains(why),
+                (said, refused) => said.is_none() == refused.is_none(),
+            };
+            assert!(as_expected, "{shown}: {said:?}");
+        }
+    }
 
     #[test]
     fn an_installation_is_what_is_above_its_programs() {

@@ -195,7 +195,7 @@ impl Far {
             pooling: hello.pooling,
             workers: Workers::none(),
             // It starts no programs.
-            walls: crate::wall::Choice::Off,
+            walls: crate::wall::Choice::Off.into(),
             spawn: Arc::clone(&spawn),
             logs: Arc::new(ways::Lines(Arc::clone(&ways))),
             witnesses: Arc::new(Nobody),
@@ -278,6 +278,7 @@ impl Far {
             app: load.app,
             revision: load.revision,
             name: load.name,
+            numbered: None,
             spec: load.spec,
             dir: PathBuf::new(),
             cpu: CpuTotal::default(),

@@ -6,6 +6,7 @@ use super::Machine;
 use crate::code::FunctionCode;
 use crate::outbound::telemetry_variables;
 use wasmtime::Engine;
+use zeroize::Zeroize;
 
 /// Where guests send what they tell of themselves.
 const TELEMETRY_URL: &str = "http://telemetry.internal";
@@ -18,6 +19,13 @@ pub(super) struct Given {
     pub(super) stdout: bool,
     /// Whether it can write to standard error.
     pub(super) stderr: bool,
+}
+
+impl Drop for Given {
+    fn drop(&mut self) {
+        // Secrets are among them.
+        self.env.iter_mut().for_each(|(_, value)| value.zeroize());
+    }
 }
 
 impl Given {

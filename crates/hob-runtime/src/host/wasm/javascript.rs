@@ -12,8 +12,11 @@ use super::outgoing::{Answer, from_body};
 use super::store::State;
 use crate::body::full;
 use crate::code::FunctionCode;
+use crate::javascript::coding::Coder;
 use crate::javascript::{KIND, Program, digests, url};
-use hob_core::limit::{WASM_FIELDS_BYTES_MAX, WASM_HANDLES_MAX, WASM_RANDOM_BYTES_MAX};
+use hob_core::limit::{
+    JAVASCRIPT_CODERS_MAX, WASM_FIELDS_BYTES_MAX, WASM_HANDLES_MAX, WASM_RANDOM_BYTES_MAX,
+};
 use hob_core::log_line::Level;
 use hob_core::port::{LogSink, Stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
@@ -44,6 +47,36 @@ pub(super) struct Running {
     calls: Calls,
     instance: u64,
     sleeping: HashMap<u32, oneshot::Sender<()>>,
+    coders: Coders,
+}
+
+/// Streams that are compressed, or the reverse.
+#[derive(Default)]
+struct Coders {
+    next: u32,
+    all: HashMap<u32, Coder>,
+}
+
+impl Coders {
+    /// Begins one; 0 when there are too many.
+    fn open(&mut self, format: &str, compress: bool) -> u32 {
+        let Some(coder) = Coder::of(format, compress).filter(|_| self.all.len() < JAVASCRIPT_CODERS_MAX)
+        else {
+            return 0;
+        };
+        self.next = self.next.wrapping_add(1).max(1);
+        self.all.insert(self.next, coder);
+        self.next
+    }
+
+    fn feed(&mut self, id: u32, bytes: &[u8], end: bool) -> Result<Vec<u8>, String> {
+        let coder = self.all.get_mut(&id).ok_or("the call in which the stream began is over")?;
+        let fed = coder.feed(bytes, end);
+        if end || fed.is_err() {
+            self.all.remove(&id);
+        }
+        fed
+    }
 }
 
 impl Running {
@@ -52,7 +85,7 @@ impl Running {
         logs: Arc<dyn LogSink>,
         (code, calls, instance): (Arc<FunctionCode>, Calls, u64),
     ) -> Self {
-        Self { program, logs, code, calls, instance, sleeping: HashMap::new() }
+        Self { program, logs, code, calls, instance, sleeping: HashMap::new(), coders: Coders::default() }
     }
 
     fn log(&self, level: u8, text: &str) {
@@ -95,6 +128,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     surroundings(&mut host)?;
     text(&mut host)?;
     messages(&mut host)?;
+    coding(&mut host)?;
     host.func_wrap("sleep", |store: Store<'_>, (id, milliseconds): (u32, f64)| {
         sleep(store, id, milliseconds).map(|future| (future,))
     })?;
@@ -149,6 +183,19 @@ fn text(host: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     })?;
     host.func_wrap("hmac", |_: Store<'_>, (algorithm, key, data): (String, Vec<u8>, Vec<u8>)| {
         Ok((digests::hmac(&algorithm, &key, &data),))
+    })
+}
+
+fn coding(host: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    host.func_wrap("coder", |mut store: Store<'_>, (format, compress): (String, bool)| {
+        Ok((running(store.data_mut())?.coders.open(&format, compress),))
+    })?;
+    host.func_wrap("recode", |mut store: Store<'_>, (id, bytes, end): (u32, Vec<u8>, bool)| {
+        Ok((running(store.data_mut())?.coders.feed(id, &bytes, end),))
+    })?;
+    host.func_wrap("forget", |mut store: Store<'_>, (id,): (u32,)| {
+        running(store.data_mut())?.coders.all.remove(&id);
+        Ok(())
     })
 }
 

@@ -42,7 +42,7 @@ pub use compile::compile_child;
 pub use far::{Captured, worker_child};
 pub(super) use script::detect_script;
 
-use super::{Host, HostRow, Progress, Stage};
+use super::{Host, HostRow, Prepared, Progress, Stage};
 use crate::code::FunctionCode;
 use crate::crowd::Member;
 use crate::environment::Environment;
@@ -151,6 +151,7 @@ impl Wasm {
                 .stats()
                 .memory_budget_bytes
                 .saturating_add(WORKER_OWN_BYTES_MAX),
+            supervision: environment.workers.supervision,
             spawn: Arc::clone(&environment.spawn),
         });
         let shared = Shared::open(environment, engine, Made::Here(Arc::new(compiler)), (Some(fleet), codes))?;
@@ -163,7 +164,7 @@ impl Host for Wasm {
         &'a self,
         code: &'a FunctionCode,
         progress: &'a (dyn Fn(Progress) + Send + Sync),
-    ) -> BoxFuture<'a, Result<()>> {
+    ) -> BoxFuture<'a, Result<Prepared>> {
         Box::pin(async move {
             let file = self.shared.file(code).await?;
             file.look(code).await?;
@@ -176,13 +177,12 @@ impl Host for Wasm {
                 crate::log::platform(logs, code, 0, None, Level::Warn, step.as_str());
                 progress(Progress { step, percent: None });
             }
-            if script::is(code) {
-                script::check(&self.shared, code).await?;
-            }
+            let script = script::is(code);
+            let handlers = if script { Some(script::check(&self.shared, code).await?) } else { None };
             if compiled.grade == Grade::Quick {
                 self.shared.optimise_later(file);
             }
-            Ok(())
+            Ok(Prepared { handlers })
         })
     }
 

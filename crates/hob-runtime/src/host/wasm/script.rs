@@ -144,6 +144,7 @@ impl Shared {
             app: code.app.clone(),
             revision: code.revision,
             name: code.name.clone(),
+            numbered: None,
             spec,
             dir: code.dir.clone(),
             cpu: CpuTotal::default(),
@@ -211,11 +212,11 @@ struct Verdict {
     line: Option<usize>,
 }
 
-/// Evaluates a function's module in an instance of its own.
+/// Evaluates a function's module in an instance of its own, and says which handlers it exports.
 ///
 /// # Errors
 /// `HOB-0340` for what it throws, syntax errors included; `HOB-0341` when it has no handler.
-pub(super) async fn check(shared: &Arc<Shared>, code: &FunctionCode) -> Result<()> {
+pub(super) async fn check(shared: &Arc<Shared>, code: &FunctionCode) -> Result<Vec<String>> {
     let name = code.spec.run.first().cloned().unwrap_or_default();
     let script = shared.script(code).await?;
     let request = http::Request::get("/").header(KIND, CHECK).body(empty()).map_err(Fault::internal)?;
@@ -230,7 +231,9 @@ pub(super) async fn check(shared: &Arc<Shared>, code: &FunctionCode) -> Result<(
     })?;
     // What ends too early is found after the file's own end.
     let lines = read(&code.dir.join(&name), &name).await?.split(|byte| *byte == b'\n').count();
-    judge(&name, lines, &serde_json::from_slice(&answer).map_err(Fault::internal)?)
+    let verdict: Verdict = serde_json::from_slice(&answer).map_err(Fault::internal)?;
+    judge(&name, lines, &verdict)?;
+    Ok(verdict.handlers)
 }
 
 fn judge(name: &str, lines: usize, verdict: &Verdict) -> Result<()> {

@@ -133,8 +133,14 @@ impl Walled {
         if let Some(ready) = self.ready.load_full().filter(|ready| ready.is_usable()) {
             return Ok(ready);
         }
-        let link = self.worker.link().await?;
-        let ready = Arc::new(self.load(link).await?);
+        let ready = loop {
+            let link = self.worker.link().await?;
+            match self.load(Arc::clone(&link)).await {
+                // It has just made room for another one.
+                Err(_) if link.is_retired() => {}
+                loaded => break Arc::new(loaded?),
+            }
+        };
         self.ready.store(Some(Arc::clone(&ready)));
         if ready.grade == Grade::Quick {
             // Better code may have come meanwhile; else it comes later.
@@ -144,6 +150,22 @@ impl Walled {
             }
         }
         Ok(ready)
+    }
+
+    /// The worker, and a lane to it.
+    ///
+    /// # Errors
+    /// As [`Walled::ready`] and [`Link::lane`].
+    async fn lane(&self, waits: bool) -> Result<(Arc<Ready>, Lane, Use)> {
+        loop {
+            let ready = self.ready().await?;
+            match ready.link.lane(waits) {
+                // It has just made room for another one.
+                Err(_) if ready.link.is_retired() => {}
+                Err(fault) => return Err(fault),
+                Ok((lane, using)) => return Ok((ready, lane, using)),
+            }
+        }
     }
 
     /// Gives the code to a worker; makes it anew when it is gone or of another version.
@@ -197,11 +219,10 @@ impl Walled {
     /// # Errors
     /// Why it does not start.
     pub(super) async fn open(self: &Arc<Self>, instance: u64) -> Result<Box<dyn Instance>> {
-        let ready = self.ready().await?;
-        if ready.loaded.per_call {
+        if self.ready().await?.loaded.per_call {
             return Ok(Box::new(Once { unit: Arc::clone(self), instance }));
         }
-        Ok(Box::new(instance::Kept::open(Arc::clone(self), &ready, instance).await?))
+        Ok(Box::new(instance::Kept::open(Arc::clone(self), instance).await?))
     }
 
     /// Starts a program.
@@ -209,8 +230,8 @@ impl Walled {
     /// # Errors
     /// Why it does not start.
     pub(super) async fn start(self: &Arc<Self>, launch: Launch) -> Result<Box<dyn Program>> {
-        let ready = self.ready().await?;
-        Ok(Box::new(program::start(Arc::clone(self), &ready, launch)?))
+        let (ready, lane, using) = self.lane(true).await?;
+        Ok(Box::new(program::start(Arc::clone(self), (&ready, lane, using), launch)))
     }
 
     fn asked(&self, instance: u64, kept: bool, call: Option<&Context>) -> Asked {
@@ -220,13 +241,12 @@ impl Walled {
     /// Sends a call through a lane.
     async fn call(
         self: &Arc<Self>,
-        ready: &Ready,
+        (ready, lane, using): (&Ready, Lane, Use),
         (instance, kept): (u64, Option<instance::Running>),
         invocation: Invocation,
     ) -> Result<Reply> {
         let Invocation { context, request } = invocation;
         let asked = self.asked(instance, kept.is_some(), Some(&context));
-        let (lane, using) = ready.link.lane(true)?;
         let calls = Calls::One(Some(Arc::clone(&context)));
         let beside = Beside::new(self, &ready.meter, using, (calls, Some(context), instance));
         let caller = Call { beside, kept };
@@ -283,8 +303,8 @@ struct Once {
 impl Instance for Once {
     fn call(&self, invocation: Invocation) -> BoxFuture<'_, Result<Reply>> {
         Box::pin(async move {
-            let ready = self.unit.ready().await?;
-            self.unit.call(&ready, (self.instance, None), invocation).await
+            let (ready, lane, using) = self.unit.lane(true).await?;
+            self.unit.call((&ready, lane, using), (self.instance, None), invocation).await
         })
     }
 

@@ -29,6 +29,7 @@ fn code(egress: Option<Vec<String>>) -> FunctionCode {
         app: AppName::new("test").unwrap(),
         revision: RevisionNumber(1),
         name: FunctionName::new("f").unwrap(),
+        numbered: None,
         spec: FunctionSpec { egress, ..FunctionSpec::new("wasm", "wasi-http", ["f.wasm"]) },
         dir: std::path::PathBuf::new(),
         cpu: Default::default(),

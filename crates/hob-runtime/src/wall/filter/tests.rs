@@ -1,10 +1,14 @@
 //! The filter's program, run here as the kernel would run it.
 
+use super::table::{ALLOWED, ATTRIBUTES, DENIED};
 use super::{
     ARCHITECTURE, Filter, JUMP, JUMP_ANY_BIT, JUMP_EQUAL, JUMP_GREATER, LOAD, NATIVE, NUMBER, RETURN,
     RETURN_ALLOW, RETURN_ERRNO, RETURN_KILL_PROCESS,
 };
 use libc::*;
+
+/// What a program may call, older names included: whoever adds one says why in its group.
+const CALLS_MAX: usize = 194;
 
 /// What the kernel would return, and after how many instructions.
 fn run(filter: &Filter, architecture: u32, number: c_long, arguments: [u32; 2]) -> (u32, usize) {
@@ -58,11 +62,23 @@ fn calls_get_the_answer_of_the_table() {
         ("a terminal's size", SYS_ioctl, [1, 0x5413], RETURN_ALLOW),
         ("typing", SYS_ioctl, [1, 0x5412], failed(EPERM)),
         ("a personality", SYS_personality, [0x0004_0000, 0], failed(EPERM)),
+        ("a thread's name", SYS_prctl, [15, 0], RETURN_ALLOW),
+        ("a filter of its own", SYS_prctl, [22, 2], failed(EPERM)),
+        ("attributes", SYS_listxattr, [0, 0], failed(EOPNOTSUPP)),
+        ("shared memory of System V", SYS_shmget, [0, 0], failed(ENOSYS)),
+        ("becoming root", SYS_setuid, [0, 0], failed(EPERM)),
         ("what does not exist", 9999, [0, 0], failed(ENOSYS)),
         ("the other way to call", 0x4000_0000, [0, 0], failed(ENOSYS)),
     ] {
         assert_eq!(run(&filter, NATIVE, number, arguments).0, expected, "{what}");
     }
+    let mut allowed: Vec<c_long> = ALLOWED.iter().flat_map(|(_, calls)| *calls).copied().collect();
+    let groups = ALLOWED.iter().map(|(what, calls)| format!("{what} {}", calls.len()));
+    let (count, shown) = (allowed.len(), groups.collect::<Vec<_>>().join(", "));
+    assert!(count <= CALLS_MAX, "{count}: {shown}");
+    allowed.extend(DENIED.iter().chain(ATTRIBUTES));
+    allowed.sort_unstable();
+    assert!(allowed.windows(2).all(|pair| pair[0] != pair[1]), "a call has two answers");
     assert_eq!(run(&filter, 0x4000_0003, SYS_read, [0, 0]).0, RETURN_KILL_PROCESS);
     // The kernel runs every number when the filter is installed.
     let longest = (0..512).map(|number| run(&filter, NATIVE, number, [0, 0]).1).max().unwrap();

@@ -3,23 +3,21 @@
 use super::Outfit;
 use crate::cpu::CpuTotal;
 use crate::crowd::Member;
+use crate::environment::Supervision;
 use crate::worker::control::{Order, Reader};
 use crate::worker::lane::{Lane, Lost};
 use crate::worker::wire::{Broken, FRAME_BYTES_MAX, Frame, Hello, Kind, Loaded, Put, Used};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::{
-    WORKER_CODE_BYTES_MAX, WORKER_EXITS_MAX, WORKER_LANES_KEPT_MAX, WORKER_LOOK_INTERVAL,
-    WORKER_PING_INTERVAL, WORKER_SILENCE_MAX, WORKER_START_TIMEOUT,
-};
+use hob_core::limit::{WORKER_EXITS_MAX, WORKER_LANES_KEPT_MAX, WORKER_LOOK_INTERVAL, WORKER_START_TIMEOUT};
 use hob_core::name::SpaceName;
-use hob_core::unit::show_bytes;
+use hob_core::unit::{show_bytes, show_duration};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr};
@@ -29,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Bytes of a worker's last words that are kept.
 const WORDS_BYTES_MAX: usize = 4 << 10;
+/// How long these are waited for, once it is gone.
+const WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A worker process that was started.
 pub(crate) struct Link {
@@ -43,11 +43,12 @@ pub(crate) struct Link {
     busy: Arc<Notify>,
     exits: AtomicUsize,
     code_bytes: AtomicU64,
+    code_bytes_max: u64,
     loads: Mutex<HashMap<u64, oneshot::Sender<Result<Loaded>>>>,
     meters: Mutex<HashMap<u64, Arc<Meter>>>,
     /// Nothing is begun in it any more.
     closed: AtomicBool,
-    /// It is not wanted any more.
+    /// It is not wanted any more: it ends when nothing runs in it.
     retired: AtomicBool,
     /// The process has ended, or is about to be.
     dead: CancellationToken,
@@ -136,15 +137,15 @@ impl Link {
             tracing::warn!(walls, "a worker has fewer walls than it should: the machine did not grant these");
         }
         let (orders, ordered) = mpsc::unbounded_channel();
-        let link = Arc::new(Self::of(number, child.id().unwrap_or_default(), orders));
+        let link = Arc::new(Self::of(number, child.id().unwrap_or_default(), orders, &outfit.supervision));
         let (busy, end) = (Arc::clone(&link.busy), link.end.clone());
-        let memory_bytes_max = outfit.memory_bytes_max;
-        let life = Life { child, stream, reader, errors, ordered, busy, end, memory_bytes_max };
+        let (memory_bytes_max, supervision) = (outfit.memory_bytes_max, outfit.supervision);
+        let life = Life { child, stream, reader, errors, ordered, busy, end, memory_bytes_max, supervision };
         outfit.spawn.spawn("worker", Box::pin(life.live(Arc::downgrade(&link), link.dead.clone())));
         Ok(link)
     }
 
-    fn of(number: u64, pid: u32, orders: mpsc::UnboundedSender<Order>) -> Self {
+    fn of(number: u64, pid: u32, orders: mpsc::UnboundedSender<Order>, supervision: &Supervision) -> Self {
         Self {
             number,
             pid,
@@ -156,6 +157,7 @@ impl Link {
             busy: Arc::default(),
             exits: AtomicUsize::new(0),
             code_bytes: AtomicU64::new(0),
+            code_bytes_max: supervision.code_bytes_max,
             loads: Mutex::default(),
             meters: Mutex::default(),
             closed: AtomicBool::new(false),
@@ -174,29 +176,39 @@ impl Link {
 
     /// Whether it can be asked for something.
     pub(crate) fn is_alive(&self) -> bool {
-        !self.closed.load(Ordering::Acquire) && !self.dead.is_cancelled()
+        !self.closed.load(Ordering::SeqCst) && !self.dead.is_cancelled()
     }
 
-    /// Ends a process that is not wanted any more.
-    pub(crate) fn end(&self) {
-        self.retired.store(true, Ordering::Release);
-        self.condemn();
+    /// Nothing is begun any more in a process that is not wanted any more, and it ends when nothing runs in it. Whoever
+    /// was about to begin something asks for another one.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+        self.closed.store(true, Ordering::SeqCst);
+        // Who comes from now on sees that it is closed; who came before is counted.
+        if self.in_use() == 0 {
+            self.condemn();
+        }
+    }
+
+    /// Whether it is not wanted any more.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
     }
 
     /// Ends the process; what runs in it fails.
     fn condemn(&self) {
-        self.closed.store(true, Ordering::Release);
+        self.closed.store(true, Ordering::SeqCst);
         self.end.cancel();
     }
 
     /// Whether it should make room for a new one: it lets go of no code, and has nothing to do now.
     pub(crate) fn is_worn(&self) -> bool {
-        self.code_bytes.load(Ordering::Relaxed) > WORKER_CODE_BYTES_MAX && self.in_use() == 0
+        self.code_bytes.load(Ordering::Relaxed) > self.code_bytes_max && self.in_use() == 0
     }
 
     /// Lanes that carry something.
     pub(crate) fn in_use(&self) -> usize {
-        self.in_use.load(Ordering::Acquire)
+        self.in_use.load(Ordering::SeqCst)
     }
 
     /// Tells it something. Whoever is gone is told nothing.
@@ -210,10 +222,11 @@ impl Link {
     /// # Errors
     /// The fault of a worker that has ended, and `HOB-0903` when the node has no more descriptors.
     pub(crate) fn lane(self: &Arc<Self>, waits: bool) -> Result<(Lane, Use)> {
+        // Counted before the look: see `retire`.
+        let using = Use::new(self, waits);
         if !self.is_alive() {
             return Err(self.fault(&Lost::Gone));
         }
-        let using = Use::new(self, waits);
         if let Some(lane) = lock(&self.idle).pop() {
             return Ok((lane, using));
         }
@@ -265,13 +278,16 @@ impl Link {
         meter: &Arc<Meter>,
         load: &crate::worker::wire::Load,
     ) -> Result<Loaded> {
+        // A worker that loads has to answer, too. Counted before the look: see `retire`.
+        let _waited = self.waited();
+        if !self.is_alive() {
+            return Err(self.fault(&Lost::Gone));
+        }
         let (answer, answered) = oneshot::channel();
         lock(&self.loads).insert(function, answer);
         lock(&self.meters).insert(function, Arc::clone(meter));
         self.code_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.order(Kind::Load, Some(code), |put| put.json(load));
-        // A worker that loads has to answer, too.
-        let _waited = self.waited();
         tokio::select! {
             loaded = answered => loaded.unwrap_or_else(|_| Err(self.fault(&Lost::Gone))),
             () = self.dead.cancelled() => Err(self.fault(&Lost::Gone)),
@@ -295,8 +311,10 @@ impl Link {
         let name = self.space.get().map_or_else(String::new, |space| format!(" of space `{space}`"));
         match lost {
             Lost::Gone => {
-                // It closes no lane that is in use while it is sound.
-                self.condemn();
+                // It closes no lane that is in use while it is sound. One that is not wanted ends by itself.
+                if !self.is_retired() {
+                    self.condemn();
+                }
                 let detail = self.why.get().cloned().unwrap_or_else(|| "it closed the lane".to_owned());
                 Fault::new(Code::WorkerEnded, format!("the worker{name} ended while it handled the call"))
                     .detail(detail)
@@ -348,7 +366,7 @@ pub(crate) struct Use {
 
 impl Use {
     fn new(link: &Arc<Link>, waits: bool) -> Self {
-        link.in_use.fetch_add(1, Ordering::AcqRel);
+        link.in_use.fetch_add(1, Ordering::SeqCst);
         if waits && link.waiting.fetch_add(1, Ordering::AcqRel) == 0 {
             link.busy.notify_one();
         }
@@ -363,9 +381,11 @@ impl Use {
 
 impl Drop for Use {
     fn drop(&mut self) {
-        self.link.in_use.fetch_sub(1, Ordering::AcqRel);
         if self.waits {
             self.link.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+        if self.link.in_use.fetch_sub(1, Ordering::SeqCst) == 1 && self.link.is_retired() {
+            self.link.condemn();
         }
     }
 }
@@ -432,12 +452,13 @@ struct Life {
     end: CancellationToken,
     /// Memory of its process.
     memory_bytes_max: u64,
+    supervision: Supervision,
 }
 
 impl Life {
     async fn live(mut self, link: Weak<Link>, dead: CancellationToken) {
         let why = self.carry(&link).await;
-        let retired = link.upgrade().is_none_or(|link| link.retired.load(Ordering::Acquire));
+        let retired = link.upgrade().is_none_or(|link| link.is_retired());
         let _ = self.child.start_kill();
         let status = self.child.wait().await.map(|status| status.to_string()).unwrap_or_default();
         let words = last_words(&mut self.errors).await;
@@ -456,7 +477,8 @@ impl Life {
 
     /// Carries orders and notices until the end, and says why that has come.
     async fn carry(&mut self, link: &Weak<Link>) -> Option<String> {
-        let Self { child, stream, reader, ordered, busy, end, memory_bytes_max, .. } = self;
+        let Self { child, stream, reader, ordered, busy, end, memory_bytes_max, supervision, .. } = self;
+        let Supervision { ping_interval, silence_max, .. } = *supervision;
         let (mut asked, mut heard) = (false, Instant::now());
         // While nobody waits for it, nobody asks, and there is a look at its memory now and then.
         let (mut watched, mut next) = (false, tokio::time::Instant::now() + WORKER_LOOK_INTERVAL);
@@ -483,7 +505,7 @@ impl Life {
                 _ = child.wait() => return Some("it has ended".to_owned()),
                 () = busy.notified(), if !watched => {
                     watched = true;
-                    next = tokio::time::Instant::now() + WORKER_PING_INTERVAL;
+                    next = tokio::time::Instant::now() + ping_interval;
                     None
                 }
                 () = sleep_until(next) => {
@@ -494,13 +516,13 @@ impl Life {
                         return Some(format!("it had {} of memory, more than {most}", show_bytes(resident_bytes)));
                     }
                     watched = link.waiting.load(Ordering::Acquire) > 0;
-                    let pause = if watched { WORKER_PING_INTERVAL } else { WORKER_LOOK_INTERVAL };
+                    let pause = if watched { ping_interval } else { WORKER_LOOK_INTERVAL };
                     next = tokio::time::Instant::now() + pause;
                     if !watched {
                         asked = false;
                         None
-                    } else if asked && heard.elapsed() >= WORKER_SILENCE_MAX {
-                        return Some(format!("it was silent for {} s", heard.elapsed().as_secs()));
+                    } else if asked && heard.elapsed() >= silence_max {
+                        return Some(format!("it was silent for {}", show_duration(heard.elapsed())));
                     } else {
                         if !asked {
                             heard = Instant::now();
@@ -511,7 +533,7 @@ impl Life {
                 }
             };
             if let Some(order) = order {
-                match timeout(WORKER_SILENCE_MAX, order.send(stream)).await {
+                match timeout(silence_max, order.send(stream)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return Some("it has ended".to_owned()),
                     Err(_) => return Some("it takes no orders".to_owned()),
@@ -534,7 +556,7 @@ async fn last_words(errors: &mut Option<ChildStderr>) -> String {
     let Some(errors) = errors else { return String::new() };
     let mut words = vec![0; WORDS_BYTES_MAX];
     let mut read = 0;
-    while let Ok(Ok(more)) = timeout(WORKER_PING_INTERVAL, errors.read(&mut words[read..])).await {
+    while let Ok(Ok(more)) = timeout(WORDS_TIMEOUT, errors.read(&mut words[read..])).await {
         if more == 0 {
             break;
         }

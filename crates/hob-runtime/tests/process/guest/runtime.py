@@ -36,6 +36,7 @@ def handle(event):
         time.sleep(0.3)
         return answer("paused")
     if path == "/hold":
+        print("holds", flush=True)
         while not os.path.exists(query):
             time.sleep(0.01)
         return answer("held")

@@ -19,7 +19,8 @@ async fn the_web_s_interfaces_do_what_their_standards_say() {
     }
     source.push_str(
         "];
-        export default { async fetch(request) {
+        export default { async fetch(request, env, ctx) {
+            globalThis.ctx = ctx;
             const row = rows[Number(new URL(request.url).pathname.slice(1))];
             try { return new Response(String(await row())); }
             catch (error) { return new Response(`${error.name}: ${error.message}`); }

@@ -7,7 +7,7 @@
 
 use crate::clients::{JAVASCRIPT, PYTHON, installed, packages_of};
 use crate::examples::on_path;
-use crate::support::{Node, finish, write};
+use crate::support::{INSTALLED, Node, finish, write};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -139,7 +139,7 @@ pub(crate) fn rust_guest() -> Result<Vec<u8>, String> {
     if !on_path("cargo") {
         return Err("this machine has no `cargo`".to_owned());
     }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lambda-guest");
+    let target = Path::new(INSTALLED).join("lambda-guest");
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lambda/Cargo.toml");
     let mut build = Command::new("cargo");
     build

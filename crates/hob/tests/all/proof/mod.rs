@@ -40,7 +40,7 @@ type Row = Result<Vec<Cell>, String>;
 
 #[test]
 fn every_client_passes_every_case() {
-    let node = Node::start_with(&["--lambda", "127.0.0.1:0"]);
+    let node = Node::with_packages(&["--lambda", "127.0.0.1:0"]);
     let next = AtomicUsize::new(0);
     let rows: Mutex<Vec<Option<Row>>> = Mutex::new(vec![None; CLIENTS.len()]);
     std::thread::scope(|scope| {

@@ -90,7 +90,7 @@ def invoke():
     answer, told = call("Greeter", {"n": 1}, LogType="Tail", ClientContext=context)
     assert (answer["StatusCode"], answer["ExecutedVersion"], "FunctionError" in answer) == (200, "$LATEST", False)
     assert (told["event"], told["greeting"], told["context"]) == ({"n": 1}, "hello", '{"custom":{"a":1}}'), told
-    assert told["arn"].endswith(":function:Greeter:$LATEST"), told
+    assert (told["arn"].endswith(":function:Greeter"), told["number"]) == (True, "$LATEST"), told
     assert told["request"] == answer["ResponseMetadata"]["RequestId"], told
     log = base64.b64decode(answer["LogResult"]).decode()
     assert 'event {"n": 1}' in log and f"REPORT RequestId: {told['request']}" in log, log
@@ -165,6 +165,8 @@ def versions():
                                          ("$LATEST", "VERSION-2", "servus")]:
         answer, told = call(payload={"q": qualifier}, Qualifier=qualifier)
         assert (told["version"], told["greeting"], answer["ExecutedVersion"]) == (version, greeting, qualifier), told
+        # The function is told by which number it is called, though nothing has changed since it was published.
+        assert (told["number"], told["arn"].endswith(":greeter:" + qualifier)) == (qualifier, True), told
         shown = client.get_function_configuration(FunctionName="Greeter", Qualifier=qualifier)
         assert (shown["Version"], shown["Environment"]["Variables"]["GREETING"]) == (qualifier, greeting), shown
     listed = client.list_versions_by_function(FunctionName="Greeter")["Versions"]
@@ -178,7 +180,8 @@ def versions():
 
     made = client.create_alias(FunctionName="Greeter", Name="live", FunctionVersion="1")
     assert made["AliasArn"].endswith(":Greeter:live"), made
-    assert call("Greeter:live")[0]["ExecutedVersion"] == "1"
+    answer, told = call("Greeter:live")
+    assert answer["ExecutedVersion"] == told["number"] == "1" and told["arn"].endswith(":Greeter:live"), told
     weighted = {"AdditionalVersionWeights": {"2": 0.5}}
     client.update_alias(FunctionName="Greeter", Name="live", RoutingConfig=weighted)
     seen = {call(name=made["AliasArn"])[0]["ExecutedVersion"] for _ in range(60)}
@@ -197,6 +200,29 @@ def versions():
     refused("ResourceNotFoundException", client.invoke, FunctionName="Greeter", Qualifier="2")
 
 
+def provisioned():
+    number = client.publish_version(FunctionName="Greeter", Description="provisioned")["Version"]
+    client.create_alias(FunctionName="Greeter", Name="kept", FunctionVersion=number)
+    kept = dict(FunctionName="Greeter", Qualifier="kept")
+    refused("ProvisionedConcurrencyConfigNotFoundException", client.get_provisioned_concurrency_config, **kept)
+    for qualifier, count, name in [("$LATEST", 1, "InvalidParameterValueException"), ("77", 1, "ResourceNotFoundException"),
+                                   ("kept", 100_000, "InvalidParameterValueException")]:
+        refused(name, client.put_provisioned_concurrency_config, FunctionName="Greeter", Qualifier=qualifier,
+                ProvisionedConcurrentExecutions=count)
+    asked = client.put_provisioned_concurrency_config(**kept, ProvisionedConcurrentExecutions=2)
+    assert asked["RequestedProvisionedConcurrentExecutions"] == 2 and asked["Status"] in ("IN_PROGRESS", "READY"), asked
+    eventually("two instances are ready",
+               lambda: client.get_provisioned_concurrency_config(**kept)["Status"] == "READY")
+    told = call(**{"name": "Greeter:kept"})[1]
+    assert (told["start"], told["number"]) == ("provisioned-concurrency", number), told
+    refused("InvalidParameterValueException", client.put_provisioned_concurrency_config, FunctionName="Greeter",
+            Qualifier=number, ProvisionedConcurrentExecutions=1)
+    listed = client.list_provisioned_concurrency_configs(FunctionName="Greeter")["ProvisionedConcurrencyConfigs"]
+    assert [one["FunctionArn"].split(":")[-1] for one in listed] == ["kept"], listed
+    client.delete_provisioned_concurrency_config(**kept)
+    refused("ProvisionedConcurrencyConfigNotFoundException", client.delete_provisioned_concurrency_config, **kept)
+
+
 def settings():
     arn = client.get_function(FunctionName="Greeter")["Configuration"]["FunctionArn"]
     client.tag_resource(Resource=arn, Tags={"b": "2"})
@@ -210,6 +236,21 @@ def settings():
     assert made["FunctionUrl"].startswith("http://greeter."), made
     assert client.get_function_url_config(FunctionName="Greeter")["FunctionUrl"] == made["FunctionUrl"]
     print("url", made["FunctionUrl"])
+    kept = dict(FunctionName="Greeter", Qualifier="kept")
+    refused("ResourceNotFoundException", client.get_function_url_config, **kept)
+    refused("ResourceNotFoundException", client.create_function_url_config, FunctionName="Greeter", Qualifier="none",
+            AuthType="NONE")
+    aliased = client.create_function_url_config(**kept, AuthType="NONE")
+    assert aliased["FunctionUrl"].startswith("http://kept--greeter.") and aliased["FunctionArn"].endswith(":kept"), aliased
+    refused("ResourceConflictException", client.create_function_url_config, **kept, AuthType="NONE")
+    listed = client.list_function_url_configs(FunctionName="Greeter")["FunctionUrlConfigs"]
+    assert [one["FunctionUrl"] for one in listed] == [made["FunctionUrl"], aliased["FunctionUrl"]], listed
+    print("aliased", client.get_function_url_config(**kept)["FunctionUrl"],
+          client.get_alias(FunctionName="Greeter", Name="kept")["FunctionVersion"])
+    client.create_alias(FunctionName="Greeter", Name="gone", FunctionVersion="1")
+    client.create_function_url_config(FunctionName="Greeter", Qualifier="gone", AuthType="NONE")
+    client.delete_function_url_config(FunctionName="Greeter", Qualifier="gone")
+    refused("ResourceNotFoundException", client.delete_function_url_config, FunctionName="Greeter", Qualifier="gone")
     refused("ResourceConflictException", client.create_function_url_config, FunctionName="Greeter", AuthType="NONE")
 
 
@@ -219,6 +260,13 @@ def asynchronous():
             MaximumRetryAttempts=3)
     client.create_function(FunctionName="witness", Runtime="provided.al2023", Role=ROLE, Code={"ZipFile": archive()})
     witness = "arn:aws:lambda:us-east-1:000000000000:function:witness"
+    refused("InvalidParameterValueException", client.update_function_configuration, FunctionName="Greeter",
+            DeadLetterConfig={"TargetArn": witness})
+    letters = {"TargetArn": "arn:aws:sns:us-east-1:000000000000:letters"}
+    changed = client.update_function_configuration(FunctionName="Greeter", DeadLetterConfig=letters)
+    assert changed["DeadLetterConfig"] == letters, changed
+    refused("ResourceNotFoundException", client.update_function_event_invoke_config, FunctionName="Greeter",
+            MaximumRetryAttempts=1)
     goes = {"OnSuccess": {"Destination": witness}, "OnFailure": {"Destination": QUEUE + "failures"}}
     client.put_function_event_invoke_config(FunctionName="Greeter", MaximumRetryAttempts=0, DestinationConfig=goes)
     shown = client.get_function_event_invoke_config(FunctionName="Greeter")
@@ -226,7 +274,28 @@ def asynchronous():
     accepted = client.invoke(FunctionName="Greeter", InvocationType="Event", Payload=b'{"later": 1}')
     assert accepted["StatusCode"] == 202
     print("later", accepted["ResponseMetadata"]["RequestId"])
-    client.invoke(FunctionName="Greeter", InvocationType="Event", Payload=b'{"fail": "later"}')
+    failing = client.invoke(FunctionName="Greeter", InvocationType="Event", Payload=b'{"fail": "later"}')
+    print("failing", failing["ResponseMetadata"]["RequestId"])
+    assert client.get_function_configuration(FunctionName="Greeter")["DeadLetterConfig"] == letters
+
+    # An alias has its own, and nothing of the function's.
+    kept = dict(FunctionName="Greeter", Qualifier="kept")
+    refused("ResourceNotFoundException", client.get_function_event_invoke_config, **kept)
+    refused("ResourceNotFoundException", client.put_function_event_invoke_config, FunctionName="Greeter", Qualifier="none")
+    own = {"OnSuccess": {}, "OnFailure": {"Destination": QUEUE + "aliased"}}
+    before = client.get_function_configuration(FunctionName="Greeter")["RevisionId"]
+    client.put_function_event_invoke_config(**kept, MaximumRetryAttempts=2, MaximumEventAgeInSeconds=60)
+    shown = client.update_function_event_invoke_config(**kept, MaximumRetryAttempts=0, DestinationConfig=own)
+    assert (shown["MaximumEventAgeInSeconds"], shown["DestinationConfig"]) == (60, own), shown
+    assert shown["FunctionArn"].endswith(":Greeter:kept"), shown
+    assert client.get_function_configuration(FunctionName="Greeter")["RevisionId"] == before
+    listed = client.list_function_event_invoke_configs(FunctionName="Greeter")["FunctionEventInvokeConfigs"]
+    assert [one["FunctionArn"].split(":")[-1] for one in listed] == ["$LATEST", "kept"], listed
+    client.invoke(**kept, InvocationType="Event", Payload=b'{"fail": "by alias"}')
+    client.invoke(**kept, InvocationType="Event", Payload=b'{"by": "alias"}')
+    client.put_function_event_invoke_config(FunctionName="Greeter", Qualifier="1", MaximumRetryAttempts=1)
+    client.delete_function_event_invoke_config(FunctionName="Greeter", Qualifier="1")
+    refused("ResourceNotFoundException", client.delete_function_event_invoke_config, FunctionName="Greeter", Qualifier="1")
 
 
 def mappings():
@@ -281,7 +350,7 @@ def delete():
     assert client.list_functions()["Functions"] == []
 
 
-STEPS = [create, invoke, signatures, stream, versions, settings, asynchronous, mappings, layers]
+STEPS = [create, invoke, signatures, stream, versions, provisioned, settings, asynchronous, mappings, layers]
 for step in [delete] if sys.argv[1:] == ["delete"] else STEPS:
     step()
     print("done", step.__name__, flush=True)

@@ -5,6 +5,7 @@ use super::super::environment::ACCOUNT;
 use super::arn;
 use super::delivered::{Delivery, data, text};
 use super::md5::md5;
+use hob_core::aws::letter;
 use hob_core::event::Event;
 use serde_json::{Map, Value, json};
 
@@ -24,8 +25,8 @@ pub(super) fn sqs(delivery: &Delivery<'_>) -> Value {
             "SenderId": ACCOUNT,
             "ApproximateFirstReceiveTimestamp": sent,
         },
-        "messageAttributes": attributes(event, |value| json!({
-            "stringValue": value, "stringListValues": [], "binaryListValues": [], "dataType": "String",
+        "messageAttributes": attributes(event, |value, kind| json!({
+            "stringValue": value, "stringListValues": [], "binaryListValues": [], "dataType": kind,
         })),
         "eventSource": "aws:sqs",
         "eventSourceARN": arn(names, "sqs", delivery.place),
@@ -52,13 +53,17 @@ pub(super) fn sns(delivery: &Delivery<'_>) -> Value {
             "Signature": "",
             "SigningCertUrl": "",
             "UnsubscribeUrl": "",
-            "MessageAttributes": attributes(event, |value| json!({ "Type": "String", "Value": value })),
+            "MessageAttributes": attributes(event, |value, kind| json!({ "Type": kind, "Value": value })),
         },
     }] })
 }
 
-fn attributes(event: &Event, shape: impl Fn(&str) -> Value) -> Map<String, Value> {
-    event.attributes().map(|(name, value)| (name.to_owned(), shape(&value.text()))).collect()
+fn attributes(event: &Event, shape: impl Fn(&str, &str) -> Value) -> Map<String, Value> {
+    let each = event.attributes().map(|(name, value)| {
+        let (name, kind) = letter::attribute(event, name);
+        (name.to_owned(), shape(&value.text(), kind))
+    });
+    each.collect()
 }
 
 /// A notification of a bucket. Data that is one already stays so; else bucket and key are taken from the data,

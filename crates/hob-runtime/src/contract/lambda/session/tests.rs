@@ -84,6 +84,24 @@ fn a_call_that_leaves_before_its_turn_is_not_given() {
 }
 
 #[test]
+fn what_no_runtime_has_taken_is_given_back() {
+    let (session, mut given) = ready(1);
+    let (first, mut taken) = call(1);
+    let first = session.offer(first);
+    assert!(given.try_recv().is_ok());
+    let (second, mut waits) = call(2);
+    let second = session.offer(second);
+    session.close();
+    let (third, mut late) = call(3);
+    let third = session.offer(third);
+    assert!(taken.try_recv().is_err(), "the runtime has it: what it has done nobody knows");
+    for untaken in [waits.try_recv(), late.try_recv()] {
+        assert!(matches!(untaken, Ok(Answer::Untaken)));
+    }
+    drop((first, second, third));
+}
+
+#[test]
 fn one_with_several_calls_goes_on_until_all_workers_are_late() {
     let (session, _first) = ready(2);
     let _second = session.next().unwrap();

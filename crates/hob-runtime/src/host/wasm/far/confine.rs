@@ -72,6 +72,9 @@ pub(super) fn leave() -> Vec<String> {
     } else if let Err(error) = empty_root() {
         missing.push(format!("an empty root: {error}"));
     }
+    if root {
+        no_more_capabilities();
+    }
     if root && let Err(error) = become_user(USER) {
         missing.push(format!("another user: {error}"));
     }
@@ -129,6 +132,18 @@ fn empty_root() -> io::Result<()> {
         Step::Pivot,
         Step::Mount(root(libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | quiet)),
     ])
+}
+
+/// No program that it could start would get any: while it is root, for who is not may not say so. (It may start none.)
+fn no_more_capabilities() {
+    /// Beyond the last one the kernel says EINVAL (linux/capability.h).
+    const CAPABILITIES: c_int = 63;
+    for capability in 0..=CAPABILITIES {
+        // SAFETY: no pointers.
+        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } < 0 {
+            break;
+        }
+    }
 }
 
 fn become_user(user: u32) -> io::Result<()> {

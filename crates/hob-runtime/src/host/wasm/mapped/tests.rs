@@ -50,7 +50,7 @@ fn environment(folder: &Path) -> Arc<Environment> {
         compiler: Vec::new(),
         workers: Workers::none(),
         pooling: Some(false),
-        walls: crate::wall::Choice::Off,
+        walls: crate::wall::Choice::Off.into(),
         spawn: Arc::new(Nothing),
         logs: Arc::new(Nothing),
         witnesses: Arc::new(Nobody),
@@ -77,6 +77,7 @@ fn code(folder: &Path, text: &str) -> Arc<FunctionCode> {
         app: AppName::new("test").unwrap(),
         revision: RevisionNumber(1),
         name: FunctionName::new(text).unwrap(),
+        numbered: None,
         spec: FunctionSpec {
             package: BTreeMap::from([("guest.wat".to_owned(), file)]),
             memory_bytes: 32 << 20,

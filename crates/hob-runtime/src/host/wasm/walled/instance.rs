@@ -54,8 +54,8 @@ pub(super) struct Kept {
 
 impl Kept {
     /// Has the worker open it, and waits until that is done.
-    pub(super) async fn open(unit: Arc<Walled>, ready: &Arc<Ready>, instance: u64) -> Result<Self> {
-        let (mut lane, using) = ready.link.lane(false)?;
+    pub(super) async fn open(unit: Arc<Walled>, instance: u64) -> Result<Self> {
+        let (ready, mut lane, using) = unit.lane(false).await?;
         let asked = unit.asked(instance, true, None);
         lane.put(Kind::Open, |put| asked.put(put));
         let calls = Calls::many();
@@ -81,7 +81,7 @@ impl Kept {
         let (stop, stopped) = mpsc::unbounded_channel();
         let spawn = Arc::clone(&unit.shared.environment.spawn);
         spawn.spawn("wasm-instance", Box::pin(live(lane, beside, Arc::clone(&status), stopped)));
-        Ok(Self { unit, ready: Arc::clone(ready), instance, calls, status, stop })
+        Ok(Self { unit, ready, instance, calls, status, stop })
     }
 }
 
@@ -141,7 +141,8 @@ impl Instance for Kept {
             let (calls, context) = (self.calls.clone(), Arc::clone(&invocation.context));
             calls.begin(&context);
             let running = Running { calls, context, status: Arc::clone(&self.status) };
-            self.unit.call(&self.ready, (self.instance, Some(running)), invocation).await
+            let (lane, using) = self.ready.link.lane(true)?;
+            self.unit.call((&self.ready, lane, using), (self.instance, Some(running)), invocation).await
         })
     }
 

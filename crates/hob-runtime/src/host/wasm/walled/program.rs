@@ -6,10 +6,10 @@ use super::{Beside, Ready, Walled};
 use crate::host::wasm::Calls;
 use crate::unit::{Exit, Launch};
 use crate::worker::lane::{Lane, Lost, PENDING_BYTES_MAX};
+use crate::worker::near::Use;
 use crate::worker::serve::Inflow;
 use crate::worker::wire::{Broken, Frame, Kind, Put, Take};
 use bytes::{Buf as _, Bytes};
-use hob_core::fault::Result;
 use hob_core::limit::{WALL_PART_BYTES_MAX, WALL_WINDOW_BYTES};
 use hob_core::unit::millis;
 use std::pin::Pin;
@@ -131,8 +131,11 @@ impl<W: AsyncWrite + Unpin> Inward<W> {
 }
 
 /// Has the worker start a program. What stands against that is how it ends.
-pub(super) fn start(unit: Arc<Walled>, ready: &Ready, launch: Launch) -> Result<Running> {
-    let (mut lane, using) = ready.link.lane(true)?;
+pub(super) fn start(
+    unit: Arc<Walled>,
+    (ready, mut lane, using): (&Ready, Lane, Use),
+    launch: Launch,
+) -> Running {
     let asked = unit.asked(launch.instance, false, launch.context.as_deref());
     lane.put(Kind::Start, |put| {
         asked.put(put);
@@ -147,7 +150,7 @@ pub(super) fn start(unit: Arc<Walled>, ready: &Ready, launch: Launch) -> Result<
         Life { lane, beside, stdin: Outward::new(given), stdout: Inward::new(printed), exit, over: false };
     let spawn = Arc::clone(&unit.shared.environment.spawn);
     spawn.spawn("wasm-program", Box::pin(life.live(stopped)));
-    Ok(running)
+    running
 }
 
 /// The node's end of a program.

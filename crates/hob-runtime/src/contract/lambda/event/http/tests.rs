@@ -15,9 +15,9 @@ fn of(form: fn(&Called<'_>) -> Vec<u8>, request: http::Request<&[u8]>, route: Op
     let context = Context {
         id: InvocationId(42),
         trace: TraceContext { trace_id: 7, span_id: 1, flags: 1 },
-        app: code.app,
+        app: code.app.clone(),
         revision: code.revision,
-        function: code.name,
+        function: code.name.clone(),
         deadline: Instant::now(),
         depth: 0,
         hops: 0,

@@ -3,6 +3,7 @@
 use crate::contract::lambda::environment::Names;
 use crate::contract::lambda::event::{Delivery, Shape, batch, event};
 use crate::contract::lambda::tests::code;
+use hob_core::aws::letter::Letter;
 use hob_core::event::Event;
 use serde_json::{Value, json};
 
@@ -165,4 +166,28 @@ fn several_events_are_records_or_a_list() {
     ] {
         check(&serde_json::from_slice(&batch(shape, &deliveries)).unwrap(), expected);
     }
+}
+
+#[test]
+fn dead_letters_have_the_attributes_that_lambda_gives_them() {
+    let letter = Letter {
+        source: "/apps/a/functions/f".to_owned(),
+        request_id: "i".to_owned(),
+        code: None,
+        said: "no such thing",
+        payload: "{}".into(),
+    };
+    let letter = letter.event();
+    check(
+        &of(Shape::Sqs, &letter, false),
+        &[
+            ("/Records/0/body", json!("{}")),
+            ("/Records/0/messageAttributes/RequestID/stringValue", json!("i")),
+            ("/Records/0/messageAttributes/ErrorCode/stringValue", json!("200")),
+            ("/Records/0/messageAttributes/ErrorCode/dataType", json!("Number")),
+            ("/Records/0/messageAttributes/ErrorMessage/stringValue", json!("no such thing")),
+        ],
+    );
+    let attribute = json!({ "Type": "String", "Value": "i" });
+    check(&of(Shape::Sns, &letter, false), &[("/Records/0/Sns/MessageAttributes/RequestID", attribute)]);
 }

@@ -1,0 +1,73 @@
+//! Groups of this machine, as far as it gives any.
+
+use super::plan::Version;
+use super::{Groups, Offer};
+use hob_core::name::{AppName, SpaceName};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::sync::Arc;
+
+#[test]
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
+fn what_is_made_is_entered_counted_ended_and_removed() {
+    let groups = Arc::new(Groups::open());
+    if groups.branches.is_empty() {
+        println!("skipped: this machine gives no control groups: {}", groups.offer);
+        return;
+    }
+    let app = groups.app(&SpaceName::default_space(), &AppName::new("shop").unwrap()).unwrap().unwrap();
+    let group = app.make(64 << 20, 16).unwrap();
+    let joining = group.joining().unwrap();
+    let files: Vec<i32> = joining
+        .write
+        .iter()
+        .chain(joining.into.as_ref().map(|(_, file)| file))
+        .map(|file| file.as_raw_fd())
+        .collect();
+    let mut command = Command::new("sh");
+    command.args(["-c", "sleep 600 & sleep 600"]);
+    // SAFETY: only system calls happen between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            for file in &files {
+                rustix::io::write(std::os::fd::BorrowedFd::borrow_raw(*file), b"0")?;
+            }
+            Ok(())
+        });
+    }
+    let mut child = command.spawn().unwrap();
+    group.all_born();
+    if group.holds_memory() {
+        assert!(group.memory_bytes().is_some_and(|bytes| bytes < 64 << 20));
+        assert!(!group.has_lacked_memory());
+    }
+    let folders: Vec<_> = app.level.folders().to_vec();
+    assert!(folders.iter().all(|folder| folder.is_dir()));
+    let deep = groups.branches.iter().any(|branch| branch.deep);
+    if deep {
+        group.kill();
+        assert!(!child.wait().unwrap().success());
+    } else {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    // The second sleeper is nobody's any more, and goes all the same.
+    drop(group);
+    let own = groups.top.folders().to_vec();
+    drop(app);
+    assert!(folders.iter().all(|folder| !folder.exists()), "{folders:?}");
+    drop(groups);
+    assert!(own.iter().all(|folder| !folder.exists()), "{own:?}");
+}
+
+#[test]
+fn what_there_is_is_said_in_words() {
+    let none = Offer { used: Vec::new(), lacking: vec!["cgroup v2 is not mounted".to_owned()] };
+    assert_eq!(none.to_string(), "none (cgroup v2 is not mounted)");
+    let used = vec![("cgroup v2", vec!["processor time"]), ("cgroup v1", vec!["memory", "pids"])];
+    let hybrid = Offer { used, lacking: Vec::new() };
+    assert_eq!(hybrid.to_string(), "cgroup v2: processor time; cgroup v1: memory, pids");
+    assert!(hybrid.holds_memory() && !none.holds_memory());
+    assert_ne!(Version::V1, Version::V2);
+}
