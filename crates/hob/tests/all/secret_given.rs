@@ -109,7 +109,7 @@ fn component_02() -> Vec<u8> {
                 "(import \"host\" \"environment\" (func $environment (param i32)))\n",
             ),
             ("(export \"get-stderr\" (func $get-stderr))", "(export \"environment\" (func $env)) "),
-            (";;GUEST", &format!("{EACH}{handle}\n")),
+            ("    ;;GUEST", &format!("{EACH}{handle}\n")),
         ],
     )
 }
