@@ -25,6 +25,24 @@ fn said<'a>(printed: &'a str, word: &str) -> Vec<&'a str> {
     printed.lines().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).collect()
 }
 
+/// The dead letter is the event itself, with AWS's three attributes; an alias sends its failures elsewhere.
+fn a_dead_letter_and_an_alias_of_its_own(node: &Node, printed: &str, failures: &str) {
+    let letters = eventually("a dead letter is written", || {
+        let events = node.hob(&["topic", "tail", "letters", "-o", "json"]);
+        events.stdout.contains("dev.hob.call.dead").then_some(events.stdout)
+    });
+    let failing = said(printed, "failing")[0];
+    for part in [failing, "\"errorcode\":200", "\"errormessage\":\"later\"", "\"fail\":"] {
+        assert!(letters.replace("\": ", "\":").contains(part), "{part} in {letters}");
+    }
+    let aliased = eventually("the alias's destination gets a record", || {
+        let events = node.hob(&["topic", "tail", "aliased", "-o", "json"]);
+        events.stdout.contains("RetriesExhausted").then_some(events.stdout)
+    });
+    assert!(aliased.contains(":Greeter:kept") && aliased.contains("by alias"), "{aliased}");
+    assert!(!failures.contains("by alias"), "{failures}");
+}
+
 #[test]
 fn boto3_deploys_and_calls_functions_unchanged() {
     let packages = match packages_of(&PYTHON, BOTO3) {
@@ -82,21 +100,7 @@ fn boto3_deploys_and_calls_functions_unchanged() {
     });
     assert!(failures.contains("\"approximateInvokeCount\"") && failures.contains("ValueError"), "{failures}");
 
-    // The dead letter is the event itself, with AWS's three attributes; an alias sends its failures elsewhere.
-    let letters = eventually("a dead letter is written", || {
-        let events = node.hob(&["topic", "tail", "letters", "-o", "json"]);
-        events.stdout.contains("dev.hob.call.dead").then_some(events.stdout)
-    });
-    let failing = said(&printed, "failing")[0];
-    for part in [failing, "\"errorcode\":200", "\"errormessage\":\"later\"", "\"fail\":"] {
-        assert!(letters.replace("\": ", "\":").contains(part), "{part} in {letters}");
-    }
-    let aliased = eventually("the alias's destination gets a record", || {
-        let events = node.hob(&["topic", "tail", "aliased", "-o", "json"]);
-        events.stdout.contains("RetriesExhausted").then_some(events.stdout)
-    });
-    assert!(aliased.contains(":Greeter:kept") && aliased.contains("by alias"), "{aliased}");
-    assert!(!failures.contains("by alias"), "{failures}");
+    a_dead_letter_and_an_alias_of_its_own(&node, &printed, &failures);
 
     // A mapping delivers what the topic gets, as a queue would.
     assert_eq!(node.hob(&["send", "orders", "--type", "order", "{\"order\":7}"]).code, 0);
