@@ -136,7 +136,8 @@ fn waiting(call: &str, evidence: &AsyncEvidence<'_>) -> Cause {
         }
         Whereabouts::Waiting { due_ms, failures } => {
             let due = time(due_ms);
-            let attempts = if failures == 0 {
+            let put_back = evidence.failure.as_ref().is_some_and(event::is_no_place);
+            let attempts = if failures == 0 || put_back {
                 format!("that counts as no attempt of {call}, and it is tried again at {due}")
             } else {
                 format!("{failures} of {} attempts of {call} failed, the next one is at {due}", evidence.attempts)

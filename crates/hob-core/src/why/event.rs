@@ -281,7 +281,10 @@ fn waiting(tried: &Tried, due_ms: u64, failures: u32) -> Cause {
     match &tried.failure {
         Some(failure) => Cause {
             verdict: Verdict::Waiting,
-            reason: format!("{}; {}", failure.reason, if failures > 0 { attempts } else { none }),
+            reason: match failures == 0 || is_no_place(failure) {
+                true => format!("{}; {none}", failure.reason),
+                false => format!("{}; {attempts}", failure.reason),
+            },
             ..failure.clone()
         },
         _ if failures == 0 => Cause::new(

@@ -33,10 +33,17 @@ async fn calls_of_every_kind_count_and_those_that_can_wait_are_made_later() {
 fn app(go: &Path) -> App {
     App::new("desk")
         .function("hello", "stdio", "sh", "cat > /dev/null; echo hello", &["/hello"])
+        .function(
+            "takes",
+            "stdio",
+            "sh",
+            "cat > /dev/null; printf 'Status: 204\\r\\nContent-Type: text/plain\\r\\n\\r\\n'",
+            &[],
+        )
         .function("later", "stdio", "sh", "cat > /dev/null; test -e \"$GO\"", &["/later"])
         .function("asks", "http", "python3", &python(ASKS), &["/asks"])
         .on("[[on]]\nname = \"seen\"\ntopic = \"orders\"\ncall = \"hello\"\n\
-             [[on]]\nname = \"gathered\"\ntopic = \"orders\"\ncall = \"hello\"\nbatch = 10\n\
+             [[on]]\nname = \"gathered\"\ntopic = \"orders\"\ncall = \"takes\"\nbatch = 10\n\
              [[on]]\nname = \"yearly\"\nschedule = \"0 0 1 1 *\"\ncall = \"hello\"\n")
         .env("GO", go.to_str().unwrap())
 }

@@ -212,7 +212,7 @@ async fn a_call_that_no_runtime_has_taken_goes_to_another_instance() {
     if !python() {
         return;
     }
-    // The guest has to see a file of this test.
+    // It looks for a file of the machine.
     let bench = Bench::bare();
     let go = bench.folder.path().join("go");
     let then = format!(

@@ -1,8 +1,8 @@
 //! What is said of events, in tables.
 
-use super::{EventEvidence, Tried, not_accepted, of_loop, story};
+use super::{EventEvidence, Tried, is_no_place, no_place, not_accepted, of_loop, story};
 use crate::fact::{Publication, SkipReason, What};
-use crate::name::RevisionNumber;
+use crate::name::{RevisionNumber, SpaceName};
 use crate::subscription::Whereabouts;
 use crate::why::Cause;
 use crate::why::sample::{Expected, check_story, fact, failure, letter, topic};
@@ -278,6 +278,43 @@ fn an_event_without_a_place_or_a_reader_is_told() {
     );
     let read = EventEvidence { subscribed: &[], ..read };
     check_story("alone", &told(1, &read), (Skipped, &["nobody subscribes"], &["[[on]]"]));
+}
+
+#[test]
+fn what_waits_for_its_space_names_the_quota_and_who_can_raise_it() {
+    let space = SpaceName::new("team").unwrap();
+    let of = |told: &str| no_place(&space, told);
+    let calls =
+        of("HOB-0714 space `team` has 5 calls at a time and asks for 1 more, its quota is 5").unwrap();
+    let rate =
+        of("HOB-0713 space `team` has 9 requests in a second and asks for 1 more, its quota is 9").unwrap();
+    assert!(is_no_place(&calls) && is_no_place(&rate) && !is_no_place(&broken()));
+    for other in ["HOB-0503 too many calls wait", "HOB-0712 space `team` has 5 apps", "status 429", ""] {
+        assert_eq!(of(other), None, "{other}");
+    }
+    let at = |place, failure: &Cause| tried(|t| (t.place, t.failure) = (place, Some(failure.clone())));
+    let waiting = Whereabouts::Waiting { due_ms: 9000, failures: 1 };
+    check_rows(vec![
+        (
+            "put back",
+            at(waiting, &calls),
+            (
+                Waiting,
+                &["calls at a time", "counts as no attempt", "tries again at"],
+                &["hob space set team --calls"],
+            ),
+        ),
+        (
+            "asks",
+            at(Whereabouts::Flying { attempt: 8 }, &rate),
+            (
+                Waiting,
+                &["requests in a second", "asks for a place again now"],
+                &["hob space set team --requests"],
+            ),
+        ),
+        ("runs", at(Whereabouts::Flying { attempt: 2 }, &broken()), (Waiting, &["attempt 2 of 5"], &[])),
+    ]);
 }
 
 #[test]
