@@ -6,6 +6,8 @@ use crate::stage::eventually;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+/// Hostile components that there have to be.
+const _: () = assert!(HOSTILE.len() >= 12);
 /// Guests that loop at once.
 const LOOPERS: usize = 8;
 /// What they may take.

@@ -4,6 +4,8 @@ use crate::arena::{Arena, Outcome, judge};
 
 /// Addresses that lead inside, with `$` for the port of a trap.
 const FORMS: &str = include_str!("../crates/hob-node/tests/all/ssrf/forms.txt");
+/// Forms that there have to be.
+const FORMS_MIN: usize = 40;
 /// Requests that two programs could read in two ways; see there.
 const PAYLOADS: &str = include_str!("../crates/hob-node/tests/all/smuggle/payloads.txt");
 const ECHO: &str = include_str!("../crates/hob-node/tests/all/smuggle/echo.py");
@@ -98,7 +100,7 @@ pub(crate) fn ssrf(arena: &Arena) -> Outcome {
     if !right && arena.stage.ok(&["doctor"]).contains("child processes: no walls") {
         return Outcome::Skipped(format!("without walls a child connects as it likes: {said}"));
     }
-    judge(right && beside.errors == 0, format!("denied by {said}; {beside}"))
+    judge(right && forms >= FORMS_MIN && beside.errors == 0, format!("denied by {said}; {beside}"))
 }
 
 /// Sends each payload with a request behind it, and looks at what the function saw.

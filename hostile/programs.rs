@@ -20,6 +20,8 @@ except OSError:
     pass
 print('Content-Type: text/plain\\r\\n\\r\\n%d' % n, flush=True)
 ";
+/// Hostile programs that there have to be.
+const _: () = assert!(HOSTILE.len() >= 20);
 /// Tasks that a function may have, with some room for those that it has anyway.
 const TASKS_MAX: u64 = 600;
 
@@ -169,5 +171,6 @@ pub(crate) fn contained(arena: &Arena) -> Outcome {
         "{held}/{} programs contained, forbidden actions {denied}; {beside} {wrong:?}",
         HOSTILE.len()
     );
-    judge(wrong.is_empty() && beside.errors == 0, figures.trim_end_matches(" []").replace('\n', " "))
+    let right = wrong.is_empty() && denied == "60/60 denied" && beside.errors == 0;
+    judge(right, figures.trim_end_matches(" []").replace('\n', " "))
 }
