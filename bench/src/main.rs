@@ -6,7 +6,7 @@
 //!
 //! **How.** One module per scenario: [`load`], [`echo`], [`call`], [`cold`], [`burst`]; [`share`] for neighbours; [`memory`],
 //! [`density`], [`idle`], [`soak`] for the node as a whole; [`events`], [`deliver`], [`backlog`], [`growth`] for events; [`facts`] for
-//! what telemetry costs, [`wall`] for what a worker process costs; [`overhead`], [`starts`], [`script`] for what each contract costs ([`contract`]). [`server`] starts and measures a process, [`contestant`] and [`peers`] know the servers, [`client`] sends requests and [`publish`] events, both check every reply, [`report`] prints the
+//! what telemetry costs, [`wall`] for what a worker process costs, [`walls`] for what walls cost a start; [`overhead`], [`starts`], [`script`] for what each contract costs ([`contract`]). [`server`] starts and measures a process, [`contestant`] and [`peers`] know the servers, [`client`] sends requests and [`publish`] events, both check every reply, [`report`] prints the
 //! tables.
 //!
 //! **Not here:** verdicts. A person compares two runs; no test fails because a machine was slow.
@@ -40,6 +40,7 @@ mod share;
 mod soak;
 mod starts;
 mod wall;
+mod walls;
 
 use clap::{Parser, Subcommand};
 use plan::{Options, Plan, Scenario};
@@ -64,6 +65,11 @@ enum Command {
     Hyper,
     /// Answer events of the AWS Lambda runtime API at $AWS_LAMBDA_RUNTIME_API: the `lambda` child.
     Bootstrap,
+    /// Serve HTTP by a bootstrap that takes so many events at a time: a Lambda function without Hob.
+    Emulator {
+        /// Events that the bootstrap takes at a time.
+        concurrency: usize,
+    },
     /// Print one CGI answer and end: the `stdio` child.
     Cgi,
 }
@@ -73,6 +79,9 @@ fn main() -> Result<()> {
     match arguments.command {
         Some(Command::Hyper) => runtime()?.block_on(hyper_server::serve()),
         Some(Command::Bootstrap) => contract::bootstrap::serve(),
+        Some(Command::Emulator { concurrency }) => {
+            runtime()?.block_on(contract::emulator::serve(concurrency))
+        }
         Some(Command::Cgi) => {
             contract::cgi();
             Ok(())
@@ -119,6 +128,7 @@ async fn run(plan: &Plan) -> Result<()> {
             Scenario::Starts => report.starts = starts::run(plan).await?,
             Scenario::Script => report.script = script::run(plan).await?,
             Scenario::Wall => report.wall = wall::run(plan).await?,
+            Scenario::Walls => report.walls = walls::run(plan).await?,
         }
         report::line(&report.table(*scenario));
     }

@@ -102,6 +102,8 @@ pub(crate) enum Scenario {
     Script,
     /// Guests in a worker process beside the same in the node's.
     Wall,
+    /// Starts of native programs behind walls beside the same without.
+    Walls,
 }
 
 /// `nats-server`, and which one.

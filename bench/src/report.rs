@@ -11,7 +11,7 @@ use crate::plan::{Plan, Scenario};
 use bus::{BacklogRow, DeliverRow, EventsRow, GrowthRow};
 use clap::ValueEnum;
 use contract::{OverheadRow, ScriptRow, StartRow};
-use node::{DensityRow, IdleRow, SoakRow};
+use node::{DensityRow, IdleRow, SoakRow, WallsRow};
 use serde::Serialize;
 use share::ShareRow;
 use std::fmt::Write as _;
@@ -36,6 +36,7 @@ pub(crate) struct Report {
     pub(crate) load: Vec<LoadRow>,
     pub(crate) echo: Vec<LoadRow>,
     pub(crate) wall: Vec<LoadRow>,
+    pub(crate) walls: Vec<WallsRow>,
     pub(crate) call: Vec<LoadRow>,
     pub(crate) cold: Vec<ColdRow>,
     pub(crate) burst: Vec<BurstRow>,
@@ -149,6 +150,7 @@ impl Report {
             load: Vec::new(),
             echo: Vec::new(),
             wall: Vec::new(),
+            walls: Vec::new(),
             call: Vec::new(),
             noisy: Vec::new(),
             loops: Vec::new(),
@@ -188,6 +190,7 @@ impl Report {
             Scenario::Load => load_table(&self.load),
             Scenario::Echo => load_table(&self.echo),
             Scenario::Wall => load_table(&self.wall),
+            Scenario::Walls => node::walls_table(&self.walls),
             Scenario::Call => load_table(&self.call),
             Scenario::Noisy => share::table(&self.noisy),
             Scenario::Loops => share::table(&self.loops),
@@ -248,7 +251,8 @@ impl Report {
         let overhead = self.overhead.iter().map(|row| (&row.name, row.failed, &row.first_failure));
         let starts = self.starts.iter().map(|row| (&row.name, row.failed, &row.first_failure));
         let script = self.script.iter().map(|row| (&row.program, row.failed, &row.first_failure));
-        let of_contracts = overhead.chain(starts).chain(script);
+        let walls = self.walls.iter().map(|row| (&row.contract, row.failed, &row.first_failure));
+        let of_contracts = overhead.chain(starts).chain(script).chain(walls);
         let burst = self.burst.iter().map(|row| (&row.server, row.failed, &row.first_failure));
         let cold = self.cold.iter().map(|row| (&row.server, row.failed as u64, &row.first_failure));
         let memory = self.memory.iter().map(|row| (&row.state, row.failed, &None));
@@ -291,7 +295,7 @@ fn concerns(scenario: Scenario, skipped: &str) -> bool {
             !others.iter().any(|other| skipped.starts_with(other))
         }
         Scenario::Script => skipped.starts_with("Node's"),
-        Scenario::Loops | Scenario::Soak | Scenario::Wall => false,
+        Scenario::Loops | Scenario::Soak | Scenario::Wall | Scenario::Walls => false,
         Scenario::Deliver | Scenario::Backlog | Scenario::Growth | Scenario::Facts => false,
     }
 }
@@ -301,7 +305,8 @@ fn title(scenario: Scenario) -> &'static str {
     match scenario {
         Scenario::Load => "Load",
         Scenario::Echo => "Echo",
-        Scenario::Wall => "Wall",
+        Scenario::Wall => "Guests in a worker process",
+        Scenario::Walls => "Starts behind walls",
         Scenario::Call => "Calls from function to function",
         Scenario::Noisy => "A noisy neighbour",
         Scenario::Loops => "Neighbours that loop",

@@ -1,16 +1,17 @@
 //! Scenario `starts`: the first call of a function that has no instance, beside starting its program alone.
 //!
 //! **How.** In each run every function has had no call for a second, so that it has no instance. Its first call through
-//! Hob is followed by the same program started by this process, from the start to its first answer. Both connect
+//! Hob stands beside the same program started by this process, from the start to its first answer; one run begins with the
+//! one, the next with the other, since what the case before leaves behind takes time of the same processor. Both connect
 //! anew. A contract that starts an instance for each call has no other kind of call.
 
-use crate::Result;
 use crate::client::once;
 use crate::contestant::Hob;
 use crate::contract::{APP, Case, cases, deploy};
 use crate::plan::Plan;
 use crate::report::contract::StartRow;
 use crate::report::median;
+use crate::{Error, Result};
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -32,21 +33,31 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<StartRow>> {
     let hob = Hob::start(plan)?;
     deploy(&hob, &cases, IDLE)?;
     let mut seen: Vec<Vec<Result<Start>>> = cases.iter().map(|_| Vec::new()).collect();
-    for _ in 0..plan.cold_runs {
+    for run in 0..plan.cold_runs {
         for (case, seen) in cases.iter().zip(&mut seen) {
             hob.control.until_idle(APP, case.name).await?;
-            seen.push(start(plan, case, &hob, folder.path()).await);
+            seen.push(start(plan, case, &hob, (folder.path(), run % 2 == 1)).await);
         }
     }
     Ok(cases.iter().zip(&seen).map(|(case, starts)| row(case, starts)).collect())
 }
 
-async fn start(plan: &Plan, case: &Case<'_>, hob: &Hob, folder: &Path) -> Result<Start> {
+async fn start(
+    plan: &Plan,
+    case: &Case<'_>,
+    hob: &Hob,
+    (folder, alone_first): (&Path, bool),
+) -> Result<Start> {
     let target = case.target(hob);
+    let by_itself = async || match case.alone.is_nothing() {
+        true => Ok::<_, Error>(None),
+        false => Ok(Some(case.alone.first_answer(plan, folder).await?)),
+    };
+    let before = if alone_first { Some(by_itself().await?) } else { None };
     let (cold, warm) = (once(&target).await?, once(&target).await?);
-    let alone = match case.alone.is_nothing() {
-        true => None,
-        false => Some(case.alone.first_answer(plan, folder).await?),
+    let alone = match before {
+        Some(alone) => alone,
+        None => by_itself().await?,
     };
     Ok(Start { alone, cold, warm })
 }

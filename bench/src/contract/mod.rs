@@ -10,6 +10,7 @@
 
 pub(crate) mod bootstrap;
 mod each_call;
+pub(crate) mod emulator;
 mod runtime_api;
 
 use crate::client::{Target, once, steady};
@@ -39,7 +40,7 @@ pub(crate) const FROM_MODULE: &str = "hello from javascript";
 const WAGI: &[u8] = include_bytes!("../../guests/hello-wagi.wasm");
 const FROM_WAGI: &str = "hello from wagi\n";
 /// What the CGI program answers with.
-const FROM_CGI: &str = "hello from cgi\n";
+pub(crate) const FROM_CGI: &str = "hello from cgi\n";
 /// Before the body, in what programs for one call print.
 const HEADERS: &str = "content-type: text/plain\n\n";
 /// Calls that a bootstrap takes at a time, on both sides.
@@ -74,6 +75,8 @@ pub(crate) enum Alone<'a> {
     Peer(&'a Present),
     /// A bootstrap that asks this process for events.
     Bootstrap,
+    /// The same with an HTTP server in front.
+    Emulator,
     /// The CGI program, started for each call.
     Cgi,
     /// `wasmtime run`, started for each call.
@@ -132,6 +135,9 @@ pub(crate) fn cases(plan: &Plan) -> Vec<Case<'_>> {
     let expect = bootstrap::text("/lambda");
     let lambda = new("lambda", "bootstrap in Rust", "lambda", child("bootstrap"), Alone::Bootstrap, expect);
     all.push(Case { scale: one_for(LAMBDA_CONCURRENCY), ..lambda });
+    let (alone, expect) = (Alone::Emulator, bootstrap::text("/lambda-http"));
+    let http = new("lambda", "bootstrap in Rust", "lambda-http", child("bootstrap"), alone, expect);
+    all.push(Case { scale: one_for(LAMBDA_CONCURRENCY), ..http });
     let lines = "run = \"hello.js\"\n".to_owned();
     let alone = plan.node.as_deref().map_or(Alone::Hyper { same: false }, Alone::Node);
     let expect = format!("{FROM_MODULE} /javascript\n");
@@ -150,7 +156,7 @@ fn expect_file() -> String {
 }
 
 /// One instance for that many calls at a time.
-fn one_for(concurrency: usize) -> String {
+pub(crate) fn one_for(concurrency: usize) -> String {
     format!("max = 1, concurrency = {concurrency}")
 }
 
@@ -227,6 +233,7 @@ impl Alone<'_> {
             Self::Node(_) => "Node's `http`",
             Self::Peer(_) => "the same framework",
             Self::Bootstrap => "a bare runtime API",
+            Self::Emulator => "the same behind bare hyper",
             Self::Cgi => "start for each call",
             Self::WasmtimeRun(_) => "`wasmtime run` for each call",
         }
@@ -255,6 +262,14 @@ impl Alone<'_> {
                 server((node, target))
             }
             Self::Bootstrap => Direct::Bootstrap(RuntimeApi::start(plan, LAMBDA_CONCURRENCY).await?),
+            Self::Emulator => {
+                let mut command = plan.server_command(&std::env::current_exe()?);
+                command.args(["emulator", &LAMBDA_CONCURRENCY.to_string()]);
+                let emulator = Server::start(command)?;
+                let expect = bootstrap::text(runtime_api::EVENT_PATH);
+                let target = Target::get(emulator.address, "localhost", "/", expect);
+                server((emulator, target))
+            }
             Self::Cgi => {
                 let program = std::env::current_exe()?;
                 Direct::EachCall(EachCall::new(&program, &["cgi"], format!("{HEADERS}{FROM_CGI}"), plan.pin))

@@ -1,4 +1,5 @@
 //! A bare runtime API of AWS Lambda in this process, and a bootstrap that asks it: a function without Hob.
+//! With an HTTP server in front it is [`super::emulator`].
 //!
 //! **How.** A call is put into a queue, from which whoever asks for the next event takes it. The result that is
 //! posted ends the call. It is hyper's server, as Hob's is, and does nothing that a function could do without: no
@@ -16,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -24,15 +26,21 @@ use tokio::task::JoinSet;
 
 /// The payload of every event, of format 2.0.
 const EVENT: &str = r#"{"version":"2.0","routeKey":"$default","rawPath":"/lambda","rawQueryString":"","headers":{"host":"contracts.localhost","x-forwarded-for":"127.0.0.1","x-forwarded-port":"8080","x-forwarded-proto":"http","x-amzn-trace-id":"Root=1-65f0c0de-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=1"},"requestContext":{"accountId":"000000000000","apiId":"contracts","domainName":"contracts.localhost","domainPrefix":"contracts","http":{"method":"GET","path":"/lambda","protocol":"HTTP/1.1","sourceIp":"127.0.0.1","userAgent":""},"requestId":"01234567-89ab-cdef-0123-456789abcdef","routeKey":"$default","stage":"$default","time":"12/Mar/2026:19:03:58 +0000","timeEpoch":1773342238390},"isBase64Encoded":false}"#;
+/// The path in it.
+pub(crate) const EVENT_PATH: &str = "/lambda";
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A call that waits for its result.
 type Waiting = oneshot::Sender<Bytes>;
 
+/// Where calls wait for the bootstrap.
+#[derive(Clone)]
+pub(crate) struct Queue(mpsc::UnboundedSender<Waiting>);
+
 /// The API with its bootstrap. Dropping it ends both.
 pub(crate) struct RuntimeApi {
-    queue: mpsc::UnboundedSender<Waiting>,
+    queue: Queue,
     program: Program,
     /// What every result has to be.
     expect: Bytes,
@@ -49,18 +57,11 @@ struct Shared {
 impl RuntimeApi {
     /// Listens, and starts the bootstrap.
     pub(crate) async fn start(plan: &Plan, concurrency: usize) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
-        let (queue, taken) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared { queue: tokio::sync::Mutex::new(taken), under_way: Mutex::default() });
+        let command = plan.server_command(&std::env::current_exe()?);
         let mut serving = JoinSet::new();
-        serving.spawn(serve(listener, shared));
-        let mut command = plan.server_command(&std::env::current_exe()?);
-        command.arg("bootstrap");
-        command.env("AWS_LAMBDA_RUNTIME_API", address.to_string());
-        command.env("AWS_LAMBDA_MAX_CONCURRENCY", concurrency.to_string());
+        let (queue, program) = serve_alone(command, concurrency, &mut serving).await?;
         let expect = Bytes::from(handler(&serde_json::from_str(EVENT)?));
-        Ok(Self { queue, program: Program::start(command)?, expect, _serving: serving })
+        Ok(Self { queue, program, expect, _serving: serving })
     }
 
     /// Processor time of the bootstrap.
@@ -93,10 +94,34 @@ impl RuntimeApi {
     }
 }
 
-async fn call(queue: &mpsc::UnboundedSender<Waiting>, expect: &Bytes) -> Result<()> {
-    let (waiting, result) = oneshot::channel();
-    queue.send(waiting).map_err(|_| "the runtime API has ended")?;
-    let result = tokio::time::timeout(PATIENCE, result).await??;
+/// Listens, and starts the bootstrap with this command: its calls come from the queue. The API ends with `serving`.
+pub(super) async fn serve_alone(
+    mut command: Command,
+    concurrency: usize,
+    serving: &mut JoinSet<()>,
+) -> Result<(Queue, Program)> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let address = listener.local_addr()?;
+    let (queue, taken) = mpsc::unbounded_channel();
+    let shared = Arc::new(Shared { queue: tokio::sync::Mutex::new(taken), under_way: Mutex::default() });
+    serving.spawn(serve(listener, shared));
+    command.arg("bootstrap");
+    command.env("AWS_LAMBDA_RUNTIME_API", address.to_string());
+    command.env("AWS_LAMBDA_MAX_CONCURRENCY", concurrency.to_string());
+    Ok((Queue(queue), Program::start(command)?))
+}
+
+impl Queue {
+    /// One call; also the first one, which waits for the bootstrap.
+    pub(super) async fn call(&self) -> Result<Bytes> {
+        let (waiting, result) = oneshot::channel();
+        self.0.send(waiting).map_err(|_| "the runtime API has ended")?;
+        Ok(tokio::time::timeout(PATIENCE, result).await??)
+    }
+}
+
+async fn call(queue: &Queue, expect: &Bytes) -> Result<()> {
+    let result = queue.call().await?;
     if result == *expect {
         return Ok(());
     }
@@ -160,12 +185,12 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::super::bootstrap;
-    use super::{EVENT, handler};
+    use super::{EVENT, EVENT_PATH, handler};
 
     #[test]
     fn the_result_of_the_event_is_known() {
         let result: serde_json::Value =
             serde_json::from_str(&handler(&serde_json::from_str(EVENT).unwrap())).unwrap();
-        assert_eq!(result["body"], bootstrap::text("/lambda"));
+        assert_eq!(result["body"], bootstrap::text(EVENT_PATH));
     }
 }

@@ -141,3 +141,50 @@ pub(crate) fn soak_table(rows: &[SoakRow]) -> String {
     });
     markdown(&head, cells.collect())
 }
+
+/// First calls of native programs, without walls and behind them.
+#[derive(Debug, Serialize)]
+pub(crate) struct WallsRow {
+    pub(crate) contract: String,
+    /// How they follow each other.
+    pub(crate) starts: &'static str,
+    pub(crate) open_p50_ms: f64,
+    pub(crate) open_p90_ms: f64,
+    pub(crate) walled_p50_ms: f64,
+    pub(crate) walled_p90_ms: f64,
+    pub(crate) added_p50_ms: f64,
+    pub(crate) correct: u64,
+    pub(crate) failed: u64,
+    pub(crate) first_failure: Option<String>,
+}
+
+pub(super) fn walls_table(rows: &[WallsRow]) -> String {
+    let head = [
+        "contract",
+        "starts",
+        "without walls p50 ms",
+        "p90 ms",
+        "behind walls p50 ms",
+        "p90 ms",
+        "added p50 ms",
+        "correct",
+        "wrong",
+    ];
+    let cells = rows.iter().map(|row| {
+        vec![
+            row.contract.clone(),
+            row.starts.to_owned(),
+            format!("{:.2}", row.open_p50_ms),
+            format!("{:.2}", row.open_p90_ms),
+            format!("{:.2}", row.walled_p50_ms),
+            format!("{:.2}", row.walled_p90_ms),
+            format!("{:.2}", row.added_p50_ms),
+            row.correct.to_string(),
+            row.failed.to_string(),
+        ]
+    });
+    let table = markdown(&head, cells.collect());
+    format!(
+        "{table}\nFrom the call to its answer, where the call starts the program. Aim: at most 3 ms added.\n"
+    )
+}

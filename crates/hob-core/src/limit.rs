@@ -323,8 +323,8 @@ pub const CGROUP_TASKS_OWN: u64 = 2;
 /// The share of the processors of all native functions together where the node is in a group beside theirs, which has 100
 /// (cgroup v2, `cpu.weight`): as much as their niceness says.
 pub const CGROUP_CPU_WEIGHT: u64 = 33;
-/// The same where the node's threads, of 1024 each, are beside the group (cgroup v1, `cpu.shares`).
-pub const CGROUP_CPU_SHARES: u64 = 670;
+/// The same for each processor where the node's threads, of 1024 each, are beside the group (cgroup v1, `cpu.shares`).
+pub const CGROUP_CPU_SHARES: u64 = 335;
 /// Bytes of `/tmp`, the working folder and `/dev/shm` of one instance behind walls together; never more than its memory.
 pub const WALL_PRIVATE_BYTES_MAX: u64 = 512 << 20;
 /// Files and folders in these.

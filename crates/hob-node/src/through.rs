@@ -17,7 +17,7 @@ use hob_core::limit::WALL_CONNECTIONS_MAX;
 use hob_core::resolve::{answer, question};
 use http::HeaderMap;
 use http::uri::Authority;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpStream, UdpSocket};
@@ -31,9 +31,18 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Where a connection of an instance was meant to lead: what its address stands for. `None`: nowhere.
 pub(crate) fn meant(own: &Entrance, stream: &TcpStream) -> Option<Authority> {
-    let SocketAddr::V4(address) = stream.local_addr().ok()? else { return None };
-    let name = own.name_of(*address.ip())?;
-    let host = name.unwrap_or_else(|| address.ip().to_string());
+    let address = stream.local_addr().ok()?;
+    authority(address, |v4| own.name_of(v4))
+}
+
+/// The same of an address; names have addresses of IPv4 alone.
+fn authority(address: SocketAddr, name_of: impl Fn(Ipv4Addr) -> Option<Option<String>>) -> Option<Authority> {
+    // A socket that takes both kinds shows IPv4 as a part of IPv6 (RFC 4291, 2.5.5.2). A program can ask for that by itself,
+    // too, which is judged as the address that it means.
+    let host = match address.ip().to_canonical() {
+        IpAddr::V4(v4) => name_of(v4)?.unwrap_or_else(|| v4.to_string()),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    };
     format!("{host}:{}", address.port()).parse().ok()
 }
 
@@ -84,4 +93,31 @@ fn may_mean(own: &Entrance, name: &str) -> bool {
     let ports = hob_runtime::outbound::ports(&code.spec);
     !is_address
         && (dispatcher::is_inside(name) || ports.into_iter().any(|port| policy.admits(name, port).is_ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::authority;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn an_address_says_what_is_meant() {
+        let names = |address: Ipv4Addr| match address.octets() {
+            [198, 18, 0, 1] => Some(Some("db.example.com".to_owned())),
+            [198, 18, ..] => None,
+            _ => Some(None),
+        };
+        for (address, expected) in [
+            ("198.18.0.1:5432", Some("db.example.com:5432")),
+            ("[::ffff:198.18.0.1]:5432", Some("db.example.com:5432")),
+            ("198.18.0.2:5432", None),
+            ("192.0.2.7:80", Some("192.0.2.7:80")),
+            ("[::ffff:192.0.2.7]:80", Some("192.0.2.7:80")),
+            ("[2001:db8::7]:443", Some("[2001:db8::7]:443")),
+            ("[::1]:443", Some("[::1]:443")),
+        ] {
+            let meant = authority(address.parse().unwrap(), names).map(|meant| meant.to_string());
+            assert_eq!(meant.as_deref(), expected, "{address}");
+        }
+    }
 }

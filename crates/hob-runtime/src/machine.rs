@@ -17,30 +17,26 @@ pub fn cpus() -> u64 {
 
 /// Asks the kernel to let the calling thread run at once when it is woken, even where a program computes: its turns are
 /// shorter for that ([`NODE_SLICE`]), its share stays the same (sched(7), `sched_setattr`(2) since Linux 6.12). What
-/// the thread starts has turns of the usual length. Kernels that know nothing of it, or refuse it, change nothing.
+/// the thread starts has turns of the usual length, and no niceness below 0. Kernels that know nothing of it, or refuse
+/// it, change nothing.
 ///
 /// **Why.** Where function and node share a processor, the answer of the function lies in the node's socket while the
 /// function still tidies up; a server of Node does that for as long as it has worked on the call.
 pub fn answer_soon() {
-    let attributes = Attributes {
-        size: ATTRIBUTES_BYTES,
-        policy: 0,
-        flags: RESET_ON_FORK,
-        nice: 0,
-        priority: 0,
-        runtime_ns: u64::try_from(NODE_SLICE.as_nanos()).unwrap_or_default(),
-        deadline_ns: 0,
-        period_ns: 0,
+    // Whoever has chosen another kind of scheduling for the node knows why.
+    let Some(mut attributes) = Attributes::of_this_thread().filter(|attributes| attributes.policy == 0)
+    else {
+        return;
     };
-    // The niceness is set anew with it, so it is asked for first.
-    let nice = rustix::process::getpriority_process(None).unwrap_or_default();
-    let attributes = Attributes { nice, ..attributes };
-    // SAFETY: the kernel reads as many bytes as `size` says, which is the size of the value, and keeps no pointer. 0 is
-    // the calling thread.
+    attributes.size = ATTRIBUTES_BYTES;
+    attributes.flags |= RESET_ON_FORK;
+    attributes.runtime_ns = u64::try_from(NODE_SLICE.as_nanos()).unwrap_or_default();
+    // SAFETY: the kernel reads as many bytes as `size` says, which is the size of the value, and keeps no pointer.
     let _ = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
 }
 
 /// `struct sched_attr` in its first version (`sched_setattr`(2)).
+#[derive(Default)]
 #[repr(C)]
 struct Attributes {
     size: u32,
@@ -51,6 +47,18 @@ struct Attributes {
     runtime_ns: u64,
     deadline_ns: u64,
     period_ns: u64,
+}
+
+impl Attributes {
+    /// `None`: the kernel does not say.
+    fn of_this_thread() -> Option<Self> {
+        let mut attributes = Self::default();
+        let at = &raw mut attributes;
+        // SAFETY: the kernel writes at most as many bytes as it is told, which is the size of the value. 0 is the calling
+        // thread.
+        let known = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, at, ATTRIBUTES_BYTES, 0) };
+        (known == 0).then_some(attributes)
+    }
 }
 
 const ATTRIBUTES_BYTES: u32 = 48;
@@ -171,8 +179,8 @@ pub fn disk(path: &Path) -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::{
-        available_below, cpus, disk, limit_below, memory_available_bytes, memory_bytes, memory_limit_bytes,
-        out_of_files,
+        Attributes, NODE_SLICE, answer_soon, available_below, cpus, disk, limit_below,
+        memory_available_bytes, memory_bytes, memory_limit_bytes, out_of_files,
     };
     use std::path::Path;
 
@@ -183,6 +191,23 @@ mod tests {
         assert!(memory_limit_bytes() <= memory_bytes());
         assert!(memory_available_bytes().is_some_and(|left| left <= memory_limit_bytes()));
         assert_eq!(disk(Path::new("/no/such/folder")), None);
+    }
+
+    #[test]
+    fn a_thread_has_short_turns_and_what_it_starts_has_not() {
+        fn slice_ns() -> Option<u64> {
+            Attributes::of_this_thread().map(|attributes| attributes.runtime_ns)
+        }
+        let usual_ns = slice_ns();
+        let thread = std::thread::spawn(|| {
+            answer_soon();
+            (slice_ns(), std::thread::spawn(slice_ns).join().unwrap())
+        });
+        let (own_ns, of_its_thread_ns) = thread.join().unwrap();
+        if usual_ns.is_none_or(|ns| ns == 0) {
+            return eprintln!("skipped: this kernel knows no slices (before Linux 6.12)");
+        }
+        assert_eq!((own_ns.map(u128::from), of_its_thread_ns), (Some(NODE_SLICE.as_nanos()), usual_ns));
     }
 
     /// A machine of 8 GiB, of which 6 are free, with these lines in `/proc/self/cgroup`, and these files (`path=GiB` or

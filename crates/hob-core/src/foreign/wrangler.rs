@@ -58,6 +58,8 @@ fn recognise(documents: &[Node]) -> bool {
 const CONTRACT: &str = "javascript";
 /// Keys that an environment does not take from the top.
 const NOT_INHERITED: &[&str] = &["vars", "queues", "define", "secrets", "secrets_store_secrets"];
+/// Seconds that the first message of a batch waits for others (Cloudflare Queues, `max_batch_timeout`).
+const BATCH_WINDOW_S: u32 = 5;
 const BINDING: &str = "the code would not find this binding in `env`";
 
 const WORKER: &[Reason] = &[
@@ -488,10 +490,14 @@ fn consumers(mut queues: Fields<'_>, function: &Function, manifest: &mut Manifes
             let time = Duration::from_secs(delay.value.into());
             Written { value: (time, time), line: delay.line }
         });
-        own.end(
-            &[&[met("max_batch_size"), met("max_batch_timeout"), met("visibility_timeout_ms"), met("type")]],
-            notes,
-        );
+        let window = own.number("max_batch_timeout", notes);
+        let batch = lambda::Batch {
+            size: own.number("max_batch_size", notes),
+            window: Some(window.unwrap_or(Written { value: BATCH_WINDOW_S, line: queue.line })),
+            partial: true,
+        };
+        batch.set(&mut on);
+        own.end(&[&[met("visibility_timeout_ms"), met("type")]], notes);
         manifest.triggers.push(on);
     }
     if queues.take("producers").is_some_and(|entry| entry.value.list().is_some_and(|items| !items.is_empty()))

@@ -26,6 +26,8 @@ use hob_runtime::contract::lambda::{BatchCall, BatchItem};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use std::sync::Arc;
 
+/// Says whether the answer may name the events that failed.
+const PARTIAL: &str = "hob-batch-partial";
 /// Media type of a batch.
 const BATCH: HeaderValue = HeaderValue::from_static("application/cloudevents-batch+json; charset=utf-8");
 
@@ -92,6 +94,9 @@ impl Batch<'_> {
             request.headers().keys().filter(|name| name.as_str().starts_with("ce-")).cloned().collect();
         own.into_iter().for_each(|name| drop(request.headers_mut().remove(name)));
         request.headers_mut().insert(CONTENT_TYPE, BATCH);
+        request
+            .headers_mut()
+            .insert(PARTIAL, HeaderValue::from_static(if self.batch.partial { "true" } else { "false" }));
         request.extensions_mut().insert(BatchCall { items: items.iter().map(item).collect() });
         *request.body_mut() = body::full(body);
         let target = Target { revision: Arc::clone(&self.revision), pool: Arc::clone(pool), route: None };

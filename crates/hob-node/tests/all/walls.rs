@@ -4,7 +4,7 @@ use crate::support::{App, has, node, python};
 use tokio::io::AsyncWriteExt as _;
 
 const GUEST: &str = r#"
-import socket, urllib.parse, urllib.request
+import errno, socket, urllib.parse, urllib.request
 
 def tried(host, port):
     try:
@@ -15,8 +15,19 @@ def tried(host, port):
     except OSError:
         return "refused"
 
+def sent(host, port):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as own:
+            own.sendto(b"hello", (host, port))
+            return "sent"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
 def handle(request):
     query = urllib.parse.parse_qs(urllib.parse.urlsplit(request.path).query)
+    if "udp" in query:
+        return 200, [("content-type", "text/plain")], sent(query["udp"][0], 123)
     if "url" in query:
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         text = direct.open(query["url"][0], timeout=5).read().decode()
@@ -35,15 +46,29 @@ async fn connections_lead_where_the_egress_list_allows() {
     if !has("python3", "connections_lead_where_the_egress_list_allows") {
         return;
     }
-    let [listed, other] = [listener().await, listener().await];
+    let [listed, other] = ["127.0.0.1:0"; 2].map(listener);
+    let (listed, other) = (listed.await.unwrap(), other.await.unwrap());
+    // A machine without IPv6 has no program that asks for it.
+    let v6 = listener("[::1]:0").await.ok();
     let node = node(|settings| settings.walls = hob_node::WallChoice::Require.into()).await;
-    let egress = vec![format!("127.0.0.1:{listed}"), format!("localhost:{listed}")];
+    let mut egress = vec![format!("127.0.0.1:{listed}"), format!("localhost:{listed}")];
+    egress.extend(v6.map(|port| format!("[::1]:{port}")));
     let app = App::new("desk")
         .function("guest", "http", "python3", &python(GUEST), &["/guest"])
         .change("guest", |guest| guest.egress = Some(egress))
         .function("other", "http", "python3", &python(OTHER), &["/other"]);
     node.deployed(&app).await;
-    for (what, expected) in [
+    let of_v6 = v6.into_iter().flat_map(|port| {
+        [
+            (format!("host=::1&port={port}"), "hello"),
+            (format!("host=fd00::1&port={port}"), "refused"),
+            (format!("host=2001:db8::1&port={port}"), "refused"),
+            (format!("host=::ffff:127.0.0.1&port={listed}"), "hello"),
+            (format!("host=::1&port={listed}"), "refused"),
+            ("udp=2001:db8::1".to_owned(), "ENETUNREACH"),
+        ]
+    });
+    let of_v4 = [
         (format!("host=127.0.0.1&port={listed}"), "hello"),
         (format!("host=localhost&port={listed}"), "hello"),
         (format!("host=127.0.0.1&port={other}"), "refused"),
@@ -51,7 +76,10 @@ async fn connections_lead_where_the_egress_list_allows() {
         ("host=169.254.169.254&port=80".to_owned(), "refused"),
         ("host=example.invalid&port=80".to_owned(), "no such name"),
         ("url=http://other.desk.internal/other".to_owned(), "other"),
-    ] {
+        ("udp=192.0.2.1".to_owned(), "ENETUNREACH"),
+        ("udp=127.0.0.1".to_owned(), "sent"),
+    ];
+    for (what, expected) in of_v4.into_iter().chain(of_v6) {
         let got = node.send("GET", &format!("desk.localhost/guest?{what}"), &[], "").await;
         assert_eq!((got.status, got.body.as_str()), (200, expected), "{what}: {got:?}");
     }
@@ -59,13 +87,13 @@ async fn connections_lead_where_the_egress_list_allows() {
 }
 
 /// A port of this machine at which somebody says hello.
-async fn listener() -> u16 {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
+async fn listener(at: &str) -> std::io::Result<u16> {
+    let listener = tokio::net::TcpListener::bind(at).await?;
+    let port = listener.local_addr()?.port();
     tokio::runtime::Handle::current().spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let _ = stream.write_all(b"hello").await;
         }
     });
-    port
+    Ok(port)
 }

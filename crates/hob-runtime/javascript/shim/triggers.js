@@ -3,14 +3,16 @@
 import { Response } from "./messages.js";
 import { view } from "./text.js";
 
+// An event that is written as JSON, in its parts.
+function written({ data, data_base64, ...attributes }) {
+  const bytes = data_base64 === undefined ? undefined : Uint8Array.from(atob(data_base64), (unit) => unit.charCodeAt(0));
+  return { attributes, data: bytes ? bytes.buffer : data };
+}
+
 // A CloudEvent (HTTP binding 1.0.2) in its parts.
 async function eventOf(request) {
   const type = request.headers.get("content-type") ?? "";
-  if (type.startsWith("application/cloudevents+json")) {
-    const { data, data_base64, ...attributes } = await request.json();
-    const bytes = data_base64 === undefined ? undefined : Uint8Array.from(atob(data_base64), (unit) => unit.charCodeAt(0));
-    return { attributes, data: bytes ? bytes.buffer : data };
-  }
+  if (type.startsWith("application/cloudevents+json")) return written(await request.json());
   const attributes = {};
   for (const [name, value] of request.headers) {
     if (name.startsWith("ce-")) attributes[name.slice(3)] = unescaped(value);
@@ -65,34 +67,51 @@ export async function scheduled(handlers, request, env, context) {
   return new Response(null, { status: 204 });
 }
 
-export async function queue(handlers, request, env, context) {
-  const { attributes, data } = await eventOf(request);
-  const verdict = { retry: false, delay: undefined };
-  const retry = (options) => {
-    verdict.retry = true;
-    verdict.delay = options?.delaySeconds;
-  };
-  const acknowledge = () => { verdict.retry = false; };
+// One message, and what the handler says of it.
+function messageOf({ attributes, data }, attempts) {
+  const verdict = { retry: false, acked: false, delay: undefined };
   const message = {
     id: attributes.id,
     timestamp: new Date(attributes.time ?? Date.now()),
     body: data,
-    attempts: Number(request.headers.get("hob-attempt") ?? 1),
-    ack: acknowledge,
-    retry,
+    attempts: Number(attempts),
+    ack() { Object.assign(verdict, { retry: false, acked: true }); },
+    retry(options) { Object.assign(verdict, { retry: true, acked: false, delay: options?.delaySeconds }); },
     // Not of Workers: what the CloudEvent says besides.
     event: attributes,
   };
+  return { message, verdict };
+}
+
+export async function queue(handlers, request, env, context) {
+  const type = request.headers.get("content-type") ?? "";
+  const gathered = type.startsWith("application/cloudevents-batch+json");
+  const events = gathered ? (await request.json()).map(written) : [await eventOf(request)];
+  const attempts = (request.headers.get("hob-attempts") ?? request.headers.get("hob-attempt") ?? "1").split(",");
+  const all = events.map((event, index) => messageOf(event, attempts[index] ?? attempts[0]));
   const batch = {
-    queue: request.headers.get("hob-topic") ?? attributes.source,
-    messages: [message],
+    queue: request.headers.get("hob-topic") ?? events[0].attributes.source,
+    messages: all.map(({ message }) => message),
     metadata: { metrics: { backlogCount: 0, backlogBytes: 0 } },
-    ackAll: acknowledge,
-    retryAll: retry,
+    ackAll: () => all.forEach(({ message }) => message.ack()),
+    retryAll: (options) => all.forEach(({ message }) => message.retry(options)),
   };
-  await handlers.queue(batch, env, context);
-  if (!verdict.retry) return new Response(null, { status: 204 });
-  const headers = verdict.delay === undefined ? {} : { "retry-after": String(Math.ceil(Number(verdict.delay))) };
+  // Whether single messages may fail.
+  const partial = gathered && request.headers.get("hob-batch-partial") === "true";
+  try {
+    await handlers.queue(batch, env, context);
+  } catch (error) {
+    if (!partial || !all.some(({ verdict }) => verdict.acked)) throw error;
+    console.error("Uncaught", error);
+    for (const { verdict } of all) verdict.retry ||= !verdict.acked;
+  }
+  const again = all.filter(({ verdict }) => verdict.retry);
+  if (again.length === 0) return new Response(null, { status: 204 });
+  if (partial && again.length < all.length) {
+    return Response.json({ batchItemFailures: again.map(({ message }) => ({ itemIdentifier: message.id })) });
+  }
+  const delays = again.map(({ verdict }) => Math.ceil(Number(verdict.delay))).filter((delay) => delay >= 0);
+  const headers = delays.length === 0 ? {} : { "retry-after": String(Math.max(...delays)) };
   return new Response("the message is to be delivered again", { status: 503, headers });
 }
 

@@ -44,6 +44,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a node's own folders are called, before a number.
 const OWN: &str = "hob.";
+/// The most that the kernel takes as `cpu.shares`.
+const SHARES_MAX: u64 = 1 << 18;
 
 /// A hierarchy that is used.
 #[derive(Clone, Debug)]
@@ -231,27 +233,38 @@ fn take(branch: &mut Branch, folder: &Path) -> Result<level::Own, String> {
         enable(folder, &branch.controllers);
     }
     let own = level::Own::make(folder).map_err(failed)?;
+    match set_up(branch, own.path()) {
+        Ok(()) => Ok(own),
+        Err(why) => {
+            level::remove(own.path());
+            Err(format!("{called} at `{}`: {why}", folder.display()))
+        }
+    }
+}
+
+/// Sees what a branch has to give in the node's own folder, and sets the share of all functions.
+fn set_up(branch: &mut Branch, own: &Path) -> Result<(), String> {
     if branch.version == Version::V2 {
-        enable(own.path(), &branch.controllers);
-        let enabled = std::fs::read_to_string(own.path().join("cgroup.subtree_control")).unwrap_or_default();
+        enable(own, &branch.controllers);
+        let enabled = std::fs::read_to_string(own.join("cgroup.subtree_control")).unwrap_or_default();
         branch.controllers.retain(|controller| {
             controller.name(Version::V2).is_some_and(|name| enabled.split_whitespace().any(|one| one == name))
         });
-        write_if_there(&own.path().join("cpu.weight"), CGROUP_CPU_WEIGHT);
-        return Ok(own);
+        write_if_there(&own.join("cpu.weight"), CGROUP_CPU_WEIGHT);
+        return Ok(());
     }
     // Without weights there is nothing to be had from it.
-    let weighs = ["blkio.weight", "blkio.bfq.weight"].iter().any(|name| own.path().join(name).exists());
+    let weighs = ["blkio.weight", "blkio.bfq.weight"].iter().any(|name| own.join(name).exists());
     branch.controllers.retain(|controller| *controller != Controller::Io || weighs);
     if branch.controllers.is_empty() {
-        return Err(format!("{called} `blkio` has no weights"));
+        return Err("it has no weights".to_owned());
     }
     branch.deep = branch.controllers.iter().any(|one| !matches!(one, Controller::Cpu | Controller::Io));
-    write_if_there(&own.path().join("cpu.shares"), CGROUP_CPU_SHARES);
+    let shares = CGROUP_CPU_SHARES.saturating_mul(crate::machine::cpus()).min(SHARES_MAX);
+    write_if_there(&own.join("cpu.shares"), shares);
     // What is made must also be usable: a child writes itself into it.
-    rustix::fs::access(own.path().join("tasks"), rustix::fs::Access::WRITE_OK)
-        .map_err(|error| failed(error.into()))?;
-    Ok(own)
+    rustix::fs::access(own.join("tasks"), rustix::fs::Access::WRITE_OK).map_err(|error| error.to_string())?;
+    Ok(())
 }
 
 /// Moves the node out of its own group, which then may have limited groups below it. Of the root of all groups that is not asked.
@@ -260,13 +273,7 @@ fn leave(folder: &Path) -> Result<(), String> {
     if !folder.join("cgroup.type").exists() {
         return Ok(());
     }
-    let me = std::process::id().to_string();
-    let inside = std::fs::read_to_string(folder.join("cgroup.procs")).map_err(in_words)?;
-    if inside.lines().any(|pid| pid != me) {
-        return Err("other processes are in the node's group; start it in one of its own, such as by \
-                    `systemd-run --user --scope -p Delegate=yes hob serve`"
-            .to_owned());
-    }
+    let inside = inside(folder)?;
     if inside.is_empty() {
         return Ok(());
     }
@@ -275,7 +282,33 @@ fn leave(folder: &Path) -> Result<(), String> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(in_words(error)),
         _ => {}
     }
-    std::fs::write(leaf.join("cgroup.procs"), me).map_err(in_words)
+    for pid in inside {
+        match std::fs::write(leaf.join("cgroup.procs"), pid.to_string()) {
+            // A child that has ended meanwhile.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+            moved => moved.map_err(in_words)?,
+        }
+    }
+    Ok(())
+}
+
+/// The processes in a group of version 2, if they are the node and its children; else why the node cannot have it.
+fn inside(folder: &Path) -> Result<Vec<i32>, String> {
+    let text = std::fs::read_to_string(folder.join("cgroup.procs")).map_err(|error| error.to_string())?;
+    let all: Vec<i32> = text.lines().filter_map(|pid| pid.parse().ok()).collect();
+    let me = i32::try_from(std::process::id()).unwrap_or_default();
+    let is_own = |pid: i32| {
+        let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+        let parent = || stat()?.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse::<i32>().ok();
+        // Of processes that this one cannot see the kernel says 0.
+        pid > 0 && (pid == me || parent().is_none_or(|parent| parent == me))
+    };
+    if all.iter().all(|pid| is_own(*pid)) {
+        return Ok(all);
+    }
+    Err("other processes are in this group; a node wants one of its own, such as by \
+         `systemd-run --user --scope -p Delegate=yes hob serve`"
+        .to_owned())
 }
 
 /// Lets the groups below a folder of version 2 have these controllers, as far as the kernel does.
@@ -321,14 +354,7 @@ fn could_take(folder: &Path, version: Version, controllers: &[Controller]) -> Re
     for file in ["cgroup.procs", "cgroup.subtree_control"] {
         access(folder.join(file), Access::WRITE_OK).map_err(|error| format!("`{file}`: {error}"))?;
     }
-    let me = std::process::id().to_string();
-    let inside = std::fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
-    if inside.lines().any(|pid| pid != me) {
-        return Err("other processes are in this group; a node wants one of its own, such as by \
-                    `systemd-run --user --scope -p Delegate=yes hob serve`"
-            .to_owned());
-    }
-    Ok(())
+    inside(folder).map(drop)
 }
 
 #[cfg(test)]

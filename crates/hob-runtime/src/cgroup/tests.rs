@@ -9,7 +9,6 @@ use std::process::Command;
 use std::sync::Arc;
 
 #[test]
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn what_is_made_is_entered_counted_ended_and_removed() {
     let groups = Arc::new(Groups::open());
     if groups.branches.is_empty() {

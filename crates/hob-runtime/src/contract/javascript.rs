@@ -5,7 +5,9 @@
 //! header that no caller can set.
 
 use super::before::{Before, Through};
+use super::lambda::BatchCall;
 use super::{Contract, Lifetime, setting};
+use crate::body::Body;
 use crate::invocation::{Invocation, Reply};
 use crate::javascript::KIND;
 use crate::unit::{Instance, Start, Unit};
@@ -59,6 +61,16 @@ fn no_handler() -> Fault {
 /// Tells the module what a call is.
 struct Kind;
 
+/// The header with the attempt of each message of a batch.
+const ATTEMPTS: &str = "hob-attempts";
+
+/// The attempt of each event, where a call has several.
+fn attempts(request: &http::Request<Body>) -> Option<HeaderValue> {
+    let batch = request.extensions().get::<BatchCall>()?;
+    let each: Vec<String> = batch.items.iter().map(|item| item.attempt.to_string()).collect();
+    HeaderValue::from_str(&each.join(",")).ok()
+}
+
 /// What a call is for the module.
 fn kind(cause: &CallCause) -> &'static str {
     match cause {
@@ -75,7 +87,12 @@ impl Before for Kind {
         inner: &'a dyn Instance,
     ) -> BoxFuture<'a, Result<Reply>> {
         let kind = HeaderValue::from_static(kind(&invocation.context.origin.cause));
-        invocation.request.headers_mut().insert(HeaderName::from_static(KIND), kind);
+        let attempts = attempts(&invocation.request);
+        let headers = invocation.request.headers_mut();
+        headers.insert(HeaderName::from_static(KIND), kind);
+        if let Some(attempts) = attempts {
+            headers.insert(HeaderName::from_static(ATTEMPTS), attempts);
+        }
         inner.call(invocation)
     }
 }

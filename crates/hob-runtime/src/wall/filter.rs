@@ -2,14 +2,15 @@
 //!
 //! **Why.** Most holes in kernels are in system calls that a function never makes. What is not in the table does not
 //! exist for it: `ENOSYS`, so that a library which asks for something new falls back to something old. What programs are known
-//! to ask for, and must not have, is `EPERM`.
+//! to ask for, and must not have, is `EPERM`. A virtual machine monitor makes do with fifty calls, since its threads run one known program; here it is any
+//! program of any runtime, so the table is longer, in groups that each say why.
 //!
 //! **How.** The numbers become ranges with one answer each, and the ranges a tree of comparisons. The kernel runs
 //! a filter once for every number when it is installed and remembers what is always allowed, so that an allowed call costs
 //! nothing afterwards and a short tree makes a quick installation.
 //!
 //! **Not here:** programs for another kind of processor than the node's (32-bit ones on x86-64): they are ended. What WASM workers
-//! may ask for, which have a table of their own and the rest from here.
+//! may ask for, who have a table of their own.
 
 use std::borrow::Cow;
 use std::ffi::{c_int, c_long};

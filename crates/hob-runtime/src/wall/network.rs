@@ -109,7 +109,7 @@ pub(super) fn lead_here() -> Vec<Step> {
     // that time out otherwise (QUIC, NTP) see at once that there is no way. Connections need their local
     // addresses in the first table, so it is that one which is asked later.
     let v4 = [
-        Message::rule(V4, 0).to_loopback().leading_to(TABLE_LOCAL),
+        Message::rule(V4, 0).for_loopback().leading_to(TABLE_LOCAL),
         Message::rule(V4, 1).of_datagrams().refusing(),
         Message::rule(V4, 2).leading_to(TABLE_LOCAL),
         Message::rule(V4, 0).leading_to(TABLE_LOCAL).removing(),
@@ -166,7 +166,7 @@ impl Message {
     }
 
     /// `to 127.0.0.0/8`.
-    fn to_loopback(mut self) -> Self {
+    fn for_loopback(mut self) -> Self {
         const TO: u16 = 1;
         self.header[1] = 8;
         self.attributes.push((TO, vec![127, 0, 0, 0]));

@@ -286,11 +286,11 @@ unsafe fn listen(socket: RawFd, address: *const libc::sockaddr, bytes: usize) ->
 }
 
 /// Sets an option to a number; what a kernel does not know is not missed.
-#[expect(clippy::cast_possible_truncation, reason = "the size of a number")]
 fn set(socket: RawFd, level: c_int, option: c_int, value: c_int) {
+    const NUMBER_BYTES: libc::socklen_t = 4;
     // SAFETY: the kernel reads one number.
     unsafe {
-        libc::setsockopt(socket, level, option, (&raw const value).cast(), size_of::<c_int>() as u32);
+        libc::setsockopt(socket, level, option, (&raw const value).cast(), NUMBER_BYTES);
     }
 }
 

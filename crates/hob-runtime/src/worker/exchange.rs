@@ -321,6 +321,7 @@ impl<A: Asker> http_body::Body for Answer<A> {
         let Frame { kind, mut content } = frame;
         Poll::Ready(match kind {
             Kind::Data => {
+                self.hint.taken(content.0.len());
                 if let Some(unsent) = &mut self.unsent {
                     *unsent = unsent.saturating_sub(content.0.len() as u64);
                 }

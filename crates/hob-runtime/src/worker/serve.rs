@@ -158,6 +158,7 @@ impl Inflow {
 /// A request's body.
 struct Arriving {
     inflow: Arc<Inflow>,
+    /// How long the rest of it is, where that is known.
     hint: Hint,
 }
 
@@ -169,12 +170,13 @@ impl http_body::Body for Arriving {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<BodyFrame<Bytes>, Fault>>> {
-        let inflow = &self.inflow;
+        let Self { inflow, hint } = self.get_mut();
         inflow.reader.register(context.waker());
         let mut state = inflow.lock();
         match state.parts.pop_front() {
             Some(Part::Data(data)) => {
                 inflow.take(data.len(), &mut state);
+                hint.taken(data.len());
                 Poll::Ready(Some(Ok(BodyFrame::data(data))))
             }
             Some(Part::Trailers(trailers)) => Poll::Ready(Some(Ok(BodyFrame::trailers(trailers)))),
@@ -190,10 +192,7 @@ impl http_body::Body for Arriving {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.hint.exact {
-            Some(bytes) if self.inflow.lock().taken_bytes == 0 => SizeHint::with_exact(bytes),
-            _ => SizeHint::default(),
-        }
+        self.hint.exact.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -355,4 +354,34 @@ fn spill(lane: &mut Lane, context: &mut Context<'_>, answerer: &mut impl Answere
         outbox.pour(lane, context);
     }
     answerer.tell(lane);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Inflow, TELL_BYTES};
+    use crate::worker::wire::{Frame, Hint, Kind, Take};
+    use bytes::Bytes;
+    use http_body::Body as _;
+    use http_body_util::BodyExt as _;
+    use std::sync::Arc;
+
+    /// The WASI 0.3 host adds what it has taken to what is left: a body that said its whole length again, once the asker was
+    /// told of what was taken, became an answer with a length that it did not have.
+    #[tokio::test]
+    async fn a_body_says_how_long_its_rest_is() {
+        let (inflow, part) = (Arc::new(Inflow::default()), TELL_BYTES / 2);
+        let total = 6 * part as u64;
+        let mut body = inflow.into_body(Hint { exact: Some(total), ended: false });
+        let mut taken = 0;
+        for number in 0..6 {
+            let content = Take(Bytes::from(vec![0; part]));
+            inflow.put(Frame { kind: Kind::Data, content }).unwrap();
+            let data = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            taken += data.len() as u64;
+            assert_eq!(body.size_hint().exact(), Some(total - taken), "part {number}");
+            let told = inflow.told();
+            assert_eq!(told.is_some(), number % 2 == 1, "the asker is told of each half");
+            assert_eq!(body.size_hint().exact(), Some(total - taken), "part {number}, told");
+        }
+    }
 }

@@ -356,6 +356,13 @@ impl Hint {
         Self { exact: body.size_hint().exact(), ended: body.is_end_stream() }
     }
 
+    /// So many bytes of it were handed out: what is known is known of the rest.
+    pub(crate) fn taken(&mut self, bytes: usize) {
+        if let Some(left) = &mut self.exact {
+            *left = left.saturating_sub(bytes as u64);
+        }
+    }
+
     fn put(self, into: &mut Put<'_>) {
         into.u8(u8::from(self.exact.is_some()) | u8::from(self.ended) << 1);
         into.u64(self.exact.unwrap_or_default());

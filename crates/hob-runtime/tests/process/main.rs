@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
 
+mod another;
 mod contract;
 mod fake;
 mod groups;
@@ -12,6 +13,8 @@ mod groups;
 mod hostile;
 mod lambda;
 mod logs;
+#[path = "../shared/other.rs"]
+mod other;
 mod pool;
 #[path = "../shared/ports.rs"]
 mod ports;

@@ -25,7 +25,21 @@ async fn the_environment_is_the_manifests() {
     }
     let home = printed.lines().find_map(|line| line.strip_prefix("HOME=")).unwrap();
     assert!(home.starts_with(bench.folder.path().canonicalize().unwrap().to_str().unwrap()), "{home}");
-    eventually("the working folder is gone", || !std::path::Path::new(home).exists()).await;
+    drop(pool);
+    eventually("the working folder goes with its function", || !std::path::Path::new(home).exists()).await;
+}
+
+/// Working folders are used again, as long as nothing was left in them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_program_leaves_no_other_finds() {
+    let bench = Bench::open();
+    let script = "ls -A; echo; ls -A \"$HOME\"; [ -z \"$QUERY_STRING\" ] || touch \"$HOME/there\" here";
+    let pool = bench.script(script, |_| {}).await;
+    let (_, first) = get(&pool, "/").await.unwrap();
+    for path in ["/", "/", "/?leave", "/", "/?leave", "/?leave", "/"] {
+        let (status, printed) = get(&pool, path).await.unwrap();
+        assert_eq!((status, &*printed), (200, &*first), "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
 
+mod another;
 #[path = "../shared/hostile.rs"]
 mod attack;
 mod compile;
@@ -12,6 +13,8 @@ mod crowd;
 mod exchange;
 mod hostile;
 mod javascript;
+#[path = "../shared/other.rs"]
+mod other;
 #[path = "../shared/ports.rs"]
 mod ports;
 mod serve;

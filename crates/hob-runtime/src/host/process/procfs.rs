@@ -4,7 +4,7 @@
 //! left the session by a variable that it inherited. Neither needs a privilege.
 
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Pid, Signal, getsid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -78,8 +78,11 @@ fn stat<const N: usize>(pid: i32, from: usize) -> Option<[i64; N]> {
 }
 
 fn session_of(pid: i32) -> Option<i32> {
-    // One system call, where `stat` takes three and has the kernel add up much that is not asked for.
-    getsid(Pid::from_raw(pid)).ok().map(|session| session.as_raw_nonzero().get())
+    // One system call, where `stat` takes three and has the kernel add up much that is not asked for. Rustix takes it for
+    // granted that there is a session; threads of the kernel have none.
+    // SAFETY: a number goes in and one comes out.
+    let session = unsafe { libc::getsid(pid) };
+    (session > 0).then_some(session)
 }
 
 /// Nanoseconds of one tick in which `/proc` counts processor time: `USER_HZ` is 100 wherever Hob runs.

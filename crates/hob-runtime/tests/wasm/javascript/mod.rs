@@ -8,6 +8,7 @@ use hob_core::fact::CallCause;
 use hob_core::fault::{Fault, Result};
 use hob_core::name::{TopicName, TriggerName};
 use hob_runtime::body::{Body, empty, full};
+use hob_runtime::contract::lambda::{BatchCall, BatchItem};
 use hob_runtime::unit::Instance;
 use http_body_util::BodyExt as _;
 use std::sync::Arc;
@@ -317,6 +318,68 @@ async fn schedules_and_topics_have_handlers_of_their_own() {
     let instance = function.instance().await.unwrap();
     for cause in [schedule(), event()] {
         assert_eq!(caused(&function, &*instance, cause, "{}").await, (200, "order.placed".to_owned()));
+    }
+}
+
+/// Each message of a batch is taken or wanted again by itself, if the subscription lets it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_one_call_of_queue() {
+    let bench = Bench::open();
+    let gathered = "export default { async queue(batch) {
+        console.log(batch.messages.map((m) => `${m.id}:${m.attempts}:${m.body}`).join());
+        for (const m of batch.messages) if (m.body === 'again') m.retry({ delaySeconds: 5 }); else m.ack();
+        if (batch.messages.some((m) => m.body === 'throw')) throw new Error('halfway');
+    } }";
+    let function = worker(&bench, gathered).await.unwrap();
+    let instance = function.instance().await.unwrap();
+    for (partial, bodies, expected) in [
+        ("true", ["a", "b"], Ok((204, ""))),
+        ("true", ["again", "b"], Ok((200, "{\"batchItemFailures\":[{\"itemIdentifier\":\"0\"}]}"))),
+        ("true", ["again", "throw"], Ok((200, "{\"batchItemFailures\":[{\"itemIdentifier\":\"0\"}]}"))),
+        ("true", ["again", "again"], Ok((503, "the message is to be delivered again"))),
+        ("false", ["again", "b"], Ok((503, "the message is to be delivered again"))),
+        ("false", ["a", "throw"], Err("HOB-0342")),
+    ] {
+        let each = bodies.iter().enumerate();
+        let events: Vec<String> = each
+            .map(|(id, body)| {
+                format!(r#"{{"id":"{id}","source":"/s","type":"t","specversion":"1.0","data":"{body}"}}"#)
+            })
+            .collect();
+        let mut invocation =
+            function.invocation(request("POST", "/", full(format!("[{}]", events.join(",")))));
+        Arc::get_mut(&mut invocation.context).unwrap().origin.cause = CallCause::Event {
+            subscription: TriggerName::new("s").unwrap(),
+            topic: TopicName::new("orders").unwrap(),
+            sequence: 1,
+            attempt: 3,
+            published_ms: 0,
+            others: vec![2],
+        };
+        let headers = invocation.request.headers_mut();
+        headers.insert("content-type", "application/cloudevents-batch+json; charset=utf-8".parse().unwrap());
+        headers.insert("hob-batch-partial", partial.parse().unwrap());
+        let items = [1, 2].map(|sequence| BatchItem { sequence, attempt: 3, published_ms: 0 });
+        invocation.request.extensions_mut().insert(BatchCall { items: items.into() });
+        let found = match instance.call(invocation).await {
+            Ok(reply) => {
+                let status = reply.status().as_u16();
+                let bytes = reply.into_body().collect().await.unwrap().to_bytes();
+                Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
+            }
+            Err(fault) => Err(fault.code().text()),
+        };
+        assert_eq!(
+            found.as_ref().map(|(status, text)| (*status, text.as_str())).map_err(|code| *code),
+            expected,
+            "{bodies:?}: {}",
+            bench.logs.text()
+        );
+        assert!(
+            bench.logs.text().contains(&format!("0:3:{},1:3:{}", bodies[0], bodies[1])),
+            "{}",
+            bench.logs.text()
+        );
     }
 }
 
