@@ -221,7 +221,7 @@ fn kinds() -> (Vec<Kind>, Vec<String>) {
 fn every_kind_of_function_is_given_what_it_names_and_the_next_value_without_a_deploy() {
     let (kinds, skipped) = kinds();
     skipped.iter().for_each(|what| println!("skipped {what}"));
-    let node = Node::start_with(&["--dashboard", "none"]);
+    let node = Node::with_packages(&["--dashboard", "none"]);
     let home = node.home.path();
     let mut manifest = "app = \"choir\"\n".to_owned();
     for Kind { name, lines, file: (file, bytes), secret } in &kinds {
