@@ -47,7 +47,7 @@ impl Eq for Foreign {}
 impl Foreign {
     /// The first of its files, whose folder is the app's.
     pub(crate) fn file(&self) -> &Path {
-        self.files.first().map_or(Path::new(""), PathBuf::as_path)
+        self.files.first().map_or_else(|| Path::new(""), PathBuf::as_path)
     }
 
     /// All of its files.
