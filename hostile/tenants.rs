@@ -131,13 +131,12 @@ fn two_spaces(arena: &Arena) -> impl Fn() {
         stage.write("apart", manifest, &[("f.wasm", &guest)]);
         stage.ok(&["deploy", "apart", "--space", space]);
     }
-    let ask = move || {
+    move || {
         for space in ["one", "two"] {
             let answer = stage.request("GET /", &format!("apart.{space}.localhost"), &[], "");
             assert_eq!(answer.status, 200, "{answer:?}");
         }
-    };
-    ask
+    }
 }
 
 /// T3: who has taken a worker over can do nothing with it.
