@@ -20,7 +20,8 @@ async fn calls_of_every_kind_count_and_those_that_can_wait_are_made_later() {
     if !has("python3", "calls_of_every_kind_count_and_those_that_can_wait_are_made_later") {
         return;
     }
-    let node = node(|_| ()).await;
+    // `later` looks for a file of the test.
+    let node = node(|settings| settings.walls = hob_node::WallChoice::Off.into()).await;
     let team = In(&node, "team");
     assert_eq!(team.create(json!({ "calls": null, "requests": null })).await.status, 201);
     team.deployed(&app(&node.data().join("go"))).await;

@@ -12,8 +12,10 @@ def tried(host, port):
             return own.recv(64).decode() or "closed"
     except socket.gaierror:
         return "no such name"
-    except OSError:
+    except (ConnectionRefusedError, ConnectionResetError):
         return "refused"
+    except OSError as error:
+        return repr(error)
 
 def sent(host, port):
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -317,7 +317,9 @@ pub(super) fn make_etc(folder: &Path) -> io::Result<()> {
             ),
         ),
         ("group", format!("root:x:0:\nhob:x:{USER}:\nnogroup:x:65534:\n")),
-        ("hosts", "127.0.0.1 localhost hob sandbox sandbox.localdomain\n::1 localhost\n".to_owned()),
+        // `localhost` is the older address only: a list that names it means that one, and a connection to the other
+        // is taken before it is judged, so that no program would go on to the next address.
+        ("hosts", "127.0.0.1 localhost hob sandbox sandbox.localdomain\n::1 ip6-localhost\n".to_owned()),
         ("hostname", "hob\n".to_owned()),
         ("resolv.conf", "nameserver 127.0.0.1\noptions timeout:2 attempts:2\n".to_owned()),
         (
