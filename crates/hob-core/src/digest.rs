@@ -11,17 +11,7 @@ use std::fmt;
 #[serde(try_from = "String", into = "String")]
 pub struct Digest([u8; 32]);
 
-impl schemars::JsonSchema for Digest {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Digest".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "pattern": "^sha256:[0-9a-f]{64}$" })
-    }
-}
+crate::schema::text!(Digest, "pattern": "^sha256:[0-9a-f]{64}$");
 
 impl Digest {
     /// The digest of these bytes.

@@ -11,17 +11,7 @@ use std::fmt;
 #[serde(try_from = "String", into = "String")]
 pub struct InvocationId(pub u128);
 
-impl schemars::JsonSchema for InvocationId {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "InvocationId".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "pattern": "^[0-9a-f]{32}$" })
-    }
-}
+crate::schema::text!(InvocationId, "pattern": "^[0-9a-f]{32}$");
 
 impl InvocationId {
     /// Reads 32 hexadecimal digits, or the same as a UUID (RFC 9562, section 4), as AWS Lambda's runtimes have it;

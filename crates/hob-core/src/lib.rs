@@ -45,6 +45,7 @@ pub mod rollout;
 pub mod route;
 pub mod scale;
 pub mod schedule;
+mod schema;
 pub mod secret;
 pub mod share;
 pub mod space;

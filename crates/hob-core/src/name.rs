@@ -73,17 +73,7 @@ macro_rules! name {
         #[serde(try_from = "String", into = "String")]
         pub struct $type(Arc<str>);
 
-        impl schemars::JsonSchema for $type {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($type).into()
-            }
-            fn inline_schema() -> bool {
-                true
-            }
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string", "pattern": $pattern, "maxLength": $most })
-            }
-        }
+        crate::schema::text!($type, "pattern": $pattern, "maxLength": $most);
 
         impl $type {
             /// A checked name.

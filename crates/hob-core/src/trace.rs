@@ -14,17 +14,7 @@ macro_rules! hex_id {
         #[serde(try_from = "String", into = "String")]
         pub struct $type(pub $number);
 
-        impl schemars::JsonSchema for $type {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($type).into()
-            }
-            fn inline_schema() -> bool {
-                true
-            }
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string", "pattern": concat!("^[0-9a-f]{", $digits, "}$") })
-            }
-        }
+        crate::schema::text!($type, "pattern": concat!("^[0-9a-f]{", $digits, "}$"));
 
         impl $type {
             /// Reads its hexadecimal digits; `None` for anything else, and for 0.
