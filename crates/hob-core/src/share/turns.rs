@@ -9,7 +9,7 @@
 //! what a turn costs is charged afterwards, since nobody knows before. The round is kept as
 //! virtual time (start-time fair queueing, Goyal, Vin and Cheng, 1996): each space has a clock that its turns move
 //! forward, and the one whose clock is furthest behind comes next; in it the same is done with its apps, each level as one
-//! [`Line`]. Who comes after a pause may be behind the
+//! `Line`. Who comes after a pause may be behind the
 //! others by one turn and no more: who was quiet goes first, but saves nothing up. Inside an app functions are
 //! served round robin, and the guests of a function in the order in which they came.
 //!

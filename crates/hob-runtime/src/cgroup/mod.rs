@@ -3,9 +3,9 @@
 //! **Why.** A watch that reads `/proc` sees a peak late and a short one never, cannot say what a killed child has spent, and
 //! loses whoever hides. The kernel's control groups (cgroups(7)) hold all of that exactly, where a node may make some.
 //!
-//! **How.** [`Groups::open`] reads which groups the node could use (`plan`), tries it, and says what came of it. In each hierarchy the
+//! **How.** `Groups::open` reads which groups the node could use (`plan`), tries it, and says what came of it. In each hierarchy the
 //! node has a folder of its own, in it one for each space, in that one for each app, which has an equal share of the
-//! processors, and in that one for each instance ([`Group`]):
+//! processors, and in that one for each instance (`Group`):
 //!
 //! ```text
 //! <the node's group>/hob.node                       the node itself, in version 2
@@ -24,7 +24,7 @@
 //! **Invariants.** Nothing here is needed: a node that may make no groups runs as before, with limits of processes and a watch, and
 //! says so once. What a killed node has left is taken away by the next one: a folder whose lock is free is nobody's.
 //!
-//! **Not here:** how a process gets into a group ([`crate::wall::birth`]); what the watch does without ([`crate::host`]).
+//! **Not here:** how a process gets into a group (`crate::wall::birth`); what the watch does without ([`crate::host`]).
 
 mod group;
 mod level;
