@@ -109,7 +109,7 @@ impl Lambda {
                 changed.await?
             }
             Some(qualifier) => {
-                let changed = self.change_record(&reference, move |record| {
+                let changed = self.change_record(&reference, move |record, _| {
                     record.check_there(&qualifier)?;
                     let before = record.asynchronous.get(&qualifier);
                     if !anew && before.is_none() {
@@ -120,27 +120,10 @@ impl Lambda {
                     record.asynchronous.insert(qualifier, configured);
                     Ok(())
                 });
-                changed.await?
+                changed.await?.0
             }
         };
         json(StatusCode::OK, &shown(&known, &ask.region, &reference)?)
-    }
-
-    /// Changes what is stored of a function beside its app.
-    pub(super) async fn change_record(
-        &self,
-        reference: &Reference,
-        change: impl FnOnce(&mut Record) -> Answered<()> + Send,
-    ) -> Answered<Known> {
-        let (app, _) = reference.app()?;
-        let _turn = self.records.turn(&app)?;
-        let mut known = self.known_alone(reference).await?;
-        let mut record = known.record();
-        change(&mut record)?;
-        known.stored.record = Some(record);
-        self.records.store(&app, &mut known.stored).await?;
-        self.versions.know(&app, &known.record());
-        Ok(known)
     }
 
     fn goes(&self, arn: Option<String>) -> Answered<Goes> {
@@ -247,7 +230,7 @@ fn delete(lambda: Arc<Lambda>, ask: Ask) -> Handled {
                 changed.await?;
             }
             Some(qualifier) => {
-                let changed = lambda.change_record(&reference, move |record| {
+                let changed = lambda.change_record(&reference, move |record, _| {
                     record.check_there(&qualifier)?;
                     match record.asynchronous.remove(&qualifier) {
                         Some(_) => Ok(()),

@@ -87,16 +87,12 @@ fn put(lambda: Arc<Lambda>, ask: Ask) -> Handled {
         let reference = named(&ask)?;
         let Put { provisioned_concurrent_executions: instances } = ask.json()?;
         let qualifier = qualifier(&reference)?;
-        let (app, _) = reference.app()?;
-        let _turn = lambda.records.turn(&app)?;
-        let mut known = lambda.known_alone(&reference).await?;
-        let mut record = known.record();
         let wanted = Wanted { instances, modified_ms: now_ms() };
-        let most = most(&known, &record, &qualifier);
-        record.provision(&qualifier, wanted, most)?;
-        known.stored.record = Some(record.clone());
-        lambda.records.store(&app, &mut known.stored).await?;
-        lambda.versions.know(&app, &record);
+        let changed = lambda.change_record(&reference, |record, known| {
+            let most = most(known, record, &qualifier);
+            Ok(record.provision(&qualifier, wanted, most)?)
+        });
+        let (known, ()) = changed.await?;
         json(StatusCode::ACCEPTED, &wanted.shown(lambda.there(&known, &qualifier)))
     })
 }
@@ -134,7 +130,7 @@ fn delete(lambda: Arc<Lambda>, ask: Ask) -> Handled {
     Box::pin(async move {
         let reference = named(&ask)?;
         let qualifier = qualifier(&reference)?;
-        let changed = lambda.change_record(&reference, move |record| {
+        let changed = lambda.change_record(&reference, move |record, _| {
             record.check_there(&qualifier)?;
             match record.provisioned.remove(&qualifier) {
                 Some(_) => Ok(()),

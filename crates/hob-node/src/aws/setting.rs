@@ -240,8 +240,8 @@ fn create_url(lambda: Arc<Lambda>, ask: Ask) -> Handled {
             }
             Some(alias) => {
                 let opened =
-                    lambda.change_record(&reference, move |record| Ok(record.open_url(&alias, now_ms())?));
-                opened.await?
+                    lambda.change_record(&reference, move |record, _| Ok(record.open_url(&alias, now_ms())?));
+                opened.await?.0
             }
         };
         json(StatusCode::CREATED, &lambda.shown_url(&known, &ask.region, alias.as_deref())?)
@@ -275,7 +275,7 @@ fn delete_url(lambda: Arc<Lambda>, ask: Ask) -> Handled {
                 changed.await?;
             }
             Some(alias) => {
-                let closed = lambda.change_record(&reference, move |record| {
+                let closed = lambda.change_record(&reference, move |record, _| {
                     let gone = record.urls.remove(&alias);
                     gone.map(drop).ok_or_else(|| has_no_url(record).into())
                 });

@@ -137,15 +137,24 @@ impl Lambda {
         change: impl FnOnce(&mut Record) -> Answered<Value> + Send,
     ) -> Answered<Value> {
         let reference = Reference::read(ask.part(0), None)?;
+        Ok(self.change_record(&reference, |record, _| change(record)).await?.1)
+    }
+
+    /// Changes what is stored of a function beside its app; and what `change`, which also sees what is known of it, says.
+    pub(super) async fn change_record<T: Send>(
+        &self,
+        reference: &Reference,
+        change: impl FnOnce(&mut Record, &Known) -> Answered<T> + Send,
+    ) -> Answered<(Known, T)> {
         let (app, _) = reference.app()?;
         let _turn = self.records.turn(&app)?;
-        let mut known = self.known_alone(&reference).await?;
+        let mut known = self.known_alone(reference).await?;
         let mut record = known.record();
-        let answer = change(&mut record)?;
+        let said = change(&mut record, &known)?;
         known.stored.record = Some(record.clone());
         self.records.store(&app, &mut known.stored).await?;
         self.versions.know(&app, &record);
-        Ok(answer)
+        Ok((known, said))
     }
 }
 
