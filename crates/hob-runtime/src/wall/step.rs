@@ -394,6 +394,8 @@ unsafe fn route(message: &[u8]) -> Result<(), c_int> {
 /// # Safety
 /// As [`take`].
 unsafe fn become_user(id: u32) -> Result<(), c_int> {
+    // While it is root: who is not may not say that no program of it gets any.
+    bound_capabilities();
     // SAFETY: raw system calls, which change this process alone; the wrappers of the C library would ask all threads of
     // the node to follow.
     unsafe {
@@ -407,19 +409,25 @@ unsafe fn become_user(id: u32) -> Result<(), c_int> {
     Ok(())
 }
 
+/// No program that this process starts gets any capability that it does not hold.
+fn bound_capabilities() {
+    for capability in 0..=CAPABILITIES {
+        // Beyond the last one the kernel says EINVAL; who may not drop any hears EPERM.
+        // SAFETY: no pointers.
+        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } < 0 {
+            break;
+        }
+    }
+}
+
 /// # Safety
 /// As [`take`].
 unsafe fn no_capabilities() -> Result<(), c_int> {
     /// linux/capability.h: version 3, 64 bits in two halves.
     const VERSION: u32 = 0x2008_0522;
+    bound_capabilities();
     // SAFETY: the kernel reads a header of two and data of six numbers.
     unsafe {
-        for capability in 0..=CAPABILITIES {
-            // Beyond the last one it says EINVAL; who holds none may not drop any, and has none to lose.
-            if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 {
-                break;
-            }
-        }
         let header = [VERSION, 0];
         let none = [0_u32; 6];
         check(libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()))?;

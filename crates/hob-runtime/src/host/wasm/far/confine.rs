@@ -14,13 +14,12 @@ use super::filter;
 use crate::wall::step::{Mount, Step, take_here};
 use hob_core::limit::{COMPILED_BYTES_MAX, PROCESS_NICENESS, WORKER_FILES_MAX};
 use rustix::process::{
-    Resource, Rlimit, Signal, getegid, geteuid, getpriority_process, getrlimit,
-    set_parent_process_death_signal, setpriority_process, setrlimit, setsid,
+    DumpableBehavior, Resource, Rlimit, Signal, getegid, geteuid, getpriority_process, getrlimit,
+    set_dumpable_behavior, set_parent_process_death_signal, setpriority_process, setrlimit, setsid,
 };
 use std::ffi::c_int;
 use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd};
-use std::ptr;
 
 /// The kernel's out-of-memory killer takes workers before the node.
 const OOM_SCORE: &str = "500";
@@ -72,10 +71,7 @@ pub(super) fn leave() -> Vec<String> {
     } else if let Err(error) = empty_root() {
         missing.push(format!("an empty root: {error}"));
     }
-    if root {
-        no_more_capabilities();
-    }
-    if root && let Err(error) = become_user(USER) {
+    if root && let Err(error) = become_user() {
         missing.push(format!("another user: {error}"));
     }
     if let Err(error) = take_here(&[Step::NoCapabilities]) {
@@ -96,8 +92,10 @@ pub(super) fn seal() -> io::Result<()> {
     filter::install()
 }
 
-fn check(done: c_int) -> io::Result<()> {
-    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+/// A program that is started looks at itself in `/proc` once more ([`Step::User`]); a worker starts none, and never does.
+fn become_user() -> io::Result<()> {
+    take_here(&[Step::User(USER)])?;
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 fn namespaces(root: bool) -> io::Result<()> {
@@ -132,25 +130,4 @@ fn empty_root() -> io::Result<()> {
         Step::Pivot,
         Step::Mount(root(libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | quiet)),
     ])
-}
-
-/// No program that it could start would get any: while it is root, for who is not may not say so. (It may start none.)
-fn no_more_capabilities() {
-    /// Beyond the last one the kernel says EINVAL (linux/capability.h).
-    const CAPABILITIES: c_int = 63;
-    for capability in 0..=CAPABILITIES {
-        // SAFETY: no pointers.
-        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } < 0 {
-            break;
-        }
-    }
-}
-
-fn become_user(user: u32) -> io::Result<()> {
-    // SAFETY: no pointers but an empty list.
-    unsafe {
-        check(libc::setgroups(0, ptr::null()))?;
-        check(libc::setresgid(user, user, user))?;
-        check(libc::setresuid(user, user, user))
-    }
 }
