@@ -31,6 +31,8 @@ pub(super) struct Job {
     /// Whether standard input is a pipe.
     pub(super) stdin: bool,
     pub(super) place: JobPlace,
+    /// The working folder of a program beside the node.
+    pub(super) folder: Option<Wanted>,
     /// Where a control group is made for it, with so many bytes of memory, and processes and threads.
     pub(super) groups: Option<(Arc<AppGroups>, u64, u64)>,
 }
@@ -46,8 +48,8 @@ impl Drop for Variables {
 
 /// Where to start it.
 pub(super) enum JobPlace {
-    /// Beside the node, in this working folder.
-    Open(Wanted),
+    /// Beside the node, in its working folder.
+    Open,
     /// Behind new walls, where the node listens so, and at most so many processes and threads.
     Behind { wall: Arc<Wall>, listening: Vec<Listening>, tasks_max: u64 },
     /// In a room that is there.
@@ -116,20 +118,15 @@ fn abandon(born: &Born) {
 }
 
 fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
-    let Job { program, args, env, stdin, place: job_place, groups } = job;
-    let (folder, job_place) = match job_place {
-        JobPlace::Open(wanted) => (Some(wanted.open()?), None),
-        walled => (None, Some(walled)),
-    };
+    let Job { program, args, env, stdin, place: job_place, folder, groups } = job;
+    let folder = folder.map(Wanted::open).transpose()?;
     let work = folder.as_ref().map_or_else(|| PathBuf::from(wall::WORK), |folder| folder.path().join(WORK));
     let (place, confinement) = match &job_place {
-        None | Some(JobPlace::Open(_)) => (Place::Open, confinement),
-        Some(JobPlace::Behind { wall, listening, tasks_max }) => {
+        JobPlace::Open => (Place::Open, confinement),
+        JobPlace::Behind { wall, listening, tasks_max } => {
             (Place::Behind(wall, listening), confinement.with_tasks(*tasks_max))
         }
-        Some(JobPlace::In { wall, room, tasks_max }) => {
-            (Place::In(wall, room), confinement.with_tasks(*tasks_max))
-        }
+        JobPlace::In { wall, room, tasks_max } => (Place::In(wall, room), confinement.with_tasks(*tasks_max)),
     };
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from);
     let ((output, its_output), (errors, its_errors)) = (pipe()?, pipe()?);
@@ -141,7 +138,7 @@ fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
     };
     // A program that joins a room is in the group of the room.
     let (group, there) = match &job_place {
-        Some(JobPlace::In { room, .. }) => (None, room.group().cloned()),
+        JobPlace::In { room, .. } => (None, room.group().cloned()),
         _ => groups.and_then(group).map_or((None, None), |group| (Some(Arc::clone(&group)), Some(group))),
     };
     let image = Image {
@@ -155,7 +152,7 @@ fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
     };
     let born = retry_busy(|| birth::spawn(&image, place))?;
     let room = match &job_place {
-        Some(JobPlace::In { room, .. }) => Some(Arc::clone(room)),
+        JobPlace::In { room, .. } => Some(Arc::clone(room)),
         _ => born.room.map(Arc::new),
     };
     if let Some(room) = &room {

@@ -32,7 +32,7 @@ use crate::machine;
 use crate::outbound::{self, ENTRANCE_PORT};
 use crate::unit::{Command, Launch, Program, Unit};
 use crate::wall::{self, Listening, Room, View, Wall, Walls};
-use folder::Folders;
+use folder::{Folders, Wanted};
 use fork::{Forker, Job, JobPlace, Variables};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -193,8 +193,8 @@ impl Command for Native {
 impl Native {
     async fn spawn(&self, program: &Path, args: &[String], launch: Launch) -> Result<Box<dyn Program>> {
         let shared = &self.shared;
-        let (place, own) = self.place(&launch);
-        let own = own.unwrap_or_else(Own::behind_walls);
+        let (place, folder) = self.place(&launch);
+        let own = folder.as_ref().map_or_else(Own::behind_walls, |folder| Own::beside_node(folder.path()));
         let job = Job {
             program: self.seen(program),
             args: args.iter().chain(&launch.args).cloned().collect(),
@@ -203,6 +203,7 @@ impl Native {
             ),
             stdin: launch.stdin,
             place,
+            folder,
             groups: self.groups.clone().map(|groups| (groups, self.code.spec.memory_bytes, self.tasks_max())),
         };
         let born = shared.forker.spawn(job).await.map_err(|error| self.refused(&error))?;
@@ -214,12 +215,10 @@ impl Native {
     }
 
     /// Where a program is to be started; beside the node it has a working folder.
-    fn place(&self, launch: &Launch) -> (JobPlace, Option<Own>) {
+    fn place(&self, launch: &Launch) -> (JobPlace, Option<Wanted>) {
         let Some(wall) = &self.wall else {
             let fresh = || self.shared.work_dir.join(self.shared.forker.next_number().to_string());
-            let folder = self.folders.take(fresh, &self.code.dir);
-            let own = Own::beside_node(folder.path());
-            return (JobPlace::Open(folder), Some(own));
+            return (JobPlace::Open, Some(self.folders.take(fresh, &self.code.dir)));
         };
         let (wall, tasks_max) = (Arc::clone(wall), self.tasks_max());
         if let Some(room) = self.room(launch) {
