@@ -53,11 +53,14 @@ impl Shared {
         let mut given_back = 0;
         loop {
             let place = self.place_for(&context, arrived, deadline).await?;
-            let answer = self.call_in(place, &context, request, deadline).await;
+            let fault = match self.call_in(place, &context, request, deadline).await {
+                Ok(answered) => return Ok(answered),
+                Err(fault) => fault,
+            };
             // Of an instance that ended before anything of it had seen the request, another takes it.
             request = match context.trail.take_untaken() {
-                Some(again) if answer.is_err() && given_back < UNTAKEN_CALLS_MAX => again,
-                _ => return answer.map_err(|fault| body_fault.get().cloned().unwrap_or(fault)),
+                Some(again) if given_back < UNTAKEN_CALLS_MAX => again,
+                _ => return Err(body_fault.get().cloned().unwrap_or(fault)),
             };
             given_back += 1;
         }
