@@ -252,7 +252,8 @@ fn limit_memory(version: Version, folder: &Path, bytes: u64) -> io::Result<()> {
     }
 }
 
-fn put(file: &Path, number: u64) -> io::Result<()> {
+/// Writes a number into a file that is there.
+pub(super) fn put(file: &Path, number: u64) -> io::Result<()> {
     std::fs::OpenOptions::new().write(true).open(file)?.write_at(number.to_string().as_bytes(), 0).map(drop)
 }
 

@@ -85,10 +85,7 @@ impl Offer {
     fn of(branches: &[Branch], lacking: Vec<String>) -> Self {
         let mut used: Vec<(&'static str, Vec<&'static str>)> = Vec::new();
         for branch in branches {
-            let called = match branch.version {
-                Version::V1 => "cgroup v1",
-                Version::V2 => "cgroup v2",
-            };
+            let called = branch.version.called();
             let mut names: Vec<&'static str> =
                 branch.controllers.iter().filter_map(|controller| controller.name(branch.version)).collect();
             if branch.version == Version::V2 {
@@ -222,10 +219,7 @@ fn read_plan() -> Plan {
 
 /// Takes a branch into use: the node's own folder in it, which is locked as long as the node lives.
 fn take(branch: &mut Branch, folder: &Path) -> Result<level::Own, String> {
-    let called = match branch.version {
-        Version::V1 => "cgroup v1",
-        Version::V2 => "cgroup v2",
-    };
+    let called = branch.version.called();
     let failed = |error: io::Error| format!("{called} at `{}`: {error}", folder.display());
     level::sweep(folder);
     if branch.version == Version::V2 && !branch.controllers.is_empty() {
@@ -320,10 +314,7 @@ fn enable(folder: &Path, controllers: &[Controller]) {
 
 /// What an older kernel has no file for is not missed.
 fn write_if_there(file: &Path, number: u64) {
-    let _ = std::fs::OpenOptions::new()
-        .write(true)
-        .open(file)
-        .and_then(|mut file| io::Write::write_all(&mut file, number.to_string().as_bytes()));
+    let _ = group::put(file, number);
 }
 
 /// What a node that is started here would have; changes nothing.

@@ -47,6 +47,16 @@ pub(super) enum Version {
     V2,
 }
 
+impl Version {
+    /// How people call it.
+    pub(super) fn called(self) -> &'static str {
+        match self {
+            Self::V1 => "cgroup v1",
+            Self::V2 => "cgroup v2",
+        }
+    }
+}
+
 /// A hierarchy of groups, and where the process is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hierarchy {

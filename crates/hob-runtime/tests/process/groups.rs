@@ -1,5 +1,6 @@
 //! Programs in control groups: what the kernel holds where a watch would be late, and what it forgets nobody of.
 
+use crate::hostile::HOSTILE;
 use crate::support::{Bench, eventually, get, invocation, is_running, python, shown};
 use hob_core::code::Code;
 use hob_runtime::body::empty;
@@ -13,30 +14,18 @@ fn held() -> bool {
 }
 
 const BURST: &str = "kept = b'x' * (96 << 20)\nprint('escaped')\n";
-const FORKS: &str = "
-import os, time
-born = 0
-while born < 4096:
-    try:
-        if os.fork() == 0:
-            time.sleep(60)
-            os._exit(0)
-        born += 1
-    except OSError:
-        break
-print('contained' if born <= 128 else f'escaped {born}')
-";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_would_be_over_before_a_watch_looks_is_held() {
     if !held() || !python() {
         return;
     }
+    let forks = HOSTILE.iter().find(|hostile| hostile.name == "fork bomb").unwrap().file.1;
     for bench in [Bench::bare(), Bench::open()] {
         for (what, run, text, expected) in [
             ("a burst", &["python3", "guest.py"][..], BURST, "HOB-0505"),
             ("a burst of a child", &["sh", "-c", "python3 guest.py; echo done"], BURST, "HOB-0505"),
-            ("forks", &["python3", "guest.py"], FORKS, "200 contained"),
+            ("forks", &["python3", "guest.py"], forks, "200 contained"),
         ] {
             let code = bench.code("stdio", run, &[("guest.py", text.as_bytes())], |spec| {
                 spec.memory_bytes = 64 << 20;
