@@ -194,11 +194,23 @@ impl<'a> Every<'a> {
     }
 }
 
+/// The life of an app, from its first deploy to its removal: one that is deployed again under the same name has another.
+#[derive(Clone, Default)]
+pub(crate) struct Life(Arc<u8>);
+
+impl PartialEq for Life {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 /// One app.
 #[derive(Clone)]
 pub struct LiveApp {
     /// Its name.
     pub name: AppName,
+    /// The same in all tables in which it is without a break.
+    pub(crate) life: Life,
     /// The revision that takes new requests.
     pub current: Arc<LiveRevision>,
     /// Every kept revision, the current one too.

@@ -45,7 +45,9 @@ impl Form {
 
 /// The response that says what went wrong.
 pub(crate) fn respond(fault: &Fault, id: Option<String>, form: Form) -> Response<Body> {
-    if fault.code() == Code::Internal || fault.detail_text().is_some() {
+    if fault.code() == Code::Internal {
+        tracing::error!(%fault, ?id, "a request fails");
+    } else if fault.detail_text().is_some() {
         tracing::debug!(%fault, ?id, "a request fails");
     }
     let (content_type, text) = match form {

@@ -207,7 +207,8 @@ impl Switch<'_> {
         let mut gone: Vec<_> = self.drop.iter().filter_map(|number| kept.remove(number)).collect();
         gone.extend(kept.insert(target.number, Arc::clone(target)).filter(|old| !Arc::ptr_eq(old, target)));
         gone.extend(self.previous.and_then(|number| put_to_rest(apps, &mut kept, number)));
-        let app = LiveApp { name: target.app.clone(), current: Arc::clone(target), kept };
+        let life = table.app(target.app.as_str()).map(|app| app.life.clone()).unwrap_or_default();
+        let app = LiveApp { name: target.app.clone(), life, current: Arc::clone(target), kept };
         apps.live.publish(table.with(&Arc::new(app)));
         gone
     }

@@ -44,7 +44,7 @@ pub(super) async fn renew(apps: &Arc<Apps>, app: &AppName, secret: &SecretName) 
     let mut kept = shown.kept.clone();
     let gone = made.into_iter().filter_map(|new| kept.insert(new.number, new)).collect();
     let current = kept.get(&shown.current.number).unwrap_or(&shown.current);
-    let renewed = LiveApp { name: app.clone(), current: Arc::clone(current), kept };
+    let renewed = LiveApp { name: app.clone(), life: shown.life.clone(), current: Arc::clone(current), kept };
     let table = Arc::clone(&apps.live.load());
     apps.live.publish(table.with(&Arc::new(renewed)));
     drop(shown);

@@ -3,7 +3,7 @@
 use super::ready::{self, Role};
 use super::record::{self, Stored};
 use super::{Apps, shelf};
-use crate::live::{LiveApp, LiveRevision, LiveTable};
+use crate::live::{Life, LiveApp, LiveRevision, LiveTable};
 use crate::package;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -66,7 +66,7 @@ async fn show(apps: &Apps, name: &AppName, stored: Stored, there: &HashSet<OsStr
         }
         seen = Some(&function.package);
     }
-    Ok(LiveApp { name: name.clone(), current, kept })
+    Ok(LiveApp { name: name.clone(), life: Life::default(), current, kept })
 }
 
 /// Makes what may be missing after a start: packages, code compiled by another engine, the minimum of

@@ -154,7 +154,11 @@ async fn finish(lines: Lines, action: Action, result: Result<Deployed>) {
     let event = match told.and(result) {
         Ok(deployed) => DeployEvent::Done(deployed),
         Err(fault) => {
-            tracing::info!(%fault, "a deploy or rollback is refused");
+            if fault.code() == Code::Internal {
+                tracing::error!(%fault, "a deploy or rollback fails");
+            } else {
+                tracing::info!(%fault, "a deploy or rollback is refused");
+            }
             DeployEvent::Failed(fault.to_wire(None))
         }
     };

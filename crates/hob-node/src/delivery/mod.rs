@@ -28,7 +28,7 @@ use crate::bus::Bus;
 use crate::bus::position::Key;
 use crate::calls::{Calls, Told, calls_topic};
 use crate::dispatcher::Dispatcher;
-use crate::live::{Live, LiveApp, LiveTable};
+use crate::live::{Life, Live, LiveApp, LiveTable};
 use crate::sync::lock;
 use crate::task::Tasks;
 use hob_core::code::Code;
@@ -139,7 +139,10 @@ impl Delivery {
         let wanted = self.wanted(&table)?;
         let gone: Vec<((Key, TopicName), Handle)> = {
             let mut workers = lock(&self.workers);
-            let gone = workers.iter().filter(|(place, handle)| wanted.get(*place) != Some(&handle.role));
+            let is_wanted = |place: &(Key, TopicName), handle: &Handle| {
+                wanted.get(place).is_some_and(|(role, life)| (role, life) == (&handle.role, &handle.life))
+            };
+            let gone = workers.iter().filter(|(place, handle)| !is_wanted(place, handle));
             let gone: Vec<(Key, TopicName)> = gone.map(|(place, _)| place.clone()).collect();
             gone.into_iter().filter_map(|place| workers.remove_entry(&place)).collect()
         };
@@ -147,7 +150,7 @@ impl Delivery {
             handle.tell(Wish::Stop).await;
             self.let_end(place, handle);
         }
-        for (place, role) in wanted {
+        for (place, (role, life)) in wanted {
             let known = lock(&self.workers).get(&place).cloned().filter(|handle| !handle.has_ended());
             match known {
                 Some(handle) => handle.tell(Wish::Changed).await,
@@ -158,8 +161,10 @@ impl Delivery {
                         // delivers is delivered again.
                         let _ = timeout(GRACE_DEFAULT, before.ended()).await;
                     }
-                    let handle = worker::start(&self.parts, place.0.clone(), role).await?;
-                    lock(&self.workers).insert(place, handle);
+                    // What is removed meanwhile is told of by another table.
+                    if let Some(handle) = worker::start(&self.parts, place.0.clone(), role, life).await? {
+                        lock(&self.workers).insert(place, handle);
+                    }
                 }
             }
         }
@@ -180,7 +185,7 @@ impl Delivery {
     }
 
     /// Every subscription that there has to be.
-    fn wanted(&self, table: &LiveTable) -> Result<BTreeMap<(Key, TopicName), Role>> {
+    fn wanted(&self, table: &LiveTable) -> Result<BTreeMap<(Key, TopicName), (Role, Life)>> {
         let mut wanted = Vec::new();
         for app in table.acting().values() {
             for revision in app.kept.values().chain([&app.current]) {
@@ -190,17 +195,19 @@ impl Delivery {
                     .iter()
                     .map(|(name, spec)| (name, Role::Events(spec.topic.clone())));
                 let runs = triggers.schedules.keys().map(|name| (name, Role::Runs));
-                wanted.extend(events.chain(runs).map(|(name, role)| (Key::new(&app.name, name), role)));
+                let roles = events.chain(runs);
+                wanted.extend(roles.map(|(name, role)| (Key::new(&app.name, name), role, &app.life)));
             }
         }
         for (app, function) in lock(&self.called).iter() {
-            if table.app(app.as_str()).is_some() {
-                wanted.extend([Role::calls(app, function)?, Role::callbacks(app)?]);
+            if let Some(live) = table.app(app.as_str()) {
+                let own = [Role::calls(app, function)?, Role::callbacks(app)?];
+                wanted.extend(own.map(|(key, role)| (key, role, &live.life)));
             }
         }
-        let places = wanted.into_iter().map(|(key, role)| {
+        let places = wanted.into_iter().map(|(key, role, life)| {
             let topic = role.topic(&key.app);
-            ((key, topic), role)
+            ((key, topic), (role, life.clone()))
         });
         Ok(places.collect())
     }

@@ -13,7 +13,7 @@ use crate::bus::position::Key;
 use crate::bus::tell;
 use crate::calls;
 use crate::clock::now_ms;
-use crate::live::LiveRevision;
+use crate::live::{Life, LiveRevision};
 use crate::telemetry::Budget;
 use hob_core::aws::asynchronous::widest;
 use hob_core::code::Code;
@@ -86,6 +86,8 @@ pub(super) struct Desk {
     pub(super) key: Key,
     pub(super) role: Role,
     pub(super) topic: TopicName,
+    /// Of the app.
+    life: Life,
     /// `None`: they cannot be understood.
     filters: HashMap<RevisionNumber, Option<Filters>>,
     hasher: RandomState,
@@ -94,10 +96,15 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(parts: Arc<Parts>, key: Key, role: Role) -> Self {
+    pub(super) fn new(parts: Arc<Parts>, key: Key, role: Role, life: Life) -> Self {
         let topic = role.topic(&key.app);
         let (filters, hasher) = (HashMap::new(), RandomState::new());
-        Self { parts, key, role, topic, filters, hasher, told: Budget::new(FACTS_EVENTS_PER_SECOND) }
+        Self { parts, key, role, topic, life, filters, hasher, told: Budget::new(FACTS_EVENTS_PER_SECOND) }
+    }
+
+    /// Whether the app was removed: what is there under its name now, and its positions, are not this subscription's.
+    pub(super) fn is_over(&self) -> bool {
+        self.parts.live.load().app(self.key.app.as_str()).is_none_or(|app| app.life != self.life)
     }
 
     /// The revision that handles a record: the one that published it, if it is of this app and kept;

@@ -13,6 +13,7 @@ use crate::bus::Placed;
 use crate::bus::dead::Failure;
 use crate::bus::position::{self, Key};
 use crate::clock::{now_ms, sleep_until};
+use crate::live::Life;
 use hob_core::code::Code;
 use hob_core::fact::Ending;
 use hob_core::fault::{Fault, Result};
@@ -25,6 +26,7 @@ use hob_core::subscription::{
     Stats, Wanted, Whereabouts,
 };
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -81,6 +83,8 @@ enum Call {
 #[derive(Clone)]
 pub(super) struct Handle {
     pub(super) role: Role,
+    /// Of the app that it belongs to.
+    pub(super) life: Life,
     wishes: mpsc::Sender<Wish>,
 }
 
@@ -112,13 +116,16 @@ impl Handle {
     }
 }
 
-/// Starts the worker of one subscription.
+/// Starts the worker of one subscription; `None` when its app has been removed meanwhile.
 ///
 /// # Errors
 /// `HOB-06xx` when its position cannot be read.
-pub(super) async fn start(parts: &Arc<Parts>, key: Key, role: Role) -> Result<Handle> {
+pub(super) async fn start(parts: &Arc<Parts>, key: Key, role: Role, life: Life) -> Result<Option<Handle>> {
     let stored = position::load::<Snapshot>(parts.bus.state(), &key.position(&role.topic(&key.app))).await?;
-    let desk = Desk::new(Arc::clone(parts), key, role.clone());
+    let desk = Desk::new(Arc::clone(parts), key, role.clone(), life.clone());
+    if desk.is_over() {
+        return Ok(None);
+    }
     let (now, settings, seed) = (now_ms(), desk.settings(), hob_core::schedule::seed(&desk.key.to_string()));
     let (machine, version) = match stored {
         Some((snapshot, version)) => {
@@ -151,7 +158,7 @@ pub(super) async fn start(parts: &Arc<Parts>, key: Key, role: Role) -> Result<Ha
     };
     parts.bus.settle(&worker.desk.topic, &worker.desk.key, Some(worker.machine.settled_before())).await;
     parts.tasks.start("subscription", worker.run());
-    Ok(Handle { role, wishes })
+    Ok(Some(Handle { role, life, wishes }))
 }
 
 struct Worker {
@@ -192,12 +199,15 @@ impl Worker {
         self.step_back().await;
         self.send_batches();
         while !(self.stopping && self.machine.is_idle()) {
+            if self.desk.is_over() {
+                return self.give_up("its app was removed");
+            }
             let (wake, due) = (self.wake, self.batches.due_ms(self.gathering.unwrap_or(ALONE)));
             // In no fixed order: while a backlog is worked off there is always a report, and wishes would wait.
             tokio::select! {
                 Some(report) = self.reports.recv() => {
                     if let Err(fault) = self.take(report).await {
-                        return self.give_up(&fault);
+                        return self.give_up(fault);
                     }
                 }
                 wish = self.wished.recv() => match wish {
@@ -363,8 +373,8 @@ impl Worker {
         }
     }
 
-    fn give_up(self, fault: &Fault) {
-        tracing::debug!(%fault, subscription = %self.desk.key, "the subscription has gone");
+    fn give_up(self, why: impl fmt::Display) {
+        tracing::debug!(%why, subscription = %self.desk.key, "the subscription has gone");
         let parts = Arc::clone(&self.desk.parts);
         drop(self);
         parts.lost.notify_one();
@@ -397,6 +407,10 @@ impl Worker {
     }
 
     async fn fetch(&mut self, from: u64, records: usize, effects: &mut Vec<Effect>) {
+        if self.desk.is_over() {
+            // What is there now of that name may want none of these: nothing is to be settled.
+            return;
+        }
         let limit = ReadLimit { records, bytes: SUBSCRIPTION_READ_BYTES_MAX };
         // What comes from here on is news.
         self.arrivals.mark_unchanged();
@@ -489,6 +503,9 @@ impl Worker {
     }
 
     fn save(&self, snapshot: &Snapshot) {
+        if self.desk.is_over() {
+            return;
+        }
         let (report, parts, version) = (self.report.clone(), Arc::clone(&self.desk.parts), snapshot.version);
         let write = position::write(self.desk.key.position(&self.desk.topic), snapshot, self.version);
         self.desk.parts.tasks.start("position", async move {

@@ -57,8 +57,22 @@ impl Got {
     }
 }
 
+/// What nodes log is printed with a test that fails.
+fn keep_logs() {
+    static KEPT: LazyLock<()> = LazyLock::new(|| {
+        // Another part of the tests may have its own.
+        let _ = tracing_subscriber::fmt()
+            .with_test_writer()
+            .with_ansi(false)
+            .with_max_level(tracing::Level::INFO)
+            .try_init();
+    });
+    LazyLock::force(&KEPT);
+}
+
 /// Settings of a node in a fresh folder.
 pub(crate) fn settings() -> (Settings, TempDir) {
+    keep_logs();
     let data = tempfile::tempdir().unwrap();
     let settings = Settings {
         data: data.path().join("data"),

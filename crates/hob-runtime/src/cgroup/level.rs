@@ -60,7 +60,8 @@ pub(super) fn sweep(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let is_own = name.to_str().is_some_and(|name| name.starts_with(OWN) && name != LEAF);
-        if is_own && locked(&entry.path()).is_some() {
+        // The lock is held until it is gone: a node that is just making its folder takes another one then.
+        if is_own && let Some(_lock) = locked(&entry.path()) {
             remove(&entry.path());
         }
     }

@@ -1,7 +1,7 @@
 //! Groups of this machine, as far as it gives any.
 
 use super::plan::Version;
-use super::{Groups, Offer};
+use super::{Groups, Offer, level};
 use hob_core::name::{AppName, SpaceName};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
@@ -69,4 +69,24 @@ fn what_there_is_is_said_in_words() {
     assert_eq!(hybrid.to_string(), "cgroup v2: processor time; cgroup v1: memory, pids");
     assert!(hybrid.holds_memory() && !none.holds_memory());
     assert_ne!(Version::V1, Version::V2);
+}
+
+/// Nodes that start at the same time look for what others have left.
+#[test]
+fn a_folder_that_is_just_being_taken_is_not_swept_away() {
+    const NODES: usize = 4;
+    const ROUNDS: usize = 500;
+    let place = tempfile::tempdir().unwrap();
+    let node = || {
+        for _ in 0..ROUNDS {
+            level::sweep(place.path());
+            let own = level::Own::make(place.path()).unwrap();
+            // Whoever had found it free before may be at work still.
+            std::thread::yield_now();
+            assert!(own.path().is_dir(), "{} was swept away", own.path().display());
+        }
+    };
+    std::thread::scope(|scope| (0..NODES).for_each(|_| drop(scope.spawn(node))));
+    level::sweep(place.path());
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
 }
