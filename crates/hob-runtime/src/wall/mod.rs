@@ -284,7 +284,8 @@ fn sockets(listening: &[Listening]) -> Vec<Step> {
     };
     let door = [open(SEED, SocketKind::Stream), open(FRESH, SocketKind::Listener(LOOPBACK, 0))];
     let others = listening.iter().enumerate().map(|(at, one)| open(LISTENERS + at, kind(one)));
-    door.into_iter().chain(others).collect()
+    // The door takes what port is free, so those that want one of their own come before it.
+    others.chain(door).collect()
 }
 
 /// Namespaces in which programs run. Dropping it ends all of them.
