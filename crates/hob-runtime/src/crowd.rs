@@ -48,6 +48,8 @@ const TICKS_PER_LOOK: u32 = (MEMORY_LOOK_INTERVAL.as_millis() / WASM_EPOCH_TICK.
 pub struct Shares {
     /// Guests that may use a processor at a time.
     pub guests: u32,
+    /// Guests beside these that need little, of apps that have no other.
+    pub spare: u32,
     /// Memory of all instances, bytes.
     pub memory_bytes: u64,
     /// Kept instances that may start at a time.
@@ -58,7 +60,7 @@ pub struct Shares {
 
 impl Shares {
     /// Those of this machine and of the async runtime in which this is called; `memory_bytes` if they are not
-    /// to have the usual share. One worker thread is kept free of guests, so that sockets are looked after
+    /// to have the usual share. One worker thread is kept free of guests that need long, so that sockets are looked after
     /// while all others run them: a runtime should have one more than there are processors.
     pub fn here(memory_bytes: Option<u64>) -> Self {
         let workers = tokio::runtime::Handle::try_current().map_or(1, |it| it.metrics().num_workers());
@@ -69,8 +71,10 @@ impl Shares {
             0 => u64::MAX,
             bytes => bytes / 100 * MEMORY_SHARE_PERCENT,
         };
+        let guests = workers.saturating_sub(1).clamp(1, cpus);
         Self {
-            guests: workers.saturating_sub(1).clamp(1, cpus),
+            guests,
+            spare: workers.saturating_sub(guests).min(1),
             memory_bytes: memory_bytes.unwrap_or_else(usual),
             starts: cpus.saturating_mul(STARTS_PER_CPU),
             loads: cpus.saturating_mul(LOADS_PER_CPU),
@@ -167,7 +171,7 @@ impl Crowd {
     pub fn new(shares: Shares, spawn: Arc<dyn Spawn>) -> Arc<Self> {
         Arc::new(Self {
             began: Instant::now(),
-            turns: Table::new(shares.guests),
+            turns: Table::new(shares.guests, shares.spare),
             rooms: Rooms::new(shares, spawn),
             apps: Mutex::default(),
             spaces: Mutex::default(),

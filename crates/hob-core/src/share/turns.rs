@@ -15,9 +15,15 @@
 //!
 //! A turn that was given and is not taken up lapses: its guest may hang on a client that reads slowly.
 //!
+//! **Beside them.** Who calls little would still wait until somebody's turn is over, a few milliseconds for what takes a tenth of one. So there are spare
+//! slots, for a guest that is not known to need long turns, of an app that has none and would come next: it runs beside the others at
+//! once, and the kernel shares the processors for that moment. Whoever loops has no claim to them after its first turn, nor
+//! has an app that spends its share.
+//!
 //! While one app alone is there it has nobody to be fair to; [`Turns::alone`] tells, so that its guests need not ask.
 //!
-//! **Invariants**, checked in `tests`: no more turns than there are slots; nobody waits while a slot is free.
+//! **Invariants**, checked in `tests`: no more turns than there are slots, spare ones included; nobody waits while one that is not
+//! spare is free.
 
 mod line;
 
@@ -66,6 +72,7 @@ pub enum Standing {
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     who: Who,
+    brief: bool,
     since_ns: u64,
     /// When its turn came, and when it lapsed.
     state: State,
@@ -97,6 +104,8 @@ struct Space {
 #[derive(Debug)]
 pub struct Turns {
     slots: u32,
+    /// Slots beside these.
+    spare: u32,
     taken: u32,
     line: Line,
     /// Those that the line knows.
@@ -112,10 +121,11 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// Nobody is there; `slots` guests may run at a time, at least 1.
-    pub fn new(slots: u32) -> Self {
+    /// Nobody is there; `slots` guests may run at a time, at least 1, and `spare` more that need little.
+    pub fn new(slots: u32, spare: u32) -> Self {
         Self {
             slots: slots.max(1),
+            spare,
             taken: 0,
             line: Line::default(),
             spaces: HashMap::new(),
@@ -143,16 +153,32 @@ impl Turns {
         self.taken
     }
 
-    /// A guest asks for a turn.
-    pub fn enter(&mut self, who: Who, now_ns: u64) -> Entry {
+    /// A guest asks for a turn. It is `brief` if it is new, or gave its last one back after a part of it.
+    pub fn enter(&mut self, who: Who, brief: bool, now_ns: u64) -> Entry {
         self.notice(who.app, now_ns);
         self.arrive(who);
-        if self.taken < self.slots && self.line.first().is_none() {
+        let free = self.taken < self.slots && self.line.first().is_none();
+        if free || (brief && self.has_spare() && self.comes_next(who)) {
             self.serve(who.space, who.app);
+            self.join(who.space, who.app);
             self.taken += 1;
             return Entry::Turn;
         }
-        Entry::Wait(self.queue(who, now_ns))
+        Entry::Wait(self.queue(who, brief, now_ns))
+    }
+
+    fn has_spare(&self) -> bool {
+        self.taken < self.slots.saturating_add(self.spare)
+    }
+
+    /// Whether its app has no turn, and nobody who waits would be served before it, of its own app neither.
+    fn comes_next(&self, who: Who) -> bool {
+        let space = self.spaces.get(&who.space);
+        space.is_some_and(|space| {
+            !space.queues.contains_key(&who.app)
+                && !space.line.has_turn(who.app)
+                && space.line.comes_next(who.app)
+        }) && self.line.comes_next(who.space)
     }
 
     /// Whoever was away has saved nothing up.
@@ -164,10 +190,10 @@ impl Turns {
     }
 
     /// Puts a guest behind the others of its function.
-    fn queue(&mut self, who: Who, now_ns: u64) -> Ticket {
+    fn queue(&mut self, who: Who, brief: bool, now_ns: u64) -> Ticket {
         let ticket = self.next;
         self.next += 1;
-        self.tickets.insert(ticket, Waiting { who, since_ns: now_ns, state: State::Waits });
+        self.tickets.insert(ticket, Waiting { who, brief, since_ns: now_ns, state: State::Waits });
         self.waiting += 1;
         let queue = self.spaces.entry(who.space).or_default().queues.entry(who.app).or_default();
         let guests = queue.guests.entry(who.function).or_default();
@@ -208,7 +234,7 @@ impl Turns {
     pub fn stay(&mut self, who: Who, spent_ns: u64, now_ns: u64, told: &mut Vec<Ticket>) -> Ticket {
         self.give_back(who, spent_ns);
         self.arrive(who);
-        let ticket = self.queue(who, now_ns);
+        let ticket = self.queue(who, false, now_ns);
         self.hand_out(now_ns, told);
         ticket
     }
@@ -276,8 +302,10 @@ impl Turns {
     }
 
     fn hand_out(&mut self, now_ns: u64, told: &mut Vec<Ticket>) {
-        while self.taken < self.slots {
-            let Some(space) = self.line.first() else { return };
+        while let Some(space) = self.line.first() {
+            if self.taken >= self.slots && !(self.has_spare() && self.is_brief(space)) {
+                return;
+            }
             let Some((app, ticket)) = self.pop(space) else { return };
             self.taken += 1;
             self.serve(space, app);
@@ -288,6 +316,18 @@ impl Turns {
             self.given.push_back((now_ns, ticket));
             told.push(ticket);
         }
+    }
+
+    /// Whether the next guest of a space may have a spare slot.
+    fn is_brief(&self, space: u32) -> bool {
+        let next = || {
+            let Space { line, queues } = self.spaces.get(&space)?;
+            let app = line.first()?;
+            let queue = queues.get(&app).filter(|_| !line.has_turn(app))?;
+            let ticket = queue.guests.get(queue.functions.front()?)?.first()?;
+            Some(self.tickets.get(ticket)?.brief)
+        };
+        next().unwrap_or(false)
     }
 
     /// Takes the next guest of a space out of its queue.

@@ -27,7 +27,7 @@ impl Spawn for Spawner {
 const MIB: u64 = 1 << 20;
 
 fn crowd(guests: u32, memory_bytes: u64) -> Arc<Crowd> {
-    let shares = Shares { guests, memory_bytes, starts: 2, loads: 1 };
+    let shares = Shares { guests, spare: 0, memory_bytes, starts: 2, loads: 1 };
     Crowd::new(shares, Arc::new(Spawner(tokio::runtime::Handle::current())))
 }
 

@@ -40,9 +40,9 @@ struct State {
 }
 
 impl Table {
-    pub(super) fn new(slots: u32) -> Self {
-        let state =
-            State { turns: Turns::new(slots), wakers: HashMap::new(), told: Vec::new(), woken: Vec::new() };
+    pub(super) fn new(slots: u32, spare: u32) -> Self {
+        let turns = Turns::new(slots, spare);
+        let state = State { turns, wakers: HashMap::new(), told: Vec::new(), woken: Vec::new() };
         Self { state: Mutex::new(state), alone: AtomicU64::new(0) }
     }
 
@@ -61,9 +61,9 @@ impl Table {
         self.change(|turns, told| turns.tick(now_ns, told));
     }
 
-    fn enter(&self, who: Who, now_ns: u64, context: &Context<'_>) -> Entry {
+    fn enter(&self, (who, brief): (Who, bool), now_ns: u64, context: &Context<'_>) -> Entry {
         let mut state = self.lock();
-        let entry = state.turns.enter(who, now_ns);
+        let entry = state.turns.enter(who, brief, now_ns);
         if let Entry::Wait(ticket) = entry {
             state.wakers.insert(ticket, context.waker().clone());
         }
@@ -174,7 +174,7 @@ impl<'a> Turn<'a> {
                         self.state = Has::Pass;
                         return Poll::Ready(());
                     }
-                    match crowd.turns.enter(*who, crowd.now_ns(), context) {
+                    match crowd.turns.enter((*who, !self.long), crowd.now_ns(), context) {
                         Entry::Turn => self.state = Has::Turn,
                         Entry::Wait(ticket) => {
                             self.state = Has::Waits(ticket);

@@ -240,5 +240,7 @@ fn one_of(load: Instruction, values: &[u32], other: Instruction, equal: Instruct
 /// The tables themselves.
 mod table;
 
+pub(crate) use table::OF_ITSELF;
+
 #[cfg(test)]
 pub(crate) mod tests;

@@ -13,6 +13,7 @@ use std::ffi::{CString, c_int, c_long};
 const EXECUTE: u64 = 1;
 const READ_FILE: u64 = 1 << 2;
 const READ_DIR: u64 = 1 << 3;
+const MAKE_FILE: u64 = 1 << 8;
 /// All rights that ABI 1 knows.
 const ALL_1: u64 = (1 << 13) - 1;
 const REFER: u64 = 1 << 13;
@@ -54,18 +55,38 @@ pub(super) fn version() -> Option<c_long> {
     (version > 0).then_some(version)
 }
 
+/// All rights of files that a version knows.
+fn all_of(version: c_long) -> u64 {
+    let newer = [(2, REFER), (3, TRUNCATE), (5, IOCTL_DEVICE)];
+    newer.iter().filter(|(since, _)| version >= *since).fold(ALL_1, |all, (_, right)| all | right)
+}
+
+fn scopes_of(version: c_long) -> u64 {
+    if version >= 6 { SCOPES } else { 0 }
+}
+
 impl Rules {
     /// Everything may be read and executed, and `writable` be written; as far as the kernel's version goes.
     pub(super) fn new(version: c_long, writable: impl IntoIterator<Item = CString>) -> Self {
-        let newer = [(2, REFER), (3, TRUNCATE), (5, IOCTL_DEVICE)];
-        let files =
-            newer.iter().filter(|(since, _)| version >= *since).fold(ALL_1, |all, (_, right)| all | right);
+        let files = all_of(version);
         let read = EXECUTE | READ_FILE | READ_DIR;
         let device = (read | WRITE_FILE | TRUNCATE | IOCTL_DEVICE) & files;
         let mut folders =
             vec![(c"/".to_owned(), read), (c"/dev".to_owned(), device), (c"/proc".to_owned(), device)];
         folders.extend(writable.into_iter().map(|folder| (folder, files)));
-        Self { files, scopes: if version >= 6 { SCOPES } else { 0 }, folders }
+        Self { files, scopes: scopes_of(version), folders }
+    }
+
+    /// Only one file may be read, and what is in some folders; new files may be made and written in one more.
+    pub(crate) fn only(
+        file: CString,
+        readable: impl IntoIterator<Item = CString>,
+        writable: CString,
+    ) -> Option<Self> {
+        let version = version()?;
+        let mut folders = vec![(file, READ_FILE), (writable, READ_FILE | WRITE_FILE | MAKE_FILE)];
+        folders.extend(readable.into_iter().map(|folder| (folder, READ_FILE | READ_DIR)));
+        Some(Self { files: all_of(version), scopes: scopes_of(version), folders })
     }
 
     /// Takes effect for this process and all that it makes. Only system calls on values prepared before.

@@ -64,10 +64,11 @@ async fn one_guest_beside_many_gets_its_apps_share() {
     let before_us = (loud.code.cpu.us(), single.code.cpu.us());
     let spent_us = || (loud.code.cpu.us() - before_us.0, single.code.cpu.us() - before_us.1);
     bench.eventually(|| spent_us().1 >= 200_000).await;
-    // One processor: half of it. Two or more: one whole, beside one and no more for each of the others.
+    // One processor: half of it. Two or more: one whole, beside one and no more for each of the others. By guests it were
+    // a tenth or less; the kernel's own shares among other tests may be half of what they should be.
     let (loud_us, single_us) = spent_us();
     let others = hob_runtime::machine::cpus().saturating_sub(1).clamp(1, 2);
-    assert!(loud_us < single_us * others * 3 / 2, "{loud_us} µs beside {single_us} µs");
+    assert!(loud_us < single_us * others * 3, "{loud_us} µs beside {single_us} µs");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]

@@ -159,7 +159,7 @@ async fn cancelled_calls_leave_nothing_behind() {
             let (one, two) = (one.unwrap(), two.unwrap());
             let (a, b) = (one.call(function.invocation(get())), two.call(function.invocation(get())));
             let (a, b) = tokio::join!(a, b);
-            assert!(a.is_ok() && b.is_ok(), "a cancelled call kept its place");
+            assert!(a.is_ok() && b.is_ok(), "a cancelled call kept its place: {:?} {:?}", a.err(), b.err());
         }
     }
 }

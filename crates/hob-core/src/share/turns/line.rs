@@ -45,6 +45,22 @@ impl Line {
         self.waiting.first().map(|(_, _, number)| *number)
     }
 
+    /// Whether none of those that wait would be served before a member that asks now.
+    pub(super) fn comes_next(&self, number: u32) -> bool {
+        let (Some(first), Some(clock)) = (self.waiting.first(), self.clocks.get(&number)) else {
+            return true;
+        };
+        match clock.place {
+            Some(_) => first.2 == number,
+            None => clock.spent_ns < first.0,
+        }
+    }
+
+    /// Whether a member has a turn now.
+    pub(super) fn has_turn(&self, number: u32) -> bool {
+        self.clocks.get(&number).is_some_and(|clock| clock.turns > 0)
+    }
+
     /// Whether a member has a clock.
     pub(super) fn knows(&self, number: u32) -> bool {
         self.clocks.contains_key(&number)

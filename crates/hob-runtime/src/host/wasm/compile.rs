@@ -20,6 +20,7 @@
 //! except when a compiled file is gone.
 
 mod child;
+mod confine;
 mod pack;
 
 pub use child::compile_child;
@@ -251,12 +252,12 @@ impl Compiler {
             grade: way.grade,
             pace: way.pace,
             input: source.path.to_owned(),
-            output: output.0.clone(),
+            output: output.file(),
             packs: if packs { self.packs.clone() } else { PathBuf::new() },
         };
         let found = self.run(source, &order).await?;
         let path = self.path(source.digest, way.grade);
-        publish(&output.0, &path).map_err(|error| {
+        publish(&output.file(), &path).map_err(|error| {
             Fault::new(Code::StoreIo, format!("cannot keep the compiled `{}`", source.name)).detail(error)
         })?;
         if packs {
@@ -390,24 +391,28 @@ impl Told<'_> {
     }
 }
 
-/// A file under a temporary name, removed unless it was renamed.
+/// A folder of its own for what a compiler makes, which may write nowhere else; removed with what was not taken out of it.
 struct Output(PathBuf);
 
 impl Output {
     fn new(dir: &Path, digest: Digest) -> Result<Self> {
         let unique = random();
-        Ok(Self(dir.join(format!(".{}-{}-{unique:x}", digest.short(), std::process::id()))))
+        let path = dir.join(format!(".{}-{}-{unique:x}", digest.short(), std::process::id()));
+        std::fs::DirBuilder::new().mode(0o700).create(&path).map_err(|error| {
+            Fault::new(Code::StoreIo, format!("cannot make the folder `{}`", path.display())).detail(error)
+        })?;
+        Ok(Self(path))
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("code")
     }
 }
 
 impl Drop for Output {
     fn drop(&mut self) {
-        // After a rename there is nothing left to remove.
-        let _ = std::fs::remove_file(&self.0);
-        // A pack that nobody took is the last thing that a compiler left.
-        let mut pack = self.0.clone().into_os_string();
-        pack.push(".pack");
-        let _ = std::fs::remove_file(pack);
+        // What cannot be removed now is swept away one day.
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -426,7 +431,7 @@ fn sweep(dir: &Path, fingerprint: &str, extension: &str) {
         let old = age.is_ok_and(|age| age.is_ok_and(|age| age > LEFT_BEHIND_AFTER));
         if old && !entry.file_name().to_string_lossy().ends_with(&ours) {
             // What cannot be removed does no harm but take space.
-            let _ = std::fs::remove_file(entry.path());
+            let _ = std::fs::remove_file(entry.path()).or_else(|_| std::fs::remove_dir_all(entry.path()));
         }
     }
 }
@@ -482,14 +487,15 @@ mod tests {
     fn only_old_files_of_other_versions_are_swept_away() {
         let dir = tempfile::tempdir().unwrap();
         let old = SystemTime::now() - LEFT_BEHIND_AFTER * 2;
-        for (name, modified) in [
-            ("a-now.cwasm", old),
-            ("b-then.cwasm", old),
-            (".c-1-2", old),
-            ("d-then.cwasm", SystemTime::now()),
-        ] {
+        for (name, modified) in
+            [("a-now.cwasm", old), ("b-then.cwasm", old), ("d-then.cwasm", SystemTime::now())]
+        {
             std::fs::File::create(dir.path().join(name)).unwrap().set_modified(modified).unwrap();
         }
+        let left = dir.path().join(".c-1-2");
+        std::fs::create_dir(&left).unwrap();
+        std::fs::write(left.join("code"), "").unwrap();
+        std::fs::File::open(&left).unwrap().set_modified(old).unwrap();
         sweep(dir.path(), "now", "cwasm");
         let left = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
         let mut left: Vec<String> = left.map(|name| name.into_string().unwrap()).collect();

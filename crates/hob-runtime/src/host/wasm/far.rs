@@ -29,7 +29,7 @@ use crate::worker::lane::{Lane, Lost};
 use crate::worker::wire::{Broken, Frame, Hello, Kind, Load, Loaded, Used};
 use bytes::BytesMut;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::{LOADS_PER_CPU, STARTS_PER_CPU, WALL_LOAD_BYTES_MAX};
+use hob_core::limit::WALL_LOAD_BYTES_MAX;
 use hob_core::name::SpaceName;
 use hob_core::port::Spawn;
 use rustix::fs::OFlags;
@@ -177,14 +177,8 @@ impl Far {
         (notices, captured): (mpsc::UnboundedSender<Order>, Option<Captured>),
     ) -> Result<Arc<Self>> {
         let ways = Arc::new(Ways::default());
-        let cpus = u32::try_from(crate::machine::cpus()).unwrap_or(1);
-        let shares = Shares {
-            guests: cpus,
-            // The node has let them in.
-            memory_bytes: u64::MAX,
-            starts: cpus.saturating_mul(STARTS_PER_CPU),
-            loads: cpus.saturating_mul(LOADS_PER_CPU),
-        };
+        // The node has let them in.
+        let shares = Shares::here(Some(u64::MAX));
         let environment = Arc::new(Environment {
             // The node knows whose it is; here is only one.
             space: SpaceName::default_space(),

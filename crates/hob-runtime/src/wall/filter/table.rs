@@ -391,3 +391,38 @@ pub(super) const DENIED: &[c_long] = &[
     #[cfg(target_arch = "x86_64")]
     SYS_ustat,
 ];
+
+/// What processes of Hob's own may make that serve strangers: nothing in it reaches beyond the process.
+pub(crate) const OF_ITSELF: &[c_long] = &[
+    // Memory.
+    SYS_mmap,
+    SYS_munmap,
+    SYS_mprotect,
+    SYS_mremap,
+    SYS_madvise,
+    SYS_brk,
+    // Time and its own threads.
+    SYS_clock_gettime,
+    SYS_clock_getres,
+    SYS_clock_nanosleep,
+    SYS_nanosleep,
+    SYS_gettimeofday,
+    SYS_futex,
+    SYS_sched_yield,
+    SYS_sched_getaffinity,
+    SYS_restart_syscall,
+    SYS_rseq,
+    SYS_membarrier,
+    SYS_getcpu,
+    SYS_set_robust_list,
+    SYS_getrandom,
+    SYS_getpid,
+    SYS_gettid,
+    // Traps of guests are signals.
+    SYS_rt_sigaction,
+    SYS_rt_sigprocmask,
+    SYS_rt_sigreturn,
+    SYS_sigaltstack,
+    SYS_exit,
+    SYS_exit_group,
+];

@@ -3,14 +3,13 @@
 //! **How.** Its last arguments are an [`Order`]; what went wrong is its exit code and a sentence on
 //! standard error, and what it found out about the functions is a line on standard output.
 //!
-//! **Invariants.** The limits are set before a byte of the file is read.
+//! **Invariants.** It is confined ([`super::confine`]) before a byte of the file is read.
 
 use super::super::engine::{self, Grade};
 use super::super::spin;
+use super::confine::confine;
 use super::pack::{Found, Kept, write_new};
-use hob_core::limit::{
-    COMPILE_MEMORY_BYTES_MAX, COMPILE_TIMEOUT, COMPILED_BYTES_MAX, OPTIMISE_NICE, OPTIMISE_TIMEOUT,
-};
+use hob_core::limit::COMPILED_BYTES_MAX;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
@@ -27,7 +26,7 @@ pub(super) mod exit {
 }
 
 /// Threads of a compiler share its processor time; the node watches the wall clock.
-const THREADS: u64 = 4;
+pub(super) const THREADS: u64 = 4;
 
 /// How hurried a compiler is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +100,7 @@ pub fn compile_child() -> ExitCode {
     let Some(order) = Order::read(std::env::args_os().collect()) else {
         return ExitCode::from(exit::IO);
     };
-    let done = confine(order.pace)
+    let done = confine(&order)
         .map_err(|error| (exit::IO, format!("cannot limit the compiler: {error}")))
         .and_then(|()| compile_file(&order));
     match done {
@@ -116,24 +115,6 @@ pub fn compile_child() -> ExitCode {
             ExitCode::from(code)
         }
     }
-}
-
-/// Takes away what a compiler does not need, before it reads anything.
-fn confine(pace: Pace) -> rustix::io::Result<()> {
-    use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
-    let cap = |resource, most: u64| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
-    rustix::thread::set_no_new_privs(true)?;
-    let time = match pace {
-        Pace::Now => COMPILE_TIMEOUT,
-        Pace::Behind => {
-            setpriority_process(None, OPTIMISE_NICE)?;
-            OPTIMISE_TIMEOUT
-        }
-    };
-    cap(Resource::As, COMPILE_MEMORY_BYTES_MAX)?;
-    cap(Resource::Cpu, time.as_secs() * THREADS)?;
-    cap(Resource::Fsize, COMPILED_BYTES_MAX)?;
-    cap(Resource::Core, 0)
 }
 
 /// Carries an order out.

@@ -7,12 +7,12 @@
 //! **Invariants.** Nothing here makes a descriptor that leads out of the process, opens a file, starts a process or
 //! a thread, or changes who this is.
 
-use crate::wall::filter::{Answer, Filter};
+use crate::wall::filter::{Answer, Filter, OF_ITSELF};
 use libc::*;
 use std::ffi::c_long;
 use std::io;
 
-/// What is allowed with any arguments.
+/// What is allowed with any arguments, beside what is of the process itself ([`OF_ITSELF`]).
 const ALLOWED: &[c_long] = &[
     // Through descriptors that are there.
     SYS_read,
@@ -29,40 +29,10 @@ const ALLOWED: &[c_long] = &[
     SYS_epoll_ctl,
     SYS_epoll_pwait,
     SYS_ppoll,
-    // Memory, and files that are nowhere but in it.
-    SYS_mmap,
-    SYS_munmap,
-    SYS_mprotect,
-    SYS_mremap,
-    SYS_madvise,
-    SYS_brk,
+    // Files that are nowhere but in memory.
     SYS_memfd_create,
     SYS_ftruncate,
     SYS_pwrite64,
-    // Time and its own threads.
-    SYS_clock_gettime,
-    SYS_clock_getres,
-    SYS_clock_nanosleep,
-    SYS_nanosleep,
-    SYS_gettimeofday,
-    SYS_futex,
-    SYS_sched_yield,
-    SYS_sched_getaffinity,
-    SYS_restart_syscall,
-    SYS_rseq,
-    SYS_membarrier,
-    SYS_getcpu,
-    SYS_set_robust_list,
-    SYS_getrandom,
-    SYS_getpid,
-    SYS_gettid,
-    // Traps of guests are signals.
-    SYS_rt_sigaction,
-    SYS_rt_sigprocmask,
-    SYS_rt_sigreturn,
-    SYS_sigaltstack,
-    SYS_exit,
-    SYS_exit_group,
     #[cfg(target_arch = "x86_64")]
     SYS_epoll_wait,
     #[cfg(target_arch = "x86_64")]
@@ -93,7 +63,7 @@ fn by_argument(own: u32) -> [(c_long, u32, Vec<u32>); 3] {
 }
 
 fn filter(own: u32) -> Filter {
-    let always = ALLOWED.iter().map(|call| (*call, Answer::Allow));
+    let always = ALLOWED.iter().chain(OF_ITSELF).map(|call| (*call, Answer::Allow));
     let by_argument = by_argument(own).into_iter().map(|(call, argument, values)| {
         (call, Answer::OneOf { argument, values: values.into(), error: EPERM })
     });
@@ -110,18 +80,18 @@ pub(super) fn install() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ALLOWED, by_argument, filter};
+    use super::{ALLOWED, OF_ITSELF, by_argument, filter};
     use crate::wall::filter::tests::allows;
     use libc::*;
 
     #[test]
     fn a_worker_needs_sixty_system_calls_at_most() {
-        let all = ALLOWED.len() + by_argument(1).len();
+        let mut numbers = [ALLOWED, OF_ITSELF].concat();
+        let all = numbers.len() + by_argument(1).len();
         assert!(all <= 60, "{all}");
-        let mut numbers = ALLOWED.to_vec();
         numbers.sort_unstable();
         numbers.dedup();
-        assert_eq!(numbers.len(), ALLOWED.len(), "one is named twice");
+        assert_eq!(numbers.len(), ALLOWED.len() + OF_ITSELF.len(), "one is named twice");
     }
 
     #[test]
