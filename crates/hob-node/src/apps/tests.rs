@@ -74,6 +74,7 @@ impl Desk {
         let environment = Environment {
             crowd: Crowd::new(Shares::here(None), Arc::clone(&tasks) as _),
             cache_dir: data.join("cache"),
+            packs_dir: data.join("cache/functions"),
             cache_shared: false,
             work_dir: data.join("work"),
             compiler: Vec::new(),

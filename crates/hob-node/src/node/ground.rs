@@ -1,6 +1,6 @@
 //! What everything else of a space stands on: tasks, logs, facts, the bus, and the ways of functions out.
 
-use super::space::Common;
+use super::space::{Common, cache_of, packs_of};
 use crate::alerts::Doors;
 use crate::allowance::Allowance;
 use crate::bus::Bus;
@@ -104,11 +104,13 @@ impl Ground {
         settings: &Settings,
         (common, space): (&Common, &SpaceName),
     ) -> Environment {
+        let cache_dir = cache_of(settings);
         Environment {
             space: space.clone(),
+            packs_dir: packs_of(&cache_dir, space),
             // Whether others than this node's spaces may need what is there.
             cache_shared: common.settings.cache.is_some(),
-            cache_dir: settings.cache.clone().unwrap_or_else(|| settings.data.join("cache")),
+            cache_dir,
             work_dir: settings.data.join("work"),
             compiler: settings.compiler.clone(),
             workers: workers(settings, common, space),

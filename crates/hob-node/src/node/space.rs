@@ -108,6 +108,16 @@ pub(super) fn folder_of(data: &Path, space: &SpaceName) -> PathBuf {
     if space.is_default() { data.to_owned() } else { data.join(FOLDER).join(space.as_str()) }
 }
 
+/// Where compiled code lies.
+pub(super) fn cache_of(settings: &Settings) -> PathBuf {
+    settings.cache.clone().unwrap_or_else(|| settings.data.join("cache"))
+}
+
+/// Where compiled functions of a space lie, in the folder for compiled code.
+pub(super) fn packs_of(cache: &Path, space: &SpaceName) -> PathBuf {
+    if space.is_default() { cache.join("functions") } else { cache.join("functions-of").join(space.as_str()) }
+}
+
 /// The settings of a node as they are for one of its spaces.
 fn settings_of(node: &Settings, space: &SpaceName) -> Settings {
     let mut settings = node.clone();
@@ -115,8 +125,8 @@ fn settings_of(node: &Settings, space: &SpaceName) -> Settings {
         return settings;
     }
     settings.data = folder_of(&node.data, space);
-    // What was compiled is the same for everybody, and only this program writes it.
-    settings.cache = Some(node.cache.clone().unwrap_or_else(|| node.data.join("cache")));
+    // What was compiled of a component is the same for everybody who has that component.
+    settings.cache = Some(cache_of(node));
     settings.domain = format!("{space}.{}", node.domain);
     settings.default_app = None;
     if let Some(otlp) = &mut settings.otlp {

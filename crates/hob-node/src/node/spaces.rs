@@ -8,7 +8,7 @@
 //! **Invariants.** One change at a time. What [`Doors`] show is open.
 
 use super::sockets::bind_inner;
-use super::space::{Common, Of, Space, folder_of};
+use super::space::{Common, Of, Space, cache_of, folder_of, packs_of};
 use crate::aws::Lambdas;
 use crate::clock::now_ms;
 use crate::control::{Control, Keeper, describe};
@@ -196,13 +196,15 @@ impl Spaces {
 
     /// Removes the folder and the record of a space that is not open.
     async fn erase(&self, name: &SpaceName) -> Result<()> {
-        let folder = folder_of(&self.common.settings.data, name);
+        let settings = &self.common.settings;
+        let (folder, packs) = (folder_of(&settings.data, name), packs_of(&cache_of(settings), name));
         let gone = {
             let folder = folder.clone();
-            tokio::task::spawn_blocking(move || match std::fs::remove_dir_all(&folder) {
+            let remove = |folder: &Path| match std::fs::remove_dir_all(folder) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
-            })
+            };
+            tokio::task::spawn_blocking(move || remove(&packs).and_then(|()| remove(&folder)))
         };
         gone.await.map_err(Fault::internal)?.map_err(|error| {
             let what = format!("the folder `{}` cannot be removed", folder.display());

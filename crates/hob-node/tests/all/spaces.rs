@@ -539,8 +539,12 @@ async fn spaces_come_back_and_go_whole() {
     assert_eq!(node.get("desk.left.localhost/").await.body.trim(), "marker-of-left");
 
     let folder = settings.data.join("spaces/left");
+    // What a component of one space has compiled is not taken for that of another.
+    let compiled = ["left", "right"].map(|space| settings.data.join("cache/functions-of").join(space));
+    assert!(compiled.iter().all(|folder| folder.is_dir()));
     assert_eq!(node.control("DELETE", "/v1/spaces/left?with_content=true", "").await.status, 204);
     assert!(!folder.exists() && stray.exists());
+    assert_eq!(compiled.map(|folder| folder.exists()), [false, true]);
     assert_eq!(code_of(&node.get("desk.left.localhost/").await), "404 HOB-0408");
     assert_eq!(node.get("desk.right.localhost/").await.body.trim(), "marker-of-right");
     // Of one that comes again with the same name nothing is left.

@@ -96,6 +96,7 @@ impl Bench {
         let environment = Environment {
             crowd: Arc::clone(&crowd),
             cache_dir: folder.path().join("cache"),
+            packs_dir: folder.path().join("cache").join("functions"),
             cache_shared: false,
             work_dir: folder.path().join("work"),
             compiler: Vec::new(),

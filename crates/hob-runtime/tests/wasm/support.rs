@@ -186,6 +186,7 @@ impl Bench {
             (Arc::new(Logs::default()), Arc::new(World::default()), Arc::new(Told::default()));
         let environment = Arc::new(Environment {
             cache_dir: folder.path().join("cache"),
+            packs_dir: folder.path().join("cache").join("functions"),
             cache_shared: false,
             work_dir: folder.path().join("work"),
             compiler,

@@ -62,8 +62,6 @@ const CHILD_WORDS_MAX: u64 = 16 << 10;
 /// Where compiled code lies, and how it is made.
 pub(super) struct Compiler {
     dir: PathBuf,
-    /// Compiled functions for other components.
-    packs: PathBuf,
     command: Vec<OsString>,
     fingerprint: String,
     /// Files that are being compiled.
@@ -77,6 +75,8 @@ pub(super) struct Source<'a> {
     pub(super) digest: Digest,
     /// Its name for people.
     pub(super) name: &'a str,
+    /// Where functions lie that were compiled for others of the space.
+    pub(super) packs: &'a Path,
 }
 
 /// A compiled file.
@@ -103,16 +103,21 @@ impl Compiler {
     /// # Errors
     /// `HOB-0601` when the folder cannot be made.
     pub(super) fn open(dir: &Path, command: &[OsString], engine: &Engine) -> Result<Self> {
-        let (dir, packs) = (dir.join("wasm"), dir.join("functions"));
-        for dir in [&dir, &packs] {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
-                Fault::new(Code::StoreIo, format!("cannot make the folder `{}`", dir.display())).detail(error)
-            })?;
-        }
+        let dir = dir.join("wasm");
+        make_folder(&dir)?;
         let fingerprint = engine::fingerprint(engine);
         sweep(&dir, &fingerprint, "cwasm");
-        sweep(&packs, &fingerprint, "pack");
-        Ok(Self { dir, packs, command: command.to_vec(), fingerprint, turns: Mutex::default() })
+        Ok(Self { dir, command: command.to_vec(), fingerprint, turns: Mutex::default() })
+    }
+
+    /// Makes a space's folder of compiled functions.
+    ///
+    /// # Errors
+    /// `HOB-0601` when it cannot be made.
+    pub(super) fn open_packs(&self, packs: &Path) -> Result<()> {
+        make_folder(packs)?;
+        sweep(packs, &self.fingerprint, "pack");
+        Ok(())
     }
 
     /// Where the compiled form of a file lies, or will lie.
@@ -226,7 +231,7 @@ impl Compiler {
     /// Decides how a file is compiled for somebody who waits.
     async fn way(&self, source: &Source<'_>) -> Result<Way> {
         let path = source.path.to_owned();
-        let (packs, fingerprint) = (self.packs.clone(), self.fingerprint.clone());
+        let (packs, fingerprint) = (source.packs.to_owned(), self.fingerprint.clone());
         let look = tokio::task::spawn_blocking(move || {
             // What cannot be read is the compiler's to explain.
             let code =
@@ -253,7 +258,7 @@ impl Compiler {
             pace: way.pace,
             input: source.path.to_owned(),
             output: output.file(),
-            packs: if packs { self.packs.clone() } else { PathBuf::new() },
+            packs: if packs { source.packs.to_owned() } else { PathBuf::new() },
         };
         let found = self.run(source, &order).await?;
         let path = self.path(source.digest, way.grade);
@@ -261,7 +266,7 @@ impl Compiler {
             Fault::new(Code::StoreIo, format!("cannot keep the compiled `{}`", source.name)).detail(error)
         })?;
         if packs {
-            let (dir, left, fingerprint) = (self.packs.clone(), order.pack(), self.fingerprint.clone());
+            let (dir, left, fingerprint) = (order.packs.clone(), order.pack(), self.fingerprint.clone());
             let renew = way.covered && found.missed > found.hits;
             let adopt = move || pack::adopt(&dir, &left, &fingerprint, renew);
             tokio::task::spawn_blocking(adopt).await.map_err(Fault::internal)?;
@@ -398,9 +403,7 @@ impl Output {
     fn new(dir: &Path, digest: Digest) -> Result<Self> {
         let unique = random();
         let path = dir.join(format!(".{}-{}-{unique:x}", digest.short(), std::process::id()));
-        std::fs::DirBuilder::new().mode(0o700).create(&path).map_err(|error| {
-            Fault::new(Code::StoreIo, format!("cannot make the folder `{}`", path.display())).detail(error)
-        })?;
+        make_folder(&path)?;
         Ok(Self(path))
     }
 
@@ -414,6 +417,13 @@ impl Drop for Output {
         // What cannot be removed now is swept away one day.
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// A folder that is the node's user's alone, if it is not there.
+fn make_folder(path: &Path) -> Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+        Fault::new(Code::StoreIo, format!("cannot make the folder `{}`", path.display())).detail(error)
+    })
 }
 
 fn random() -> u64 {

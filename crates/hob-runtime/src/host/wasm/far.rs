@@ -183,6 +183,7 @@ impl Far {
             // The node knows whose it is; here is only one.
             space: SpaceName::default_space(),
             cache_dir: PathBuf::new(),
+            packs_dir: PathBuf::new(),
             cache_shared: true,
             work_dir: PathBuf::new(),
             compiler: Vec::new(),
@@ -277,7 +278,7 @@ impl Far {
             dir: PathBuf::new(),
             cpu: CpuTotal::default(),
         });
-        let file = File { path: PathBuf::new(), name: load.file, digest: load.digest };
+        let file = File { path: PathBuf::new(), name: load.file, digest: load.digest, packs: PathBuf::new() };
         let script = load.script.map(|(name, text)| Arc::new(Script { name, text }));
         let current = self.shared.current(&file, &code).await?;
         let unit = WasmUnit::of(&self.shared, file, current, (code, script));

@@ -142,6 +142,7 @@ impl Wasm {
     fn open(environment: &Arc<Environment>, codes: Codes) -> Result<Self> {
         let engine = engine::open(environment.pooling, None)?;
         let compiler = Compiler::open(&environment.cache_dir, &environment.compiler, &engine)?;
+        compiler.open_packs(&environment.packs_dir)?;
         let fleet = Fleet::new(Outfit {
             command: environment.workers.command.clone(),
             fingerprint: engine::fingerprint(&engine),
@@ -207,12 +208,12 @@ impl Host for Wasm {
     /// Shares engine, compiler, linkers and the keeper of workers, which hold nothing of anybody; maps machine code for itself.
     fn beside(&self, environment: &Arc<Environment>) -> Result<Arc<dyn Host>> {
         let of = &self.shared;
+        let compiler = of.made.compiler().ok_or_else(|| Fault::internal("a worker has one space"))?;
+        compiler.open_packs(&environment.packs_dir)?;
         let shared = Shared {
             environment: Arc::clone(environment),
             engine: of.engine.clone(),
-            made: Made::Here(Arc::clone(
-                of.made.compiler().ok_or_else(|| Fault::internal("a worker has one space"))?,
-            )),
+            made: Made::Here(Arc::clone(compiler)),
             fleet: of.fleet.clone(),
             components: Arc::clone(&of.components),
             modules: Arc::clone(&of.modules),
@@ -266,9 +267,9 @@ impl Shared {
     /// The WASM file of a function.
     async fn file(&self, code: &FunctionCode) -> Result<File> {
         if script::is(code) {
-            return script::file(&self.environment.cache_dir).await;
+            return script::file(&self.environment).await;
         }
-        File::of(code).await
+        File::of(code, &self.environment.packs_dir).await
     }
 }
 
@@ -278,21 +279,23 @@ struct File {
     path: PathBuf,
     name: String,
     digest: Digest,
+    /// Functions that were compiled for others of its space.
+    packs: PathBuf,
 }
 
 impl File {
-    async fn of(code: &FunctionCode) -> Result<Self> {
+    async fn of(code: &FunctionCode, packs: &Path) -> Result<Self> {
         let name = code.spec.run.first().cloned().unwrap_or_default();
         let path = code.dir.join(&name);
         let digest = match code.spec.package.get(&name) {
             Some(file) => file.digest,
             None => Digest::of(&read(&path, &name).await?),
         };
-        Ok(Self { path, name, digest })
+        Ok(Self { path, name, digest, packs: packs.to_owned() })
     }
 
     fn source(&self) -> Source<'_> {
-        Source { path: &self.path, digest: self.digest, name: &self.name }
+        Source { path: &self.path, digest: self.digest, name: &self.name, packs: &self.packs }
     }
 
     /// Checks what can be checked without compiling, which may take long.

@@ -9,6 +9,7 @@ use super::{Calls, File, Shared, WasmUnit, javascript, read};
 use crate::body::{Body, empty, full};
 use crate::code::FunctionCode;
 use crate::cpu::CpuTotal;
+use crate::environment::Environment;
 use crate::host::{Candidate, Detected};
 use crate::invocation::{Context, Invocation, Origin, Timing, Trail};
 use crate::javascript::{CHECK, COMPONENT, DIGEST, KIND, Program, TYPESCRIPT, TYPESCRIPT_DIGEST, is_module};
@@ -26,7 +27,7 @@ use http::HeaderValue;
 use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -69,13 +70,13 @@ fn is_typescript(name: &str) -> bool {
 }
 
 /// The runtime as a file that can be compiled.
-pub(super) async fn file(cache_dir: &Path) -> Result<File> {
-    let path = cache_dir.join(CONTRACT).join(format!("{}.wasm", DIGEST.hex()));
+pub(super) async fn file(environment: &Environment) -> Result<File> {
+    let path = environment.cache_dir.join(CONTRACT).join(format!("{}.wasm", DIGEST.hex()));
     let there = tokio::fs::metadata(&path).await.is_ok_and(|found| found.len() == COMPONENT.len() as u64);
     if !there {
         keep(path.clone(), COMPONENT.into()).await?;
     }
-    Ok(File { path, name: NAME.to_owned(), digest: *DIGEST })
+    Ok(File { path, name: NAME.to_owned(), digest: *DIGEST, packs: environment.packs_dir.clone() })
 }
 
 /// Writes a file that may be wanted by others at this moment: it gets its name when it is whole.

@@ -12,13 +12,12 @@
 //! "hobpack1" · fingerprint · number of sections · digests of sections · entries: key (32) · length (4) · check (8) · bytes
 //! ```
 //!
-//! **Who may write.** A compiler reads hostile code. What it makes is machine code that the node runs in its
-//! own process, so a compiler that was taken over has the node already; it is confined against what can
-//! happen without that: crashes and endless work. A pack therefore adds no new trust. It is kept from
-//! making a mishap last: only the node puts files among the packs, only those of a compiler that ended
+//! **Who may write.** A compiler reads hostile code, and what it makes is machine code that the node runs: in its own process, or
+//! in a worker where there are strangers. A compiler that was taken over can write nothing but its own output
+//! ([`super::confine`]), and the node would take that for a pack. So spaces, which are strangers to each other, have a folder each. It is
+//! kept from making a mishap last: only the node puts files among the packs, only those of a compiler that ended
 //! well, never in place of one that is there and of use, and every entry has a check of its bytes. A
 //! component can add nothing but what Cranelift makes of its own code, under the SHA-256 of that code.
-//! Spaces for strangers, when they come, get a folder each.
 
 use crate::host::wasm::inspect;
 use hob_core::digest::Digest;

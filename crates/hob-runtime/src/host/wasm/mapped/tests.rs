@@ -45,6 +45,7 @@ impl Outbound for Nothing {
 fn environment(folder: &Path) -> Arc<Environment> {
     Arc::new(Environment {
         cache_dir: folder.join("cache"),
+        packs_dir: folder.join("cache/functions"),
         cache_shared: false,
         work_dir: folder.join("work"),
         compiler: Vec::new(),
