@@ -158,13 +158,17 @@ impl Turns {
         self.notice(who.app, now_ns);
         self.arrive(who);
         let free = self.taken < self.slots && self.line.first().is_none();
-        if free || (brief && self.has_spare() && self.comes_next(who)) {
-            self.serve(who.space, who.app);
-            self.join(who.space, who.app);
-            self.taken += 1;
-            return Entry::Turn;
+        let beside = !free && brief && self.has_spare() && self.comes_next(who);
+        if !free && !beside {
+            return Entry::Wait(self.queue(who, brief, now_ns));
         }
-        Entry::Wait(self.queue(who, brief, now_ns))
+        self.serve(who.space, who.app);
+        if beside {
+            // Other apps of its space may wait, whose place has moved.
+            self.join(who.space, who.app);
+        }
+        self.taken += 1;
+        Entry::Turn
     }
 
     fn has_spare(&self) -> bool {
