@@ -7,6 +7,7 @@ use super::wire::{Kind, Put, frame};
 use bytes::BytesMut;
 use futures_util::task::AtomicWaker;
 use hob_core::limit::WALL_SAID_BYTES_MAX;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 
@@ -15,6 +16,8 @@ use std::task::Context;
 pub(crate) struct Outbox {
     state: Mutex<State>,
     waker: AtomicWaker,
+    /// Nobody pours any more.
+    closed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -27,6 +30,16 @@ struct State {
 impl Outbox {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its lane has ended: what is added from now on is said to nobody.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether its lane has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
     }
 
     /// Adds a frame.

@@ -30,8 +30,14 @@ pub(super) enum Whose {
 #[derive(Default)]
 pub(super) struct Ways {
     lanes: Mutex<HashMap<Whose, Arc<Outbox>>>,
-    asked: Mutex<HashMap<u64, oneshot::Sender<Option<Lane>>>>,
+    asked: Mutex<HashMap<u64, Wish>>,
     next: AtomicU64,
+}
+
+/// A way out that was asked for: where, and who waits for it.
+struct Wish {
+    outbox: Arc<Outbox>,
+    opened: oneshot::Sender<Option<Lane>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -54,6 +60,10 @@ impl Drop for Listed {
                 lanes.remove(whose);
             }
         }
+        drop(lanes);
+        // Nobody sends what was asked for last. Closed first: who asks now looks after he is on the list.
+        self.outbox.close();
+        lock(&self.ways.asked).retain(|_, wish| !Arc::ptr_eq(&wish.outbox, &self.outbox));
     }
 }
 
@@ -78,22 +88,34 @@ impl Ways {
 
     /// The node has opened the way out of this number, or says that there is none.
     pub(super) fn opened(&self, number: u64, lane: Option<Lane>) {
-        if let Some(asked) = lock(&self.asked).remove(&number) {
+        if let Some(wish) = lock(&self.asked).remove(&number) {
             // Who asked may have gone.
-            let _ = asked.send(lane);
+            let _ = wish.opened.send(lane);
         }
     }
 
-    async fn ask(&self, outbox: &Outbox) -> Option<Lane> {
+    /// A way out of the call or instance that this outbox belongs to.
+    ///
+    /// # Errors
+    /// When there are too many, or the lane ends before the wish is heard.
+    async fn ask(&self, outbox: Arc<Outbox>) -> Result<Lane> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (opened, lane) = oneshot::channel();
-        lock(&self.asked).insert(number, opened);
         let asked = Asked { ways: self, number };
+        lock(&self.asked).insert(number, Wish { outbox: Arc::clone(&outbox), opened });
+        if outbox.is_closed() {
+            return Err(gone());
+        }
         outbox.put(Kind::Exit, |put| put.u64(number));
-        let lane = lane.await.ok().flatten();
+        let lane = lane.await;
         drop(asked);
-        lane
+        let busy = || Fault::new(Code::QueueFull, "too many requests are on their way out").retry_after(1);
+        lane.map_err(|_| gone())?.ok_or_else(busy)
     }
+}
+
+fn gone() -> Fault {
+    Fault::new(Code::Stopping, "the call that sends this is over")
 }
 
 /// A wish that is forgotten when nobody waits any more.
@@ -127,11 +149,8 @@ impl Outbound for Out {
     fn call(&self, caller: Caller, request: http::Request<Body>) -> BoxFuture<'_, Result<Reply>> {
         Box::pin(async move {
             let id = caller.context.as_ref().map(|context| context.id.0);
-            let gone = || Fault::new(Code::Stopping, "the call that sends this is over");
             let outbox = self.0.of(id, caller.instance).ok_or_else(gone)?;
-            let busy =
-                || Fault::new(Code::QueueFull, "too many requests are on their way out").retry_after(1);
-            let lane = self.0.ask(&outbox).await.ok_or_else(busy)?;
+            let lane = self.0.ask(outbox).await?;
             Exchange::ask(lane, Kind::Call, |_| {}, request, Sender).await
         })
     }
@@ -154,6 +173,6 @@ impl Asker for Sender {
     fn linger(self, _: Rest<Self>) {}
 
     fn lost(&mut self, _: &Lost) -> Fault {
-        Fault::new(Code::Stopping, "the call that sent this is over")
+        gone()
     }
 }

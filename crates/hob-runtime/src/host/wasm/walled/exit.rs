@@ -7,13 +7,15 @@
 
 use super::super::outgoing::is_forbidden;
 use super::Beside;
+use crate::body::Body;
+use crate::invocation::Reply;
 use crate::outbound::Caller;
 use crate::worker::lane::{Lane, Lost};
 use crate::worker::outbox::Outbox;
 use crate::worker::serve::{Answerer, serve};
-use crate::worker::wire::{Broken, Kind, take_request};
+use crate::worker::wire::{Broken, Frame, Kind, take_request};
 use hob_core::code::Code;
-use hob_core::fault::Fault;
+use hob_core::fault::{Fault, Result as Outcome};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -23,12 +25,16 @@ pub(super) fn open(beside: &Beside, number: u64) {
     let environment = &beside.unit.shared.environment;
     let outbound = Arc::clone(&environment.outbound);
     let (code, calls, instance) = (Arc::clone(&beside.unit.code), beside.calls.clone(), beside.instance);
-    let caller = move |traceparent: Option<&str>| Caller { instance, ..calls.caller(&code, traceparent) };
+    let call = async move |request: http::Request<Body>| {
+        let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+        let caller = Caller { instance, ..calls.caller(&code, traceparent) };
+        outbound.call(caller, request).await
+    };
     let over = beside.exits.clone();
     let work = async move {
         tokio::select! {
             () = over.cancelled() => {}
-            done = carry(lane, &caller, &*outbound) => {
+            done = carry(lane, call) => {
                 if let Err(lost @ Lost::Broken(_)) = done {
                     // Its calls learn of it when the worker is gone.
                     let _ = exit.link().fault(&lost);
@@ -40,11 +46,10 @@ pub(super) fn open(beside: &Beside, number: u64) {
     environment.spawn.spawn("wasm-call", Box::pin(work));
 }
 
-async fn carry(
-    mut lane: Lane,
-    caller: &(dyn Fn(Option<&str>) -> Caller + Send + Sync),
-    outbound: &dyn crate::outbound::Outbound,
-) -> Result<(), Lost> {
+async fn carry<F>(mut lane: Lane, call: impl FnOnce(http::Request<Body>) -> F) -> Result<(), Lost>
+where
+    F: Future<Output = Outcome<Reply>> + Send,
+{
     let mut first = lane.next().await?;
     if first.kind != Kind::Call {
         return Err(Broken("a way out that does not begin with a request").into());
@@ -56,17 +61,32 @@ async fn carry(
         request.headers_mut().remove(name);
     }
     crate::hop::strip(request.headers_mut());
-    let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
-    let caller = caller(traceparent);
-    let addressed = request.uri().authority().is_some();
-    let handle = |request| async move {
-        if !addressed {
-            return Err(Fault::new(Code::RequestMalformed, "the request has no address"));
+    let handle = |request: http::Request<Body>| {
+        let addressed = request.uri().authority().is_some();
+        let call = addressed.then(|| call(request));
+        async move {
+            match call {
+                Some(call) => call.await,
+                None => Err(Fault::new(Code::RequestMalformed, "the request has no address")),
+            }
         }
-        outbound.call(caller, request).await
     };
     serve(&mut lane, (request, hint), handle, &mut Silent).await?;
-    lane.flush().await
+    lane.flush().await?;
+    drain(lane).await
+}
+
+/// Reads on until the worker has let go of its end. An answer may come before the request has ended; whoever still
+/// writes into a socket that is closed, or that is closed with something unread in it, never reads that answer.
+async fn drain(mut lane: Lane) -> Result<(), Lost> {
+    loop {
+        match lane.next().await {
+            Ok(Frame { kind: Kind::Data | Kind::Trailers | Kind::End | Kind::BrokeOff, .. }) => {}
+            Ok(_) => return Err(Broken("a frame after a request").into()),
+            Err(Lost::Gone) => return Ok(()),
+            Err(lost) => return Err(lost),
+        }
+    }
 }
 
 /// Says nothing beside the answer.
@@ -82,4 +102,66 @@ impl Answerer for Silent {
     }
 
     fn tell(&mut self, _: &mut Lane) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::carry;
+    use crate::body::{Body, full};
+    use crate::worker::exchange::{Asker, Exchange, Rest};
+    use crate::worker::lane::{Lane, Lost};
+    use crate::worker::wire::{Broken, Frame, Kind};
+    use hob_core::fault::Fault;
+    use http_body_util::{BodyExt as _, StreamBody};
+    use std::os::unix::net::UnixStream;
+
+    /// Who sends.
+    struct Sender;
+
+    impl Asker for Sender {
+        fn beside(&mut self, _: Frame) -> Result<(), Broken> {
+            Ok(())
+        }
+        fn finished(&mut self, _: Lane) {}
+        fn linger(self, _: Rest<Self>) {}
+        fn lost(&mut self, why: &Lost) -> Fault {
+            Fault::internal(format!("{why:?}"))
+        }
+    }
+
+    /// The first request's end comes after the answer: its sender wrote into a closed socket and was told that its call
+    /// was over.
+    #[tokio::test]
+    async fn an_answer_may_come_before_the_requests_end() {
+        let lane = |end: UnixStream| {
+            end.set_nonblocking(true).unwrap();
+            Lane::new(end.into()).unwrap()
+        };
+        let (near, far) = UnixStream::pair().unwrap();
+        let (near, far) = (lane(near), lane(far));
+        let (parts, arriving) =
+            tokio::sync::mpsc::channel::<Result<http_body::Frame<bytes::Bytes>, Fault>>(1);
+        let stream = futures_util::stream::unfold(arriving, async |mut arriving| {
+            arriving.recv().await.map(|part| (part, arriving))
+        });
+        let request = http::Request::post("http://a/").body(Body::new(StreamBody::new(stream))).unwrap();
+        let mut asked = Box::pin(Exchange::ask(far, Kind::Call, |_| {}, request, Sender));
+        let answered = tokio::sync::Notify::new();
+        let mut carried = Box::pin(carry(near, async |_| {
+            answered.notify_one();
+            Ok(http::Response::new(full("answer")))
+        }));
+        tokio::select! {
+            biased;
+            done = &mut carried => panic!("the way out was closed while a request was on it: {done:?}"),
+            () = answered.notified() => {}
+            _ = &mut asked => panic!("an answer without its sender"),
+        }
+
+        parts.send(Ok(http_body::Frame::data(bytes::Bytes::from_static(b"the rest")))).await.unwrap();
+        drop(parts);
+        let reply = asked.await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(reply, "answer");
+        carried.await.unwrap();
+    }
 }
