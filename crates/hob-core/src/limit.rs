@@ -433,6 +433,16 @@ pub const STARTS_PER_CPU: u32 = 2;
 pub const LOADS_PER_CPU: u32 = 2;
 /// How much lower than the node's the priority of child processes is (`nice`).
 pub const PROCESS_NICENESS: i32 = 5;
+/// Niceness of the threads on which WASM guests compute: the lowest priority (setpriority(2)).
+pub const ASIDE_NICENESS: i32 = 19;
+/// A poll there that takes so long was starved: others use all of the machine. A tick is a tenth of it.
+pub const ASIDE_STARVED: Duration = Duration::from_millis(20);
+/// For how long guests compute as all others do after that.
+pub const ASIDE_REST: Duration = Duration::from_secs(5);
+/// Polls of a WASM guest that has computed which are made there, until it shows that it needs little.
+pub const ASIDE_POLLS: u32 = 8;
+/// Polls there after which its task looks after it, whether it is over its time: some tenths of a second.
+pub const ASIDE_POLLS_MAX: u32 = 50;
 /// Turn of a thread of the node on a processor that others want too: the shortest that the kernel gives.
 pub const NODE_SLICE: Duration = Duration::from_micros(100);
 /// Working folders that are kept for the next programs of a function.

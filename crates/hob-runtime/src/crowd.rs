@@ -11,12 +11,14 @@
 //!
 //! **Not here:** what child processes get of the processors: the kernel shares these (`host/process`).
 
+mod aside;
 mod room;
 mod turn;
 
+pub(crate) use aside::Guest;
 pub use room::Permit;
 pub(crate) use room::{Idle, Kind, Starting};
-pub(crate) use turn::{Stamp, Turn, metered};
+pub(crate) use turn::{Spent, Stamp, Turn, by_turns, metered};
 
 use crate::code::FunctionCode;
 use crate::invocation::Timing;
@@ -34,7 +36,7 @@ use hob_core::share::turns::Who;
 use hob_core::space::{self, Resource};
 use room::Rooms;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use turn::Table;
@@ -86,6 +88,7 @@ impl Shares {
 pub struct Crowd {
     began: Instant,
     turns: Table,
+    aside: aside::Threads,
     rooms: Rooms,
     apps: Mutex<HashMap<(SpaceName, AppName), App>>,
     spaces: Mutex<HashMap<SpaceName, Arc<Space>>>,
@@ -126,6 +129,8 @@ struct Function {
     number: u32,
     /// The most memory that an instance of it had, bytes; 0: nobody has seen one.
     largest_bytes: AtomicU64,
+    /// Whether its last guest has computed.
+    computes: AtomicBool,
 }
 
 /// A function in the crowd.
@@ -172,6 +177,7 @@ impl Crowd {
         Arc::new(Self {
             began: Instant::now(),
             turns: Table::new(shares.guests, shares.spare),
+            aside: aside::Threads::start(shares.guests),
             rooms: Rooms::new(shares, spawn),
             apps: Mutex::default(),
             spaces: Mutex::default(),
@@ -228,10 +234,9 @@ impl Crowd {
             app.functions.retain(|_, function| Arc::strong_count(function) > 1);
         }
         let number = app.functions.values().map(|function| function.number + 1).max().unwrap_or_default();
-        let function = app
-            .functions
-            .entry(code.name.clone())
-            .or_insert_with(|| Arc::new(Function { number, largest_bytes: AtomicU64::new(0) }));
+        let function = app.functions.entry(code.name.clone()).or_insert_with(|| {
+            Arc::new(Function { number, largest_bytes: AtomicU64::new(0), computes: AtomicBool::new(false) })
+        });
         let least_bytes =
             if code.spec.host == "process" { MEMORY_ESTIMATE_MIN_PROCESS } else { MEMORY_ESTIMATE_MIN_WASM };
         Arc::new(Member {

@@ -39,7 +39,7 @@ impl<F: Future> Future for Settled<F> {
         let this = &mut *self;
         for _ in 0..=AGAIN_MAX {
             let (polled, itself) = this.noting.poll(cx, |cx| this.future.as_mut().poll(cx));
-            if !itself {
+            if polled.is_ready() || !itself {
                 return polled;
             }
         }
@@ -70,19 +70,19 @@ impl Default for Noting {
 }
 
 impl Noting {
-    /// Polls the future; and whether it waits, and has woken itself. Then the task was not woken: it is to be polled again.
+    /// Polls the future; and whether it has woken itself. Then the task was not woken: if the future waits, it is to be
+    /// polled again.
     pub(crate) fn poll<T>(
         &self,
         cx: &mut Context<'_>,
-        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
-    ) -> (Poll<T>, bool) {
+        poll: impl FnOnce(&mut Context<'_>) -> T,
+    ) -> (T, bool) {
         self.note.task.register(cx.waker());
         self.note.woken.store(false, Ordering::SeqCst);
         self.note.polled.store(true, Ordering::SeqCst);
         let polled = poll(&mut Context::from_waker(&self.waker));
         self.note.polled.store(false, Ordering::SeqCst);
-        let itself = polled.is_pending() && self.note.woken.load(Ordering::SeqCst);
-        (polled, itself)
+        (polled, self.note.woken.load(Ordering::SeqCst))
     }
 }
 

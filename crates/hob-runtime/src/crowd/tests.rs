@@ -5,8 +5,8 @@ use super::{Crowd, Idle, Kind, Member, Permit, Shares, metered};
 use crate::code::FunctionCode;
 use crate::cpu::CpuTotal;
 use futures_util::FutureExt as _;
-use futures_util::task::noop_waker;
-use hob_core::limit::{MEMORY_LOOK_INTERVAL, MEMORY_SETTLED, TURN_LAPSE};
+use futures_util::task::{AtomicWaker, noop_waker};
+use hob_core::limit::{ASIDE_STARVED, MEMORY_LOOK_INTERVAL, MEMORY_SETTLED, TURN_LAPSE, WASM_EPOCH_TICK};
 use hob_core::name::{AppName, FunctionName, RevisionNumber, SpaceName};
 use hob_core::port::{BoxFuture, Spawn};
 use hob_core::spec::FunctionSpec;
@@ -297,4 +297,161 @@ async fn a_space_has_its_quota_and_apps_of_one_name_are_two() {
     of_right.idle.lock().unwrap().clear();
     crowd.forget(&name("left"));
     assert_eq!((crowd.stats().memory_reserved_bytes, crowd.memory_of(&name("left"))), (0, 0));
+}
+
+/// Works for longer than is short, so many times; says on which thread it was polled, and whether it computes.
+fn computes(times: u32, story: &Arc<Mutex<Vec<bool>>>) -> impl Future<Output = ()> + Send + 'static {
+    let (story, mut left) = (Arc::clone(story), times);
+    std::future::poll_fn(move |context| {
+        let began = Instant::now();
+        while began.elapsed() < WASM_EPOCH_TICK {
+            std::hint::spin_loop();
+        }
+        let aside = std::thread::current().name() == Some("hob-guest");
+        story.lock().unwrap().push(aside);
+        left -= 1;
+        context.waker().wake_by_ref();
+        if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+    })
+}
+
+#[tokio::test]
+async fn guests_that_compute_are_polled_aside_and_so_are_the_next_of_their_function() {
+    let crowd = crowd(1, u64::MAX);
+    let (busy, quiet) = (member(&crowd, "a", MIB), member(&crowd, "b", MIB));
+    let story = Arc::new(Mutex::new(Vec::new()));
+    for expected in [[false, true, true], [true, true, true]] {
+        metered(busy.turn(), &CpuTotal::new(false), computes(3, &story), |_, _| ()).await;
+        assert_eq!(std::mem::take(&mut *story.lock().unwrap()), expected);
+    }
+    let name = async || std::thread::current().name().map(str::to_owned);
+    let here = name().await;
+    for _ in 0..3 {
+        let seen = metered(quiet.turn(), &CpuTotal::new(true), name(), |_, _| ()).await;
+        assert_eq!(seen, here, "who answers at once is polled by its task");
+    }
+    // One that needs little comes back after its first poll.
+    let (polled, seen) = tokio::sync::oneshot::channel();
+    let (next, later) = tokio::sync::oneshot::channel();
+    let story = async move {
+        let first = name().await;
+        polled.send(()).unwrap();
+        later.await.unwrap();
+        (first, name().await)
+    };
+    let mut other = JoinSet::new();
+    other.spawn({
+        let crowd = Arc::clone(&crowd);
+        async move {
+            seen.await.unwrap();
+            while crowd.stats().turns > 0 {
+                tokio::task::yield_now().await;
+            }
+            next.send(()).unwrap();
+        }
+    });
+    let (first, second) = metered(busy.turn(), &CpuTotal::new(true), story, |_, _| ()).await;
+    assert_eq!((first.as_deref(), second), (Some("hob-guest"), here));
+    assert_eq!((crowd.stats().turns, crowd.stats().turns_waiting), (0, 0));
+}
+
+#[tokio::test]
+async fn where_others_use_all_of_the_machine_nobody_is_polled_aside() {
+    let crowd = crowd(1, u64::MAX);
+    let (busy, starved) = (member(&crowd, "a", MIB), member(&crowd, "b", MIB));
+    let story = Arc::new(Mutex::new(Vec::new()));
+    metered(busy.turn(), &CpuTotal::new(false), computes(2, &story), |_, _| ()).await;
+    assert_eq!(std::mem::take(&mut *story.lock().unwrap()), [false, true]);
+    // It computes, and then has no processor for a while.
+    let work = {
+        let (mut first, mut polls) = (computes(2, &story), 0);
+        std::future::poll_fn(move |context| {
+            polls += 1;
+            if polls == 1 {
+                return std::pin::Pin::new(&mut first).poll(context);
+            }
+            std::thread::sleep(ASIDE_STARVED + WASM_EPOCH_TICK);
+            Poll::Ready(())
+        })
+    };
+    metered(starved.turn(), &CpuTotal::new(true), work, |_, _| ()).await;
+    story.lock().unwrap().clear();
+    metered(busy.turn(), &CpuTotal::new(false), computes(3, &story), |_, _| ()).await;
+    assert_eq!(*story.lock().unwrap(), [false; 3], "they rest");
+}
+
+#[tokio::test]
+async fn whoever_is_given_up_aside_ends_there_and_gives_its_turn_back() {
+    let crowd = crowd(1, u64::MAX);
+    let (busy, total) = (member(&crowd, "a", MIB), CpuTotal::new(false));
+    let story = Arc::new(Mutex::new(Vec::new()));
+    for round in 0..20 {
+        let held = Arc::clone(&story);
+        let work = Box::pin(metered(busy.turn(), &total, computes(1000, &held), |_, _| ()));
+        let enough = async {
+            while story.lock().unwrap().len() < 2 + round % 3 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = work => panic!("it has not ended"),
+            () = enough => {}
+        }
+        let began = Instant::now();
+        while Arc::strong_count(&story) > 2 || crowd.stats().turns > 0 {
+            assert!(began.elapsed() < Duration::from_secs(10), "it is still there");
+            tokio::task::yield_now().await;
+        }
+        story.lock().unwrap().clear();
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "of its own")]
+async fn a_panic_aside_is_one_of_the_task() {
+    let crowd = crowd(1, u64::MAX);
+    let busy = member(&crowd, "a", MIB);
+    let story = Arc::default();
+    let work = async move {
+        computes(2, &story).await;
+        panic!("of its own");
+    };
+    metered(busy.turn(), &CpuTotal::new(false), work, |_, _| ()).await;
+}
+
+/// Others wake it at any moment: before, while and after it is polled, and while it is brought back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn no_wake_up_is_lost_on_the_way_there_and_back() {
+    const ROUNDS: u64 = 3000;
+    let crowd = crowd(1, u64::MAX);
+    let (given, taken) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let waker = Arc::new(AtomicWaker::new());
+    let work = {
+        let (given, taken, waker) = (Arc::clone(&given), Arc::clone(&taken), Arc::clone(&waker));
+        let mut random = 7_u64;
+        std::future::poll_fn(move |context| {
+            waker.register(context.waker());
+            taken.store(given.load(Ordering::SeqCst), Ordering::SeqCst);
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            // Now and then it takes long, so that it goes aside and comes back.
+            let began = Instant::now();
+            while random >> 60 == 0 && began.elapsed() < WASM_EPOCH_TICK {
+                std::hint::spin_loop();
+            }
+            if taken.load(Ordering::SeqCst) == ROUNDS { Poll::Ready(()) } else { Poll::Pending }
+        })
+    };
+    let member = member(&crowd, "a", MIB);
+    let mut guest = JoinSet::new();
+    guest.spawn(async move { metered(member.turn(), &CpuTotal::new(false), work, |_, _| ()).await });
+    for round in 1..=ROUNDS {
+        given.store(round, Ordering::SeqCst);
+        waker.wake();
+        let began = Instant::now();
+        while taken.load(Ordering::SeqCst) < round {
+            assert!(began.elapsed() < Duration::from_secs(10), "the wake-up of round {round} was lost");
+            tokio::task::yield_now().await;
+        }
+    }
+    guest.join_next().await.unwrap().unwrap();
 }

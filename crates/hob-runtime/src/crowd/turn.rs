@@ -3,17 +3,20 @@
 //! **How.** Whoever has no turn waits in [`hob_core::share::turns`] and is woken when it comes. A guest that was
 //! made to yield is woken by wasmtime while it is polled ([`Flag`]), and asks for its next turn as it gives this one
 //! back. While
-//! one app alone is there ([`Table::alone`]), guests that answer at once ask for nothing.
+//! one app alone is there ([`Table::alone`]), guests that answer at once ask for nothing. Who has computed is polled aside
+//! from then on, and so are the next guests of its function at first ([`super::aside`]).
 //!
 //! **Invariants.** A guest that is dropped gives up its place or its turn. A turn that comes while nobody polls
 //! the guest lapses at one of the next ticks, and goes to another.
 
-use super::Member;
+use super::aside::{Away, Back, Guest};
+use super::{Crowd, Member, Waits};
 use crate::cpu::CpuTotal;
+use crate::settled::{Noting, later};
+use hob_core::limit::ASIDE_POLLS;
 use hob_core::share::turns::{Entry, QUANTUM_NS, Standing, Ticket, Turns, Who};
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
@@ -22,6 +25,8 @@ use std::time::{Duration, Instant};
 /// A guest that has spent so much in one poll needs turns even when its app is alone: guests that loop must not
 /// take every worker thread.
 const LONG_NS: u64 = QUANTUM_NS / 4;
+/// One that has spent so much computes: it is polled aside.
+const COMPUTES_NS: u64 = QUANTUM_NS / 4 * 3;
 
 /// Who uses the processors.
 pub(super) struct Table {
@@ -61,11 +66,11 @@ impl Table {
         self.change(|turns, told| turns.tick(now_ns, told));
     }
 
-    fn enter(&self, (who, brief): (Who, bool), now_ns: u64, context: &Context<'_>) -> Entry {
+    fn enter(&self, (who, brief): (Who, bool), now_ns: u64, waker: &Waker) -> Entry {
         let mut state = self.lock();
         let entry = state.turns.enter(who, brief, now_ns);
         if let Entry::Wait(ticket) = entry {
-            state.wakers.insert(ticket, context.waker().clone());
+            state.wakers.insert(ticket, waker.clone());
         }
         let alone = state.turns.alone().map_or(0, |app| u64::from(app) + 1);
         if self.alone.load(Ordering::Relaxed) != alone {
@@ -74,13 +79,13 @@ impl Table {
         entry
     }
 
-    fn ask(&self, ticket: Ticket, context: &Context<'_>) -> Standing {
+    fn ask(&self, ticket: Ticket, asks: &Waker) -> Standing {
         let mut state = self.lock();
         let standing = state.turns.ask(ticket);
         match standing {
             Standing::Wait => {
-                let waker = state.wakers.entry(ticket).or_insert_with(|| context.waker().clone());
-                waker.clone_from(context.waker());
+                let waker = state.wakers.entry(ticket).or_insert_with(|| asks.clone());
+                waker.clone_from(asks);
             }
             Standing::Turn(_) | Standing::Lapsed(_) => drop(state.wakers.remove(&ticket)),
         }
@@ -91,9 +96,8 @@ impl Table {
         self.change(|turns, told| turns.leave(who, spent_ns, now_ns, told));
     }
 
-    fn stay(&self, who: Who, spent_ns: u64, now_ns: u64, context: &Context<'_>) -> Ticket {
+    fn stay(&self, who: Who, spent_ns: u64, now_ns: u64, waker: &Waker) -> Ticket {
         let mut next = 0;
-        let waker = context.waker();
         self.change_with(|turns, wakers, told| {
             next = turns.stay(who, spent_ns, now_ns, told);
             // It was woken when it was made to yield; its turn may have come already.
@@ -142,7 +146,11 @@ pub(crate) struct Turn<'a> {
     state: Has,
     /// Its last poll was a long one.
     long: bool,
-    /// Once one was: tells whether it wants to go on.
+    /// How many more polls are expected to compute; those are made aside.
+    computes: u32,
+    /// Whether one did.
+    computed: bool,
+    /// Once one is to be: tells whether it wants to go on.
     flag: Option<Arc<Flag>>,
     waited_ns: u64,
 }
@@ -159,111 +167,278 @@ enum Has {
 
 impl<'a> Turn<'a> {
     pub(super) fn new(member: &'a Member) -> Self {
-        Self { member, state: Has::Nothing, long: false, flag: None, waited_ns: 0 }
+        let computes = u32::from(member.function.computes.load(Ordering::Relaxed));
+        Self { member, state: Has::Nothing, long: false, computes, computed: false, flag: None, waited_ns: 0 }
     }
 
     /// Waits for a turn; when it is there the guest is polled once, and the turn ended.
     pub(crate) fn poll_begin(&mut self, context: &Context<'_>) -> Poll<()> {
         let Member { crowd, who, .. } = self.member;
+        if matches!(self.state, Has::Nothing) && self.is_brief() {
+            let alone = crowd.turns.alone.load(Ordering::Relaxed);
+            if alone == u64::from(who.app) + 1 {
+                self.state = Has::Pass;
+            }
+        }
+        self.state.poll_begin((crowd, *who, self.is_brief()), &mut self.waited_ns, context.waker())
+    }
+
+    /// Whether it is not known to need long turns.
+    fn is_brief(&self) -> bool {
+        !self.long && self.computes == 0
+    }
+
+    /// What the guest is polled with from the first long poll on, instead of the task's own waker.
+    fn flag(&mut self, context: &Context<'_>) -> Option<&Arc<Flag>> {
+        if !self.is_brief() && self.flag.is_none() {
+            let waker = Mutex::new(context.waker().clone());
+            let (woken, away) = (AtomicBool::new(false), AtomicBool::new(false));
+            self.flag = Some(Arc::new(Flag { woken, away, waker }));
+        }
+        self.flag.as_ref().inspect(|flag| flag.waker().clone_from(context.waker()))
+    }
+
+    /// The guest was polled and spent so much; it is done, or waits, or was made to yield. Returns how long it had
+    /// waited for that.
+    pub(crate) fn end(&mut self, spent_ns: u64, done: bool, context: &Context<'_>) -> Duration {
+        let yields = self.flag.as_ref().is_some_and(|flag| flag.take_woken()) && !done;
+        let Member { crowd, who, .. } = self.member;
+        self.state = self.state.give_back((crowd, *who), spent_ns, yields.then(|| context.waker()));
+        self.ended(spent_ns)
+    }
+
+    /// A poll has ended that has spent so much. Returns how long the guest had waited for it.
+    fn ended(&mut self, spent_ns: u64) -> Duration {
+        self.noted(spent_ns);
+        self.member.waits.had(std::mem::take(&mut self.waited_ns))
+    }
+
+    /// Whether the next polls are made aside depends on what this one has spent.
+    fn noted(&mut self, spent_ns: u64) {
+        self.long = spent_ns >= LONG_NS;
+        if spent_ns >= COMPUTES_NS {
+            (self.computes, self.computed) = (ASIDE_POLLS, true);
+        } else {
+            self.computes = self.computes.saturating_sub(1);
+        }
+    }
+
+    /// The turn, for whoever polls the guest aside.
+    fn lend(&mut self) -> Lent {
+        let Member { crowd, who, waits, .. } = self.member;
+        let has = std::mem::replace(&mut self.state, Has::Nothing);
+        let (crowd, waits) = (Arc::clone(crowd), Arc::clone(waits));
+        Lent { crowd, waits, who: *who, has, waited_ns: std::mem::take(&mut self.waited_ns) }
+    }
+}
+
+impl Waits {
+    /// A guest has waited so long for its turn.
+    fn had(&self, waited_ns: u64) -> Duration {
+        if waited_ns > 0 {
+            self.waited_ns.fetch_add(waited_ns, Ordering::Relaxed);
+            self.waits.fetch_add(1, Ordering::Relaxed);
+        }
+        Duration::from_nanos(waited_ns)
+    }
+}
+
+impl Has {
+    /// Waits for a turn, and adds up how long.
+    fn poll_begin(
+        &mut self,
+        (crowd, who, brief): (&Crowd, Who, bool),
+        waited_ns: &mut u64,
+        waker: &Waker,
+    ) -> Poll<()> {
         loop {
-            match self.state {
-                Has::Turn | Has::Pass => return Poll::Ready(()),
-                Has::Nothing => {
-                    let alone = crowd.turns.alone.load(Ordering::Relaxed);
-                    if !self.long && alone == u64::from(who.app) + 1 {
-                        self.state = Has::Pass;
-                        return Poll::Ready(());
+            match *self {
+                Self::Turn | Self::Pass => return Poll::Ready(()),
+                Self::Nothing => match crowd.turns.enter((who, brief), crowd.now_ns(), waker) {
+                    Entry::Turn => *self = Self::Turn,
+                    Entry::Wait(ticket) => {
+                        *self = Self::Waits(ticket);
+                        return Poll::Pending;
                     }
-                    match crowd.turns.enter((*who, !self.long), crowd.now_ns(), context) {
-                        Entry::Turn => self.state = Has::Turn,
-                        Entry::Wait(ticket) => {
-                            self.state = Has::Waits(ticket);
-                            return Poll::Pending;
-                        }
-                    }
-                }
-                Has::Waits(ticket) => match crowd.turns.ask(ticket, context) {
+                },
+                Self::Waits(ticket) => match crowd.turns.ask(ticket, waker) {
                     Standing::Wait => return Poll::Pending,
-                    Standing::Turn(waited_ns) => {
-                        self.state = Has::Turn;
-                        self.waited_ns += waited_ns;
+                    Standing::Turn(ns) => {
+                        *self = Self::Turn;
+                        *waited_ns += ns;
                     }
-                    Standing::Lapsed(waited_ns) => {
-                        self.state = Has::Nothing;
-                        self.waited_ns += waited_ns;
+                    Standing::Lapsed(ns) => {
+                        *self = Self::Nothing;
+                        *waited_ns += ns;
                     }
                 },
             }
         }
     }
 
-    /// The waker for the next poll, where it is another than the task's own.
-    pub(crate) fn waker(&mut self, context: &Context<'_>) -> Option<Waker> {
-        if self.long && self.flag.is_none() {
-            let waker = Mutex::new(context.waker().clone());
-            self.flag = Some(Arc::new(Flag { woken: AtomicBool::new(false), waker }));
-        }
-        self.flag.as_ref().map(|flag| {
-            flag.waker().clone_from(context.waker());
-            Waker::from(Arc::clone(flag))
-        })
-    }
-
-    /// Whether the last poll was a long one: others are to have the thread.
-    pub(crate) fn was_long(&self) -> bool {
-        self.long
-    }
-
-    /// The guest was polled and spent so much; it is done, or waits, or was made to yield. Returns how long it had
-    /// waited for that.
-    pub(crate) fn end(&mut self, spent_ns: u64, done: bool, context: &Context<'_>) -> Duration {
-        self.long = spent_ns >= LONG_NS;
-        let yields = self.flag.as_ref().is_some_and(|flag| flag.woken.swap(false, Ordering::AcqRel)) && !done;
-        let Member { crowd, who, waits, .. } = self.member;
-        self.state = match self.state {
-            Has::Turn if yields => Has::Waits(crowd.turns.stay(*who, spent_ns, crowd.now_ns(), context)),
-            Has::Turn => {
-                crowd.turns.leave(*who, spent_ns, crowd.now_ns());
-                Has::Nothing
+    /// Gives a turn back that has cost so much; with a waker, asks for the next one.
+    fn give_back(self, (crowd, who): (&Crowd, Who), spent_ns: u64, again: Option<&Waker>) -> Self {
+        match (self, again) {
+            (Self::Turn, Some(waker)) => Self::Waits(crowd.turns.stay(who, spent_ns, crowd.now_ns(), waker)),
+            (Self::Turn, None) => {
+                crowd.turns.leave(who, spent_ns, crowd.now_ns());
+                Self::Nothing
             }
-            Has::Nothing | Has::Waits(_) | Has::Pass => Has::Nothing,
-        };
-        let waited_ns = std::mem::take(&mut self.waited_ns);
-        if waited_ns > 0 {
-            waits.waited_ns.fetch_add(waited_ns, Ordering::Relaxed);
-            waits.waits.fetch_add(1, Ordering::Relaxed);
+            (Self::Nothing | Self::Waits(_) | Self::Pass, _) => Self::Nothing,
         }
-        Duration::from_nanos(waited_ns)
     }
+
+    /// Its guest is gone.
+    fn give_up(self, (crowd, who): (&Crowd, Who)) {
+        match self {
+            Self::Nothing | Self::Pass => {}
+            Self::Waits(ticket) => crowd.turns.drop_ticket(ticket, crowd.now_ns()),
+            // The guest's poll has panicked.
+            Self::Turn => crowd.turns.leave(who, 0, crowd.now_ns()),
+        }
+    }
+}
+
+/// A turn that goes along with its guest.
+pub(super) struct Lent {
+    crowd: Arc<Crowd>,
+    waits: Arc<Waits>,
+    who: Who,
+    has: Has,
+    waited_ns: u64,
+}
+
+impl Lent {
+    /// Waits for the next turn; the waker is woken when it comes.
+    pub(super) fn poll_begin(&mut self, waker: &Waker) -> Poll<()> {
+        self.has.poll_begin((&self.crowd, self.who, false), &mut self.waited_ns, waker)
+    }
+
+    /// The guest was polled aside, and spent so much; one that was made to yield asks for its next turn at once. Returns
+    /// how long it had waited.
+    pub(super) fn end(&mut self, spent_ns: u64, done: bool, (flag, again): (&Flag, &Waker)) -> Duration {
+        let yields = flag.take_woken() && !done;
+        self.has = self.has.give_back((&self.crowd, self.who), spent_ns, yields.then_some(again));
+        self.waits.had(std::mem::take(&mut self.waited_ns))
+    }
+
+    /// Whether it has asked for its next turn.
+    pub(super) fn goes_on(&self) -> bool {
+        !matches!(self.has, Has::Nothing)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.has.give_up((&self.crowd, self.who));
+    }
+}
+
+/// What a poll has spent, nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spent {
+    /// For turns: where processor time is not counted, the time that has passed.
+    pub(crate) turn_ns: u64,
+    /// As far as it is counted.
+    pub(crate) counted_ns: u64,
 }
 
 /// Polls `work` to its end, each time when its turn has come, and tells what each poll has spent, nanoseconds as far
 /// as they are counted, and how long it has waited for its turn.
-pub(crate) async fn metered<F: Future>(
-    mut turn: Turn<'_>,
+pub(crate) async fn metered<F>(
+    turn: Turn<'_>,
     total: &CpuTotal,
     work: F,
-    tell: impl Fn(u64, Duration),
-) -> F::Output {
-    let mut work = pin!(work);
+    tell: impl Fn(u64, Duration) + Send + 'static,
+) -> F::Output
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let (mut work, total) = (Box::pin(work), total.clone());
+    let poll = move |context: &mut Context<'_>| {
+        let before = Stamp::new(&total);
+        let polled = work.as_mut().poll(context);
+        (polled, before.spent(&total))
+    };
+    let tell = move |spent: Spent, waited| tell(spent.counted_ns, waited);
+    by_turns(turn, Guest { poll, tell }, None).await
+}
+
+/// Polls a guest to its end, each time when its turn has come: here, or aside.
+///
+/// With `noting` a guest that wakes itself after little work (it tidies up after its answer) goes on when its worker
+/// has nothing else to do: the answer comes first, and no other thread is woken for the rest.
+pub(crate) async fn by_turns<T, P, F>(mut turn: Turn<'_>, guest: Guest<P, F>, noting: Option<Noting>) -> T
+where
+    T: Send + 'static,
+    P: FnMut(&mut Context<'_>) -> (Poll<T>, Spent) + Send + 'static,
+    F: Fn(Spent, Duration) + Send + 'static,
+{
+    let (mut here, mut away) = (Some(guest), None::<Away<T, P, F>>);
     poll_fn(|context| {
-        ready!(turn.poll_begin(context));
-        let before = Stamp::new(total);
-        let waker = turn.waker(context);
-        let polled = match &waker {
-            Some(waker) => work.as_mut().poll(&mut Context::from_waker(waker)),
-            None => work.as_mut().poll(context),
-        };
-        let (spent_ns, counted_ns) = before.spent_ns(total);
-        tell(counted_ns, turn.end(spent_ns, polled.is_ready(), context));
-        polled
+        loop {
+            if let Some(errand) = &away {
+                turn.flag(context);
+                let Back { guest, polled, spent, turn: lent } = ready!(errand.poll());
+                (here, away) = (Some(guest), None);
+                drop(lent);
+                turn.noted(spent.turn_ns);
+                // It may have been woken since its turn was given back, when nobody told the task.
+                let woken = turn.flag.as_ref().is_some_and(|flag| flag.woken.load(Ordering::SeqCst));
+                if polled.is_ready() || !woken {
+                    return polled;
+                }
+            }
+            ready!(turn.poll_begin(context));
+            let Some(mut guest) = here.take() else { return Poll::Pending };
+            let aside = turn.computes > 0 && turn.member.crowd.aside.serve();
+            match turn.flag(context) {
+                Some(flag) if aside => {
+                    let flag = Arc::clone(flag);
+                    away = Some(Away::send(&turn.member.crowd.aside, (guest, turn.lend()), flag));
+                }
+                _ => {
+                    let polled = poll_here(&mut turn, &mut guest, noting.as_ref(), context);
+                    here = Some(guest);
+                    return polled;
+                }
+            }
+        }
     })
     .await
 }
 
+/// Polls a guest that has its turn on this thread.
+fn poll_here<T, P, F>(
+    turn: &mut Turn<'_>,
+    Guest { poll, tell }: &mut Guest<P, F>,
+    noting: Option<&Noting>,
+    context: &mut Context<'_>,
+) -> Poll<T>
+where
+    P: FnMut(&mut Context<'_>) -> (Poll<T>, Spent),
+    F: Fn(Spent, Duration),
+{
+    let waker = turn.flag(context).map(|flag| Waker::from(Arc::clone(flag)));
+    let ((polled, spent), itself) = match (waker, noting) {
+        (Some(waker), _) => (poll(&mut Context::from_waker(&waker)), false),
+        (None, None) => (poll(context), false),
+        (None, Some(noting)) => noting.poll(context, |context| poll(context)),
+    };
+    tell(spent, turn.end(spent.turn_ns, polled.is_ready(), context));
+    match (itself && polled.is_pending(), turn.long) {
+        (false, _) => {}
+        (true, false) => later(context),
+        (true, true) => context.waker().wake_by_ref(),
+    }
+    polled
+}
+
 /// Says whether a guest was woken while it was polled: that is how it yields, and it wants to go on.
-struct Flag {
+pub(super) struct Flag {
     woken: AtomicBool,
+    /// A thread polls it, which wakes the task when it brings it back.
+    away: AtomicBool,
     /// Of its task.
     waker: Mutex<Waker>,
 }
@@ -274,15 +449,44 @@ impl Flag {
     }
 }
 
+impl Flag {
+    /// Whether the guest was woken since this was asked last.
+    fn take_woken(&self) -> bool {
+        self.woken.swap(false, Ordering::SeqCst)
+    }
+
+    fn wake_task(&self) {
+        let waker = self.waker().clone();
+        waker.wake();
+    }
+
+    /// The guest yields, but comes back.
+    pub(super) fn wants_on(&self) {
+        self.woken.store(true, Ordering::SeqCst);
+    }
+
+    /// The guest goes to a thread.
+    pub(super) fn leaves(&self) {
+        self.away.store(true, Ordering::SeqCst);
+    }
+
+    /// A thread has brought the guest back.
+    pub(super) fn returned(&self) {
+        self.away.store(false, Ordering::SeqCst);
+        self.wake_task();
+    }
+}
+
 impl Wake for Flag {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.store(true, Ordering::Release);
-        let waker = self.waker().clone();
-        waker.wake();
+        self.woken.store(true, Ordering::SeqCst);
+        if !self.away.load(Ordering::SeqCst) {
+            self.wake_task();
+        }
     }
 }
 
@@ -302,10 +506,10 @@ impl Stamp {
         self.thread_ns
     }
 
-    /// What was spent since, for turns, and what of it counts.
-    fn spent_ns(&self, total: &CpuTotal) -> (u64, u64) {
+    /// What was spent since.
+    fn spent(&self, total: &CpuTotal) -> Spent {
         let counted_ns = total.thread_ns().saturating_sub(self.thread_ns);
-        (self.until(self.thread_ns + counted_ns), counted_ns)
+        Spent { turn_ns: self.until(self.thread_ns + counted_ns), counted_ns }
     }
 
     /// What was spent for turns until the thread's time was this.
@@ -319,12 +523,11 @@ impl Stamp {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let Member { crowd, who, .. } = self.member;
-        match self.state {
-            Has::Nothing | Has::Pass => {}
-            Has::Waits(ticket) => crowd.turns.drop_ticket(ticket, crowd.now_ns()),
-            // The guest's poll has panicked.
-            Has::Turn => crowd.turns.leave(*who, 0, crowd.now_ns()),
+        let Member { crowd, who, function, .. } = self.member;
+        // Looked at first: it hardly ever changes, and a look keeps the line shared between processors.
+        if function.computes.load(Ordering::Relaxed) != self.computed {
+            function.computes.store(self.computed, Ordering::Relaxed);
         }
+        self.state.give_up((crowd, *who));
     }
 }

@@ -19,9 +19,11 @@ pub(crate) struct Outcome {
     pub(crate) stderr: String,
 }
 
-/// The program with a home of its own and nothing of the tester's environment but `PATH`.
+/// The program with a home of its own and nothing of the tester's environment but `PATH`. `HOB_PROGRAM` names another
+/// build of it: one of the release profile, or one that is installed.
 pub(crate) fn command(home: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hob"));
+    let program = std::env::var_os("HOB_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_hob").into());
+    let mut command = Command::new(program);
     command.env_clear().current_dir(home).env("HOME", home).env("XDG_CACHE_HOME", home.join("cache"));
     for kept in ["PATH", "CARGO_HOME", "RUSTUP_HOME", "TMPDIR"] {
         if let Some(value) = std::env::var_os(kept) {

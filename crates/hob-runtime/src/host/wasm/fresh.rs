@@ -109,21 +109,23 @@ impl Fresh {
                 handler.handle(&mut store, request, out).await
             }
             .await;
-            done.map_err(|error| (error, store.data().refused()))
+            // Whoever hears of its end still has it: what it breaks off is broken off when the fault is known.
+            (done, store)
         };
         let (unit, instance) = (Arc::clone(&self.unit), self.instance);
         let guest: Guest = Box::pin(async move {
-            let tell = |cpu_ns, waited| {
-                unit.code.cpu.add(cpu_ns);
-                context.timing.spent(cpu_ns);
-                also_queued(&context.timing, waited);
+            let (total, call) = (unit.code.cpu.clone(), Arc::clone(&context));
+            let tell = move |cpu_ns, waited| {
+                total.add(cpu_ns);
+                call.timing.spent(cpu_ns);
+                also_queued(&call.timing, waited);
             };
             let guest = metered(unit.member.turn(), &unit.code.cpu, guest, tell);
             match tokio::time::timeout_at(deadline, guest).await {
-                Ok(Ok(())) => None,
-                Ok(Err((error, refused))) => {
+                Ok((Ok(()), _)) => None,
+                Ok((Err(error), store)) => {
                     unit.log_failure(instance, Some(&context), &error);
-                    Some(failure::fault(&unit.code, &error, refused))
+                    Some(failure::fault(&unit.code, &error, store.data().refused()))
                 }
                 Err(_) => Some(failure::timeout(&unit.code)),
             }

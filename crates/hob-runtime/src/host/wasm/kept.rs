@@ -64,7 +64,7 @@ struct Call {
 /// What the instance and its task know of each other.
 struct Status {
     calls: Calls,
-    laps: Laps,
+    laps: Arc<Laps>,
     answers: Answers,
     deadlines: Deadlines,
     /// Makes the event loop turn.
@@ -135,19 +135,24 @@ impl Kept {
         let mut store = unit.component_store(&mut wasi, (calls.clone(), instance), place);
         store.data_mut().javascript = unit.running(instance, &calls);
         let total = &unit.code.cpu;
-        let tell = |spent_ns, _| total.add(spent_ns);
-        let begin = metered(unit.member.turn(), total, pre.instantiate_async(&mut store), tell);
+        let told = total.clone();
+        let tell = move |spent_ns, _| told.add(spent_ns);
+        let begin = async move {
+            let begun = pre.instantiate_async(&mut store).await;
+            (begun, store)
+        };
+        let begin = metered(unit.member.turn(), total, begin, tell);
         let begun = tokio::time::timeout(unit.code.spec.timeout(), begin).await;
-        let service = match begun {
-            Ok(Ok(service)) => service,
-            Ok(Err(error)) => {
+        let (service, store) = match begun {
+            Ok((Ok(service), store)) => (service, store),
+            Ok((Err(error), store)) => {
                 unit.log_failure(instance, None, &error);
                 return Err(failure::fault(&unit.code, &error, store.data().refused()));
             }
             Err(_) => return Err(failure::timeout(&unit.code)),
         };
         let status = Arc::new(Status {
-            laps: Laps::new(calls.clone(), unit.code.cpu.clone()),
+            laps: Arc::new(Laps::new(calls.clone(), unit.code.cpu.clone())),
             answers: Answers::default(),
             calls,
             deadlines: Deadlines::default(),
@@ -262,28 +267,35 @@ async fn live(
     status: Arc<Status>,
     (unit, instance): (Arc<WasmUnit>, u64),
 ) {
-    let served = {
-        let events = store.run_concurrent(async |accessor: &Accessor<State>| {
-            serve(accessor, &service, &mut inbox, &status, &unit).await
-        });
-        let events = status.laps.run(unit.member.turn(), answers::deliver(events, &status));
-        tokio::select! {
-            biased;
-            served = events => served.and_then(|served| served).map_err(Some),
-            () = status.kill.notified() => Err(None),
-            () = overdue(&status, unit.code.spec.timeout()) => Err(None),
+    let events = {
+        let (status, unit) = (Arc::clone(&status), Arc::clone(&unit));
+        async move {
+            let events = store.run_concurrent(async |accessor: &Accessor<State>| {
+                serve(accessor, &service, &mut inbox, &status, &unit).await
+            });
+            let served = answers::deliver(events, &status).await;
+            // Whoever comes until it is known why it has ended is told that.
+            (served.and_then(|served| served), (store, inbox))
         }
     };
-    let fault = match served {
-        Ok(()) => None,
-        Err(Some(error)) => {
-            unit.log_failure(instance, status.calls.only().as_deref(), &error);
-            Some(failure::fault(&unit.code, &error, store.data().refused()))
+    let mut events = Box::pin(status.laps.run(unit.member.turn(), events));
+    let served = tokio::select! {
+        biased;
+        served = &mut events => Some(served),
+        () = status.kill.notified() => None,
+        () = overdue(&status, unit.code.spec.timeout()) => None,
+    };
+    let fault = match &served {
+        Some((Ok(()), _)) => None,
+        Some((Err(error), (store, _))) => {
+            unit.log_failure(instance, status.calls.only().as_deref(), error);
+            Some(failure::fault(&unit.code, error, store.data().refused()))
         }
-        Err(None) => Some(failure::timeout(&unit.code)),
+        None => Some(failure::timeout(&unit.code)),
     };
     status.end(fault);
-    drop(store);
+    // The store, wherever it is. Bodies that it breaks off see the fault.
+    drop((events, served));
     status.gone.send_replace(true);
 }
 

@@ -6,13 +6,12 @@
 
 use super::calls::{Calls, Who};
 use crate::cpu::CpuTotal;
-use crate::crowd::{Stamp, Turn, also_queued};
-use crate::settled::{Noting, later};
-use std::future::poll_fn;
-use std::pin::pin;
+use crate::crowd::{Guest, Spent, Stamp, Turn, also_queued, by_turns};
+use crate::settled::Noting;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::task::{Context, ready};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Context;
+use std::time::Duration;
 
 /// The marks of one instance.
 pub(super) struct Laps {
@@ -36,33 +35,25 @@ impl Laps {
 
     /// Polls what drives the instance's event loop, each time when its turn has come. `work` sets the mark at the
     /// end of each poll ([`Laps::lap`]).
-    ///
-    /// A guest that wakes itself after little work (it tidies up after its answer) goes on when its worker has nothing
-    /// else to do: the answer comes first, and no other thread is woken for the rest.
-    pub(super) async fn run<F: Future>(&self, mut turn: Turn<'_>, work: F) -> F::Output {
-        let (mut work, noting) = (pin!(work), Noting::default());
-        poll_fn(|context| {
-            ready!(turn.poll_begin(context));
-            let began = self.begin();
-            let waker = turn.waker(context);
-            let (polled, itself) = match &waker {
-                Some(waker) => (work.as_mut().poll(&mut Context::from_waker(waker)), false),
-                None => noting.poll(context, |context| work.as_mut().poll(context)),
-            };
-            let spent_ns = began.until(self.marked_ns.load(Ordering::Relaxed));
-            let waited = turn.end(spent_ns, polled.is_ready(), context);
+    pub(super) async fn run<F>(self: &Arc<Self>, turn: Turn<'_>, work: F) -> F::Output
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let (laps, told, mut work) = (Arc::clone(self), Arc::clone(self), Box::pin(work));
+        let poll = move |context: &mut Context<'_>| {
+            let began = laps.begin();
+            let polled = work.as_mut().poll(context);
+            let turn_ns = began.until(laps.marked_ns.load(Ordering::Relaxed));
+            // What counts has been told to the calls.
+            (polled, Spent { turn_ns, counted_ns: 0 })
+        };
+        let tell = move |_, waited: Duration| {
             if !waited.is_zero() {
-                self.calls.with(|calls| calls.iter().for_each(|call| also_queued(&call.timing, waited)));
+                told.calls.with(|calls| calls.iter().for_each(|call| also_queued(&call.timing, waited)));
             }
-            self.polls.fetch_add(1, Ordering::Relaxed);
-            match (itself, turn.was_long()) {
-                (false, _) => {}
-                (true, false) => later(context),
-                (true, true) => context.waker().wake_by_ref(),
-            }
-            polled
-        })
-        .await
+            told.polls.fetch_add(1, Ordering::Relaxed);
+        };
+        by_turns(turn, Guest { poll, tell }, Some(Noting::default())).await
     }
 
     /// How often it was polled.

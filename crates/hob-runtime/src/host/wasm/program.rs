@@ -73,14 +73,16 @@ struct Guest {
 
 impl Guest {
     async fn run(&self, unit: &Arc<WasmUnit>, wasi: WasiCtxBuilder, place: Place) -> Exit {
-        let tell = |cpu_ns, waited| {
-            unit.code.cpu.add(cpu_ns);
-            if let Some(context) = &self.context {
+        let (total, context) = (unit.code.cpu.clone(), self.context.clone());
+        let tell = move |cpu_ns, waited| {
+            total.add(cpu_ns);
+            if let Some(context) = &context {
                 context.timing.spent(cpu_ns);
                 also_queued(&context.timing, waited);
             }
         };
-        let work = metered(unit.member.turn(), &unit.code.cpu, self.execute(unit, wasi, place), tell);
+        let execute = execute(Arc::clone(unit), (self.calls.clone(), self.instance), wasi, place);
+        let work = metered(unit.member.turn(), &unit.code.cpu, execute, tell);
         let ended = match &self.context {
             Some(context) => match tokio::time::timeout_at(context.deadline.into(), work).await {
                 Ok(ended) => ended,
@@ -98,39 +100,45 @@ impl Guest {
         unit.log_failure(self.instance, self.context.as_deref(), &error);
         if refused { Exit::MemoryLimit } else { Exit::Trap(failure::trap_text(&error)) }
     }
+}
 
-    async fn execute(&self, unit: &Arc<WasmUnit>, mut wasi: WasiCtxBuilder, place: Place) -> Ended {
-        let current = unit.current().await.map_err(|fault| (wasmtime::Error::new(fault), false))?;
-        if let Runnable::Start(pre) = &current.runnable {
-            let mut store = store::module(&unit.shared.engine, &mut wasi, unit.memory_bytes(), place);
-            let done = async {
-                let instance = pre.instantiate_async(&mut store).await?;
-                let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
-                start.call_async(&mut store, ()).await
-            }
-            .await;
-            return done.map(|()| 0).map_err(|error| (error, store.data().refused()));
-        }
-        let mut store = unit.component_store(&mut wasi, (self.calls.clone(), self.instance), place);
+/// Runs a program to its end.
+async fn execute(
+    unit: Arc<WasmUnit>,
+    (calls, instance): (Calls, u64),
+    mut wasi: WasiCtxBuilder,
+    place: Place,
+) -> Ended {
+    let current = unit.current().await.map_err(|fault| (wasmtime::Error::new(fault), false))?;
+    if let Runnable::Start(pre) = &current.runnable {
+        let mut store = store::module(&unit.shared.engine, &mut wasi, unit.memory_bytes(), place);
         let done = async {
-            match &current.runnable {
-                Runnable::Run02(pre) => {
-                    let command = pre.instantiate_async(&mut store).await?;
-                    command.wasi_cli_run().call_run(&mut store).await
-                }
-                Runnable::Run03(pre) => {
-                    let command = pre.instantiate_async(&mut store).await?;
-                    store
-                        .run_concurrent(async |accessor: &Accessor<store::State>| {
-                            command.wasi_cli_run().call_run(accessor).await
-                        })
-                        .await?
-                }
-                _ => Err(wasmtime::format_err!("not a command")),
-            }
+            let instance = pre.instantiate_async(&mut store).await?;
+            let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+            start.call_async(&mut store, ()).await
         }
         .await;
-        // `run` itself knows success and failure only; other codes come through `wasi:cli/exit`.
-        done.map(|run| i32::from(run.is_err())).map_err(|error| (error, store.data().refused()))
+        return done.map(|()| 0).map_err(|error| (error, store.data().refused()));
     }
+    let mut store = unit.component_store(&mut wasi, (calls, instance), place);
+    let done = async {
+        match &current.runnable {
+            Runnable::Run02(pre) => {
+                let command = pre.instantiate_async(&mut store).await?;
+                command.wasi_cli_run().call_run(&mut store).await
+            }
+            Runnable::Run03(pre) => {
+                let command = pre.instantiate_async(&mut store).await?;
+                store
+                    .run_concurrent(async |accessor: &Accessor<store::State>| {
+                        command.wasi_cli_run().call_run(accessor).await
+                    })
+                    .await?
+            }
+            _ => Err(wasmtime::format_err!("not a command")),
+        }
+    }
+    .await;
+    // `run` itself knows success and failure only; other codes come through `wasi:cli/exit`.
+    done.map(|run| i32::from(run.is_err())).map_err(|error| (error, store.data().refused()))
 }

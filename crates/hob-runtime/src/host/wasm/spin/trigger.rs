@@ -154,14 +154,17 @@ impl Once {
         let calls = Calls::One(Some(Arc::clone(&context)));
         let mut wasi = self.unit.wasi(self.instance, &calls);
         let mut store = self.unit.component_store(&mut wasi, (calls, self.instance), place);
-        let guest = async {
-            let done = self.run(&mut store, message, &context).await;
+        let own = Self::new(Arc::clone(&self.unit), self.trigger.clone(), self.instance);
+        let call = Arc::clone(&context);
+        let guest = async move {
+            let done = own.run(&mut store, message, &call).await;
             done.map_err(|error| (error, store.data().refused()))
         };
-        let tell = |cpu_ns, waited| {
-            self.unit.code.cpu.add(cpu_ns);
-            context.timing.spent(cpu_ns);
-            also_queued(&context.timing, waited);
+        let (total, call) = (self.unit.code.cpu.clone(), Arc::clone(&context));
+        let tell = move |cpu_ns, waited| {
+            total.add(cpu_ns);
+            call.timing.spent(cpu_ns);
+            also_queued(&call.timing, waited);
         };
         let guest = metered(self.unit.member.turn(), &self.unit.code.cpu, guest, tell);
         match tokio::time::timeout_at(deadline, guest).await {
