@@ -141,6 +141,7 @@ codes! {
     WorkerMissing       = "HOB-0513", 503, Platform, PLATFORM, "there is no worker process for the space's WASM functions";
     WorkerBroke         = "HOB-0514", 502, Platform, PLATFORM, "the worker process broke the rules between it and the node, and was ended";
     CircuitOpen         = "HOB-0515", 503, Code, FUNCTION, "the function fails again and again, and calls are refused for a while";
+    StartRefused        = "HOB-0516", 503, Platform, PLATFORM, "the machine did not let the function's program start";
     WallsMissing        = "HOB-0520", 500, Platform, PLATFORM, "the machine gives no walls for native functions, and the node needs them";
     NotShown            = "HOB-0525", 400, Caller, USAGE, "a folder of the machine cannot be shown to functions";
     // State.

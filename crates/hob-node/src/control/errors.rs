@@ -52,6 +52,7 @@ const START: &[Code] = &[
     MemoryLimit,
     WorkerEnded,
     WorkerMissing,
+    StartRefused,
     WallsMissing,
     MachineLacks,
     DeployConflict,

@@ -22,6 +22,7 @@ use crate::log::{Lines, Tail};
 use crate::outbound::{Gate, Running};
 use crate::unit::{Exit, Launch, Program};
 use crate::wall::{Dial, Loopback, Room};
+use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::port::{BoxFuture, Stream};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -179,10 +180,19 @@ pub(super) fn watch(
     Ok(Child { session, exit, stdin, stdout, printed, tail, door, listener })
 }
 
+/// The machine refuses what each program needs: a process, its walls, its control group, the way to it.
+pub(super) fn refused(what: &str, error: &std::io::Error) -> Fault {
+    tracing::warn!(%error, "{what}");
+    Fault::new(Code::StartRefused, what)
+        .detail(error)
+        .hint("`hob doctor` says what the machine grants")
+        .retry_after(1)
+}
+
 /// The way to a room's ports, which all of its programs share, and the contract's listener. The way out is
 /// opened with it.
 fn doors(room: &Room, launch: &Launch) -> Result<(Arc<dyn Dial>, Option<TcpListener>)> {
-    let broken = |error| Fault::internal(format!("cannot reach a function behind its walls: {error}"));
+    let broken = |error| refused("cannot reach a function behind its walls", &error);
     let mut listeners = (0..).map_while(|at| room.take_listener(at));
     let tcp = |listener: OwnedFd| TcpListener::from_std(listener.into());
     let own = launch.behind.listen.and_then(|_| listeners.next());

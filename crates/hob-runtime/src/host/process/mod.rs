@@ -32,6 +32,7 @@ use crate::machine;
 use crate::outbound::{self, ENTRANCE_PORT};
 use crate::unit::{Command, Launch, Program, Unit};
 use crate::wall::{self, Listening, Room, View, Wall, Walls};
+use child::refused;
 use folder::{Folders, Wanted};
 use fork::{Forker, Job, JobPlace, Variables};
 use hob_core::code::Code;
@@ -139,7 +140,7 @@ impl Host for Process {
             let shared = Arc::clone(&self.shared);
             let walls =
                 || shared.walls.as_ref().map(|walls| walled(walls, &code, &program, &shared)).transpose();
-            let wall = walls().map_err(|error| Fault::internal(format!("cannot prepare walls: {error}")))?;
+            let wall = walls().map_err(|error| refused("cannot prepare its walls", &error))?;
             let groups = shared.groups.app(&shared.environment.space, &code.app);
             let groups = groups.unwrap_or_else(|error| {
                 tracing::warn!(%error, app = %code.app, "an app has no control group: the kernel makes none");
@@ -287,7 +288,7 @@ impl Native {
             std::io::ErrorKind::PermissionDenied => {
                 Fault::new(Code::ProgramMissing, format!("`{program}` may not be executed")).detail(error)
             }
-            _ => Fault::internal(format!("cannot start `{program}`: {error}")),
+            _ => refused(&format!("cannot start `{program}`"), error),
         }
     }
 }
