@@ -129,9 +129,11 @@ impl Stage {
         format!("[ -e {} ] || ! [ -d {} ]", self.go(), self.path("").display())
     }
 
-    /// The program with a home of its own and nothing of the tester's environment but `PATH`.
+    /// The program with a home of its own and nothing of the tester's environment but `PATH`. `HOB_PROGRAM` names
+    /// another build of it, such as one of the release profile.
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hob"));
+        let program = std::env::var_os("HOB_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_hob").into());
+        let mut command = Command::new(program);
         let home = self.home.path();
         command.env_clear().current_dir(home).env("HOME", home).env("HOB_DATA", home.join("data"));
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("NO_COLOR", "1");

@@ -19,11 +19,9 @@ pub(crate) struct Outcome {
     pub(crate) stderr: String,
 }
 
-/// The program with a home of its own and nothing of the tester's environment but `PATH`. `HOB_PROGRAM` names another
-/// build of it: one of the release profile, or one that is installed.
+/// The program with a home of its own and nothing of the tester's environment but `PATH`.
 pub(crate) fn command(home: &Path) -> Command {
-    let program = std::env::var_os("HOB_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_hob").into());
-    let mut command = Command::new(program);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hob"));
     command.env_clear().current_dir(home).env("HOME", home).env("XDG_CACHE_HOME", home.join("cache"));
     for kept in ["PATH", "CARGO_HOME", "RUSTUP_HOME", "TMPDIR"] {
         if let Some(value) = std::env::var_os(kept) {
