@@ -12,13 +12,15 @@
 //! **Not here:** what child processes get of the processors: the kernel shares these (`host/process`).
 
 mod aside;
+mod guest;
 mod room;
 mod turn;
 
 pub(crate) use aside::Guest;
+pub(crate) use guest::{by_turns, metered};
 pub use room::Permit;
 pub(crate) use room::{Idle, Kind, Starting};
-pub(crate) use turn::{Spent, Stamp, Turn, by_turns, metered};
+pub(crate) use turn::{Spent, Stamp, Turn};
 
 use crate::code::FunctionCode;
 use crate::invocation::Timing;

@@ -4,12 +4,11 @@
 //! lets an answer wait until a turn is over, some milliseconds for what takes a tenth of one. These threads have a lower priority
 //! (`nice`), so that whoever answers has the processor as soon as it is woken.
 //!
-//! **How.** A guest that computes is an errand: a thread takes it, polls it in its turns as long as it only yields, then brings
-//! it back and wakes its task. There
-//! are as many threads as there are turns.
+//! **How.** A guest that computes is an errand: a thread takes it, polls it in its turns as long as it only yields, then
+//! brings it back and wakes its task. There are as many threads as there are turns.
 //!
-//! Where others use all of the machine nothing would be left for these threads. A poll that takes far longer than it spends shows that:
-//! then guests compute where all others are polled, for some seconds.
+//! Where others use all of the machine nothing would be left for these threads. A poll that takes far longer than it
+//! spends shows that: then guests compute where all others are polled, for some seconds.
 //!
 //! **Invariants.** A guest is here, or with one thread, and its turn is where it is: whoever reads nothing of its answer
 //! leaves it lying with the errand, but not the turn. Whoever is given up while a thread has it ends there, when that

@@ -4,22 +4,19 @@
 //! made to yield is woken by wasmtime while it is polled ([`Flag`]), and asks for its next turn as it gives this one
 //! back. While
 //! one app alone is there ([`Table::alone`]), guests that answer at once ask for nothing. Who has computed is polled aside
-//! from then on, and so are the next guests of its function at first ([`super::aside`]).
+//! from then on, and so are the next guests of its function at first ([`super::guest`]).
 //!
 //! **Invariants.** A guest that is dropped gives up its place or its turn. A turn that comes while nobody polls
 //! the guest lapses at one of the next ticks, and goes to another.
 
-use super::aside::{Away, Back, Guest};
 use super::{Crowd, Member, Waits};
 use crate::cpu::CpuTotal;
-use crate::settled::{Noting, later};
 use hob_core::limit::ASIDE_POLLS;
 use hob_core::share::turns::{Entry, QUANTUM_NS, Standing, Ticket, Turns, Who};
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 /// A guest that has spent so much in one poll needs turns even when its app is alone: guests that loop must not
@@ -183,13 +180,23 @@ impl<'a> Turn<'a> {
         self.state.poll_begin((crowd, *who, self.is_brief()), &mut self.waited_ns, context.waker())
     }
 
+    /// The crowd, where the guest is to be polled aside.
+    pub(super) fn aside(&self) -> Option<&'a Crowd> {
+        (self.computes > 0).then_some(&*self.member.crowd)
+    }
+
+    /// Whether its last poll was a long one.
+    pub(super) fn was_long(&self) -> bool {
+        self.long
+    }
+
     /// Whether it is not known to need long turns.
     fn is_brief(&self) -> bool {
         !self.long && self.computes == 0
     }
 
     /// What the guest is polled with from the first long poll on, instead of the task's own waker.
-    fn flag(&mut self, context: &Context<'_>) -> Option<&Arc<Flag>> {
+    pub(super) fn flag(&mut self, context: &Context<'_>) -> Option<&Arc<Flag>> {
         if !self.is_brief() && self.flag.is_none() {
             let waker = Mutex::new(context.waker().clone());
             let (woken, away) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -214,7 +221,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Whether the next polls are made aside depends on what this one has spent.
-    fn noted(&mut self, spent_ns: u64) {
+    pub(super) fn noted(&mut self, spent_ns: u64) {
         self.long = spent_ns >= LONG_NS;
         if spent_ns >= COMPUTES_NS {
             (self.computes, self.computed) = (ASIDE_POLLS, true);
@@ -224,7 +231,7 @@ impl<'a> Turn<'a> {
     }
 
     /// The turn, for whoever polls the guest aside.
-    fn lend(&mut self) -> Lent {
+    pub(super) fn lend(&mut self) -> Lent {
         let Member { crowd, who, waits, .. } = self.member;
         let has = std::mem::replace(&mut self.state, Has::Nothing);
         let (crowd, waits) = (Arc::clone(crowd), Arc::clone(waits));
@@ -343,97 +350,6 @@ pub(crate) struct Spent {
     pub(crate) counted_ns: u64,
 }
 
-/// Polls `work` to its end, each time when its turn has come, and tells what each poll has spent, nanoseconds as far
-/// as they are counted, and how long it has waited for its turn.
-pub(crate) async fn metered<F>(
-    turn: Turn<'_>,
-    total: &CpuTotal,
-    work: F,
-    tell: impl Fn(u64, Duration) + Send + 'static,
-) -> F::Output
-where
-    F: Future<Output: Send> + Send + 'static,
-{
-    let (mut work, total) = (Box::pin(work), total.clone());
-    let poll = move |context: &mut Context<'_>| {
-        let before = Stamp::new(&total);
-        let polled = work.as_mut().poll(context);
-        (polled, before.spent(&total))
-    };
-    let tell = move |spent: Spent, waited| tell(spent.counted_ns, waited);
-    by_turns(turn, Guest { poll, tell }, None).await
-}
-
-/// Polls a guest to its end, each time when its turn has come: here, or aside.
-///
-/// With `noting` a guest that wakes itself after little work (it tidies up after its answer) goes on when its worker
-/// has nothing else to do: the answer comes first, and no other thread is woken for the rest.
-pub(crate) async fn by_turns<T, P, F>(mut turn: Turn<'_>, guest: Guest<P, F>, noting: Option<Noting>) -> T
-where
-    T: Send + 'static,
-    P: FnMut(&mut Context<'_>) -> (Poll<T>, Spent) + Send + 'static,
-    F: Fn(Spent, Duration) + Send + 'static,
-{
-    let (mut here, mut away) = (Some(guest), None::<Away<T, P, F>>);
-    poll_fn(|context| {
-        loop {
-            if let Some(errand) = &away {
-                turn.flag(context);
-                let Back { guest, polled, spent, turn: lent } = ready!(errand.poll());
-                (here, away) = (Some(guest), None);
-                drop(lent);
-                turn.noted(spent.turn_ns);
-                // It may have been woken since its turn was given back, when nobody told the task.
-                let woken = turn.flag.as_ref().is_some_and(|flag| flag.woken.load(Ordering::SeqCst));
-                if polled.is_ready() || !woken {
-                    return polled;
-                }
-            }
-            ready!(turn.poll_begin(context));
-            let Some(mut guest) = here.take() else { return Poll::Pending };
-            let aside = turn.computes > 0 && turn.member.crowd.aside.serve();
-            match turn.flag(context) {
-                Some(flag) if aside => {
-                    let flag = Arc::clone(flag);
-                    away = Some(Away::send(&turn.member.crowd.aside, (guest, turn.lend()), flag));
-                }
-                _ => {
-                    let polled = poll_here(&mut turn, &mut guest, noting.as_ref(), context);
-                    here = Some(guest);
-                    return polled;
-                }
-            }
-        }
-    })
-    .await
-}
-
-/// Polls a guest that has its turn on this thread.
-fn poll_here<T, P, F>(
-    turn: &mut Turn<'_>,
-    Guest { poll, tell }: &mut Guest<P, F>,
-    noting: Option<&Noting>,
-    context: &mut Context<'_>,
-) -> Poll<T>
-where
-    P: FnMut(&mut Context<'_>) -> (Poll<T>, Spent),
-    F: Fn(Spent, Duration),
-{
-    let waker = turn.flag(context).map(|flag| Waker::from(Arc::clone(flag)));
-    let ((polled, spent), itself) = match (waker, noting) {
-        (Some(waker), _) => (poll(&mut Context::from_waker(&waker)), false),
-        (None, None) => (poll(context), false),
-        (None, Some(noting)) => noting.poll(context, |context| poll(context)),
-    };
-    tell(spent, turn.end(spent.turn_ns, polled.is_ready(), context));
-    match (itself && polled.is_pending(), turn.long) {
-        (false, _) => {}
-        (true, false) => later(context),
-        (true, true) => context.waker().wake_by_ref(),
-    }
-    polled
-}
-
 /// Says whether a guest was woken while it was polled: that is how it yields, and it wants to go on.
 pub(super) struct Flag {
     woken: AtomicBool,
@@ -447,10 +363,13 @@ impl Flag {
     fn waker(&self) -> MutexGuard<'_, Waker> {
         self.waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Flag {
-    /// Whether the guest was woken since this was asked last.
+    /// Whether the guest was woken since it was polled last.
+    pub(super) fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::SeqCst)
+    }
+
+    /// The same, and it counts no more.
     fn take_woken(&self) -> bool {
         self.woken.swap(false, Ordering::SeqCst)
     }
@@ -507,7 +426,7 @@ impl Stamp {
     }
 
     /// What was spent since.
-    fn spent(&self, total: &CpuTotal) -> Spent {
+    pub(super) fn spent(&self, total: &CpuTotal) -> Spent {
         let counted_ns = total.thread_ns().saturating_sub(self.thread_ns);
         Spent { turn_ns: self.until(self.thread_ns + counted_ns), counted_ns }
     }

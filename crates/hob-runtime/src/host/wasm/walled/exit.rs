@@ -46,7 +46,7 @@ pub(super) fn open(beside: &Beside, number: u64) {
     environment.spawn.spawn("wasm-call", Box::pin(work));
 }
 
-async fn carry<F>(mut lane: Lane, call: impl FnOnce(http::Request<Body>) -> F) -> Result<(), Lost>
+async fn carry<F>(mut lane: Lane, call: impl FnOnce(http::Request<Body>) -> F + Send) -> Result<(), Lost>
 where
     F: Future<Output = Outcome<Reply>> + Send,
 {
@@ -61,15 +61,12 @@ where
         request.headers_mut().remove(name);
     }
     crate::hop::strip(request.headers_mut());
-    let handle = |request: http::Request<Body>| {
-        let addressed = request.uri().authority().is_some();
-        let call = addressed.then(|| call(request));
-        async move {
-            match call {
-                Some(call) => call.await,
-                None => Err(Fault::new(Code::RequestMalformed, "the request has no address")),
-            }
+    let addressed = request.uri().authority().is_some();
+    let handle = |request| async move {
+        if !addressed {
+            return Err(Fault::new(Code::RequestMalformed, "the request has no address"));
         }
+        call(request).await
     };
     serve(&mut lane, (request, hint), handle, &mut Silent).await?;
     lane.flush().await?;
