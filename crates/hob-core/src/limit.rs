@@ -147,6 +147,18 @@ pub const CLIENT_BYTES_PER_SECOND_MIN: u64 = 64;
 pub const H2_RESETS_PENDING_MAX: usize = 32;
 /// HTTP/2 streams of one connection that were reset because of its client's errors; more end the connection.
 pub const H2_ERROR_RESETS_MAX: usize = 64;
+/// What an HTTP/2 client may send besides heads and bodies (pings, settings, windows, empty frames), bytes.
+pub const H2_FRAMES_FREE_BYTES: u64 = 1 << 20;
+/// And so many bytes of them for each byte of heads, bodies and answers; more end the connection.
+pub const H2_FRAMES_PER_BYTE: u64 = 8;
+/// HTTP/2 connections of one client that may be ended for breaking the protocol before its next ones have to wait.
+pub const FAULTS_FREE: u32 = 16;
+/// Pause between the HTTP/2 connections of a client that breaks the protocol again and again.
+pub const FAULT_PAUSE: Duration = Duration::from_millis(250);
+/// Longest time that such a connection waits; further ones are refused.
+pub const FAULT_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Clients that are remembered for breaking the protocol, at one listener.
+pub const FAULTY_CLIENTS_MAX: usize = 4096;
 /// How long a connection that speaks another protocol after an upgrade, such as a WebSocket, is kept without a byte
 /// either way (as AWS's WebSocket APIs).
 pub const UPGRADE_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
@@ -322,9 +334,9 @@ pub const WALL_TASKS_MAX: u64 = 64;
 pub const CGROUP_TASKS_OWN: u64 = 2;
 /// The share of the processors of all native functions together where the node is in a group beside theirs, which has 100
 /// (cgroup v2, `cpu.weight`): as much as their niceness says.
-pub const CGROUP_CPU_WEIGHT: u64 = 33;
+pub const CGROUP_CPU_WEIGHT: u64 = 11;
 /// The same for each processor where the node's threads, of 1024 each, are beside the group (cgroup v1, `cpu.shares`).
-pub const CGROUP_CPU_SHARES: u64 = 335;
+pub const CGROUP_CPU_SHARES: u64 = 110;
 /// Bytes of `/tmp`, the working folder and `/dev/shm` of one instance behind walls together; never more than its memory.
 pub const WALL_PRIVATE_BYTES_MAX: u64 = 512 << 20;
 /// Files and folders in these.
@@ -432,7 +444,7 @@ pub const STARTS_PER_CPU: u32 = 2;
 /// Functions whose code is loaded at a time, for each processor.
 pub const LOADS_PER_CPU: u32 = 2;
 /// How much lower than the node's the priority of child processes is (`nice`).
-pub const PROCESS_NICENESS: i32 = 5;
+pub const PROCESS_NICENESS: i32 = 10;
 /// Niceness of the threads on which WASM guests compute: the lowest priority (setpriority(2)).
 pub const ASIDE_NICENESS: i32 = 19;
 /// A poll there that takes so long was starved: others use all of the machine. A tick is a tenth of it.

@@ -5,10 +5,11 @@
 //! stories, and those can be told in virtual time.
 //!
 //! **How.** [`turns`] says which guest may use a processor next, [`room`] which instance may start, [`door`]
-//! which connection may stay. Each is a value; times come in as arguments.
+//! which connection may stay, [`probation`] when one may begin. Each is a value; times come in as arguments.
 //!
 //! **Not here:** how many instances one function wants ([`crate::scale`]).
 
 pub mod door;
+pub mod probation;
 pub mod room;
 pub mod turns;

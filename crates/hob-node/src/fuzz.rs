@@ -1,6 +1,6 @@
 //! What reads the bytes of clients and uploads, for fuzzers; see [`hob_core::fuzz`].
 
-use crate::gateway::{head, routing};
+use crate::gateway::{frames, head, routing};
 use crate::{archive, calls};
 use hob_core::fuzz::Target;
 use std::borrow::Cow;
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The parsers of this crate.
 pub const TARGETS: &[Target] = &[
     ("http_head", head::fuzz),
+    ("http2_frames", frames::fuzz),
     ("authority", authority),
     ("zip", zip),
     ("stored_call", calls::message::fuzz),

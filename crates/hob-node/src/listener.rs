@@ -11,19 +11,23 @@ use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{CONNECTIONS_FILES_PERCENT, CONNECTIONS_MAX, LISTEN_BACKLOG};
 use hob_core::share::door::{Client, Door};
+use hob_core::share::probation::Probation;
 use hob_runtime::machine;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// How long a listener waits after the machine could not give it a connection.
 const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// Connections that are accepted before others have their turn.
+const ACCEPTED_IN_A_ROW: u32 = 16;
 
 /// A bound address.
 pub(crate) enum Listener {
@@ -126,14 +130,20 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 pub(crate) struct Open(Arc<Counted>);
 
 struct Counted {
+    began: Instant,
     most: usize,
     places: Arc<Semaphore>,
     door: Mutex<Door>,
+    probation: Mutex<Probation>,
     /// Closed because their client had too many.
     of_busy_clients: AtomicU64,
     /// Ended because their client was too slow: with its headers, with taking answers.
     late: AtomicU64,
     slow: AtomicU64,
+    /// Ended because their client broke the protocol.
+    faulty: AtomicU64,
+    /// Refused because it did so again and again.
+    on_probation: AtomicU64,
     /// How often no connection was accepted because as many were open as may be.
     full: AtomicU64,
     /// How often the machine could not give one.
@@ -151,6 +161,10 @@ pub(crate) struct Seen {
     pub(crate) late: u64,
     /// Connections that ended because their client took too little of an answer.
     pub(crate) slow: u64,
+    /// HTTP/2 connections that were ended because their client broke the protocol.
+    pub(crate) faulty: u64,
+    /// HTTP/2 connections that were refused because their client did so again and again.
+    pub(crate) on_probation: u64,
     /// How often further ones had to wait, since as many were open as may be.
     pub(crate) full: u64,
     /// How often the machine could not give one.
@@ -170,12 +184,16 @@ impl Open {
             usize::try_from(machine::files_max() / 100 * CONNECTIONS_FILES_PERCENT).unwrap_or(usize::MAX);
         let most = most.min(files).clamp(1, Semaphore::MAX_PERMITS);
         Self(Arc::new(Counted {
+            began: Instant::now(),
             most,
             places: Arc::new(Semaphore::new(most)),
             door: Mutex::new(Door::new(per_client_max)),
+            probation: Mutex::default(),
             of_busy_clients: AtomicU64::new(0),
             late: AtomicU64::new(0),
             slow: AtomicU64::new(0),
+            faulty: AtomicU64::new(0),
+            on_probation: AtomicU64::new(0),
             full: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }))
@@ -196,6 +214,8 @@ impl Open {
             of_busy_clients: number(&self.0.of_busy_clients),
             late: number(&self.0.late),
             slow: number(&self.0.slow),
+            faulty: number(&self.0.faulty),
+            on_probation: number(&self.0.on_probation),
             full: number(&self.0.full),
             failed: number(&self.0.failed),
         }
@@ -248,6 +268,28 @@ pub(crate) struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
+impl Place {
+    /// How long the connection has to wait before it may speak HTTP/2; `None` where its client has broken that too often.
+    pub(crate) fn begin(&self) -> Option<Duration> {
+        let Some(client) = self.client else { return Some(Duration::ZERO) };
+        let counted = &self.open.0;
+        let wait = lock(&counted.probation).begin(client, counted.began.elapsed());
+        if wait.is_none() {
+            counted.on_probation.fetch_add(1, Ordering::Relaxed);
+        }
+        wait
+    }
+
+    /// The connection was ended because its client broke the protocol.
+    pub(crate) fn fault(&self) {
+        let counted = &self.open.0;
+        counted.faulty.fetch_add(1, Ordering::Relaxed);
+        if let Some(client) = self.client {
+            lock(&counted.probation).fault(client, counted.began.elapsed());
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(client) = self.client {
@@ -267,20 +309,25 @@ pub(crate) async fn accept<F>(
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    let mut lacking = false;
+    let (mut lacking, mut accepted) = (false, 0_u32);
     loop {
+        // Many that come at once must not keep those waiting that are there.
+        accepted = accepted.wrapping_add(1);
+        if accepted.is_multiple_of(ACCEPTED_IN_A_ROW) {
+            tokio::task::yield_now().await;
+        }
         let place = tokio::select! {
             biased;
             place = open.place() => place,
             () = closing.cancelled() => return,
         };
         let Some(place) = place else { return };
-        let accepted = tokio::select! {
+        let came = tokio::select! {
             biased;
-            accepted = listener.accept() => accepted,
+            came = listener.accept() => came,
             () = closing.cancelled() => return,
         };
-        match accepted {
+        match came {
             Ok(connection) => {
                 if std::mem::take(&mut lacking) {
                     tracing::info!("connections are accepted again");

@@ -175,7 +175,13 @@ fn connections(open: Open) -> impl Fn() -> Vec<Metric> + Send + Sync + 'static {
             refused
                 .with([("limit", "connections-per-client")], number(seen.of_busy_clients))
                 .with([("limit", "header-timeout")], number(seen.late))
-                .with([("limit", "client-bytes-per-second")], number(seen.slow)),
+                .with([("limit", "client-bytes-per-second")], number(seen.slow))
+                .with([("limit", "http2-faults")], number(seen.on_probation)),
+            counter(
+                "hob_http2_faults",
+                "HTTP/2 connections that the gateway ended because their client flooded or broke the protocol",
+            )
+            .with([], number(seen.faulty)),
             counter("hob_connections_full", "How often further connections had to wait until others ended")
                 .with([], number(seen.full)),
             counter("hob_accept_failures", "How often the machine could not give a connection")

@@ -16,6 +16,7 @@
 pub(crate) mod body;
 mod chunk;
 pub(crate) mod forward;
+pub(crate) mod frames;
 pub(crate) mod head;
 mod peer;
 pub(crate) mod routing;

@@ -37,7 +37,8 @@ pub(super) struct Peer {
     idle_since_ms: AtomicU64,
     /// What waits for the client among the answers of HTTP/2, whose windows no socket tells of.
     waits: Mutex<Vec<Weak<Wait>>>,
-    _place: Place,
+    /// What keeps it counted.
+    pub(super) place: Place,
 }
 
 /// Since when an answer waits for its client to take what there is.
@@ -83,7 +84,7 @@ impl Peer {
             active: AtomicU32::new(0),
             idle_since_ms: AtomicU64::new(0),
             waits: Mutex::default(),
-            _place: place,
+            place,
         })
     }
 

@@ -7,6 +7,8 @@
 //! that may be on its way.
 
 use super::Gateway;
+use super::body::Answer;
+use super::frames::PREFACE;
 use super::peer::Peer;
 use super::strict::Strict;
 use crate::listener::{self, Connection, Listener, Open, Place};
@@ -17,26 +19,30 @@ use hob_core::limit::{
     BODY_IDLE_TIMEOUT, CONNECTION_IDLE_GRACE, CONNECTION_IDLE_TIMEOUT, H2_ERROR_RESETS_MAX,
     H2_RESETS_PENDING_MAX, H2_STREAMS_MAX, HEADER_BYTES_MAX, HEADER_TIMEOUT,
 };
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-/// With what an HTTP/2 client begins (RFC 9113, 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes that hyper may hold of one HTTP/1.1 connection.
 const BUFFER_BYTES_MAX: usize = 2 * HEADER_BYTES_MAX;
+/// What is read of a connection at once to find out what it speaks.
+const FIRST_BYTES_MAX: usize = 4096;
 /// How often an HTTP/2 client is asked whether it is still there.
 const PING_INTERVAL: Duration = BODY_IDLE_TIMEOUT;
 
@@ -98,7 +104,7 @@ async fn drive(shared: Arc<Shared>, connection: Connection, place: Place) {
     let Connection::Tcp(socket, address) = connection else { return };
     let ended = match &shared.tls {
         None => shared.speak(socket, address, false, place).await,
-        Some(tls) => shared.handshake(tls, socket, address, place).await,
+        Some(tls) => Box::pin(shared.handshake(tls, socket, address, place)).await,
     };
     if let Err(error) = ended {
         tracing::debug!(%address, %error, "a connection ends");
@@ -124,7 +130,7 @@ impl Shared {
         self.speak(socket, address, true, place).await
     }
 
-    /// Finds out which protocol the client speaks, and speaks it.
+    /// Finds out which protocol the client speaks, and speaks it. Who says nothing takes no memory for what comes then.
     async fn speak<S>(&self, mut socket: S, address: SocketAddr, secure: bool, place: Place) -> Ended
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -134,21 +140,76 @@ impl Shared {
             return Ok(());
         }
         let http2 = first.starts_with(PREFACE);
+        if http2 {
+            self.may_begin(&place).await?;
+        }
         let peer = Peer::new(address, secure, http2, self.clients, place);
         let late = self.clients.header_timeout;
         let socket = Strict::new(socket, first, http2, late, Arc::clone(&peer.exchange));
-        let (gateway, each) = (Arc::clone(&self.gateway), Arc::clone(&peer));
-        let service = service_fn(move |request| {
-            let (gateway, peer) = (Arc::clone(&gateway), Arc::clone(&each));
-            async move { Ok::<_, Infallible>(gateway.answer(&peer, request).await) }
-        });
         if http2 {
-            let connection = self.http2().serve_connection(TokioIo::new(socket), service);
-            self.watch(connection, http2::Connection::graceful_shutdown, &peer).await
+            let ended = Box::pin(self.speak_http2(socket, &peer)).await;
+            ended.inspect_err(|error| {
+                if is_fault(error.as_ref()) {
+                    peer.place.fault();
+                }
+            })
         } else {
-            let connection = http1().serve_connection(TokioIo::new(socket), service).with_upgrades();
-            self.watch(connection, http1::UpgradeableConnection::graceful_shutdown, &peer).await
+            Box::pin(self.speak_http1(socket, &peer)).await
         }
+    }
+
+    async fn speak_http1<S>(&self, socket: Strict<S>, peer: &Arc<Peer>) -> Ended
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let connection = http1().serve_connection(TokioIo::new(socket), self.service(peer)).with_upgrades();
+        self.watch(connection, http1::UpgradeableConnection::graceful_shutdown, peer).await
+    }
+
+    async fn speak_http2<S>(&self, socket: Strict<S>, peer: &Arc<Peer>) -> Ended
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let connection = self.http2().serve_connection(TokioIo::new(socket), self.service(peer));
+        self.watch(connection, http2::Connection::graceful_shutdown, peer).await
+    }
+
+    /// What answers the requests of a connection.
+    fn service(
+        &self,
+        peer: &Arc<Peer>,
+    ) -> impl Service<
+        Request<Incoming>,
+        Response = Response<Answer>,
+        Error = Infallible,
+        Future: Send + 'static,
+    > + Send
+    + 'static {
+        let (gateway, peer) = (Arc::clone(&self.gateway), Arc::clone(peer));
+        service_fn(move |request| {
+            let (gateway, peer) = (Arc::clone(&gateway), Arc::clone(&peer));
+            async move { Ok(gateway.answer(&peer, request).await) }
+        })
+    }
+
+    /// Waits until a client that has broken the protocol often may speak it again.
+    ///
+    /// # Errors
+    /// When that is not soon, or the node stops.
+    async fn may_begin(&self, place: &Place) -> io::Result<()> {
+        let soon = async {
+            let wait = place.begin()?;
+            if !wait.is_zero() {
+                sleep(wait).await;
+            }
+            Some(())
+        };
+        let begun = tokio::select! {
+            biased;
+            begun = soon => begun,
+            () = self.closing.cancelled() => None,
+        };
+        begun.ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
     }
 
     fn http2(&self) -> http2::Builder<StreamExecutor> {
@@ -204,6 +265,17 @@ impl Shared {
     }
 }
 
+/// Whether a connection has ended because its client broke HTTP/2: by what h2 says, or by [`super::frames`].
+fn is_fault(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        let protocol =
+            error.downcast_ref::<h2::Error>().is_some_and(|error| error.is_library() && error.is_go_away());
+        let flood =
+            error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData);
+        protocol || flood
+    })
+}
+
 fn http1() -> http1::Builder {
     let mut builder = http1::Builder::new();
     // `Strict` limits heads and their time.
@@ -213,12 +285,19 @@ fn http1() -> http1::Builder {
 
 /// Reads until it is clear whether the client begins with [`PREFACE`].
 async fn first_bytes<S: AsyncRead + Unpin>(socket: &mut S) -> io::Result<BytesMut> {
-    let mut first = BytesMut::with_capacity(4096);
-    while socket.read_buf(&mut first).await? > 0 {
+    let mut first = BytesMut::new();
+    loop {
+        let read = poll_fn(|context| {
+            let mut space = [0u8; FIRST_BYTES_MAX];
+            let mut buffer = ReadBuf::new(&mut space);
+            ready!(Pin::new(&mut *socket).poll_read(context, &mut buffer))?;
+            first.extend_from_slice(buffer.filled());
+            Poll::Ready(io::Result::Ok(buffer.filled().len()))
+        })
+        .await?;
         let length = first.len().min(PREFACE.len());
-        if first[..length] != PREFACE[..length] || length == PREFACE.len() {
-            break;
+        if read == 0 || first[..length] != PREFACE[..length] || length == PREFACE.len() {
+            return Ok(first);
         }
     }
-    Ok(first)
 }

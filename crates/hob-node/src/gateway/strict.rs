@@ -15,6 +15,7 @@
 //! ```
 
 use super::chunk::{Chunked, Step};
+use super::frames::Frames;
 use super::head::{self, Framing, Refusal};
 use bytes::{Buf, BytesMut};
 use futures_util::task::AtomicWaker;
@@ -103,7 +104,7 @@ enum Phase {
     Raw,
     /// The last head was refused and is still to be replaced.
     Refused,
-    /// A chunked body is malformed: reading fails from here on.
+    /// A chunked body is malformed, or HTTP/2 floods: reading fails from here on.
     Broken,
     /// Nothing is read any more.
     Closed,
@@ -126,10 +127,12 @@ pub(super) struct Strict<S> {
     /// Time in which a head has to be complete.
     late: Duration,
     exchange: Arc<Exchange>,
+    /// Those of HTTP/2.
+    frames: Option<Frames>,
 }
 
 impl<S> Strict<S> {
-    /// Checks what comes from `socket`, of which `first` has been read already; HTTP/2 passes as it is.
+    /// Checks what comes from `socket`, of which `first` has been read already; HTTP/2 passes as it is, unless it floods.
     /// A head has to be complete within `late`.
     pub(super) fn new(
         socket: S,
@@ -139,7 +142,19 @@ impl<S> Strict<S> {
         exchange: Arc<Exchange>,
     ) -> Self {
         let phase = if http2 { Phase::Raw } else { Phase::Head };
-        Self { socket, phase, held: first, passed: 0, seen: 0, timer: None, lingered: 0, late, exchange }
+        let frames = http2.then(Frames::new);
+        Self {
+            socket,
+            phase,
+            held: first,
+            passed: 0,
+            seen: 0,
+            timer: None,
+            lingered: 0,
+            late,
+            exchange,
+            frames,
+        }
     }
 
     /// Looks at the next bytes and says how many of them may be handed over now.
@@ -162,7 +177,12 @@ impl<S> Strict<S> {
                     Some(length) => length,
                     None => return at,
                 },
-                Phase::Raw => rest.len(),
+                Phase::Raw => {
+                    if self.frames.as_mut().is_some_and(|frames| frames.flood(rest)) {
+                        self.phase = Phase::Broken;
+                    }
+                    rest.len()
+                }
                 Phase::Upgrade | Phase::Refused | Phase::Broken | Phase::Closed => return at,
             };
         }
@@ -249,6 +269,14 @@ impl<S> Strict<S> {
         }
         buffer.set_filled(good);
         self.replace_refused();
+    }
+
+    /// The socket took so many of the bytes that were written to it, or none.
+    fn wrote(&mut self, written: &Poll<io::Result<usize>>) {
+        self.exchange.wrote(written);
+        if let (Some(frames), Poll::Ready(Ok(bytes))) = (&mut self.frames, written) {
+            frames.wrote(*bytes);
+        }
     }
 
     /// The phase, after asking how a request to upgrade was answered.
@@ -361,7 +389,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.socket).poll_write(cx, bytes);
-        this.exchange.wrote(&written);
+        this.wrote(&written);
         written
     }
 
@@ -376,7 +404,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<S> {
             Some(bytes) => Pin::new(&mut this.socket).poll_write(cx, bytes),
             None => Pin::new(&mut this.socket).poll_write_vectored(cx, slices),
         };
-        this.exchange.wrote(&written);
+        this.wrote(&written);
         written
     }
 
@@ -393,7 +421,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<S> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.socket).poll_shutdown(cx))?;
-        if !matches!(this.phase, Phase::Head | Phase::Raw) {
+        if this.frames.is_none() && !matches!(this.phase, Phase::Head | Phase::Raw) {
             ready!(this.poll_linger(cx));
         }
         Poll::Ready(Ok(()))

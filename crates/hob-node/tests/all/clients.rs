@@ -1,6 +1,7 @@
 //! Clients that take too much or are too slow: each meets a named limit, is counted, and harms nobody else.
 
 use crate::support::{App, PATIENCE, TestNode, node, raw};
+use hob_core::limit::{FAULT_PAUSE, FAULT_WAIT_MAX, FAULTS_FREE};
 use hob_node::Clients;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -240,17 +241,38 @@ async fn a_flood_of_http2_ends_its_connection_only() {
         ("a head without end", continued, true),
         ("a head without end and bytes", nothing, true),
         ("a head that unpacks", bomb, false),
-        ("empty data", empty, false),
-        ("pings", pings, false),
-        ("settings", settings, false),
+        ("empty data", empty, true),
+        ("pings", pings, true),
+        ("settings", settings, true),
     ] {
         // What ends by no limit is ended by a frame that is wrong, so that all of it has been read by then.
         let bytes = if ends { bytes } else { [bytes, bad.clone()].concat() };
         let kinds = flood(&node, &[], &bytes).await;
-        assert!(kinds.is_empty() || kinds.contains(&GOAWAY), "{what}: {kinds:?}");
+        let weighed = matches!(what, "empty data" | "pings" | "settings");
+        assert!(kinds.is_empty() || weighed || kinds.contains(&GOAWAY), "{what}: {kinds:?}");
         let answer = node.send("POST", "desk.localhost/echo", &[], "still there").await;
         assert_eq!(answer.body, "still there", "{what}");
     }
+}
+
+/// Whose connections break the protocol again and again waits with the next ones; what he says in HTTP/1.1 is answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_floods_again_and_again_waits_with_the_next_connection() {
+    let node = limited(Clients::default()).await;
+    let bad = frame(PING, 0, 1, &[0; 8]);
+    for _ in 0..=FAULTS_FREE {
+        flood(&node, &[], &bad).await;
+    }
+    until(&node, "hob_http2_faults_total", f64::from(FAULTS_FREE + 1)).await;
+    // More than may wait.
+    let mut waiting = Vec::new();
+    for _ in 0..2 * FAULT_WAIT_MAX.as_millis() / FAULT_PAUSE.as_millis() {
+        let mut stream = TcpStream::connect(node.address).await.unwrap();
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        waiting.push(stream);
+    }
+    until(&node, "hob_connections_refused_total{limit=\"http2-faults\"}", 1.0).await;
+    assert_eq!(node.send("POST", "desk.localhost/echo", &[], "still there").await.body, "still there");
 }
 
 /// A stream without a window is an answer that nobody takes, which no socket tells of.
