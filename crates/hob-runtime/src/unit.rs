@@ -129,10 +129,13 @@ pub trait Program: Send + Sync {
     fn take_listener(&mut self) -> Option<TcpListener> {
         None
     }
-    /// The TCP addresses on which it listens, where that can be known; for messages and to tell its
-    /// port from a stranger's.
+    /// The TCP addresses on which it listens, where that can be known; for messages.
     fn listening(&self) -> Vec<SocketAddr> {
         Vec::new()
+    }
+    /// Whether whoever listens on this port, at the end of [`Program::dial`], is known to be somebody else.
+    fn is_taken(&self, _port: u16) -> bool {
+        false
     }
     /// Has to be told which calls it serves when it serves more than one, so that what it prints can be
     /// known to be theirs; `None` where that makes no difference.

@@ -7,6 +7,9 @@
 //! the time that the child has taken so far: it is seen within a fifth of its own start time, whether
 //! that is one millisecond or twenty: after some twenty attempts comes one every five milliseconds.
 //!
+//! Who accepts at the first attempt may be a stranger, so it is asked whose socket that is. Who comes after a refusal
+//! takes the port from the program, which then ends.
+//!
 //! The connection that was accepted is kept for the first call.
 
 use super::super::ended::describe;
@@ -58,7 +61,7 @@ async fn serving(program: &dyn Program, port: u16, path: Option<&str>, connectio
     let mut was_free = false;
     loop {
         match connections.open().await {
-            Ok(stream) if was_free || is_own(program, port) => match path {
+            Ok(stream) if was_free || !program.is_taken(port) => match path {
                 None => return connections.keep(stream).await,
                 Some(path) if answers(path, connections).await => return,
                 Some(_) => {}
@@ -100,14 +103,6 @@ impl Clock {
             ready.clear_ready();
         }
     }
-}
-
-/// Whether it is not known to be a stranger who accepts. Asked only when somebody did so before the
-/// program can have: reading the kernel's table of sockets takes tens of milliseconds. Who comes later
-/// than that takes the port from the program, which then ends.
-fn is_own(program: &dyn Program, port: u16) -> bool {
-    let listening = program.listening();
-    listening.is_empty() || listening.iter().any(|address| address.port() == port)
 }
 
 async fn answers(path: &str, connections: &Connections) -> bool {

@@ -441,6 +441,11 @@ impl Program for Child {
         procfs::listening(self.session.leader)
     }
 
+    fn is_taken(&self, port: u16) -> bool {
+        // In a network of its own there is nobody else.
+        self.session.keeper.is_none() && procfs::is_taken(self.session.leader, port)
+    }
+
     fn calls(&self) -> Option<Arc<dyn Running>> {
         Some(Arc::clone(&self.printed) as _)
     }

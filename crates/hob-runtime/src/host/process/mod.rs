@@ -17,6 +17,7 @@
 
 mod account;
 mod child;
+mod diagnosis;
 mod find;
 mod folder;
 mod fork;

@@ -3,6 +3,7 @@
 //! **Why.** Without a cgroup of its own, an instance is known by its session, and a descendant that
 //! left the session by a variable that it inherited. Neither needs a privilege.
 
+use super::diagnosis;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashSet;
@@ -165,6 +166,12 @@ pub(super) fn listening(leader: Pid) -> Vec<SocketAddr> {
         .filter(|(_, inode)| sockets.contains(inode))
         .map(|(address, _)| address)
         .collect()
+}
+
+/// Whether another process than those of a session listens on a loopback port of the node's network.
+pub(super) fn is_taken(leader: Pid, port: u16) -> bool {
+    let Some(inode) = diagnosis::listener(port) else { return false };
+    !session(leader).into_iter().any(|pid| sockets(pid).contains(&inode))
 }
 
 fn sockets(pid: i32) -> Vec<u64> {
