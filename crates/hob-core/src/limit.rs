@@ -447,10 +447,12 @@ pub const LOADS_PER_CPU: u32 = 2;
 pub const PROCESS_NICENESS: i32 = 10;
 /// Niceness of the threads on which WASM guests compute: the lowest priority (setpriority(2)).
 pub const ASIDE_NICENESS: i32 = 19;
-/// A poll there that takes so long was starved: others use all of the machine. A tick is a tenth of it.
-pub const ASIDE_STARVED: Duration = Duration::from_millis(20);
+/// When polls there have taken so long together, it is judged whether others use all of the machine.
+pub const ASIDE_WINDOW: Duration = Duration::from_millis(100);
+/// They do where less than this part of it was spent, percent. Beside programs of the usual priority the lowest gets 1 or 2.
+pub const ASIDE_SHARE_PERCENT_MIN: u32 = 5;
 /// For how long guests compute as all others do after that.
-pub const ASIDE_REST: Duration = Duration::from_secs(5);
+pub const ASIDE_REST: Duration = Duration::from_secs(10);
 /// Polls of a WASM guest that has computed which are made there, until it shows that it needs little.
 pub const ASIDE_POLLS: u32 = 8;
 /// Polls there after which its task looks after it, whether it is over its time: some tenths of a second.

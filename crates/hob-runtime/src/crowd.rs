@@ -63,22 +63,17 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// Those of this machine and of the async runtime in which this is called; `memory_bytes` if they are not
-    /// to have the usual share. One worker thread is kept free of guests that need long, so that sockets are looked after
-    /// while all others run them: a runtime should have one more than there are processors.
+    /// Those of this machine; `memory_bytes` if they are not to have the usual share.
     pub fn here(memory_bytes: Option<u64>) -> Self {
-        let workers = tokio::runtime::Handle::try_current().map_or(1, |it| it.metrics().num_workers());
         let cpus = u32::try_from(machine::cpus()).unwrap_or(u32::MAX);
-        let workers = u32::try_from(workers).unwrap_or(u32::MAX);
         let usual = || match machine::memory_limit_bytes() {
             // Nobody says what there is.
             0 => u64::MAX,
             bytes => bytes / 100 * MEMORY_SHARE_PERCENT,
         };
-        let guests = workers.saturating_sub(1).clamp(1, cpus);
         Self {
-            guests,
-            spare: workers.saturating_sub(guests).min(1),
+            guests: cpus,
+            spare: 1,
             memory_bytes: memory_bytes.unwrap_or_else(usual),
             starts: cpus.saturating_mul(STARTS_PER_CPU),
             loads: cpus.saturating_mul(LOADS_PER_CPU),

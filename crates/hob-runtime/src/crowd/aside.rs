@@ -15,12 +15,12 @@
 //! poll is over.
 
 use super::turn::{Flag, Lent, Spent};
-use hob_core::limit::{ASIDE_NICENESS, ASIDE_POLLS_MAX, ASIDE_REST, ASIDE_STARVED};
+use hob_core::limit::{ASIDE_NICENESS, ASIDE_POLLS_MAX, ASIDE_REST, ASIDE_SHARE_PERCENT_MIN, ASIDE_WINDOW};
 use rustix::process::setpriority_process;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -41,8 +41,17 @@ pub(super) struct Threads {
 struct Shared {
     queue: Mutex<Queue>,
     come: Condvar,
-    /// Until when they rest, since they get nothing of the machine.
-    rest: Mutex<Option<Instant>>,
+    share: Mutex<Share>,
+}
+
+/// What they get of the machine.
+#[derive(Default)]
+struct Share {
+    /// Until when they rest, since that was next to nothing.
+    rest: Option<Instant>,
+    /// How long polls have taken since it was last judged, and what they have spent of it.
+    taken: Duration,
+    spent: Duration,
 }
 
 #[derive(Default)]
@@ -75,7 +84,7 @@ impl Threads {
         if !self.any {
             return false;
         }
-        let mut rest = lock(&self.shared.rest);
+        let rest = &mut lock(&self.shared.share).rest;
         if rest.is_some_and(|until| until <= Instant::now()) {
             *rest = None;
         }
@@ -91,12 +100,18 @@ impl Drop for Threads {
 }
 
 impl Shared {
-    /// A poll has taken so long; whether it was starved.
+    /// A poll has taken so long; whether the threads are starved.
     fn took(&self, elapsed: Duration, spent: Spent) -> bool {
-        let waited = elapsed.saturating_sub(Duration::from_nanos(spent.turn_ns));
-        let starved = waited >= ASIDE_STARVED;
+        let share = &mut *lock(&self.share);
+        share.taken += elapsed;
+        share.spent += Duration::from_nanos(spent.turn_ns);
+        if share.taken < ASIDE_WINDOW {
+            return false;
+        }
+        let starved = share.spent * 100 < share.taken * ASIDE_SHARE_PERCENT_MIN;
+        (share.taken, share.spent) = Default::default();
         if starved {
-            *lock(&self.rest) = Some(Instant::now() + ASIDE_REST);
+            share.rest = Some(Instant::now() + ASIDE_REST);
         }
         starved
     }
@@ -142,8 +157,8 @@ pub(crate) struct Guest<P, F> {
 pub(super) struct Back<T, P, F> {
     pub(super) guest: Guest<P, F>,
     pub(super) polled: Poll<T>,
-    /// In its last poll.
-    pub(super) spent: Spent,
+    /// In all of its polls there, nanoseconds as they count for turns.
+    pub(super) spent_ns: u64,
     pub(super) turn: Lent,
 }
 
@@ -153,6 +168,8 @@ struct Errand<T, P, F> {
     due: AtomicBool,
     /// How often it was polled.
     polls: AtomicU32,
+    /// What those have spent.
+    spent_ns: AtomicU64,
     flag: Arc<Flag>,
     threads: Arc<Shared>,
     runtime: Handle,
@@ -230,6 +247,7 @@ where
             };
             let waited = turn.end(spent.turn_ns, polled.is_ready(), (&self.flag, &turns));
             (guest.tell)(spent, waited);
+            let spent_ns = self.spent_ns.fetch_add(spent.turn_ns, Ordering::Relaxed) + spent.turn_ns;
             let enough = self.polls.fetch_add(1, Ordering::Relaxed) >= ASIDE_POLLS_MAX;
             let starved = self.threads.took(began.elapsed(), spent);
             if turn.goes_on() && !enough && !starved {
@@ -239,7 +257,7 @@ where
             if turn.goes_on() {
                 self.flag.wants_on();
             }
-            self.put(Stage::Back(Back { guest, polled, spent, turn }));
+            self.put(Stage::Back(Back { guest, polled, spent_ns, turn }));
             return self.flag.returned();
         }
     }
@@ -274,6 +292,7 @@ where
             stage: Mutex::new(Stage::Sent(guest, turn)),
             due: AtomicBool::new(false),
             polls: AtomicU32::new(0),
+            spent_ns: AtomicU64::new(0),
             flag,
             threads: Arc::clone(&threads.shared),
             runtime: Handle::current(),

@@ -47,10 +47,10 @@ where
         loop {
             if let Some(errand) = &away {
                 turn.flag(context);
-                let Back { guest, polled, spent, turn: lent } = ready!(errand.poll());
+                let Back { guest, polled, spent_ns, turn: lent } = ready!(errand.poll());
                 (here, away) = (Some(guest), None);
+                turn.noted(spent_ns, lent.goes_on());
                 drop(lent);
-                turn.noted(spent.turn_ns);
                 // It may have been woken since its turn was given back, when nobody told the task.
                 let woken = turn.flag(context).is_some_and(|flag| flag.is_woken());
                 if polled.is_ready() || !woken {

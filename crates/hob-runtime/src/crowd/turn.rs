@@ -19,11 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-/// A guest that has spent so much in one poll needs turns even when its app is alone: guests that loop must not
-/// take every worker thread.
-const LONG_NS: u64 = QUANTUM_NS / 4;
-/// One that has spent so much computes: it is polled aside.
-const COMPUTES_NS: u64 = QUANTUM_NS / 4 * 3;
+/// A guest that has spent so much without waiting for anything but its turn computes: it needs turns even when its app is
+/// alone, since guests that loop must not take every worker thread, and it is polled aside.
+const COMPUTES_NS: u64 = QUANTUM_NS / 4;
 
 /// Who uses the processors.
 pub(super) struct Table {
@@ -141,12 +139,14 @@ impl Table {
 pub(crate) struct Turn<'a> {
     member: &'a Member,
     state: Has,
-    /// Its last poll was a long one.
-    long: bool,
     /// How many more polls are expected to compute; those are made aside.
     computes: u32,
     /// Whether one did.
     computed: bool,
+    /// It is being polled aside, so nobody knows yet.
+    away: bool,
+    /// What it has spent since it waited last.
+    spent_ns: u64,
     /// Once one is to be: tells whether it wants to go on.
     flag: Option<Arc<Flag>>,
     waited_ns: u64,
@@ -164,8 +164,17 @@ enum Has {
 
 impl<'a> Turn<'a> {
     pub(super) fn new(member: &'a Member) -> Self {
-        let computes = u32::from(member.function.computes.load(Ordering::Relaxed));
-        Self { member, state: Has::Nothing, long: false, computes, computed: false, flag: None, waited_ns: 0 }
+        let computes = if member.function.computes.load(Ordering::Relaxed) { ASIDE_POLLS } else { 0 };
+        Self {
+            member,
+            state: Has::Nothing,
+            computes,
+            computed: false,
+            away: false,
+            spent_ns: 0,
+            flag: None,
+            waited_ns: 0,
+        }
     }
 
     /// Waits for a turn; when it is there the guest is polled once, and the turn ended.
@@ -185,14 +194,14 @@ impl<'a> Turn<'a> {
         (self.computes > 0).then_some(&*self.member.crowd)
     }
 
-    /// Whether its last poll was a long one.
+    /// Whether its last poll has computed.
     pub(super) fn was_long(&self) -> bool {
-        self.long
+        self.computes == ASIDE_POLLS
     }
 
     /// Whether it is not known to need long turns.
     fn is_brief(&self) -> bool {
-        !self.long && self.computes == 0
+        self.computes == 0
     }
 
     /// What the guest is polled with from the first long poll on, instead of the task's own waker.
@@ -211,27 +220,28 @@ impl<'a> Turn<'a> {
         let yields = self.flag.as_ref().is_some_and(|flag| flag.take_woken()) && !done;
         let Member { crowd, who, .. } = self.member;
         self.state = self.state.give_back((crowd, *who), spent_ns, yields.then(|| context.waker()));
-        self.ended(spent_ns)
-    }
-
-    /// A poll has ended that has spent so much. Returns how long the guest had waited for it.
-    fn ended(&mut self, spent_ns: u64) -> Duration {
-        self.noted(spent_ns);
+        self.noted(spent_ns, yields);
         self.member.waits.had(std::mem::take(&mut self.waited_ns))
     }
 
-    /// Whether the next polls are made aside depends on what this one has spent.
-    pub(super) fn noted(&mut self, spent_ns: u64) {
-        self.long = spent_ns >= LONG_NS;
-        if spent_ns >= COMPUTES_NS {
+    /// The guest has spent so much, and waits then, or only yields: a tick may cut its work anywhere. Where it is polled
+    /// next depends on that.
+    pub(super) fn noted(&mut self, spent_ns: u64, yields: bool) {
+        self.away = false;
+        self.spent_ns += spent_ns;
+        if self.spent_ns >= COMPUTES_NS {
             (self.computes, self.computed) = (ASIDE_POLLS, true);
         } else {
             self.computes = self.computes.saturating_sub(1);
+        }
+        if !yields {
+            self.spent_ns = 0;
         }
     }
 
     /// The turn, for whoever polls the guest aside.
     pub(super) fn lend(&mut self) -> Lent {
+        self.away = true;
         let Member { crowd, who, waits, .. } = self.member;
         let has = std::mem::replace(&mut self.state, Has::Nothing);
         let (crowd, waits) = (Arc::clone(crowd), Arc::clone(waits));
@@ -444,7 +454,7 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let Member { crowd, who, function, .. } = self.member;
         // Looked at first: it hardly ever changes, and a look keeps the line shared between processors.
-        if function.computes.load(Ordering::Relaxed) != self.computed {
+        if !self.away && function.computes.load(Ordering::Relaxed) != self.computed {
             function.computes.store(self.computed, Ordering::Relaxed);
         }
         self.state.give_up((crowd, *who));

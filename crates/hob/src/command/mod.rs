@@ -193,10 +193,11 @@ fn dispatch(matches: &ArgMatches, output: &Output) -> Result<u8> {
         }
     };
     let running = run(matches, output)?;
-    // One more than there are processors: guests leave one thread free, which looks after sockets meanwhile.
+    // With more threads than processors one stands behind another that was just woken; guests that compute have threads of
+    // their own. With a single one, nobody looks after sockets while a guest shows for the first time that it computes.
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(processors + 1)
+        .worker_threads(processors.max(2))
         .on_thread_start(hob_node::answer_soon)
         .enable_all()
         .build()

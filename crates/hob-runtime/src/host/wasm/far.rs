@@ -66,9 +66,9 @@ pub fn worker_child(spawn: Arc<dyn Spawn>, captured: Option<Captured>) -> ExitCo
     };
     let cpus = usize::try_from(crate::machine::cpus()).unwrap_or(1);
     let missing = confine::leave();
-    // One more than may run guests, so that sockets are looked after. No thread is made later.
+    // As in the node: as many as processors, and two at least. No thread is made later.
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cpus + 1)
+        .worker_threads(cpus.max(2))
         .max_blocking_threads(1)
         .enable_all()
         .build();
