@@ -148,13 +148,17 @@ pub const H2_RESETS_PENDING_MAX: usize = 32;
 /// HTTP/2 streams of one connection that were reset because of its client's errors; more end the connection.
 pub const H2_ERROR_RESETS_MAX: usize = 64;
 /// What an HTTP/2 client may send besides heads and bodies (pings, settings, windows, empty frames), bytes.
-pub const H2_FRAMES_FREE_BYTES: u64 = 1 << 20;
+pub const H2_FRAMES_FREE_BYTES: u64 = 256 << 10;
 /// And so many bytes of them for each byte of heads, bodies and answers; more end the connection.
 pub const H2_FRAMES_PER_BYTE: u64 = 8;
-/// HTTP/2 connections of one client that may be ended for breaking the protocol before its next ones have to wait.
-pub const FAULTS_FREE: u32 = 16;
-/// Pause between the HTTP/2 connections of a client that breaks the protocol again and again.
-pub const FAULT_PAUSE: Duration = Duration::from_millis(250);
+/// For how long an HTTP/2 connection that has ended because its client broke the protocol is held open, unread: who
+/// comes again when it closes does not come at once.
+pub const FAULT_HOLD: Duration = Duration::from_millis(250);
+/// HTTP/2 connections of one client that may be ended for that before its next ones have to wait.
+pub const FAULTS_FREE: u32 = 64;
+/// Pause between the HTTP/2 connections of a client that breaks the protocol again and again, and the time in which one
+/// fault is forgotten.
+pub const FAULT_PAUSE: Duration = Duration::from_millis(32);
 /// Longest time that such a connection waits; further ones are refused.
 pub const FAULT_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Clients that are remembered for breaking the protocol, at one listener.

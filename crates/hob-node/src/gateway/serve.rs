@@ -16,7 +16,7 @@ use crate::settings::Clients;
 use crate::task::{StreamExecutor, Tasks};
 use bytes::BytesMut;
 use hob_core::limit::{
-    BODY_IDLE_TIMEOUT, CONNECTION_IDLE_GRACE, CONNECTION_IDLE_TIMEOUT, H2_ERROR_RESETS_MAX,
+    BODY_IDLE_TIMEOUT, CONNECTION_IDLE_GRACE, CONNECTION_IDLE_TIMEOUT, FAULT_HOLD, H2_ERROR_RESETS_MAX,
     H2_RESETS_PENDING_MAX, H2_STREAMS_MAX, HEADER_BYTES_MAX, HEADER_TIMEOUT,
 };
 use http::{Request, Response};
@@ -147,12 +147,7 @@ impl Shared {
         let late = self.clients.header_timeout;
         let socket = Strict::new(socket, first, http2, late, Arc::clone(&peer.exchange));
         if http2 {
-            let ended = Box::pin(self.speak_http2(socket, &peer)).await;
-            ended.inspect_err(|error| {
-                if is_fault(error.as_ref()) {
-                    peer.place.fault();
-                }
-            })
+            Box::pin(self.speak_http2(socket, &peer)).await
         } else {
             Box::pin(self.speak_http1(socket, &peer)).await
         }
@@ -212,6 +207,16 @@ impl Shared {
         begun.ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
     }
 
+    /// A connection has ended because its client broke the protocol. It stays open for a while: nothing is read, and whoever
+    /// waits for its end to come again waits.
+    async fn hold(&self, place: &Place) {
+        place.fault();
+        tokio::select! {
+            () = sleep(FAULT_HOLD) => {}
+            () = self.closing.cancelled() => {}
+        }
+    }
+
     fn http2(&self) -> http2::Builder<StreamExecutor> {
         let mut builder = http2::Builder::new(StreamExecutor(Arc::clone(&self.tasks)));
         let header_bytes = u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX);
@@ -240,7 +245,12 @@ impl Shared {
         loop {
             tokio::select! {
                 biased;
-                ended = connection.as_mut() => return ended.map_err(Into::into),
+                ended = connection.as_mut() => {
+                    if let Err(error) = &ended && peer.http2 && is_fault(error) {
+                        self.hold(&peer.place).await;
+                    }
+                    return ended.map_err(Into::into);
+                }
                 () = self.closing.cancelled(), if !closing => {
                     closing = true;
                     if peer.http2 {
