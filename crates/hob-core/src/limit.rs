@@ -151,13 +151,11 @@ pub const H2_ERROR_RESETS_MAX: usize = 64;
 pub const H2_FRAMES_FREE_BYTES: u64 = 256 << 10;
 /// And so many bytes of them for each byte of heads, bodies and answers; more end the connection.
 pub const H2_FRAMES_PER_BYTE: u64 = 8;
-/// For how long an HTTP/2 connection that has ended because its client broke the protocol is held open, unread: who
-/// comes again when it closes does not come at once.
+/// For how long an HTTP/2 connection that has ended because its client broke the protocol is held open, unread.
 pub const FAULT_HOLD: Duration = Duration::from_millis(250);
 /// HTTP/2 connections of one client that may be ended for that before its next ones have to wait.
 pub const FAULTS_FREE: u32 = 64;
-/// Pause between the HTTP/2 connections of a client that breaks the protocol again and again, and the time in which one
-/// fault is forgotten.
+/// Pause between those connections then, and the time in which one fault is forgotten.
 pub const FAULT_PAUSE: Duration = Duration::from_millis(32);
 /// Longest time that such a connection waits; further ones are refused.
 pub const FAULT_WAIT_MAX: Duration = Duration::from_secs(10);
