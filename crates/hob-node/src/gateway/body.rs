@@ -135,21 +135,28 @@ fn slow(clients: Clients) -> Fault {
 }
 
 /// The body of an answer, and what has to stay until it has ended.
+///
+/// One that fails does so when what came before, the head at least, is on its way: hyper drops what it has not sent yet
+/// when a body fails, and sends it when a body lets it wait.
 pub(super) struct Answer {
     body: Body,
     wait: Option<Arc<Wait>>,
+    /// Whether something may still lie with hyper.
+    unsent: bool,
+    failed: Option<Fault>,
     _busy: Option<Busy>,
     _revision: Option<Arc<LiveRevision>>,
 }
 
 impl Answer {
     pub(super) fn new(body: Body, busy: Busy, revision: Option<Arc<LiveRevision>>) -> Self {
-        Self { body, wait: busy.0.wait(), _busy: Some(busy), _revision: revision }
+        let wait = busy.0.wait();
+        Self { body, wait, unsent: true, failed: None, _busy: Some(busy), _revision: revision }
     }
 
     /// A body for which nothing has to stay.
     pub(super) fn alone(body: Body) -> Self {
-        Self { body, wait: None, _busy: None, _revision: None }
+        Self { body, wait: None, unsent: true, failed: None, _busy: None, _revision: None }
     }
 }
 
@@ -159,20 +166,90 @@ impl http_body::Body for Answer {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         let this = self.get_mut();
+        if let Some(fault) = this.failed.take() {
+            return Poll::Ready(Some(Err(fault)));
+        }
         let frame = Pin::new(&mut this.body).poll_frame(cx);
         match (&this.wait, frame.is_pending()) {
             (Some(wait), true) => wait.for_function(),
             (Some(wait), false) => wait.for_client(),
             (None, _) => {}
         }
-        frame
+        let sent = !std::mem::replace(&mut this.unsent, frame.is_ready());
+        match frame {
+            Poll::Ready(Some(Err(fault))) if !sent => {
+                (this.failed, this.unsent) = (Some(fault), false);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => frame,
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.failed.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Bytes, Code, Fault};
+    use futures_util::task::noop_waker_ref;
+    use http::Response;
+    use http_body::{Body as _, Frame};
+    use http_body_util::{BodyExt as _, StreamBody};
+    use hyper::server::conn::http1;
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[test]
+    fn a_body_fails_when_what_came_before_is_on_its_way() {
+        for (what, expected) in [("!", ".!"), ("a!", "a.!"), ("ab.!", "ab.!"), ("a", "a"), (".a.!", ".a.!")] {
+            let mut left = what.chars();
+            let frames = futures_util::stream::poll_fn(move |_| match left.next() {
+                Some('.') => Poll::Pending,
+                Some('!') => Poll::Ready(Some(Err(Fault::new(Code::StartExit, "it ended")))),
+                next => Poll::Ready(next.map(|next| Ok(Frame::data(Bytes::from(next.to_string()))))),
+            });
+            let mut answer = Answer::alone(StreamBody::new(frames).boxed_unsync());
+            let mut seen = String::new();
+            for _ in 0..what.len() + 2 {
+                match Pin::new(&mut answer).poll_frame(&mut Context::from_waker(noop_waker_ref())) {
+                    Poll::Pending => seen.push('.'),
+                    Poll::Ready(Some(Ok(frame))) => {
+                        seen.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+                    }
+                    Poll::Ready(Some(Err(_))) => {
+                        seen.push('!');
+                        break;
+                    }
+                    Poll::Ready(None) => break,
+                }
+            }
+            assert_eq!(seen, expected, "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_head_of_an_answer_that_fails_at_once_arrives() {
+        let (mut client, server) = tokio::io::duplex(4096);
+        let service = service_fn(|_| async {
+            let fails = futures_util::stream::once(async { Err(Fault::new(Code::StartExit, "it ended")) });
+            Ok::<_, Infallible>(Response::new(Answer::alone(StreamBody::new(fails).boxed_unsync())))
+        });
+        let serving = http1::Builder::new().serve_connection(TokioIo::new(server), service);
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let mut seen = String::new();
+        let (served, read) = tokio::join!(serving, client.read_to_string(&mut seen));
+        assert!(served.is_err() && read.is_ok());
+        assert!(seen.starts_with("HTTP/1.1 200"), "{seen:?}");
     }
 }
