@@ -3,9 +3,9 @@
 //! **Why.** A connection that floods is ended soon, and its client opens the next one: what the first part of each
 //! costs, times as many as there can be in a second, takes a processor all the same.
 //!
-//! **How.** Times are those since any moment. A client may have [`FAULTS_FREE`] faults at once and one each [`FAULT_PAUSE`] (a leaky bucket, as ITU-T
-//! I.371 has it: its time moves on with each fault). Where it has had more, its next connections begin with as long a
-//! pause between them; one that would wait longer than [`FAULT_WAIT_MAX`] is refused.
+//! **How.** Times are those since any moment. A client may have [`FAULTS_FREE`] faults at once and one each
+//! [`FAULT_PAUSE`] (a leaky bucket, as ITU-T I.371 has it: its time moves on with each fault). Where it has had more, its
+//! next connections begin with as long a pause between them; one that would wait longer than [`FAULT_WAIT_MAX`] is refused.
 //!
 //! **Invariants.** Who keeps to the protocol never waits, whatever others do. What is remembered is bounded: where too
 //! many clients are remembered, the fault of another one is forgotten.

@@ -168,10 +168,16 @@ pub(super) fn listening(leader: Pid) -> Vec<SocketAddr> {
         .collect()
 }
 
-/// Whether another process than those of a session listens on a loopback port of the node's network.
+/// Whether another process than those of a session is known to listen on a loopback port of the node's network: what the
+/// session listens on can be seen, and it is not that.
 pub(super) fn is_taken(leader: Pid, port: u16) -> bool {
-    let Some(inode) = diagnosis::listener(port) else { return false };
-    !session(leader).into_iter().any(|pid| sockets(pid).contains(&inode))
+    let own = |inode| session(leader).into_iter().any(|pid| sockets(pid).contains(&inode));
+    if diagnosis::listener(port).is_some_and(own) {
+        return false;
+    }
+    // Who has left the session, or is not told of by the kernel: the whole table says, slowly.
+    let listening = listening(leader);
+    !listening.is_empty() && listening.iter().all(|address| address.port() != port)
 }
 
 fn sockets(pid: i32) -> Vec<u64> {
