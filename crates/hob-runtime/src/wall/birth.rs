@@ -11,7 +11,8 @@
 //!
 //! **With walls** the first child is a midwife: it goes into new namespaces (or those of a room), and has two children in the
 //! same way, which the kernel takes for the node's own (`CLONE_PARENT`): the room's first process, and the program.
-//! Then it ends. It shares the node's table of files, so that the sockets that it opens in the new network are the node's.
+//! Then it ends, as another program ([`super::init`] says why). It shares the node's table of files, so that the sockets that it opens in the new
+//! network are the node's.
 //!
 //! **With a control group** the first child is born into it where the kernel has version 2 of them, and writes itself into it
 //! before it does anything else where it has version 1; whoever is born later is in it from the beginning.
@@ -28,6 +29,7 @@ use crate::cgroup::{Group, Joining};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -216,11 +218,12 @@ fn in_words(what: &str, cause: &io::Error) -> io::Error {
 }
 
 /// The stacks of the children.
-struct Stack(Vec<u8>);
+struct Stack(Box<[MaybeUninit<u8>]>);
 
 impl Stack {
+    /// Of memory that nobody has touched yet: a child needs a page or two of it.
     fn new() -> Self {
-        Self(vec![0; STACK_BYTES])
+        Self(Box::new_uninit_slice(STACK_BYTES))
     }
 
     /// Its upper end, as the ABI wants it.
@@ -412,7 +415,44 @@ extern "C" fn midwife(plan: *mut c_void) -> c_int {
         {
             ptr::write_volatile(&raw mut (*plan).told.failed, Some(failed));
         }
+        if let Place::Behind(wall, _) | Place::In(wall, _) = (*plan).place {
+            leave(wall.ender);
+        }
         libc::_exit(0)
+    }
+}
+
+/// Leaves the node's memory for a program that ends at once; returns if that could not be executed.
+///
+/// # Safety
+/// As [`become_program`].
+unsafe fn leave(ender: RawFd) {
+    // SAFETY: the first call has no pointers. It gives this process a table of its own with the files up to the program: whoever executes
+    // one would get a copy of the whole table.
+    unsafe {
+        let next = ender.unsigned_abs() + 1;
+        libc::syscall(libc::SYS_close_range, next, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE);
+        execute(ender, c"hob-born");
+    }
+}
+
+/// Executes a program by its descriptor, without arguments and environment; returns if it could not.
+///
+/// # Safety
+/// As [`become_program`].
+unsafe fn execute(program: RawFd, name: &CStr) {
+    let args: [*const c_char; 2] = [name.as_ptr(), ptr::null()];
+    let none: [*const c_char; 1] = [ptr::null()];
+    // SAFETY: arguments and environment are lists that end with a null.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            program,
+            c"".as_ptr(),
+            args.as_ptr(),
+            none.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
     }
 }
 
@@ -501,7 +541,7 @@ extern "C" fn keep(plan: *mut c_void) -> c_int {
 unsafe fn become_keeper(plan: &Plan<'_>) -> Result<std::convert::Infallible, Failed> {
     let Place::Behind(wall, _) = plan.place else { return Err((Phase::Process, 0, libc::EINVAL)) };
     let process = |error: rustix::io::Errno| (Phase::Process, 0, error.raw_os_error());
-    // SAFETY: as for this function; arguments and environment are lists that end with a null.
+    // SAFETY: as for this function.
     unsafe {
         step::take(&wall.first, &mut []).map_err(of(Phase::First))?;
         step::take(&plan.keeper, &mut []).map_err(of(Phase::Keeper))?;
@@ -510,23 +550,13 @@ unsafe fn become_keeper(plan: &Plan<'_>) -> Result<std::convert::Infallible, Fai
         Confinement::end_with_node().map_err(process)?;
         // The kernel takes away at once whoever ends and was left to it.
         libc::signal(libc::SIGCHLD, libc::SIG_IGN);
-        let keeper = wall.keeper_program();
         for number in 0..3 {
-            if number != keeper {
+            if number != wall.sleeper {
                 libc::close(number);
             }
         }
         own_files_only();
-        let args: [*const c_char; 2] = [c"hob-init".as_ptr(), ptr::null()];
-        let none: [*const c_char; 1] = [ptr::null()];
-        libc::syscall(
-            libc::SYS_execveat,
-            keeper,
-            c"".as_ptr(),
-            args.as_ptr(),
-            none.as_ptr(),
-            libc::AT_EMPTY_PATH,
-        );
+        execute(wall.sleeper, c"hob-init");
         Err((Phase::Process, 0, last()))
     }
 }

@@ -4,7 +4,8 @@
 //! opened for the node: a listener and one more. When the node wants to connect, it connects the one to the other, takes
 //! the accepted socket, and dissolves the connection on both ends (connect(2), `AF_UNSPEC`): so there is a fresh socket of that
 //! namespace, and the pair is ready again. No process is needed inside, and a connection that is kept costs what it costs without a
-//! wall.
+//! wall. A socket whose connection was refused is as fresh as before and serves the next attempt: a program that takes its time until it listens
+//! is asked dozens of times.
 //!
 //! **Out.** Listeners in the namespace are the node's ([`super::Room::take_listener`]): whoever connects to them is the child, and nobody else.
 //!
@@ -15,7 +16,6 @@ use hob_core::port::BoxFuture;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream as StdStream};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Mutex;
@@ -49,29 +49,27 @@ impl Dial for Loopback {
 /// To programs with a network of their own.
 pub(crate) struct Door {
     pair: Mutex<Pair>,
-    used: AtomicBool,
 }
 
 struct Pair {
     listener: TcpListener,
     seed: StdStream,
+    /// One that was made and found nobody to connect to.
+    unused: Option<StdStream>,
 }
 
 impl Door {
     /// Of two sockets of the network: a listener on loopback, and one that is not connected; both do not block.
     pub(super) fn new(listener: OwnedFd, seed: OwnedFd) -> io::Result<Self> {
         let listener = TcpListener::from_std(listener.into())?;
-        Ok(Self { pair: Mutex::new(Pair { listener, seed: seed.into() }), used: AtomicBool::new(false) })
-    }
-
-    /// Whether the node has connected through it.
-    pub(super) fn was_used(&self) -> bool {
-        self.used.load(Ordering::Relaxed)
+        Ok(Self { pair: Mutex::new(Pair { listener, seed: seed.into(), unused: None }) })
     }
 
     async fn fresh(&self) -> io::Result<StdStream> {
-        self.used.store(true, Ordering::Relaxed);
-        let pair = self.pair.lock().await;
+        let mut pair = self.pair.lock().await;
+        if let Some(unused) = pair.unused.take() {
+            return Ok(unused);
+        }
         // Whoever was here before may have been given up in the middle.
         dissolve(&pair.seed)?;
         connect(&pair.seed, pair.listener.local_addr()?)?;
@@ -92,9 +90,15 @@ impl Dial for Door {
     fn connect(&self, port: u16) -> BoxFuture<'_, io::Result<TcpStream>> {
         Box::pin(async move {
             let fresh = tokio::time::timeout(FRESH_TIMEOUT, self.fresh()).await;
-            let socket =
-                TcpSocket::from_std_stream(fresh.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??);
-            let stream = socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+            let fresh = fresh.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            let same = fresh.try_clone()?;
+            let connecting =
+                TcpSocket::from_std_stream(fresh).connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+            let connected = connecting.await;
+            if connected.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+                self.pair.lock().await.unused = Some(same);
+            }
+            let stream = connected?;
             stream.set_nodelay(true)?;
             Ok(stream)
         })

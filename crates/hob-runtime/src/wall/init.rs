@@ -8,6 +8,10 @@
 //! end (`SIGCHLD`, sigaction(2)). So it is nine bytes of machine code in the smallest program file that the kernel
 //! takes, which costs a few pages of memory for each instance and a tenth of a millisecond at its start. A process of Hob's own
 //! program would cost some megabytes and milliseconds.
+//!
+//! A second program of this kind ends at once. Whoever has built a room and is not needed any more becomes that one: a process that ends in
+//! the node's memory makes the kernel add up all of its mappings (process accounting, `acct_collect`), which are thousands
+//! where there is WASM, and take half a millisecond and more.
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::io::{self, Write as _};
@@ -63,16 +67,21 @@ const END: &[u8] = &[];
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const MACHINE: u16 = 0;
 
-/// The program in memory, ready to be executed by its descriptor.
+/// The program that sleeps, and the one that ends at once.
 ///
 /// # Errors
-/// When the kernel gives no such file.
-pub(super) fn sleeper() -> io::Result<OwnedFd> {
+/// When the kernel gives no such files.
+pub(super) fn programs() -> io::Result<[OwnedFd; 2]> {
+    Ok([in_memory(SLEEP)?, in_memory(END)?])
+}
+
+/// A program in memory, ready to be executed by its descriptor.
+fn in_memory(code: &[u8]) -> io::Result<OwnedFd> {
     // A machine may be set to make files in memory that are not for executing unless that is asked for (since Linux 6.3).
     let made = memfd_create(c"hob-init", MemfdFlags::CLOEXEC | MemfdFlags::EXEC);
     let made = made.or_else(|_| memfd_create(c"hob-init", MemfdFlags::CLOEXEC))?;
     let mut file = std::fs::File::from(made);
-    file.write_all(&elf(SLEEP))?;
+    file.write_all(&elf(code))?;
     // What is open for writing cannot be executed.
     let reopened = std::fs::File::open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file)))?;
     Ok(reopened.into())

@@ -106,8 +106,8 @@ pub struct Walls {
     root: PathBuf,
     /// The `/etc` of all children.
     etc: PathBuf,
-    /// The program that only sleeps.
-    sleeper: OwnedFd,
+    /// The program that only sleeps, and the one that ends at once.
+    programs: [OwnedFd; 2],
     /// Users that were given away, from [`WALL_USER_FIRST`] on.
     users: Arc<AtomicU32>,
     networks: Arc<Networks>,
@@ -124,7 +124,9 @@ pub(crate) struct Wall {
     /// Gives each room a user; `None`: its programs keep the node's, inside of a user namespace.
     users: Option<Arc<AtomicU32>>,
     nested: bool,
+    /// What the room's first process becomes, and what becomes of whoever has built it.
     sleeper: RawFd,
+    ender: RawFd,
     /// What former rooms of it have left, by its number.
     networks: Arc<Networks>,
     number: u64,
@@ -166,7 +168,7 @@ impl Walls {
         let (root, etc) = (folder.join("root"), folder.join("etc"));
         std::fs::create_dir_all(&root)?;
         view::make_etc(&etc)?;
-        let sleeper = init::sleeper()?;
+        let programs = init::programs()?;
         // Other nodes of this machine shall not give away the same users.
         let first = RandomState::new().build_hasher().finish() % u64::from(WALL_USERS_MAX);
         let users = Arc::new(AtomicU32::new(u32::try_from(first).unwrap_or_default()));
@@ -174,7 +176,7 @@ impl Walls {
             offer: Offer::all(),
             root: root.canonicalize()?,
             etc: etc.canonicalize()?,
-            sleeper,
+            programs,
             users,
             networks: Arc::default(),
         };
@@ -212,7 +214,8 @@ impl Walls {
             seal,
             users: root.then(|| Arc::clone(&self.users)),
             nested: root && self.offer.nested,
-            sleeper: self.sleeper.as_raw_fd(),
+            sleeper: self.programs[0].as_raw_fd(),
+            ender: self.programs[1].as_raw_fd(),
             networks: Arc::clone(&self.networks),
             number: self.networks.next_wall(),
         })
@@ -239,13 +242,14 @@ impl Wall {
 
     /// Who the program becomes.
     fn identity(&self, user: Option<u32>) -> Vec<Step> {
+        let Some(user) = user else { return vec![Step::NoCapabilities] };
         let mut steps = Vec::new();
-        if let Some(user) = user {
-            steps.push(Step::User(user));
-            if self.nested {
-                steps.push(Step::Unshare(libc::CLONE_NEWUSER));
-                steps.extend(mapped(user, user).into_iter().flatten());
-            }
+        if self.nested {
+            // The new namespace gives every capability in it, so that what is given up before would not be missed.
+            steps.extend([Step::User(user), Step::Unshare(libc::CLONE_NEWUSER)]);
+            steps.extend(mapped(user, user).into_iter().flatten());
+        } else {
+            steps.extend([Step::NoNewCapabilities, Step::User(user)]);
         }
         steps.push(Step::NoCapabilities);
         steps
@@ -253,13 +257,8 @@ impl Wall {
 
     /// Who the room's first process becomes.
     fn keeper(user: Option<u32>) -> Vec<Step> {
-        // What the user change takes away of root's is gone then; the rest goes before.
-        let user = user.map(Step::User);
-        user.into_iter().chain([Step::NoCapabilities]).collect()
-    }
-
-    fn keeper_program(&self) -> RawFd {
-        self.sleeper
+        let user = user.map(|user| [Step::NoNewCapabilities, Step::User(user)]);
+        user.into_iter().flatten().chain([Step::NoCapabilities]).collect()
     }
 }
 
@@ -398,9 +397,7 @@ impl Drop for Room {
             {}
         }
         birth::reap(self.keeper);
-        // Whoever has listened for the node keeps ports from the next for a while.
-        let dialed = self.door.get().is_some_and(|door| door.was_used());
-        if let Some(network) = self.network.take().filter(|_| !dialed) {
+        if let Some(network) = self.network.take() {
             self.networks.put(self.wall, network);
         }
     }

@@ -1,14 +1,15 @@
 //! Networks of rooms: how one is made so that every address leads to the node, and how one is used again.
 //!
 //! **Why again.** The kernel takes half a millisecond to make a network namespace, and as long as it takes older ones away (`cleanup_net`, which waits
-//! for grace periods under a lock that makers need as well) ten. Programs that run once per call would wait for the networks of those before
-//! them. Nothing of a program is left in its network but sockets that wait for their time to be over (TIME_WAIT).
+//! for grace periods under a lock that makers need as well) ten. Programs that run once per call, or come back from zero, would wait for the
+//! networks of those before them. Nothing of a program is left in its network but sockets that wait for their time to be over (TIME_WAIT), and
+//! the kernel is told to let none wait: they guard against packets that come late, and on loopback none does.
 //!
 //! **How.** A network is kept by a descriptor, with that of its user namespace where the node is not root. Rooms of the same wall (of one function, then) take
 //! it from [`Networks`]; whoever finds something in it makes a new one.
 //!
-//! **Invariants.** A network has one room at a time, and the next one only when nothing of the last lives. One whose ports the node has connected to is not used
-//! again: a program that listens there could find its port taken.
+//! **Invariants.** A network has one room at a time, and the next one only when nothing of the last lives. One in which a connection is left, for as long as
+//! its ports may still be taken, is not used again ([`Step::Deserted`]): a kernel that lets them wait all the same makes a start slower, not wrong.
 
 use super::step::Step;
 use hob_core::limit::WALL_NETWORKS_KEPT_MAX;
@@ -115,6 +116,8 @@ pub(super) fn lead_here() -> Vec<Step> {
         Message::rule(V4, 0).leading_to(TABLE_LOCAL).removing(),
     ];
     vec![
+        // tcp(7), `tcp_max_tw_buckets`.
+        Step::Set(c"/proc/sys/net/ipv4/tcp_max_tw_buckets".to_owned(), b"0".to_vec()),
         Step::Loopback,
         Step::Route(own(everything)),
         Step::Routes(v6.into_iter().map(own).collect()),

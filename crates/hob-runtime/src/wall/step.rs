@@ -25,9 +25,11 @@ pub(crate) enum Step {
     Deserted,
     /// Writes into a file that is there.
     Write(CString, Vec<u8>),
+    /// The same where the kernel lets this be set; what it does not know is not missed.
+    Set(CString, Vec<u8>),
     /// Makes an empty file, for something to be laid over it.
     File(CString),
-    /// Makes a folder with this mode.
+    /// Makes a folder with this mode, if it is not there; nothing may be masked (umask(2)).
     Folder(CString, libc::mode_t),
     /// Makes a symbolic link: where it is, and where it leads.
     Link(CString, CString),
@@ -47,6 +49,8 @@ pub(crate) enum Step {
     Routes(Vec<Vec<u8>>),
     /// Opens a socket of the network namespace, for the node.
     Open(Socket),
+    /// Gives up the right to get capabilities by a program, as long as it holds that which this takes.
+    NoNewCapabilities,
     /// Becomes this user and group, and of no other group.
     User(u32),
     /// Gives up every capability, for good.
@@ -136,18 +140,19 @@ impl Step {
                 Self::Join(namespace, kind) => check(libc::setns(*namespace, *kind))?,
                 Self::Deserted => return deserted(),
                 Self::Write(path, text) => return write(path, text),
+                Self::Set(path, text) => {
+                    let _ = write(path, text);
+                    0
+                }
                 Self::File(path) => {
                     let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_CLOEXEC;
                     let file = check(libc::open(path.as_ptr(), flags, 0o444))?;
                     check(libc::close(fd(file)))?
                 }
-                Self::Folder(path, mode) => {
-                    match check(libc::mkdir(path.as_ptr(), *mode)) {
-                        Err(error) if error != libc::EEXIST => return Err(error),
-                        _ => {}
-                    }
-                    check(libc::chmod(path.as_ptr(), *mode))?
-                }
+                Self::Folder(path, mode) => match check(libc::mkdir(path.as_ptr(), *mode)) {
+                    Err(libc::EEXIST) => 0,
+                    done => done?,
+                },
                 Self::Link(path, to) => check(libc::symlink(to.as_ptr(), path.as_ptr()))?,
                 Self::Mount(mount) => return mount.run(),
                 Self::Forbid(path, attributes) => return forbid(path, *attributes),
@@ -175,6 +180,10 @@ impl Step {
                     }
                     0
                 }
+                Self::NoNewCapabilities => {
+                    bound_capabilities();
+                    0
+                }
                 Self::User(id) => return become_user(*id),
                 Self::NoCapabilities => return no_capabilities(),
                 Self::Restrict(rules) => return rules.enter(),
@@ -191,7 +200,7 @@ impl Step {
             Self::Unshare(flags) => format!("new namespaces ({flags:#x})"),
             Self::Join(_, kind) => format!("entering a namespace ({kind:#x})"),
             Self::Deserted => "looking for connections that are left".to_owned(),
-            Self::Write(path, _) => format!("writing `{}`", text(path)),
+            Self::Write(path, _) | Self::Set(path, _) => format!("writing `{}`", text(path)),
             Self::File(path) | Self::Folder(path, _) | Self::Link(path, _) => {
                 format!("making `{}`", text(path))
             }
@@ -203,7 +212,7 @@ impl Step {
             Self::Route(_) | Self::Routes(_) => "making every address local".to_owned(),
             Self::Open(_) => "opening a socket".to_owned(),
             Self::User(id) => format!("becoming user {id}"),
-            Self::NoCapabilities => "giving up capabilities".to_owned(),
+            Self::NoNewCapabilities | Self::NoCapabilities => "giving up capabilities".to_owned(),
             Self::Restrict(_) => "restricting itself by landlock".to_owned(),
             Self::Filter(_) => "filtering system calls".to_owned(),
         }
@@ -394,8 +403,6 @@ unsafe fn route(message: &[u8]) -> Result<(), c_int> {
 /// # Safety
 /// As [`take`].
 unsafe fn become_user(id: u32) -> Result<(), c_int> {
-    // While it is root: who is not may not say that no program of it gets any.
-    bound_capabilities();
     // SAFETY: raw system calls, which change this process alone; the wrappers of the C library would ask all threads of
     // the node to follow.
     unsafe {

@@ -69,6 +69,45 @@ async fn hostile_programs_are_contained() {
     eventually("nothing is left of the daemon", || !is_running("sleep 7353")).await;
 }
 
+/// Says in which network it is, and ends each connection first: it is its port that would have to wait then.
+const CLOSES_FIRST: &str = r#"
+import os, socket
+listener = socket.socket()
+listener.bind(("0.0.0.0", int(os.environ["PORT"])))
+listener.listen()
+while True:
+    connection, _ = listener.accept()
+    if connection.recv(65536):
+        # SO_NETNS_COOKIE, which is given once.
+        body = connection.getsockopt(socket.SOL_SOCKET, 71, 8).hex().encode()
+        head = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+        connection.sendall(head + body)
+    connection.close()
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_comes_back_finds_the_network_of_the_one_before() {
+    const STARTS_MAX: u64 = 20;
+    let bench = Bench::open();
+    if !bench.has_walls() || !python() {
+        return;
+    }
+    let pool = bench.server(CLOSES_FIRST, |spec| spec.scale.idle_ms = 20).await;
+    let mut former = String::new();
+    loop {
+        let (status, network) = get(&pool, "/").await.unwrap();
+        assert_eq!((status, network.len()), (200, 16), "{network}");
+        if network == former {
+            break;
+        }
+        former = network;
+        // A room is taken apart after its program, so the next may be there before its network is free.
+        assert!(pool.stats().starts < STARTS_MAX, "each has a new one");
+        eventually("back to zero", || pool.stats().instances == 0).await;
+    }
+    assert!(pool.stats().starts > 1, "it has come back");
+}
+
 /// Prints what walls cost a run of a program that does nothing; for people, on an idle machine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement: `cargo test -p hob-runtime --test process cost -- --ignored --nocapture`"]

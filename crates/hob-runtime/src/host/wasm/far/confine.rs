@@ -94,7 +94,7 @@ pub(super) fn seal() -> io::Result<()> {
 
 /// A program that is started looks at itself in `/proc` once more ([`Step::User`]); a worker starts none, and never does.
 fn become_user() -> io::Result<()> {
-    take_here(&[Step::User(USER)])?;
+    take_here(&[Step::NoNewCapabilities, Step::User(USER)])?;
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
