@@ -1,22 +1,26 @@
 //! Listeners beside the gateway, for the node's own entrances: the dashboard and the Lambda API.
 //!
-//! **How.** HTTP/1.1 and HTTP/2, with TLS where there is a certificate; each request gets one answer. Bodies, hosts and
-//! who may ask are the entrance's own matter.
+//! **How.** HTTP/1.1 and HTTP/2, with TLS where there is a certificate; each request gets one answer. What clients send is looked at as it is
+//! at the gateway ([`crate::wire`]). Bodies, hosts and who may ask are the entrance's own matter.
 //!
 //! **Not here:** requests for functions ([`crate::gateway`]), the control API's unix socket ([`crate::control`]).
 
-use crate::listener::{self, Connection, Listener, Open};
-use crate::task::{StreamExecutor, Tasks};
-use hob_core::limit::{CONNECTION_IDLE_TIMEOUT, HEADER_BYTES_MAX, HEADER_TIMEOUT};
+use crate::listener::{self, Connection, Listener, Open, Place};
+use crate::task::Tasks;
+use crate::wire::{self, Begun, Exchange, Pace, Verdict};
+use hob_core::fault::Result;
+use hob_core::limit::{
+    BODY_IDLE_TIMEOUT, CLIENT_BYTES_PER_SECOND_MIN, CONNECTION_IDLE_TIMEOUT, HEADER_TIMEOUT,
+};
 use hob_runtime::body::Body;
-use http::header::{HOST, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use std::convert::Infallible;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
@@ -33,7 +37,11 @@ pub(crate) struct Aside {
     pub(crate) streams: u32,
     /// Runs its connections and their streams.
     pub(crate) tasks: Arc<Tasks>,
+    /// When it shall accept no more.
+    pub(crate) closing: CancellationToken,
 }
+
+type Ended = std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 /// The address of whoever sent a request.
 #[derive(Clone, Copy, Debug)]
@@ -53,64 +61,95 @@ impl std::fmt::Display for Peer {
 }
 
 impl Aside {
-    /// Begins to serve one listener until `closing`.
-    pub(crate) fn serve<A, F>(self, listener: Listener, closing: CancellationToken, answer: A)
+    /// Begins to serve one listener. `answer` gets each request, and what is wrong with it.
+    pub(crate) fn serve<A, F>(self, listener: Listener, answer: A)
     where
-        A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        A: Fn(Request<Incoming>, Result<()>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        let (name, tasks, aside) = (self.name, Arc::clone(&self.tasks), Arc::new(self));
+        let (name, tasks, closing) = (self.name, Arc::clone(&self.tasks), self.closing.clone());
+        let aside = Arc::new(self);
         let each = move |connection, place| {
             let (aside, answer) = (Arc::clone(&aside), answer.clone());
             async move {
-                aside.drive(connection, answer).await;
-                drop(place);
+                aside.drive(connection, &place, answer).await;
             }
         };
         tasks.start(name, listener::accept(listener, Open::new(), closing, Arc::clone(&tasks), each));
     }
 
-    async fn drive<A, F>(&self, connection: Connection, answer: A)
+    async fn drive<A, F>(&self, connection: Connection, place: &Place, answer: A)
     where
-        A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        A: Fn(Request<Incoming>, Result<()>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let Connection::Tcp(socket, peer) = connection else { return };
-        let peer = Peer(peer.ip());
-        match &self.tls {
-            None => self.speak(socket, peer, answer).await,
-            Some(tls) => match timeout(HEADER_TIMEOUT, tls.accept(socket)).await {
-                Ok(Ok(socket)) => self.speak(socket, peer, answer).await,
-                _ => tracing::debug!(to = self.name, "a connection ends before it has begun"),
+        let from = (Peer(peer.ip()), place);
+        let ended = match &self.tls {
+            None => self.speak(socket, from, answer).await,
+            Some(tls) => match wire::in_time(place, HEADER_TIMEOUT, tls.accept(socket)).await {
+                Ok(Ok(socket)) => self.speak(socket, from, answer).await,
+                Ok(Err(error)) | Err(error) => Err(error.into()),
             },
+        };
+        if let Err(error) = ended {
+            tracing::debug!(error, to = self.name, %peer, "a connection ends");
         }
     }
 
-    async fn speak<S, A, F>(&self, socket: S, peer: Peer, answer: A)
+    /// Finds out which protocol the client speaks, and speaks it.
+    async fn speak<S, A, F>(&self, socket: S, (peer, place): (Peer, &Place), answer: A) -> Ended
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        A: Fn(Request<Incoming>, Result<()>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        let mut builder = auto::Builder::new(StreamExecutor(Arc::clone(&self.tasks)));
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(CONNECTION_IDLE_TIMEOUT)
-            .max_buf_size(2 * HEADER_BYTES_MAX);
-        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(self.streams);
+        let begun = wire::begin(socket, place, HEADER_TIMEOUT, &self.closing).await?;
+        let Some(Begun { socket, http2, exchange }) = begun else { return Ok(()) };
+        let told = Arc::clone(&exchange);
         let service = service_fn(move |mut request: Request<Incoming>| {
-            // HTTP/2 names the host in the address (RFC 9113, 8.3.1).
-            let host = request.uri().authority().and_then(|host| HeaderValue::try_from(host.as_str()).ok());
-            if let Some(host) = host {
-                request.headers_mut().insert(HOST, host);
-            }
+            let good = wire::check(http2, &told, &mut request);
+            // Nobody speaks another protocol here, whatever is asked for.
+            told.decide(Verdict::Http);
             request.extensions_mut().insert(peer);
-            let answered = answer(request);
+            let answered = answer(request, good);
             async move { Ok::<_, Infallible>(answered.await) }
         });
-        if let Err(error) = builder.serve_connection(TokioIo::new(socket), service).await {
-            tracing::debug!(error, to = self.name, "a connection ends");
+        let socket = TokioIo::new(socket);
+        if http2 {
+            let connection = wire::http2(&self.tasks, self.streams).serve_connection(socket, service);
+            self.watch(connection, (&exchange, place, true)).await
+        } else {
+            let mut builder = wire::http1();
+            builder.timer(TokioTimer::new()).header_read_timeout(CONNECTION_IDLE_TIMEOUT);
+            self.watch(builder.serve_connection(socket, service), (&exchange, place, false)).await
+        }
+    }
+
+    /// Polls a connection until it ends, or its client takes nothing any more.
+    async fn watch(
+        &self,
+        connection: impl Future<Output = hyper::Result<()>>,
+        (exchange, place, http2): (&Exchange, &Place, bool),
+    ) -> Ended {
+        let mut connection = pin!(connection);
+        let mut pace = Pace::new(BODY_IDLE_TIMEOUT, CLIENT_BYTES_PER_SECOND_MIN);
+        loop {
+            match timeout(BODY_IDLE_TIMEOUT, connection.as_mut()).await {
+                Ok(ended) => {
+                    if let Err(error) = &ended
+                        && http2
+                    {
+                        wire::hold(place, &self.closing, error).await;
+                    }
+                    return ended.map_err(Into::into);
+                }
+                Err(_) if pace.is_slow(exchange) => {
+                    place.was_slow();
+                    return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+                }
+                Err(_) => {}
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What reads the bytes of clients and uploads, for fuzzers; see [`hob_core::fuzz`].
 
-use crate::gateway::{frames, head, routing};
+use crate::gateway::routing;
+use crate::wire::{frames, head};
 use crate::{archive, calls};
 use hob_core::fuzz::Target;
 use std::borrow::Cow;

@@ -53,6 +53,7 @@ mod top;
 mod usage;
 mod versions;
 mod why;
+mod wire;
 
 pub use control::openapi;
 pub use hob_runtime::host::{Detected, Wanted, detect};

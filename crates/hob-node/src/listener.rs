@@ -9,7 +9,9 @@ use crate::sync::lock;
 use crate::task::Tasks;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::{CONNECTIONS_FILES_PERCENT, CONNECTIONS_MAX, LISTEN_BACKLOG};
+use hob_core::limit::{
+    CONNECTIONS_FILES_PERCENT, CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX, LISTEN_BACKLOG,
+};
 use hob_core::share::door::{Client, Door};
 use hob_core::share::probation::Probation;
 use hob_runtime::machine;
@@ -172,9 +174,9 @@ pub(crate) struct Seen {
 }
 
 impl Open {
-    /// For clients that belong to the node: as many as a listener may have, and nobody counts whose they are.
+    /// As many as a listener may have, and one client of it.
     pub(crate) fn new() -> Self {
-        Self::with(CONNECTIONS_MAX, usize::MAX)
+        Self::with(CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX)
     }
 
     /// At most so many, and so many of one client. Where the node may open few files, it keeps a part of them for what its
@@ -219,16 +221,6 @@ impl Open {
             full: number(&self.0.full),
             failed: number(&self.0.failed),
         }
-    }
-
-    /// A client did not say in time what it wants.
-    pub(crate) fn was_late(&self) {
-        self.0.late.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A client took too little of an answer.
-    pub(crate) fn was_slow(&self) {
-        self.0.slow.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Resolves when none is open.
@@ -278,6 +270,16 @@ impl Place {
             counted.on_probation.fetch_add(1, Ordering::Relaxed);
         }
         wait
+    }
+
+    /// The client did not say in time what it wants.
+    pub(crate) fn was_late(&self) {
+        self.open.0.late.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The client took too little of an answer.
+    pub(crate) fn was_slow(&self) {
+        self.open.0.slow.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The connection was ended because its client broke the protocol.

@@ -23,6 +23,7 @@ use crate::through;
 use hob_core::code::Code;
 use hob_core::event::base64;
 use hob_core::fault::{Fault, Result};
+use hob_core::limit::CONNECTIONS_MAX;
 use hob_core::port::BoxFuture;
 use hob_runtime::body::Body;
 use hob_runtime::code::FunctionCode;
@@ -64,7 +65,9 @@ pub(crate) fn serve(
         }
     };
     let never = CancellationToken::new();
-    tasks.start("proxy", listener::accept(listener, Open::new(), never, Arc::clone(tasks), each));
+    // All of them are the node's own functions, at one address.
+    let open = Open::with(CONNECTIONS_MAX, usize::MAX);
+    tasks.start("proxy", listener::accept(listener, open, never, Arc::clone(tasks), each));
 }
 
 /// Serves what instances with a network of their own connect to, as long as the proxy is there.

@@ -16,6 +16,7 @@ use crate::telemetry::Budget;
 use hob_core::access::audit::Act;
 use hob_core::aws::signature::Claim;
 use hob_core::fact::{Failure, Refused, What};
+use hob_core::fault::Result;
 use hob_core::id::InvocationId;
 use hob_core::limit::{FACTS_REFUSED_PER_SECOND, H2_STREAMS_MAX};
 use hob_core::name::SpaceName;
@@ -66,20 +67,24 @@ impl Lambdas {
 /// Begins to serve one listener until `closing`.
 pub(crate) fn serve(lambdas: &Arc<Lambdas>, listener: Listener, closing: CancellationToken) {
     let (tls, tasks) = (lambdas.tls.clone(), Arc::clone(&lambdas.each.default().control.tasks));
-    let aside = Aside { name: "Lambda API", tls, streams: H2_STREAMS_MAX, tasks };
+    let aside = Aside { name: "Lambda API", tls, streams: H2_STREAMS_MAX, tasks, closing };
     let lambdas = Arc::clone(lambdas);
-    aside.serve(listener, closing, move |request| {
+    aside.serve(listener, move |request, good| {
         let lambda = lambdas.of(&request);
-        async move { answer(&lambda, request).await }
+        async move { answer(&lambda, request, good).await }
     });
 }
 
 /// Answers one request, whatever it is.
-async fn answer(lambda: &Arc<Lambda>, request: Request<Incoming>) -> Response<Body> {
+async fn answer(lambda: &Arc<Lambda>, request: Request<Incoming>, good: Result<()>) -> Response<Body> {
     let id = identity::invocation();
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let asked = (request.method().clone(), request.uri().path().to_owned(), host.to_owned());
-    let mut response = match handle(lambda, id, request).await {
+    let answered = match good {
+        Ok(()) => handle(lambda, id, request).await,
+        Err(fault) => Err(fault.into()),
+    };
+    let mut response = match answered {
         Ok(response) => response,
         Err(refusal) => {
             lambda.tell_refused(&refusal, id, asked);

@@ -14,16 +14,18 @@ use crate::identity;
 use crate::listener::{self, Connection, Listener, Open};
 use crate::problem::{self, Form};
 use crate::task::Tasks;
+use crate::wire::{self, Exchange, Strict, Verdict};
+use bytes::BytesMut;
 use hob_core::access::audit::Act;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
+use hob_core::limit::{CONNECTION_IDLE_TIMEOUT, HEADER_TIMEOUT};
 use hob_core::name::SpaceName;
 use hob_runtime::body::Body;
 use http::header::HeaderValue;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
@@ -78,20 +80,28 @@ async fn speak<S>(shared: Shared, stream: S, peer: Peer)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let service = service_fn(move |request| {
+    let exchange: Arc<Exchange> = Arc::default();
+    let socket = Strict::new(stream, BytesMut::new(), false, HEADER_TIMEOUT, Arc::clone(&exchange));
+    let service = service_fn(move |mut request| {
+        let good = wire::check(false, &exchange, &mut request);
+        // Nobody speaks another protocol here, whatever is asked for.
+        exchange.decide(Verdict::Http);
         let shared = Arc::clone(&shared);
         async move {
             let (id, asked) = (identity::invocation(), asked(&request));
-            let answered = admit(&shared, id, peer, request).await;
+            let answered = match good {
+                Ok(()) => admit(&shared, id, peer, request).await,
+                Err(fault) => Err((Arc::clone(&shared.control), fault)),
+            };
             Ok::<_, Infallible>(answered.unwrap_or_else(|(told, fault)| {
                 let id = told.tell_refused(&fault, id, asked);
                 problem::respond(&fault, Some(id), Form::Json)
             }))
         }
     });
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(hob_core::limit::CONNECTION_IDLE_TIMEOUT);
-    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+    let mut builder = wire::http1();
+    builder.timer(TokioTimer::new()).header_read_timeout(CONNECTION_IDLE_TIMEOUT);
+    if let Err(error) = builder.serve_connection(TokioIo::new(socket), service).await {
         tracing::debug!(%error, "a connection to the control API ends");
     }
 }

@@ -89,12 +89,12 @@ impl Boards {
 pub(crate) fn serve(boards: &Arc<Boards>, listener: Listener, closing: CancellationToken) {
     let tasks = Arc::clone(&boards.each.default().tasks);
     let tls = boards.tls.clone();
-    let aside = Aside { name: "dashboard", tls, streams: DASHBOARD_H2_STREAMS_MAX, tasks };
+    let aside = Aside { name: "dashboard", tls, streams: DASHBOARD_H2_STREAMS_MAX, tasks, closing };
     let boards = Arc::clone(boards);
-    aside.serve(listener, closing, move |request| {
+    aside.serve(listener, move |request, good| {
         let dashboard = boards.of(&request);
         async move {
-            let mut response = answer(&dashboard, request).await;
+            let mut response = answer(&dashboard, request, good).await;
             promise(&mut response, dashboard.guard.secure);
             response
         }
@@ -102,9 +102,9 @@ pub(crate) fn serve(boards: &Arc<Boards>, listener: Listener, closing: Cancellat
 }
 
 /// Answers one request, whatever it is.
-async fn answer(dashboard: &Arc<Dashboard>, request: Request<Incoming>) -> Response<Body> {
+async fn answer(dashboard: &Arc<Dashboard>, request: Request<Incoming>, good: Result<()>) -> Response<Body> {
     let theme = dashboard.guard.theme(request.headers());
-    if let Err(fault) = dashboard.guard.check(request.method(), request.headers()) {
+    if let Err(fault) = good.and_then(|()| dashboard.guard.check(request.method(), request.headers())) {
         return refuse(theme, &fault);
     }
     let path = request.uri().path();

@@ -3,25 +3,21 @@
 //! **Why.** Everything that a stranger can send arrives here, so here are the limits, and here is where
 //! each request gets its id, trace, deadline and revision.
 //!
-//! **How.** [`serve`] drives connections (TLS, HTTP/1.1 behind [`strict`], HTTP/2) and calls
+//! **How.** [`serve`] drives connections (TLS, HTTP/1.1, HTTP/2; behind [`crate::wire`]) and calls
 //! [`Gateway::answer`] for each request. Its host decides the space ([`tenant`]), and with that all that it can
 //! reach. A call looks at one immutable table, waits for one pool, and touches no lock.
 //!
 //! ```text
-//! socket ─▶ serve ─▶ strict ─▶ hyper ─▶ answer ─▶ tenant ─▶ routing ─▶ pool
+//! socket ─▶ serve ─▶ wire ─▶ hyper ─▶ answer ─▶ tenant ─▶ routing ─▶ pool
 //! ```
 //!
 //! **Not here:** calls between functions ([`crate::dispatcher`]).
 
 pub(crate) mod body;
-mod chunk;
 pub(crate) mod forward;
-pub(crate) mod frames;
-pub(crate) mod head;
 mod peer;
 pub(crate) mod routing;
 mod serve;
-mod strict;
 mod tenant;
 mod upgrade;
 
@@ -34,12 +30,12 @@ use crate::live::LiveRevision;
 use crate::problem::{self, Form};
 use crate::settings::Clients;
 use crate::task::Tasks;
+use crate::wire;
 use body::Answer;
 use hob_core::code::Code;
 use hob_core::fact::{CallCause, Failure, Refused, What};
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
-use hob_core::limit::{HEADER_COUNT_MAX, URI_BYTES_MAX};
 use hob_core::name::TopicName;
 use hob_core::trace::{SpanId, TraceId};
 use hob_runtime::body::{self as bodies, Body};
@@ -144,8 +140,8 @@ impl Gateway {
             }
             Err(fault) => {
                 tenant.tell_refused(&arrival, &Told::of(&request), &fault);
-                // After a refusal by [`strict`] nothing more is read at all.
-                if peer.exchange.refusal().is_none() {
+                // After a refusal by [`wire::Strict`] nothing more is read at all.
+                if !peer.exchange.is_refused() {
                     body::drain(&mut request).await;
                 }
                 (arrival.refuse(&fault), None)
@@ -203,7 +199,7 @@ impl Gateway {
         request: &mut Request<Incoming>,
         busy: &mut Busy,
     ) -> (Arc<Tenant>, Result<Choice>) {
-        if let Err(fault) = check(peer, request) {
+        if let Err(fault) = wire::check(peer.http2, &peer.exchange, request) {
             return (Arc::clone(self.tenants.default()), Err(fault));
         }
         let tenant = self.tenants.of(host_of(request));
@@ -349,44 +345,4 @@ fn no_content() -> Response<Body> {
 
 fn host_of(request: &Request<Incoming>) -> &str {
     request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
-}
-
-/// Refuses what no function should see. Of an HTTP/1.1 head only [`strict`]'s verdict is left to tell;
-/// HTTP/2 heads are judged here, and get the `Host` that functions expect (RFC 9113, 8.3.1).
-fn check(peer: &Peer, request: &mut Request<Incoming>) -> Result<()> {
-    if !peer.http2 {
-        return match peer.exchange.refusal().filter(|_| strict::is_mark(request)) {
-            Some(refusal) => Err(Fault::new(refusal.code, refusal.reason)),
-            None => Ok(()),
-        };
-    }
-    let malformed = |why: &str| Err(Fault::new(Code::RequestMalformed, why));
-    if *request.method() == Method::CONNECT {
-        return malformed(head::NO_PROXY);
-    }
-    if request.headers().len() > HEADER_COUNT_MAX {
-        return Err(Fault::new(head::TOO_MANY.code, head::TOO_MANY.reason));
-    }
-    if request.uri().path_and_query().is_some_and(|path| path.as_str().len() > URI_BYTES_MAX) {
-        return Err(Fault::new(head::URI_TOO_LONG.code, head::URI_TOO_LONG.reason));
-    }
-    let mut hosts = request.headers().get_all(HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (_, Some(_)) => return malformed("the request has more than one `Host`"),
-        (host, None) => host.map(HeaderValue::as_bytes),
-    };
-    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
-    let named = match (authority, host) {
-        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
-            return malformed("`Host` and `:authority` name two hosts");
-        }
-        (None, None) => return malformed("the request has no `:authority`"),
-        (Some(named), _) | (None, Some(named)) => named,
-    };
-    if !head::is_authority(named) {
-        return malformed("`:authority` is not a host name");
-    }
-    let host = HeaderValue::from_bytes(named).map_err(Fault::internal)?;
-    request.headers_mut().insert(HOST, host);
-    Ok(())
 }

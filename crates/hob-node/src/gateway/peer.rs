@@ -1,10 +1,10 @@
 //! What is known about one connection, made once and used by each of its requests.
 
-use super::strict::Exchange;
 use crate::allowance::Running;
 use crate::listener::Place;
 use crate::settings::Clients;
 use crate::sync::lock;
+use crate::wire::Exchange;
 use hob_core::limit::H2_STREAMS_MAX;
 use hob_core::unit::millis;
 use http::HeaderValue;
@@ -67,8 +67,8 @@ impl Peer {
         address: SocketAddr,
         secure: bool,
         http2: bool,
-        clients: Clients,
-        place: Place,
+        (clients, place): (Clients, Place),
+        exchange: Arc<Exchange>,
     ) -> Arc<Self> {
         let forwarded_for = HeaderValue::try_from(address.ip().to_canonical().to_string())
             .expect("an IP address is a header value");
@@ -77,7 +77,7 @@ impl Peer {
             secure,
             http2,
             clients,
-            exchange: Arc::default(),
+            exchange,
             forwarded_for,
             forwarded: Mutex::default(),
             began: Instant::now(),

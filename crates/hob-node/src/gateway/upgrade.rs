@@ -9,9 +9,9 @@
 
 use super::forward;
 use super::peer::{Busy, Peer};
-use super::strict::Verdict;
 use crate::live::LiveRevision;
 use crate::task::Tasks;
+use crate::wire::Verdict;
 use hob_runtime::body::{self, Body};
 use http::header::HeaderValue;
 use http::{Request, Response, request};

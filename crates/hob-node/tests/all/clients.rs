@@ -1,9 +1,10 @@
 //! Clients that take too much or are too slow: each meets a named limit, is counted, and harms nobody else.
 
-use crate::support::{App, PATIENCE, TestNode, node, raw};
+use crate::support::{App, PATIENCE, TestNode, node, raw, with_entrances};
 use futures_util::future::join_all;
 use hob_core::limit::{FAULT_PAUSE, FAULT_WAIT_MAX, FAULTS_FREE};
 use hob_node::Clients;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -169,11 +170,11 @@ const GET_METHOD: u8 = 0x82;
 const POST_METHOD: u8 = 0x83;
 
 /// A client of HTTP/2 that says `settings`, then `flood`, and reads to the end; the kinds of the frames it got.
-async fn flood(node: &TestNode, settings: &[u8], flood: &[u8]) -> Vec<u8> {
+async fn flood(at: SocketAddr, settings: &[u8], flood: &[u8]) -> Vec<u8> {
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     bytes.extend(frame(SETTINGS, 0, 0, settings));
     bytes.extend(flood);
-    let mut stream = TcpStream::connect(node.address).await.unwrap();
+    let mut stream = TcpStream::connect(at).await.unwrap();
     let (mut reader, mut writer) = stream.split();
     let mut got = Vec::new();
     let writes = async {
@@ -248,11 +249,25 @@ async fn a_flood_of_http2_ends_its_connection_only() {
     ] {
         // What ends by no limit is ended by a frame that is wrong, so that all of it has been read by then.
         let bytes = if ends { bytes } else { [bytes, bad.clone()].concat() };
-        let kinds = flood(&node, &[], &bytes).await;
+        let kinds = flood(node.address, &[], &bytes).await;
         let weighed = matches!(what, "empty data" | "pings" | "settings");
         assert!(kinds.is_empty() || weighed || kinds.contains(&GOAWAY), "{what}: {kinds:?}");
         let answer = node.send("POST", "desk.localhost/echo", &[], "still there").await;
         assert_eq!(answer.body, "still there", "{what}");
+    }
+}
+
+/// So it is at the node's own entrances that speak HTTP/2.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_ends_at_the_nodes_own_entrances_too() {
+    let (_node, [_, entrances @ ..]) = with_entrances().await;
+    for (entrance, address) in entrances {
+        for frames in [frame(PING, 0, 0, &[7; 8]), frame(SETTINGS, 0, 0, &NO_WINDOW)] {
+            flood(address, &[], &frames.repeat(100_000)).await;
+        }
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).await.unwrap();
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 "), "{entrance}");
     }
 }
 
@@ -263,7 +278,7 @@ async fn who_floods_again_and_again_waits_with_the_next_connection() {
     let bad = frame(PING, 0, 1, &[0; 8]);
     // It takes many seconds until so many are forgotten.
     let faults = 5 * FAULTS_FREE;
-    join_all((0..faults).map(|_| flood(&node, &[], &bad))).await;
+    join_all((0..faults).map(|_| flood(node.address, &[], &bad))).await;
     until(&node, "hob_http2_faults_total", f64::from(faults)).await;
     // More than may wait.
     let mut waiting = Vec::new();
@@ -281,9 +296,12 @@ async fn who_floods_again_and_again_waits_with_the_next_connection() {
 async fn who_opens_no_window_loses_the_connection() {
     let node = limited(Clients { body_idle: Duration::from_millis(100), ..Clients::default() }).await;
     for path in ["/much", "/nobody"] {
-        let kinds =
-            flood(&node, &NO_WINDOW, &frame(HEADERS, END_STREAM_AND_HEADERS, 1, &head(GET_METHOD, path)))
-                .await;
+        let kinds = flood(
+            node.address,
+            &NO_WINDOW,
+            &frame(HEADERS, END_STREAM_AND_HEADERS, 1, &head(GET_METHOD, path)),
+        )
+        .await;
         assert!(!kinds.contains(&DATA), "{path}: {kinds:?}");
     }
     until(&node, "hob_connections_refused_total{limit=\"client-bytes-per-second\"}", 2.0).await;

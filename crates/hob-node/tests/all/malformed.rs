@@ -1,6 +1,6 @@
 //! What is not valid HTTP, or could be read in two ways, is refused on the socket and the connection closed.
 
-use crate::support::{node, raw};
+use crate::support::{node, raw, with_entrances};
 
 /// Sends one request as it is (`\n` stands for CRLF, `^` for a bare LF) and says how it is answered.
 async fn judge(address: std::net::SocketAddr, request: &str) -> String {
@@ -8,7 +8,9 @@ async fn judge(address: std::net::SocketAddr, request: &str) -> String {
     let (got, closed) = raw(address, bytes.as_bytes(), Some("\r\n\r\nHOB-0408")).await;
     let status = got.split(' ').nth(1).unwrap_or("nothing").to_owned();
     let code = got.lines().find_map(|line| line.strip_prefix("hob-error: ")).unwrap_or("-").to_owned();
-    let answers = got.lines().filter(|line| line.starts_with("HTTP/1.")).count();
+    let begins = |rest: &&str| rest.starts_with(|first: char| first.is_ascii_digit());
+    let answers = ["HTTP/1.0 ", "HTTP/1.1 "].iter().flat_map(|version| got.split(version).skip(1));
+    let answers = answers.filter(begins).count();
     format!("{status} {code} x{answers} {}", if closed { "closed" } else { "open" })
 }
 
@@ -50,6 +52,33 @@ async fn ambiguous_requests_are_refused_and_the_connection_closed() {
         let and_more = format!("{request}{smuggled}");
         let sent = if expected == refused { and_more.as_str() } else { request };
         assert_eq!(judge(node.address, sent).await, expected, "{request:?}");
+    }
+    node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_nodes_own_entrances_refuse_the_same() {
+    let (node, entrances) = with_entrances().await;
+    for (entrance, address) in entrances {
+        let smuggled = format!("GET /smuggled HTTP/1.1\nHost: {address}\n\n");
+        for head in [
+            "POST / HTTP/1.1\nHost: a\nContent-Length: 5\nTransfer-Encoding: chunked\n\n0\n\n",
+            "POST / HTTP/1.1\nHost: a\nContent-Length: 0\nContent-Length: 0\n\n",
+            "GET / HTTP/1.1\nHost: a\nX: y\n folded\n\n",
+            "GET / HTTP/1.1^Host: a^^",
+            "GET / HTTP/1.1\nHost: a\nHost: b\n\n",
+            "GET / HTTP/1.1\n\n",
+            "CONNECT a:80 HTTP/1.1\nHost: a:80\n\n",
+        ] {
+            let got = judge(address, &format!("{head}{smuggled}")).await;
+            assert!(got.starts_with("400 ") && got.ends_with(" x1 closed"), "{entrance}, {head:?}: {got}");
+        }
+        // What asks for another protocol is answered in this one, and so is what comes behind it.
+        let get = format!("GET / HTTP/1.1\nHost: {address}\nAuthorization: Bearer token\n");
+        let (upgrade, last) =
+            (format!("{get}Connection: upgrade\nUpgrade: h2c\n\n"), format!("{get}Connection: close\n\n"));
+        let got = judge(address, &format!("{upgrade}{last}")).await;
+        assert!(got.ends_with(" x2 closed"), "{entrance}: {got}");
     }
     node.node.stop().await;
 }

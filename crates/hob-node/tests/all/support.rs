@@ -107,6 +107,23 @@ pub(crate) async fn node(change: impl FnOnce(&mut Settings)) -> TestNode {
     TestNode::of(Node::start(settings.clone()).await.unwrap(), &settings, data)
 }
 
+/// A node with every entrance it can have, and where those beside the gateway are.
+pub(crate) async fn with_entrances() -> (TestNode, [(&'static str, SocketAddr); 3]) {
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let node = node(|settings| {
+        settings.control.push(Address::Tcp(free, "token".to_owned()));
+        (settings.dashboard, settings.lambda) = (hob_node::Dashboard::At(free), Some(free));
+    })
+    .await;
+    let at = |url: Option<&str>| url.unwrap().strip_prefix("http://").unwrap().trim_end_matches('/').parse();
+    let control = node.node.control().iter().find_map(|address| match address {
+        Address::Tcp(address, _) => Some(*address),
+        Address::Unix(_) => None,
+    });
+    let (dashboard, lambda) = (at(node.node.dashboard()).unwrap(), at(node.node.lambda()).unwrap());
+    (node, [("control API", control.unwrap()), ("dashboard", dashboard), ("Lambda API", lambda)])
+}
+
 impl TestNode {
     /// One request to the gateway, on a connection of its own. `target` is `host/path`.
     pub(crate) async fn get(&self, target: &str) -> Got {

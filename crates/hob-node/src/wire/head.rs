@@ -48,7 +48,7 @@ const fn malformed(reason: &'static str) -> Refusal {
 pub(super) const LATE: Refusal =
     Refusal { code: Code::RequestTimeout, reason: "the request's headers did not arrive in time" };
 /// `CONNECT` is for proxies.
-pub(super) const NO_PROXY: &str = "the gateway is no proxy for `CONNECT`";
+pub(super) const NO_PROXY: &str = "the node is no proxy for `CONNECT`";
 const TOO_LARGE: Refusal =
     Refusal { code: Code::HeadersTooLarge, reason: "the request's headers are above 64 KiB" };
 /// Too many header fields.
@@ -362,7 +362,7 @@ mod tests {
             ("GET ftp://a/ HTTP/1.1\nHost: a\n\n", "HOB-0406 the request target is neither"),
             ("GET a HTTP/1.1\nHost: a\n\n", "HOB-0406 the request target is neither"),
             ("GET * HTTP/1.1\nHost: a\n\n", "HOB-0406 the request target is neither"),
-            ("CONNECT a:80 HTTP/1.1\nHost: a:80\n\n", "HOB-0406 the gateway is no proxy"),
+            ("CONNECT a:80 HTTP/1.1\nHost: a:80\n\n", "HOB-0406 the node is no proxy"),
             ("GET /# HTTP/1.1\nHost: a\n\n", "HOB-0406 the request target holds"),
             ("GET /é HTTP/1.1\nHost: a\n\n", "HOB-0406 the request target holds"),
             ("GET  / HTTP/1.1\nHost: a\n\n", "HOB-0406 the request line is"),

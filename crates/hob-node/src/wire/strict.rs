@@ -6,7 +6,7 @@
 //! bytes there, so that a request which comes whole costs one pass over its head and no copy. What has
 //! to wait (an incomplete head, the bytes behind an upgrade) is held back. A head that is refused is
 //! replaced by [`MARK`], a request that nobody outside can send, so that the refusal is answered in its
-//! turn, like any other request, by [`super::serve`]; after it the input is at its end.
+//! turn, like any other request ([`super::check`]); after it the input is at its end.
 //!
 //! ```text
 //! Head ── no body ──▶ Head          Head ── refused ──▶ Closed
@@ -38,7 +38,7 @@ const TOGETHER_BYTES_MAX: usize = 1024;
 
 /// What [`Strict`] and the service of the same connection tell each other.
 #[derive(Debug, Default)]
-pub(super) struct Exchange {
+pub(crate) struct Exchange {
     refusal: OnceLock<Refusal>,
     /// See [`Verdict`].
     verdict: AtomicU8,
@@ -53,7 +53,7 @@ pub(super) struct Exchange {
 
 /// What became of a request to upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// The function has not answered yet.
     Open = 0,
     /// The connection goes on as HTTP.
@@ -67,13 +67,17 @@ impl Exchange {
     pub(super) fn refusal(&self) -> Option<Refusal> {
         self.refusal.get().copied()
     }
+    /// Whether a head was refused: nothing is read any more then.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refusal.get().is_some()
+    }
     /// Says how a request was answered.
-    pub(super) fn decide(&self, verdict: Verdict) {
+    pub(crate) fn decide(&self, verdict: Verdict) {
         self.verdict.store(verdict as u8, Ordering::Release);
         self.waiting.wake();
     }
     /// Whether the client could have had more since the last look and took less than `least` bytes, or takes none.
-    pub(super) fn slow(&self, least: u64) -> bool {
+    pub(crate) fn slow(&self, least: u64) -> bool {
         let blocked = self.blocked.swap(false, Ordering::Relaxed) || self.stalled.load(Ordering::Relaxed);
         self.taken.swap(0, Ordering::Relaxed) < least.max(1) && blocked
     }
@@ -89,7 +93,7 @@ impl Exchange {
 }
 
 /// Whether a request is the one that stands for a refused head.
-pub(super) fn is_mark<B>(request: &http::Request<B>) -> bool {
+pub(crate) fn is_mark<B>(request: &http::Request<B>) -> bool {
     request.uri().path() == "*" && request.method() == http::Method::GET
 }
 
@@ -111,7 +115,7 @@ enum Phase {
 }
 
 /// A connection whose input is checked.
-pub(super) struct Strict<S> {
+pub(crate) struct Strict<S> {
     socket: S,
     phase: Phase,
     /// Bytes that were read and not yet handed over.
@@ -134,7 +138,7 @@ pub(super) struct Strict<S> {
 impl<S> Strict<S> {
     /// Checks what comes from `socket`, of which `first` has been read already; HTTP/2 passes as it is, unless it floods.
     /// A head has to be complete within `late`.
-    pub(super) fn new(
+    pub(crate) fn new(
         socket: S,
         first: BytesMut,
         http2: bool,
