@@ -4,13 +4,18 @@
 //! one page lets a person see what the platform promises to refuse.
 //!
 //! **How.** Constants, units last in the name. Settings may lower a limit or raise it up to the
-//! matching `_CEILING`. Those of tenants stand in `limit/tenant.rs`, the relations in `limit/relation.rs`.
+//! matching `_CEILING`. Those of tenants stand in `limit/tenant.rs`, of clients' connections in `limit/client.rs`, of the Lambda
+//! API and contract in `limit/lambda.rs`, the relations in `limit/relation.rs`.
 //!
 //! **Not here:** limits that belong to one machine (file descriptors, memory), which the node probes.
 
+mod client;
+mod lambda;
 mod relation;
 mod tenant;
 
+pub use client::*;
+pub use lambda::*;
 pub use tenant::*;
 
 use std::time::Duration;
@@ -71,105 +76,8 @@ pub const ARCHIVE_RATIO_MAX: u64 = 100;
 pub const ARCHIVE_BYTES_ANYWAY: u64 = 64 << 20;
 /// Folders in each other of an archive, its file included.
 pub const ARCHIVE_DEPTH_MAX: usize = 64;
-/// Payload of a call by the Lambda API (Lambda quotas, "Invocation payload").
-pub const AWS_INVOKE_BYTES_MAX: usize = (6 << 20) + 100;
-/// Payload of an asynchronous call by the Lambda API.
-pub const AWS_ASYNC_BYTES_MAX: usize = ASYNC_BODY_BYTES_MAX;
-/// Answer to a call by the Lambda API that is not streamed.
-pub const AWS_RESPONSE_BYTES_MAX: usize = (6 << 20) + 100;
-/// Request that brings an archive to the Lambda API: 50 MiB (Lambda quotas, "Deployment package size"), in base64.
-pub const AWS_ARCHIVE_BYTES_MAX: usize = (50 << 20) / 3 * 4 + (64 << 10);
-/// Memory of a function of the Lambda API, in MiB.
-pub const AWS_MEMORY_MIB: std::ops::RangeInclusive<u64> = 128..=32_768;
-/// Time-out of a function of the Lambda API, in seconds.
-pub const AWS_TIMEOUT_S: std::ops::RangeInclusive<u64> = 1..=900;
-/// Client context of a call by the Lambda API, in base64.
-pub const AWS_CLIENT_CONTEXT_BYTES_MAX: usize = 3583;
-/// Time in which the body of a request to the Lambda API has to arrive.
-pub const AWS_BODY_TIMEOUT: Duration = Duration::from_secs(120);
-/// What a caller of the Lambda API gets of a call's log: its end.
-pub const AWS_LOG_TAIL_BYTES: usize = 4 << 10;
-/// How long nothing more has to come until a call's log counts as whole.
-pub const AWS_LOG_QUIET: Duration = Duration::from_millis(20);
-/// How long a caller waits for a log at most, besides the call.
-pub const AWS_LOG_WAIT_MAX: Duration = Duration::from_millis(200);
-/// Published versions of one function of the Lambda API: each keeps a revision.
-pub const AWS_VERSIONS_MAX: usize = 100;
-/// Aliases of one function of the Lambda API.
-pub const AWS_ALIASES_MAX: usize = 100;
-/// Pause before instances are provisioned again that could not be.
-pub const AWS_PROVISION_PAUSE: Duration = Duration::from_secs(5);
-/// Text of an error in a dead letter, in bytes (as AWS Lambda).
-pub const AWS_LETTER_MESSAGE_BYTES_MAX: usize = 1 << 10;
-/// Layers of one function (as AWS Lambda).
-pub const AWS_LAYERS_MAX: usize = 5;
-/// Versions of one layer.
-pub const AWS_LAYER_VERSIONS_MAX: usize = 100;
-/// Patterns of one event source mapping (as AWS Lambda on request).
-pub const AWS_FILTERS_MAX: usize = 10;
-/// Access keys of the Lambda API.
-pub const ACCESS_KEYS_MAX: usize = 100;
 /// Body of a control API request other than an artifact.
 pub const CONTROL_BODY_BYTES_MAX: usize = 16 << 20;
-
-/// Request line plus headers of one request.
-pub const HEADER_BYTES_MAX: usize = 64 << 10;
-/// Header fields of one request: as many as hyper keeps without asking the heap.
-pub const HEADER_COUNT_MAX: usize = 100;
-/// Path and query of one request.
-pub const URI_BYTES_MAX: usize = 8 << 10;
-/// Time in which a request's headers have to arrive.
-pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest silence inside a request's body, and longest time in which a client takes nothing of a response.
-pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest time for which a connection is kept without a request.
-pub const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-/// How long a stopping node still takes requests on connections that have none.
-pub const CONNECTION_IDLE_GRACE: Duration = Duration::from_millis(500);
-/// How long a client that was refused may go on sending before its connection is cut.
-pub const LINGER: Duration = Duration::from_secs(1);
-/// What is read of it meanwhile: more than a whole body of the default size, so that whoever is refused for another reason
-/// gets his answer, and little for who sends without end.
-pub const LINGER_BYTES_MAX: usize = 8 << 20;
-/// What is read of the body of a request that was refused, so that its connection can be kept.
-pub const DRAINED_BYTES_MAX: usize = 64 << 10;
-/// Connections at one listener.
-pub const CONNECTIONS_MAX: usize = 16_384;
-/// Percent of the files that the node may open which the connections of one listener may take.
-pub const CONNECTIONS_FILES_PERCENT: u64 = 60;
-/// Connections of one client address at one listener, so that one client cannot take all; of IPv6 the first 64
-/// bits count as the address.
-pub const CONNECTIONS_PER_CLIENT_MAX: usize = 4096;
-/// What a client has to send of a body, or to take of an answer, for each second in which it is waited for.
-pub const CLIENT_BYTES_PER_SECOND_MIN: u64 = 64;
-/// HTTP/2 streams of one connection that its client reset and that were not yet begun; more end the connection
-/// (CVE-2023-44487).
-pub const H2_RESETS_PENDING_MAX: usize = 32;
-/// HTTP/2 streams of one connection that were reset because of its client's errors; more end the connection.
-pub const H2_ERROR_RESETS_MAX: usize = 64;
-/// What an HTTP/2 client may send besides heads and bodies (pings, settings, windows, empty frames), bytes.
-pub const H2_FRAMES_FREE_BYTES: u64 = 256 << 10;
-/// And so many bytes of them for each byte of heads, bodies and answers; more end the connection.
-pub const H2_FRAMES_PER_BYTE: u64 = 8;
-/// For how long an HTTP/2 connection that has ended because its client broke the protocol is held open, unread.
-pub const FAULT_HOLD: Duration = Duration::from_millis(250);
-/// HTTP/2 connections of one client that may be ended for that before its next ones have to wait.
-pub const FAULTS_FREE: u32 = 64;
-/// Pause between those connections then, and the time in which one fault is forgotten.
-pub const FAULT_PAUSE: Duration = Duration::from_millis(32);
-/// Longest time that such a connection waits; further ones are refused.
-pub const FAULT_WAIT_MAX: Duration = Duration::from_secs(10);
-/// Clients that are remembered for breaking the protocol, at one listener.
-pub const FAULTY_CLIENTS_MAX: usize = 4096;
-/// How long a connection that speaks another protocol after an upgrade, such as a WebSocket, is kept without a byte
-/// either way (as AWS's WebSocket APIs).
-pub const UPGRADE_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
-/// Connections that the kernel may hold before they are accepted.
-pub const LISTEN_BACKLOG: u32 = 4096;
-/// Concurrent HTTP/2 streams of one connection.
-pub const H2_STREAMS_MAX: u32 = 256;
-/// Those of one connection to the dashboard: a page and its parts.
-pub const DASHBOARD_H2_STREAMS_MAX: u32 = 64;
 
 /// Request body of a function, unless its manifest says otherwise (as AWS Lambda).
 pub const BODY_BYTES_DEFAULT: u64 = 6 << 20;
@@ -360,35 +268,6 @@ pub const WALL_NAMES_MAX: usize = 4096;
 pub const WALL_EGRESS_PORTS_MAX: usize = 64;
 /// Output of a `stdio` program that is held back until its exit code is known.
 pub const STDIO_HELD_BYTES_MAX: usize = 64 << 10;
-/// Time in which an AWS Lambda runtime has to ask for its first event, besides the function's `timeout`: Lambda gives
-/// that much, and then begins anew within the time of the call.
-pub const LAMBDA_INIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What `body` may say for a Lambda function: an event is held in memory before the runtime gets it.
-pub const LAMBDA_BODY_BYTES_CEILING: u64 = 32 << 20;
-/// Answer of a Lambda function that is not streamed: 6 MiB, and what Lambda's own host adds.
-pub const LAMBDA_RESPONSE_BYTES_MAX: u64 = (6 << 20) + 100;
-/// Answer of a Lambda function that is streamed.
-pub const LAMBDA_STREAM_BYTES_MAX: u64 = 200 << 20;
-/// Request line and headers of a Lambda runtime: a traceback comes as one header of up to 1 MiB.
-pub const LAMBDA_HEADER_BYTES_MAX: usize = (1 << 20) + HEADER_BYTES_MAX;
-/// Status, headers and cookies before the body of a streamed answer.
-pub const LAMBDA_PRELUDE_BYTES_MAX: usize = 64 << 10;
-/// Error of a streamed answer that is looked for at its end.
-pub const LAMBDA_ERROR_BYTES_MAX: usize = 256 << 10;
-/// Time without a call after which an instance of contract `lambda` stands still (Lambda does that at once).
-pub const LAMBDA_FREEZE_AFTER: Duration = Duration::from_secs(1);
-/// Extensions of one Lambda instance (Lambda quotas).
-pub const LAMBDA_EXTENSIONS_MAX: usize = 10;
-/// Time that external extensions of a Lambda instance have to end, of which the runtime may take 30 percent.
-pub const LAMBDA_SHUTDOWN_EXTERNAL: Duration = Duration::from_secs(2);
-/// Time that a Lambda runtime has to end when it holds an extension.
-pub const LAMBDA_SHUTDOWN_INTERNAL: Duration = Duration::from_millis(500);
-/// Telemetry records of one subscription that wait to be sent; more are dropped and counted.
-pub const LAMBDA_TELEMETRY_QUEUED_MAX: usize = 10_000;
-/// Time in which an extension has to take telemetry.
-pub const LAMBDA_TELEMETRY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections from the processes of one Lambda instance, besides one for each call at a time.
-pub const LAMBDA_CONNECTIONS_SPARE: usize = 32;
 
 /// Tables, elements and handles of one WASM instance.
 pub const WASM_TABLE_ELEMENTS_MAX: usize = 100_000;

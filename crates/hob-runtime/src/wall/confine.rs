@@ -10,6 +10,7 @@ use rustix::process::{
 /// Where the kernel shares processors out by sessions first (`autogroup`), `nice` counts inside a session only, and
 /// this is the niceness of the session: [`PROCESS_NICENESS`].
 const SESSION_NICENESS: &[u8] = b"10";
+const _: () = assert!(PROCESS_NICENESS == 10);
 /// The kernel's out-of-memory killer takes functions before the node.
 const OOM_SCORE: &[u8] = b"500";
 
