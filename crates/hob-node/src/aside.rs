@@ -7,16 +7,14 @@
 
 use crate::listener::{self, Connection, Listener, Open, Place};
 use crate::task::Tasks;
-use crate::wire::{self, Begun, Exchange, Pace, Verdict};
+use crate::wire::{self, Begun, Ended, Exchange, Pace};
 use hob_core::fault::Result;
-use hob_core::limit::{
-    BODY_IDLE_TIMEOUT, CLIENT_BYTES_PER_SECOND_MIN, CONNECTION_IDLE_TIMEOUT, HEADER_TIMEOUT,
-};
+use hob_core::limit::{BODY_IDLE_TIMEOUT, CLIENT_BYTES_PER_SECOND_MIN, HEADER_TIMEOUT};
 use hob_runtime::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -40,8 +38,6 @@ pub(crate) struct Aside {
     /// When it shall accept no more.
     pub(crate) closing: CancellationToken,
 }
-
-type Ended = std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 /// The address of whoever sent a request.
 #[derive(Clone, Copy, Debug)]
@@ -108,9 +104,7 @@ impl Aside {
         let Some(Begun { socket, http2, exchange }) = begun else { return Ok(()) };
         let told = Arc::clone(&exchange);
         let service = service_fn(move |mut request: Request<Incoming>| {
-            let good = wire::check(http2, &told, &mut request);
-            // Nobody speaks another protocol here, whatever is asked for.
-            told.decide(Verdict::Http);
+            let good = wire::check_without_upgrades(http2, &told, &mut request);
             request.extensions_mut().insert(peer);
             let answered = answer(request, good);
             async move { Ok::<_, Infallible>(answered.await) }
@@ -120,9 +114,8 @@ impl Aside {
             let connection = wire::http2(&self.tasks, self.streams).serve_connection(socket, service);
             self.watch(connection, (&exchange, place, true)).await
         } else {
-            let mut builder = wire::http1();
-            builder.timer(TokioTimer::new()).header_read_timeout(CONNECTION_IDLE_TIMEOUT);
-            self.watch(builder.serve_connection(socket, service), (&exchange, place, false)).await
+            let connection = wire::http1_with_idle_timeout().serve_connection(socket, service);
+            self.watch(connection, (&exchange, place, false)).await
         }
     }
 
@@ -136,14 +129,7 @@ impl Aside {
         let mut pace = Pace::new(BODY_IDLE_TIMEOUT, CLIENT_BYTES_PER_SECOND_MIN);
         loop {
             match timeout(BODY_IDLE_TIMEOUT, connection.as_mut()).await {
-                Ok(ended) => {
-                    if let Err(error) = &ended
-                        && http2
-                    {
-                        wire::hold(place, &self.closing, error).await;
-                    }
-                    return ended.map_err(Into::into);
-                }
+                Ok(ended) => return wire::hold(ended, http2, place, &self.closing).await,
                 Err(_) if pace.is_slow(exchange) => {
                     place.was_slow();
                     return Err(io::Error::from(io::ErrorKind::TimedOut).into());

@@ -14,20 +14,20 @@ use crate::identity;
 use crate::listener::{self, Connection, Listener, Open};
 use crate::problem::{self, Form};
 use crate::task::Tasks;
-use crate::wire::{self, Exchange, Strict, Verdict};
+use crate::wire::{self, Exchange, Strict};
 use bytes::BytesMut;
 use hob_core::access::audit::Act;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
-use hob_core::limit::{CONNECTION_IDLE_TIMEOUT, HEADER_TIMEOUT};
+use hob_core::limit::HEADER_TIMEOUT;
 use hob_core::name::SpaceName;
 use hob_runtime::body::Body;
 use http::header::HeaderValue;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -83,9 +83,7 @@ where
     let exchange: Arc<Exchange> = Arc::default();
     let socket = Strict::new(stream, BytesMut::new(), false, HEADER_TIMEOUT, Arc::clone(&exchange));
     let service = service_fn(move |mut request| {
-        let good = wire::check(false, &exchange, &mut request);
-        // Nobody speaks another protocol here, whatever is asked for.
-        exchange.decide(Verdict::Http);
+        let good = wire::check_without_upgrades(false, &exchange, &mut request);
         let shared = Arc::clone(&shared);
         async move {
             let (id, asked) = (identity::invocation(), asked(&request));
@@ -99,9 +97,8 @@ where
             }))
         }
     });
-    let mut builder = wire::http1();
-    builder.timer(TokioTimer::new()).header_read_timeout(CONNECTION_IDLE_TIMEOUT);
-    if let Err(error) = builder.serve_connection(TokioIo::new(socket), service).await {
+    let connection = wire::http1_with_idle_timeout().serve_connection(TokioIo::new(socket), service);
+    if let Err(error) = connection.await {
         tracing::debug!(%error, "a connection to the control API ends");
     }
 }

@@ -12,7 +12,7 @@ use super::peer::Peer;
 use crate::listener::{self, Connection, Listener, Open, Place};
 use crate::settings::Clients;
 use crate::task::Tasks;
-use crate::wire::{self, Begun, Pace, Strict};
+use crate::wire::{self, Begun, Ended, Pace, Strict};
 use hob_core::limit::{CONNECTION_IDLE_GRACE, CONNECTION_IDLE_TIMEOUT, H2_STREAMS_MAX};
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -93,8 +93,6 @@ async fn drive(shared: Arc<Shared>, connection: Connection, place: Place) {
     }
 }
 
-type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
-
 impl Shared {
     async fn handshake(
         &self,
@@ -173,10 +171,7 @@ impl Shared {
             tokio::select! {
                 biased;
                 ended = connection.as_mut() => {
-                    if let Err(error) = &ended && peer.http2 {
-                        wire::hold(&peer.place, &self.closing, error).await;
-                    }
-                    return ended.map_err(Into::into);
+                    return wire::hold(ended, peer.http2, &peer.place, &self.closing).await;
                 }
                 () = self.closing.cancelled(), if !closing => {
                     closing = true;

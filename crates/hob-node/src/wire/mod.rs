@@ -23,8 +23,8 @@ use frames::PREFACE;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{
-    BODY_IDLE_TIMEOUT, FAULT_HOLD, H2_ERROR_RESETS_MAX, H2_RESETS_PENDING_MAX, HEADER_BYTES_MAX,
-    HEADER_COUNT_MAX, HEADER_TIMEOUT, URI_BYTES_MAX,
+    BODY_IDLE_TIMEOUT, CONNECTION_IDLE_TIMEOUT, FAULT_HOLD, H2_ERROR_RESETS_MAX, H2_RESETS_PENDING_MAX,
+    HEADER_BYTES_MAX, HEADER_COUNT_MAX, HEADER_TIMEOUT, URI_BYTES_MAX,
 };
 use http::header::{HOST, HeaderValue};
 use http::{Method, Request};
@@ -116,21 +116,25 @@ async fn may_begin(place: &Place, closing: &CancellationToken) -> io::Result<()>
     begun.ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
 }
 
-/// An HTTP/2 connection has ended with an error. If that is because its client broke the protocol, it stays open for a while: nothing is
+/// How a connection has ended.
+pub(crate) type Ended = std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// A connection has ended so. If that is because its client broke HTTP/2, it stays open for a while: nothing is
 /// read, and whoever waits for its end to come again waits.
 pub(crate) async fn hold(
+    ended: hyper::Result<()>,
+    http2: bool,
     place: &Place,
     closing: &CancellationToken,
-    error: &(dyn std::error::Error + Send + Sync + 'static),
-) {
-    if !is_fault(error) {
-        return;
+) -> Ended {
+    if http2 && ended.as_ref().is_err_and(|error| is_fault(error)) {
+        place.fault();
+        tokio::select! {
+            () = sleep(FAULT_HOLD) => {}
+            () = closing.cancelled() => {}
+        }
     }
-    place.fault();
-    tokio::select! {
-        () = sleep(FAULT_HOLD) => {}
-        () = closing.cancelled() => {}
-    }
+    ended.map_err(Into::into)
 }
 
 /// Whether a connection has ended because its client broke HTTP/2: by what h2 says, or by [`frames`].
@@ -148,6 +152,13 @@ fn is_fault(error: &(dyn std::error::Error + 'static)) -> bool {
 pub(crate) fn http1() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(BUFFER_BYTES_MAX).header_read_timeout(None);
+    builder
+}
+
+/// The same where nobody else ends connections that have had no request for long.
+pub(crate) fn http1_with_idle_timeout() -> http1::Builder {
+    let mut builder = http1();
+    builder.timer(TokioTimer::new()).header_read_timeout(CONNECTION_IDLE_TIMEOUT);
     builder
 }
 
@@ -190,7 +201,7 @@ impl Pace {
 /// HTTP/2 heads are judged here, and get the `Host` that others expect (RFC 9113, 8.3.1).
 ///
 /// # Errors
-/// `HOB-0402` and others for heads: what is wrong.
+/// `HOB-0406`, or a code of its own for what is too large or late: what is wrong.
 pub(crate) fn check<B>(http2: bool, exchange: &Exchange, request: &mut Request<B>) -> Result<()> {
     if !http2 {
         return match exchange.refusal().filter(|_| strict::is_mark(request)) {
@@ -227,6 +238,19 @@ pub(crate) fn check<B>(http2: bool, exchange: &Exchange, request: &mut Request<B
     let host = HeaderValue::from_bytes(named).map_err(Fault::internal)?;
     request.headers_mut().insert(HOST, host);
     Ok(())
+}
+
+/// The same where nobody speaks another protocol than HTTP, whatever is asked for.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_without_upgrades<B>(
+    http2: bool,
+    exchange: &Exchange,
+    request: &mut Request<B>,
+) -> Result<()> {
+    exchange.decide(Verdict::Http);
+    check(http2, exchange, request)
 }
 
 /// Reads until it is clear whether the client begins with [`PREFACE`].

@@ -91,12 +91,12 @@ impl Dial for Door {
         Box::pin(async move {
             let fresh = tokio::time::timeout(FRESH_TIMEOUT, self.fresh()).await;
             let fresh = fresh.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-            let same = fresh.try_clone()?;
+            let same = fresh.try_clone().ok();
             let connecting =
                 TcpSocket::from_std_stream(fresh).connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
             let connected = connecting.await;
             if connected.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
-                self.pair.lock().await.unused = Some(same);
+                self.pair.lock().await.unused = same;
             }
             let stream = connected?;
             stream.set_nodelay(true)?;
