@@ -95,6 +95,12 @@ pub const MEMORY_BYTES_DEFAULT_PROCESS: u64 = 512 << 20;
 pub const MEMORY_BYTES_CEILING: u64 = 64 << 30;
 /// Smallest memory that a manifest may ask for.
 pub const MEMORY_BYTES_MIN: u64 = 1 << 20;
+/// Processors of one instance, in thousandths (`cpu`): at least what the kernel shares out, a thousandth of a second in each period.
+pub const CPU_MILLI_MIN: u32 = 10;
+/// Highest setting for the processors of one instance, in thousandths.
+pub const CPU_MILLI_CEILING: u32 = 1_024_000;
+/// In how long an instance gets its processor time again once it has spent it, microseconds: as container engines have it.
+pub const CPU_PERIOD_US: u64 = 100_000;
 /// Memory of one WASM instance: what a pooled slot can hold.
 pub const WASM_MEMORY_BYTES_CEILING: u64 = 4 << 30;
 /// Time for a program to become ready.

@@ -97,6 +97,9 @@ pub struct FunctionSpec {
     pub timeout_ms: u64,
     /// Memory of one instance, in bytes.
     pub memory_bytes: u64,
+    /// Processors that one instance may use, in thousandths; `None`: all that others leave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_milli: Option<u32>,
     /// Largest request body, in bytes.
     pub body_bytes_max: u64,
     /// How many instances run, and when.
@@ -124,6 +127,7 @@ impl FunctionSpec {
             secrets: BTreeSet::new(),
             timeout_ms: millis(CALL_TIMEOUT_DEFAULT),
             memory_bytes: MEMORY_BYTES_DEFAULT,
+            cpu_milli: None,
             body_bytes_max: BODY_BYTES_DEFAULT,
             scale: ScaleSpec::up_to(1, 1),
             egress: None,

@@ -26,6 +26,29 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("`{text}` is not a size; write for example `128 MiB`"))
 }
 
+/// Reads a number of processors such as `0.5`, `2` or `500m` (Kubernetes' thousandths), in thousandths.
+///
+/// # Errors
+/// A sentence that names the accepted form.
+pub fn parse_processors(text: &str) -> Result<u32, String> {
+    let (number, unit) = split(text);
+    let factor = match unit {
+        "" => Some(1000),
+        "m" => Some(1),
+        _ => None,
+    };
+    let milli = number.zip(factor).and_then(|(number, factor)| scale(number, factor));
+    milli
+        .and_then(|milli| u32::try_from(milli).ok())
+        .ok_or_else(|| format!("`{text}` is no number of processors; write for example `0.5`"))
+}
+
+/// A number of processors for people: `0.5`.
+pub fn show_processors(milli: u64) -> String {
+    let (whole, rest) = (milli / 1000, milli % 1000);
+    if rest == 0 { whole.to_string() } else { format!("{whole}.{rest:03}").trim_end_matches('0').to_owned() }
+}
+
 /// Reads a time such as `250ms`, `3s`, `1.5m`, `2h` or `1d`.
 ///
 /// # Errors
@@ -148,10 +171,24 @@ fn scale((numerator, denominator): (u64, u64), factor: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::{
-        parse_bytes, parse_duration, parse_duration_range, parse_rate, show_bytes, show_bytes_over,
-        show_duration,
+        parse_bytes, parse_duration, parse_duration_range, parse_processors, parse_rate, show_bytes,
+        show_bytes_over, show_duration, show_processors,
     };
     use std::time::Duration;
+
+    #[test]
+    fn processors() {
+        for (text, milli, shown) in
+            [("0.5", 500, "0.5"), ("2", 2000, "2"), ("250m", 250, "0.25"), (" 1.125 ", 1125, "1.125"), ("0", 0, "0")]
+        {
+            assert_eq!(parse_processors(text), Ok(milli), "{text}");
+            assert_eq!(show_processors(milli.into()), shown);
+        }
+        for text in ["", "half", "-1", "1e3", "0.5 cores", "9999999999"] {
+            let why = format!("`{text}` is no number of processors; write for example `0.5`");
+            assert_eq!(parse_processors(text), Err(why));
+        }
+    }
 
     #[test]
     fn sizes() {

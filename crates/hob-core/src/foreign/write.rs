@@ -93,6 +93,7 @@ fn of_function(text: &mut String, function: &Function) {
     key(text, "private", &function.private, |private| (*private).into());
     key(text, "timeout", &function.timeout, |time| duration(*time).into());
     key(text, "memory", &function.memory, |bytes| size(*bytes).into());
+    key(text, "cpu", &function.cpu, |milli| (f64::from(*milli) / 1000.0).into());
     key(text, "body", &function.body, |bytes| size(*bytes).into());
     key(text, "env", &function.env, table);
     key(text, "secrets", &function.secrets, |names| {

@@ -11,7 +11,7 @@ use crate::name::FunctionName;
 use crate::route::Table;
 use crate::scale::provision::Provision;
 use crate::spec::{AppSpec, FunctionSpec};
-use crate::unit::{millis, show_bytes, show_bytes_over, show_duration};
+use crate::unit::{millis, show_bytes, show_bytes_over, show_duration, show_processors};
 use std::time::Duration;
 
 /// Checks a whole app: its limits, its routes, and every function.
@@ -67,6 +67,7 @@ pub(super) fn check_function(name: &FunctionName, spec: &FunctionSpec) -> Checke
     check_package(name, spec).map_err(problem("files"))?;
     check_run(name, spec).map_err(problem("run"))?;
     check_numbers(name, spec)?;
+    check_cpu(name, spec)?;
     check_env(name, spec).map_err(problem("env"))?;
     check_secrets(name, spec).map_err(problem("secrets"))?;
     check_egress(name, spec).map_err(problem("egress"))
@@ -98,6 +99,19 @@ fn check_numbers(name: &FunctionName, spec: &FunctionSpec) -> Checked {
         within("scale.provisioned", one.count.into(), (0, scale.max.into()), &count)?;
     }
     Provision::new(&scale.provisioned).map(drop).map_err(problem("scale.provisioned"))
+}
+
+/// A limit of processors is a control group's, which only programs have.
+fn check_cpu(name: &FunctionName, spec: &FunctionSpec) -> Checked {
+    let Some(milli) = spec.cpu_milli else { return Ok(()) };
+    let range = (limit::CPU_MILLI_MIN.into(), limit::CPU_MILLI_CEILING.into());
+    within("cpu", name, milli.into(), range, &show_processors)?;
+    if !matches!(spec.host.as_str(), "wasm" | "files") {
+        return Ok(());
+    }
+    let message = format!("`cpu` of function `{name}` is set, but `{}` functions have no such limit", spec.host);
+    let hint = "leave it out: a guest that computes gives way to all others by itself";
+    Err(Fault::new(Code::ManifestValue, message).hint(hint)).map_err(problem("cpu"))
 }
 
 fn within(

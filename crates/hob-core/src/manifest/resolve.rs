@@ -77,6 +77,7 @@ pub fn resolve(
         secrets: origins.pick("secrets", &function.secrets, BTreeSet::new()),
         timeout_ms: millis(origins.pick("timeout", &function.timeout, limit::CALL_TIMEOUT_DEFAULT)),
         memory_bytes: origins.pick("memory", &function.memory, memory),
+        cpu_milli: origins.pick("cpu", &function.cpu.as_ref().map(some), None),
         body_bytes_max: origins.pick("body", &function.body, limit::BODY_BYTES_DEFAULT),
         scale: origins.scale(function, native, &contract),
         egress: origins.pick("egress", &function.egress.as_ref().map(some), None),

@@ -27,6 +27,7 @@ egress = ["smtp.example.com:587"]
 env = { LANG = "en" }
 timeout = "3s"
 memory = "256 MiB"
+cpu = 0.5
 body = "1 MiB"
 private = true
 dir = "letter"
@@ -75,7 +76,7 @@ fn everything_that_can_be_written_arrives() {
     let manifest = parse(QUOTES, FILE_NAME).unwrap();
     assert_eq!(manifest.app.as_ref().map(|app| (app.value.as_str(), app.line)), Some(("quotes", 2)));
     let names: Vec<(&str, usize)> = manifest.functions.iter().map(|f| (f.name.as_str(), f.line)).collect();
-    assert_eq!(names, [("rate", 4), ("letter", 8), ("front", 27)], "in the order of the file");
+    assert_eq!(names, [("rate", 4), ("letter", 8), ("front", 28)], "in the order of the file");
 
     let all = resolve_all(&manifest).unwrap();
     let letter = &all[1].spec;
@@ -87,6 +88,7 @@ fn everything_that_can_be_written_arrives() {
         ("/env", r#"{"LANG":"en"}"#),
         ("/timeout_ms", "3000"),
         ("/memory_bytes", "268435456"),
+        ("/cpu_milli", "500"),
         ("/body_bytes_max", "1048576"),
         ("/scale", r#"{"min":1,"max":20,"concurrency":10,"idle_ms":60000,"calls_per_instance":1000}"#),
         ("/egress", r#"["smtp.example.com:587"]"#),
@@ -271,6 +273,14 @@ const MISTAKES: &[(&str, &str)] = &[
         "HOB-0103 `functions.f.memory`: `much` is not a size | write for example `128 MiB` (hob.toml:2)",
     ),
     (
+        "[functions.f]\ncpu = \"half\"",
+        "HOB-0103 `functions.f.cpu`: `half` is no number of processors | write for example `0.5` (hob.toml:2)",
+    ),
+    (
+        "[functions.f]\ncpu = true",
+        "HOB-0103 `functions.f.cpu` is true or false, but has to be a number | write for example `cpu = 0.5` (hob.toml:2)",
+    ),
+    (
         "[functions.f]\nscale = 3",
         "HOB-0103 `functions.f.scale` is a number, but has to be a table | write `[functions.f.scale]` and its keys below (hob.toml:2)",
     ),
@@ -345,6 +355,18 @@ fn limits_name_the_value_and_the_bound() {
         (
             "[functions.f]\nrun = \"f.wasm\"\nmemory = \"5 GiB\"",
             "HOB-0109 `memory` of function `f` is 5 GiB, the limit is 4 GiB | change the value (hob.toml:3)",
+        ),
+        (
+            "[functions.f]\nrun = \"f\"\ncpu = 0.001",
+            "HOB-0103 `cpu` of function `f` is 0.001, the least is 0.01 | change the value (hob.toml:3)",
+        ),
+        (
+            "[functions.f]\nrun = \"f\"\ncpu = 2000",
+            "HOB-0109 `cpu` of function `f` is 2000, the limit is 1024 | change the value (hob.toml:3)",
+        ),
+        (
+            "[functions.f]\nrun = \"f.wasm\"\ncpu = \"500m\"",
+            "HOB-0103 `cpu` of function `f` is set, but `wasm` functions have no such limit | leave it out: a guest that computes gives way to all others by itself (hob.toml:3)",
         ),
         (
             "[functions.f]\nrun = \"f\"\nscale = { min = 3, max = 2 }",

@@ -208,6 +208,20 @@ impl Item<'_> {
         self.measure("a size", " MiB", unit::parse_bytes)
     }
 
+    /// A number of processors, in thousandths.
+    pub(super) fn processors(&self) -> Result<Written<u32>> {
+        let number = match self.value {
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+            DeValue::Float(number) => number.as_str(),
+            DeValue::String(text) => text,
+            _ => return Err(self.wrong("a number", &format!("write for example `{} = 0.5`", self.key))),
+        };
+        unit::parse_processors(number).map(|milli| self.written(milli)).map_err(|error| {
+            let (why, fix) = error.split_once("; ").unwrap_or((&error, "write a number"));
+            self.refuse(format!("`{}`: {why}", self.path)).hint(fix)
+        })
+    }
+
     /// A number with its unit, as text.
     fn measure<T>(&self, what: &str, unit: &str, parse: fn(&str) -> Result<T, String>) -> Result<Written<T>> {
         match self.value {

@@ -7,11 +7,14 @@ use super::text::{took, took_ms};
 use crate::code::Owner;
 use crate::fact::{Call, CallCause, Failure, Outside};
 use crate::limit::FACTS_SLOW_CALL;
-use crate::unit::{micros, show_duration};
+use crate::unit::{micros, show_duration, show_processors};
 use crate::wire::Verdict;
 
 /// A call that took longer is asked where its time went, microseconds.
 pub(super) const NOTABLE_US: u64 = 100_000;
+
+/// From this part of the processor time that a limit gives a call counts as held back by it: periods begin when they like.
+const HELD_BACK_PERCENT: u64 = 80;
 
 /// Nothing came before the deadline: whom the function was waiting for is to blame.
 pub(super) fn over(call: &Call, failure: &Failure, around: &Around<'_>) -> Cause {
@@ -59,6 +62,12 @@ pub(super) fn over(call: &Call, failure: &Failure, around: &Around<'_>) -> Cause
         );
         return bad(reason, more_places(call), Owner::Limit);
     }
+    if let Some(most) = held_back(call, around) {
+        let reason = format!(
+            "`{function}` did not answer in time{limit}: it had used all the processor time that it may have, {most}"
+        );
+        return bad(reason, more_processors(call), Owner::Limit);
+    }
     let said = said(around.printed, Heard::of(around)).replace("; it printed", "; it last printed");
     let reason =
         format!("`{function}` ran for {} and did not answer before its deadline{limit}{said}", took(total));
@@ -72,6 +81,19 @@ pub(super) fn over(call: &Call, failure: &Failure, around: &Around<'_>) -> Cause
 fn more_places(call: &Call) -> String {
     let function = &call.function;
     format!("raise `scale.max` or `scale.concurrency` of `{function}`, or make it faster")
+}
+
+fn more_processors(call: &Call) -> String {
+    format!("raise `cpu` of `{}` in `hob.toml`, or make it faster", call.function)
+}
+
+/// What its limit of processors is, where a call has used nearly all that this gave it.
+fn held_back(call: &Call, around: &Around<'_>) -> Option<String> {
+    let milli = u64::from(around.spec?.cpu_milli?);
+    let given_us = call.times.total_us.saturating_sub(call.times.queue_us).saturating_mul(milli) / 1000;
+    let most = show_processors(milli);
+    (call.used.cpu_us?.saturating_mul(100) >= given_us.saturating_mul(HELD_BACK_PERCENT))
+        .then(|| format!("that of {most} {}", if milli == 1000 { "processor" } else { "processors" }))
 }
 
 /// Nobody waited for the answer any more.
@@ -176,6 +198,13 @@ pub(super) fn of_success(call: &Call, status: u16, around: &Around<'_>) -> Cause
     }
     if total < micros(FACTS_SLOW_CALL) {
         return Cause::new(Verdict::Good, well);
+    }
+    if let Some(most) = held_back(call, around) {
+        let reason = format!(
+            "slow because of its limit: `{function}` used all the processor time that it may have, {most}, for {}",
+            took(own(call))
+        );
+        return slow(reason, Owner::Limit).fix(more_processors(call));
     }
     let reason =
         format!("`{function}` answered {status}; its own code took {} of {}", took(own(call)), took(total));

@@ -9,9 +9,10 @@
 //!
 //! **Invariants.** Dropping it ends everything inside and removes it, which may take milliseconds.
 
-use super::Branch;
+use super::{Branch, Limits};
 use super::level::{self, Level};
 use super::plan::{Controller, Version};
+use hob_core::limit::CPU_PERIOD_US;
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
 use std::io;
@@ -67,12 +68,12 @@ pub(crate) struct Joining {
 }
 
 impl Group {
-    /// Makes one in an app's, with limits of memory (bytes) and of processes and threads.
+    /// Makes one in an app's, with limits.
     pub(super) fn make(
         branches: &[Branch],
         app: &Arc<Level>,
         number: u64,
-        limits: (u64, u64),
+        limits: Limits,
     ) -> io::Result<Self> {
         let mut group = Self {
             folders: Vec::new(),
@@ -82,8 +83,9 @@ impl Group {
             _app: Arc::clone(app),
         };
         for (branch, parent) in branches.iter().zip(app.folders()) {
-            let folder = if branch.deep { parent.join(number.to_string()) } else { parent.clone() };
-            if branch.deep {
+            let deep = branch.deep || (limits.cpu_milli.is_some() && branch.has(Controller::Cpu));
+            let folder = if deep { parent.join(number.to_string()) } else { parent.clone() };
+            if deep {
                 std::fs::create_dir(&folder)?;
                 group.folders.push(folder.clone());
             }
@@ -92,11 +94,11 @@ impl Group {
         Ok(group)
     }
 
-    fn open(&mut self, branch: &Branch, folder: &Path, (memory_bytes, tasks): (u64, u64)) -> io::Result<()> {
+    fn open(&mut self, branch: &Branch, folder: &Path, limits: Limits) -> io::Result<()> {
         let read = |name: &str| File::open(folder.join(name));
         let write = |name: &str| std::fs::OpenOptions::new().write(true).open(folder.join(name));
         if branch.has(Controller::Memory) {
-            limit_memory(branch.version, folder, memory_bytes)?;
+            limit_memory(branch.version, folder, limits.memory_bytes)?;
             let (used, events) = match branch.version {
                 Version::V1 => ("memory.usage_in_bytes", "memory.oom_control"),
                 Version::V2 => ("memory.current", "memory.events"),
@@ -111,7 +113,10 @@ impl Group {
             });
         }
         if branch.has(Controller::Pids) {
-            put(&folder.join("pids.max"), tasks)?;
+            put(&folder.join("pids.max"), limits.tasks)?;
+        }
+        if let Some(milli) = limits.cpu_milli.filter(|_| branch.has(Controller::Cpu)) {
+            limit_processors(branch.version, folder, milli)?;
         }
         let time = match branch.version {
             Version::V1 => branch.has(Controller::CpuTime).then(|| read("cpuacct.usage")),
@@ -252,9 +257,36 @@ fn limit_memory(version: Version, folder: &Path, bytes: u64) -> io::Result<()> {
     }
 }
 
+/// Sets how much processor time there is in each period. Where a group above has less in version 1, the kernel does not take
+/// more than that; then that holds.
+fn limit_processors(version: Version, folder: &Path, milli: u32) -> io::Result<()> {
+    let quota_us = u64::from(milli) * CPU_PERIOD_US / 1000;
+    let done = match version {
+        Version::V1 => put(&folder.join("cpu.cfs_period_us"), CPU_PERIOD_US)
+            .and_then(|()| put(&folder.join(cpu_limit(version)), quota_us)),
+        Version::V2 => put_text(&folder.join(cpu_limit(version)), &format!("{quota_us} {CPU_PERIOD_US}")),
+    };
+    match done {
+        Err(error) if version == Version::V1 && error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        done => if_there(done),
+    }
+}
+
+/// The file that holds a limit of processors.
+pub(super) fn cpu_limit(version: Version) -> &'static str {
+    match version {
+        Version::V1 => "cpu.cfs_quota_us",
+        Version::V2 => "cpu.max",
+    }
+}
+
 /// Writes a number into a file that is there.
 pub(super) fn put(file: &Path, number: u64) -> io::Result<()> {
-    std::fs::OpenOptions::new().write(true).open(file)?.write_at(number.to_string().as_bytes(), 0).map(drop)
+    put_text(file, &number.to_string())
+}
+
+fn put_text(file: &Path, text: &str) -> io::Result<()> {
+    std::fs::OpenOptions::new().write(true).open(file)?.write_at(text.as_bytes(), 0).map(drop)
 }
 
 fn if_there(done: io::Result<()>) -> io::Result<()> {

@@ -17,6 +17,7 @@
 //! | memory | `memory.max`, `memory.swap.max`, `memory.oom.group` | `memory.limit_in_bytes`, `memory.memsw.limit_in_bytes` |
 //! | processes and threads | `pids.max` | the same |
 //! | processors, by app | `cpu.weight` | `cpu.shares` |
+//! | processors, of an instance that has a limit | `cpu.max` | `cpu.cfs_quota_us` |
 //! | disks, by app | `io.weight`, which is equal by itself | `blkio`, where it has weights |
 //! | processor time | `cpu.stat` | `cpuacct.usage` |
 //! | the end of all | `cgroup.kill` | a signal to each in `cgroup.procs` |
@@ -60,6 +61,16 @@ impl Branch {
     fn has(&self, controller: Controller) -> bool {
         self.controllers.contains(&controller)
     }
+}
+
+/// What an instance may have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) memory_bytes: u64,
+    /// Processes and threads.
+    pub(crate) tasks: u64,
+    /// Processors, in thousandths.
+    pub(crate) cpu_milli: Option<u32>,
 }
 
 /// What a node's control groups do, for people.
@@ -115,6 +126,8 @@ impl fmt::Display for Offer {
 /// The control groups of a node.
 pub(crate) struct Groups {
     branches: Arc<[Branch]>,
+    /// Whether the kernel holds limits of processors.
+    holds_processors: bool,
     offer: Offer,
     top: Arc<Level>,
     /// The next group's number.
@@ -154,8 +167,11 @@ impl Groups {
             }
         }
         let offer = Offer::of(&branches, lacking);
+        let holds_processors = branches.iter().zip(&folders).any(|(branch, own)| {
+            branch.has(Controller::Cpu) && own.path().join(group::cpu_limit(branch.version)).exists()
+        });
         let top = Level::of(folders);
-        Self { branches: branches.into(), offer, top, next: AtomicU64::new(0) }
+        Self { branches: branches.into(), holds_processors, offer, top, next: AtomicU64::new(0) }
     }
 
     /// Says once in the log what there is.
@@ -200,13 +216,17 @@ impl Groups {
 }
 
 impl AppGroups {
-    /// A group for an instance, which may have so many bytes of memory, and processes and threads.
+    /// Whether the kernel holds limits of processors.
+    pub(crate) fn holds_processors(&self) -> bool {
+        self.groups.holds_processors
+    }
+
+    /// A group for an instance.
     ///
     /// # Errors
     /// When the kernel makes no more groups, or does not take a limit.
-    pub(crate) fn make(&self, memory_bytes_max: u64, tasks_max: u64) -> io::Result<Group> {
-        let number = self.groups.next_number();
-        Group::make(&self.groups.branches, &self.level, number, (memory_bytes_max, tasks_max))
+    pub(crate) fn make(&self, limits: Limits) -> io::Result<Group> {
+        Group::make(&self.groups.branches, &self.level, self.groups.next_number(), limits)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Groups of this machine, as far as it gives any.
 
 use super::plan::Version;
-use super::{Groups, Offer, level};
+use super::{Groups, Limits, Offer, level};
 use hob_core::name::{AppName, SpaceName};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
@@ -16,7 +16,7 @@ fn what_is_made_is_entered_counted_ended_and_removed() {
         return;
     }
     let app = groups.app(&SpaceName::default_space(), &AppName::new("shop").unwrap()).unwrap().unwrap();
-    let group = app.make(64 << 20, 16).unwrap();
+    let group = app.make(Limits { memory_bytes: 64 << 20, tasks: 16, cpu_milli: None }).unwrap();
     let joining = group.joining().unwrap();
     let files: Vec<i32> = joining
         .write

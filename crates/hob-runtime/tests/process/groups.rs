@@ -37,6 +37,34 @@ async fn what_would_be_over_before_a_watch_looks_is_held() {
     }
 }
 
+/// Until it has had so much processor time, and how long that took.
+const COMPUTES: &str = r"
+import time
+begun = time.monotonic()
+while time.process_time() < 0.3:
+    pass
+print(int((time.monotonic() - begun) * 1000))
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_processors_are_had_than_the_limit_says() {
+    let shared = |offer: String| offer.split([' ', ',', ';']).any(|word| word == "cpu");
+    if !held() || !hob_runtime::cgroup::examine().is_ok_and(shared) || !python() {
+        return;
+    }
+    for bench in [Bench::bare(), Bench::open()] {
+        let run = ["python3", "guest.py"];
+        let code = bench.code("stdio", &run, &[("guest.py", COMPUTES.as_bytes())], |spec| {
+            spec.cpu_milli = Some(200);
+        });
+        let pool = bench.pool(code).await.unwrap();
+        let answer = shown(&get(&pool, "/").await);
+        let took_ms: u64 = answer.strip_prefix("200 ").and_then(|ms| ms.parse().ok()).expect(&answer);
+        // Fifteen periods of 20 ms each; in the first one it was already running, and processors keep some for later.
+        assert!(took_ms > 1000, "{took_ms} ms");
+    }
+}
+
 /// A child that is born shares the node's memory for a moment: whoever is ended for want of memory then, it is not the node.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_little_memory_to_be_born_is_one_failed_call() {

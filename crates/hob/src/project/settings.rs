@@ -3,7 +3,7 @@
 use hob_core::foreign::Lines;
 use hob_core::manifest::{Origin, Resolved};
 use hob_core::spec::{During, FunctionSpec, Provisioned};
-use hob_core::unit::{show_bytes, show_duration};
+use hob_core::unit::{show_bytes, show_duration, show_processors};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -47,6 +47,7 @@ fn value(spec: &FunctionSpec, key: &str) -> String {
         "run" => spec.run.join(" "),
         "timeout" => time(spec.timeout_ms),
         "memory" => show_bytes(spec.memory_bytes),
+        "cpu" => spec.cpu_milli.map_or_else(|| "all that others leave it".to_owned(), processors),
         "body" => show_bytes(spec.body_bytes_max),
         "private" => spec.private.to_string(),
         // Values of the environment may be secret; names are enough to see what is set.
@@ -67,6 +68,10 @@ fn value(spec: &FunctionSpec, key: &str) -> String {
         }
         _ => String::new(),
     }
+}
+
+fn processors(milli: u32) -> String {
+    show_processors(milli.into())
 }
 
 fn provisioned(one: &Provisioned) -> String {

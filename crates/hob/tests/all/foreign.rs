@@ -110,7 +110,7 @@ fn what_cannot_be_honoured_is_named_by_its_line() {
     assert_eq!(finish(command(home.path()).args(["import", "warned", "--set", "novalue"])).code, 2);
 }
 
-const SERVICE: &str = "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: orders, annotations: {hob.dev/run: python3 app.py}}\nspec: {template: {spec: {containers: [{image: x, resources: {limits: {cpu: 1}}}]}}}\n";
+const SERVICE: &str = "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: orders, annotations: {hob.dev/run: python3 app.py}}\nspec: {template: {spec: {containers: [{image: x, ports: [{containerPort: 9000}]}]}}}\n";
 
 fn trigger(name: &str, service: &str) -> String {
     format!(
@@ -153,7 +153,7 @@ fn folders() -> tempfile::TempDir {
 fn a_manifest_of_knative_may_stand_in_several_files() {
     let home = folders();
     for (args, subscriptions, says) in [
-        (&["shop"][..], 2, "shop/service.yaml:4: `spec.template.spec.containers[0].resources.limits.cpu`"),
+        (&["shop"][..], 2, "shop/service.yaml:4: `spec.template.spec.containers[0].ports`"),
         (&["-f", "shop"], 2, ""),
         (
             &["shop/service.yaml"],

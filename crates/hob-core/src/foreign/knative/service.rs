@@ -8,6 +8,7 @@ use crate::foreign::note::{Level, Notes};
 use crate::foreign::secret::{Environment, Kept};
 use crate::foreign::tree::{Entry, Node};
 use crate::manifest::{Function, Manifest, Written, split_words};
+use crate::unit::parse_processors;
 use std::time::Duration;
 
 /// Knative and Cloud Run give a request 300 seconds where nothing is written.
@@ -277,10 +278,13 @@ fn of_container(
                     ),
                 }
             }
-            limits.end(
-                &[&[warn("cpu", "processors are shared by need; `scale.max` bounds a function")]],
-                notes,
-            );
+            if let Some(cpu) = limits.text("cpu", notes) {
+                match parse_processors(&cpu.value) {
+                    Ok(value) => function.cpu = Some(Written { value, line: cpu.line }),
+                    Err(why) => notes.refuse(cpu.line, &limits.path("cpu"), why),
+                }
+            }
+            limits.end(&[], notes);
         }
         resources.end(&[&[met("requests")]], notes);
     }

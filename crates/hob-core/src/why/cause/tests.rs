@@ -2,8 +2,9 @@
 
 use super::{Around, Child, of_call};
 use crate::code::Owner;
-use crate::fact::{Call, Failure, Outside, Times};
+use crate::fact::{Call, Failure, Outside, Times, Used};
 use crate::limit::CALL_DEPTH_MAX;
+use crate::spec::FunctionSpec;
 use crate::why::Cause;
 use crate::why::sample::{Expected, SECOND, call, check, child, failed, failure, lines, outside, spec};
 use crate::wire::Verdict::{Bad, Good};
@@ -36,6 +37,28 @@ fn with(call: Call, outside: Outside) -> Call {
 fn refused(code: &str, message: &str, detail: &str) -> Outside {
     let detail = Some(detail.to_owned()).filter(|detail| !detail.is_empty());
     Outside { failure: Some(Failure { detail, ..failure(code, message) }), ..outside(None, Some(10)) }
+}
+
+/// A function that may use a quarter of a processor, and did so for so many milliseconds of two seconds.
+#[test]
+fn a_limit_of_processors_is_blamed_where_it_was_reached() {
+    let spec = FunctionSpec { cpu_milli: Some(250), ..spec() };
+    let long = Times { total_us: 2 * SECOND, answer_us: 2 * SECOND, ..Times::default() };
+    let spent = |call, cpu_ms: u64| {
+        let used = Used { cpu_us: Some(cpu_ms * 1000), ..Used::default() };
+        Call { used, ..timed(call, long) }
+    };
+    for (name, call, expected) in [
+        (
+            "late",
+            spent(failed("HOB-0501", "late"), 490),
+            (Bad, &["`timeout` is 2s", "all the processor time", "0.25 processors"][..], &["`cpu` of `f`"][..]),
+        ),
+        ("slow", spent(call(Some(200)), 490), (Good, &["slow because of its limit", "0.25"], &["`cpu` of `f`"])),
+        ("waits", spent(call(Some(200)), 100), (Good, &["its own code took"], &["profile"])),
+    ] {
+        check(name, &of_call(&call, &Around { spec: Some(&spec), ..Around::default() }), expected);
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::dashboard::part::text::{none, setting, when};
 use crate::dashboard::visit::{Content, Visit};
 use hob_core::name::AppName;
 use hob_core::spec::{AppSpec, FunctionSpec};
-use hob_core::unit::show_bytes;
+use hob_core::unit::{show_bytes, show_processors};
 use hob_core::wire::{AppInfo, Revision, ScheduleInfo, SubscriptionInfo, Verdict};
 use maud::{Markup, html};
 
@@ -156,6 +156,9 @@ pub(super) fn function_settings(spec: &FunctionSpec) -> Markup {
             div { dt { "Package" } dd { (spec.package.len()) " files, " (show_bytes(bytes)) } }
             div { dt { "Timeout" } dd { (setting(spec.timeout_ms)) } }
             div { dt { "Memory" } dd { (show_bytes(spec.memory_bytes)) } }
+            @if let Some(milli) = spec.cpu_milli {
+                div { dt { "Processors at most" } dd { (show_processors(milli.into())) } }
+            }
             div { dt { "Body at most" } dd { (show_bytes(spec.body_bytes_max)) } }
             div { dt { "Instances" } dd { (scale.min) " to " (scale.max) ", " (scale.concurrency) " calls each, idle " (setting(scale.idle_ms)) } }
             div { dt { "May reach" } dd {

@@ -8,7 +8,7 @@
 
 use super::account;
 use super::folder::{Folder, WORK, Wanted};
-use crate::cgroup::{AppGroups, Group};
+use crate::cgroup::{AppGroups, Group, Limits};
 use crate::wall::birth::{self, Image, Place};
 use crate::wall::{self, Confinement, Listening, Room, Wall};
 use rustix::fs::{Mode, OFlags};
@@ -33,8 +33,8 @@ pub(super) struct Job {
     pub(super) place: JobPlace,
     /// The working folder of a program beside the node.
     pub(super) folder: Option<Wanted>,
-    /// Where a control group is made for it, with so many bytes of memory, and processes and threads.
-    pub(super) groups: Option<(Arc<AppGroups>, u64, u64)>,
+    /// Where a control group is made for it, with these limits.
+    pub(super) groups: Option<(Arc<AppGroups>, Limits)>,
 }
 
 /// The environment of a program; secrets are among it, so it is overwritten at its end.
@@ -163,8 +163,8 @@ fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
 }
 
 /// A control group of its own for a program.
-fn group((groups, memory_bytes_max, tasks_max): (Arc<AppGroups>, u64, u64)) -> Option<Arc<Group>> {
-    match groups.make(memory_bytes_max, tasks_max) {
+fn group((groups, limits): (Arc<AppGroups>, Limits)) -> Option<Arc<Group>> {
+    match groups.make(limits) {
         Ok(group) => Some(Arc::new(group)),
         Err(error) => {
             // Its memory is watched then, as where there are no groups.

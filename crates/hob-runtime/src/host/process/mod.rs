@@ -26,7 +26,7 @@ mod printed;
 mod procfs;
 
 use super::{Host, HostRow, Prepared, Progress};
-use crate::cgroup::{AppGroups, Groups};
+use crate::cgroup::{AppGroups, Groups, Limits};
 use crate::code::FunctionCode;
 use crate::environment::Environment;
 use crate::machine;
@@ -40,7 +40,7 @@ use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{WALL_PRIVATE_BYTES_MAX, WALL_TASKS_MAX};
 use hob_core::port::BoxFuture;
-use hob_core::unit::show_bytes;
+use hob_core::unit::{show_bytes, show_processors};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -147,6 +147,12 @@ impl Host for Process {
                 tracing::warn!(%error, app = %code.app, "an app has no control group: the kernel makes none");
                 None
             });
+            if let Some(milli) = code.spec.cpu_milli
+                && !groups.as_ref().is_some_and(AppGroups::holds_processors)
+            {
+                let (app, function, cpu) = (&code.app, &code.name, show_processors(milli.into()));
+                tracing::warn!(%app, %function, cpu, "a limit of processors is not held: no control group does it here");
+            }
             let (groups, folders) = (groups.map(Arc::new), Arc::default());
             Ok(Arc::new(Native { code, program, wall, groups, folders, shared }) as Arc<dyn Unit>)
         })
@@ -206,7 +212,7 @@ impl Native {
             stdin: launch.stdin,
             place,
             folder,
-            groups: self.groups.clone().map(|groups| (groups, self.code.spec.memory_bytes, self.tasks_max())),
+            groups: self.groups.clone().map(|groups| (groups, self.limits())),
         };
         let born = shared.forker.spawn(job).await.map_err(|error| self.refused(&error))?;
         if let Some(room) = born.room.as_ref().filter(|_| launch.behind.shared) {
@@ -240,6 +246,12 @@ impl Native {
     /// Processes and threads of an instance.
     fn tasks_max(&self) -> u64 {
         WALL_TASKS_MAX + u64::from(self.code.spec.scale.concurrency)
+    }
+
+    /// What the kernel holds an instance to, where there are control groups.
+    fn limits(&self) -> Limits {
+        let spec = &self.code.spec;
+        Limits { memory_bytes: spec.memory_bytes, tasks: self.tasks_max(), cpu_milli: spec.cpu_milli }
     }
 
     fn room(&self, launch: &Launch) -> Option<Arc<Room>> {
