@@ -178,9 +178,13 @@ mod tests {
 
     #[test]
     fn processors() {
-        for (text, milli, shown) in
-            [("0.5", 500, "0.5"), ("2", 2000, "2"), ("250m", 250, "0.25"), (" 1.125 ", 1125, "1.125"), ("0", 0, "0")]
-        {
+        for (text, milli, shown) in [
+            ("0.5", 500, "0.5"),
+            ("2", 2000, "2"),
+            ("250m", 250, "0.25"),
+            (" 1.125 ", 1125, "1.125"),
+            ("0", 0, "0"),
+        ] {
             assert_eq!(parse_processors(text), Ok(milli), "{text}");
             assert_eq!(show_processors(milli.into()), shown);
         }

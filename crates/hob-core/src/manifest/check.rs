@@ -109,7 +109,8 @@ fn check_cpu(name: &FunctionName, spec: &FunctionSpec) -> Checked {
     if !matches!(spec.host.as_str(), "wasm" | "files") {
         return Ok(());
     }
-    let message = format!("`cpu` of function `{name}` is set, but `{}` functions have no such limit", spec.host);
+    let message =
+        format!("`cpu` of function `{name}` is set, but `{}` functions have no such limit", spec.host);
     let hint = "leave it out: a guest that computes gives way to all others by itself";
     Err(Fault::new(Code::ManifestValue, message).hint(hint)).map_err(problem("cpu"))
 }

@@ -9,9 +9,9 @@
 //!
 //! **Invariants.** Dropping it ends everything inside and removes it, which may take milliseconds.
 
-use super::{Branch, Limits};
 use super::level::{self, Level};
 use super::plan::{Controller, Version};
+use super::{Branch, Limits};
 use hob_core::limit::CPU_PERIOD_US;
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;

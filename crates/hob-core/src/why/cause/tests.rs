@@ -52,9 +52,17 @@ fn a_limit_of_processors_is_blamed_where_it_was_reached() {
         (
             "late",
             spent(failed("HOB-0501", "late"), 490),
-            (Bad, &["`timeout` is 2s", "all the processor time", "0.25 processors"][..], &["`cpu` of `f`"][..]),
+            (
+                Bad,
+                &["`timeout` is 2s", "all the processor time", "0.25 processors"][..],
+                &["`cpu` of `f`"][..],
+            ),
         ),
-        ("slow", spent(call(Some(200)), 490), (Good, &["slow because of its limit", "0.25"], &["`cpu` of `f`"])),
+        (
+            "slow",
+            spent(call(Some(200)), 490),
+            (Good, &["slow because of its limit", "0.25"], &["`cpu` of `f`"]),
+        ),
         ("waits", spent(call(Some(200)), 100), (Good, &["its own code took"], &["profile"])),
     ] {
         check(name, &of_call(&call, &Around { spec: Some(&spec), ..Around::default() }), expected);
