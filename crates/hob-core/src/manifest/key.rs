@@ -103,7 +103,7 @@ pub static FUNCTION: &[Key<Function>] = keys! {
     "memory", "`\"128 MiB\"`", "128 MiB for `wasm`, 512 MiB for `process`",
         "Memory of one instance.",
         |f, item| { f.memory = Some(item.bytes()?); Ok(()) };
-    "cpu", "`0.5` or `\"500m\"`", "all that others leave it",
+    "cpu", "`0.5` or `\"500m\"`", "no limit",
         "Processors that one instance may use at most; for `process`.",
         |f, item| { f.cpu = Some(item.processors()?); Ok(()) };
     "body", "`\"6 MiB\"`", "6 MiB, at most 8 GiB",

@@ -19,9 +19,11 @@ const HELD_BACK_PERCENT: u64 = 80;
 /// Nothing came before the deadline: whom the function was waiting for is to blame.
 pub(super) fn over(call: &Call, failure: &Failure, around: &Around<'_>) -> Cause {
     let (function, total) = (&call.function, call.times.total_us);
+    let cpu = around.spec.and_then(|spec| spec.cpu_milli).map(|milli| show_processors(milli.into()));
+    let also = cpu.as_ref().map(|cpu| format!(", its `cpu` {cpu}")).unwrap_or_default();
     let limit = around
         .spec
-        .map(|spec| format!(" (its `timeout` is {})", show_duration(spec.timeout())))
+        .map(|spec| format!(" (its `timeout` is {}{also})", show_duration(spec.timeout())))
         .unwrap_or_default();
     let bad = |reason: String, fix: String, owner| {
         Cause::new(Verdict::Bad, reason).fix(fix).owner(owner).code(&failure.code)
@@ -71,8 +73,10 @@ pub(super) fn over(call: &Call, failure: &Failure, around: &Around<'_>) -> Cause
     let said = said(around.printed, Heard::of(around)).replace("; it printed", "; it last printed");
     let reason =
         format!("`{function}` ran for {} and did not answer before its deadline{limit}{said}", took(total));
+    // What a program spent that was ended is not always known.
+    let cpu = if cpu.is_some() { " or its `cpu`" } else { "" };
     let fix = format!(
-        "make `{function}` faster, or raise its `timeout`; `hob logs {}/{function}` shows how far it came",
+        "make `{function}` faster, or raise its `timeout`{cpu}; `hob logs {}/{function}` shows how far it came",
         call.app
     );
     bad(reason, fix, failure.owner)

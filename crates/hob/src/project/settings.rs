@@ -47,7 +47,7 @@ fn value(spec: &FunctionSpec, key: &str) -> String {
         "run" => spec.run.join(" "),
         "timeout" => time(spec.timeout_ms),
         "memory" => show_bytes(spec.memory_bytes),
-        "cpu" => spec.cpu_milli.map_or_else(|| "all that others leave it".to_owned(), processors),
+        "cpu" => spec.cpu_milli.map_or_else(|| "no limit".to_owned(), processors),
         "body" => show_bytes(spec.body_bytes_max),
         "private" => spec.private.to_string(),
         // Values of the environment may be secret; names are enough to see what is set.
