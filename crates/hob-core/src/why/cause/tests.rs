@@ -59,6 +59,11 @@ fn a_limit_of_processors_is_blamed_where_it_was_reached() {
             ),
         ),
         (
+            "late, and nobody knows",
+            timed(failed("HOB-0501", "late"), long),
+            (Bad, &["`timeout` is 2s, its `cpu` 0.25"], &["its `timeout` or its `cpu`"]),
+        ),
+        (
             "slow",
             spent(call(Some(200)), 490),
             (Good, &["slow because of its limit", "0.25"], &["`cpu` of `f`"]),
