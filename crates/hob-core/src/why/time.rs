@@ -201,8 +201,16 @@ pub(super) fn of_success(call: &Call, status: u16, around: &Around<'_>) -> Cause
         return passed_on(cause, child);
     }
     if total < micros(FACTS_SLOW_CALL) {
-        return Cause::new(Verdict::Good, well);
+        Cause::new(Verdict::Good, well)
+    } else {
+        slow_itself(call, status, around)
     }
+}
+
+/// Nothing else took long.
+fn slow_itself(call: &Call, status: u16, around: &Around<'_>) -> Cause {
+    let function = &call.function;
+    let slow = |reason: String, owner| Cause::new(Verdict::Good, reason).owner(owner);
     if let Some(most) = held_back(call, around) {
         let reason = format!(
             "slow because of its limit: `{function}` used all the processor time that it may have, {most}, for {}",
@@ -210,8 +218,11 @@ pub(super) fn of_success(call: &Call, status: u16, around: &Around<'_>) -> Cause
         );
         return slow(reason, Owner::Limit).fix(more_processors(call));
     }
-    let reason =
-        format!("`{function}` answered {status}; its own code took {} of {}", took(own(call)), took(total));
+    let reason = format!(
+        "`{function}` answered {status}; its own code took {} of {}",
+        took(own(call)),
+        took(call.times.total_us)
+    );
     slow(reason, Owner::Code).fix(format!("profile `{function}`; nothing outside of its code took long"))
 }
 
