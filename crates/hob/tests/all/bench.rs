@@ -146,15 +146,21 @@ fn revisions_take_turns() {
     );
     write(node.home.path(), &[("shop/price.py", slow.as_bytes())]);
     node.ok(&["deploy", "shop"]);
-    let (code, report) =
-        bench(&node, &["shop/price", "--compare", "1,2", "--warmup", "1s", "--duration", "4s", "-c", "2"]);
+    let compare = |duration| {
+        bench(&node, &["shop/price", "--compare", "1,2", "--warmup", "1s", "--duration", duration, "-c", "2"])
+    };
+    // On a machine that is at work a turn may end before anything was answered, and few say nothing: the longer one will.
+    let (code, report) = Some(compare("4s"))
+        .filter(|(_, report)| report["compared"].as_array().is_some_and(|numbers| !numbers.is_empty()))
+        .unwrap_or_else(|| compare("30s"));
     assert_eq!(
         (code, report["old"]["revision"].as_u64(), report["new"]["revision"].as_u64()),
         (0, Some(1), Some(2)),
         "{report}"
     );
     // Revision 2 sleeps for 30 ms in each call: no machine is so busy that it does not show.
-    let median = report["compared"].as_array().unwrap().iter().find(|one| one["number"] == "p50").unwrap();
+    let median = report["compared"].as_array().unwrap().iter().find(|one| one["number"] == "p50");
+    let median = median.unwrap_or_else(|| panic!("{report}"));
     assert!(median["new_is"] == "slower" && median["low"].as_f64().unwrap() > 1.0, "{report}");
 
     for (args, says) in [

@@ -120,10 +120,15 @@ fn deploy(node: &Node, app: &str, manifest: &str, files: &[(&str, &[u8])]) -> Re
     Ok(Deployed::App(app.to_owned()))
 }
 
-/// The manifest of a function of AWS Lambda; `stream` is the handler that streams.
+/// The manifest of a function of AWS Lambda; `stream` is the handler that streams. The time to start is long, since machines
+/// that test are often at work.
 fn lambda(app: &str, handler: &str, stream: Option<&str>, all: &str) -> String {
     let with = |(name, route, own): (&'static str, &'static str, &str), handler: &str| {
-        (name, route, format!("{own}[functions.{name}.lambda]\nhandler = \"{handler}\"\n"))
+        (
+            name,
+            route,
+            format!("{own}[functions.{name}.lambda]\nhandler = \"{handler}\"\ninit-timeout = \"60s\"\n"),
+        )
     };
     let mut functions = vec![with(GUEST, handler), with(LATE, handler), with(MANY, handler)];
     if let Some(stream) = stream {

@@ -198,7 +198,7 @@ def main():
     name = sys.argv[1]
     client, cases = (Boto3(), CASES | {"stream": stream}) if name == "boto3" else (AwsCli(), CASES)
     client.create(name, 30)
-    client.create(name + "-late", 1)
+    client.create(name + "-late", 4)
     told = {}
     for case, check in cases.items():
         try:
