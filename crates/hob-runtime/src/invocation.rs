@@ -53,6 +53,29 @@ pub struct Context {
     pub trail: Trail,
 }
 
+#[cfg(test)]
+impl Context {
+    /// A call like any other.
+    pub(crate) fn of_test() -> Self {
+        Self {
+            id: InvocationId(1),
+            trace: TraceContext { trace_id: 1, span_id: 1, flags: 0 },
+            app: AppName::new("a").unwrap(),
+            revision: RevisionNumber(1),
+            function: FunctionName::new("f").unwrap(),
+            deadline: Instant::now(),
+            depth: 0,
+            hops: 0,
+            secure: false,
+            peer: None,
+            route: None,
+            origin: Origin::now(CallCause::Request),
+            timing: Timing::default(),
+            trail: Trail::default(),
+        }
+    }
+}
+
 /// Where a call comes from.
 #[derive(Clone, Debug)]
 pub struct Origin {

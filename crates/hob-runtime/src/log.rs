@@ -136,7 +136,11 @@ pub(crate) struct Printed<'a> {
     pub(crate) calls: &'a [Arc<Context>],
 }
 
-/// Each line of a text as a record.
+/// What goes before the lines of a text that are not its first. A level or JSON is looked for in front of a line, so that none
+/// of them passes for something that the function has said by itself (OWASP, Log Injection).
+const GOES_ON: &str = "\u{21b3} ";
+
+/// Each line of a text as a record, in which it can be seen that it goes on.
 pub(crate) fn printed(
     sink: &dyn LogSink,
     code: &FunctionCode,
@@ -148,9 +152,12 @@ pub(crate) fn printed(
         [only] => Some(&**only),
         several => named(text, several),
     };
-    for line in text.lines() {
+    for (at, line) in text.lines().enumerate() {
         let cut = line.floor_char_boundary(LOG_LINE_BYTES_MAX);
-        let line = harmless(&line.as_bytes()[..cut]);
+        let mut line = harmless(&line.as_bytes()[..cut]);
+        if at > 0 {
+            line.insert_str(0, GOES_ON);
+        }
         sink.record(record(code, instance, call, printed.stream, Some(printed.level), line));
     }
 }

@@ -41,6 +41,18 @@ pub const H2_ERROR_RESETS_MAX: usize = 64;
 pub const H2_FRAMES_FREE_BYTES: u64 = 256 << 10;
 /// And so many bytes of them for each byte of heads, bodies and answers; more end the connection.
 pub const H2_FRAMES_PER_BYTE: u64 = 8;
+/// Pieces of answers to HTTP/2 clients. One that is not taken for twice [`BODY_IDLE_TIMEOUT`] ends the connection, so that a
+/// client has to take 273 bytes a second.
+pub const H2_PIECE_BYTES: usize = 16 << 10;
+/// What one HTTP/2 client may be given of answers that it has not taken yet, in all of a connection's streams (CVE-2019-9517);
+/// further pieces wait.
+pub const H2_UNSENT_BYTES_MAX: usize = 1 << 20;
+/// What all of them may; beyond it each connection has one piece at a time.
+pub const H2_UNSENT_ALL_BYTES_MAX: usize = 32 << 20;
+/// What h2 may take of one answer before the socket does.
+pub const H2_SEND_BYTES_MAX: usize = 64 << 10;
+/// What an HTTP/2 client may send of bodies before a function takes them, in one stream and in all of a connection.
+pub const H2_WINDOW_BYTES: u32 = 256 << 10;
 /// For how long an HTTP/2 connection that has ended because its client broke the protocol is held open, unread.
 pub const FAULT_HOLD: Duration = Duration::from_millis(250);
 /// HTTP/2 connections of one client that may be ended for that before its next ones have to wait.

@@ -1,6 +1,7 @@
 //! Bodies on their way through the gateway: streamed, never collected.
 
-use super::peer::{Busy, Wait};
+use super::peer::Busy;
+use super::unsent::Giver;
 use crate::live::LiveRevision;
 use crate::settings::Clients;
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, timeout};
 
@@ -140,7 +141,9 @@ fn slow(clients: Clients) -> Fault {
 /// when a body fails, and sends it when a body lets it wait.
 pub(super) struct Answer {
     body: Body,
-    wait: Option<Arc<Wait>>,
+    /// What HTTP/2 has its pieces from, and what is left to be given so.
+    giver: Option<Giver>,
+    rest: Bytes,
     /// Whether something may still lie with hyper.
     unsent: bool,
     failed: Option<Fault>,
@@ -150,13 +153,34 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn new(body: Body, busy: Busy, revision: Option<Arc<LiveRevision>>) -> Self {
-        let wait = busy.0.wait();
-        Self { body, wait, unsent: true, failed: None, _busy: Some(busy), _revision: revision }
+        let giver = busy.0.giver();
+        Self { giver, _busy: Some(busy), _revision: revision, ..Self::alone(body) }
     }
 
     /// A body for which nothing has to stay.
     pub(super) fn alone(body: Body) -> Self {
-        Self { body, wait: None, unsent: true, failed: None, _busy: None, _revision: None }
+        let rest = Bytes::new();
+        Self { body, giver: None, rest, unsent: true, failed: None, _busy: None, _revision: None }
+    }
+
+    /// The next piece, as the client's protocol needs it.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        let Some(giver) = &self.giver else { return Pin::new(&mut self.body).poll_frame(cx) };
+        if self.rest.is_empty() {
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+                giver.for_function();
+                return Poll::Pending;
+            };
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) if !data.is_empty() => self.rest = data,
+                Some(Ok(Ok(empty))) => return Poll::Ready(Some(Ok(Frame::data(empty)))),
+                Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
+                Some(Err(fault)) => return Poll::Ready(Some(Err(fault))),
+                None => return Poll::Ready(None),
+            }
+        }
+        ready!(giver.poll_room(cx));
+        Poll::Ready(Some(Ok(Frame::data(giver.piece(&mut self.rest)))))
     }
 }
 
@@ -169,12 +193,7 @@ impl http_body::Body for Answer {
         if let Some(fault) = this.failed.take() {
             return Poll::Ready(Some(Err(fault)));
         }
-        let frame = Pin::new(&mut this.body).poll_frame(cx);
-        match (&this.wait, frame.is_pending()) {
-            (Some(wait), true) => wait.for_function(),
-            (Some(wait), false) => wait.for_client(),
-            (None, _) => {}
-        }
+        let frame = this.poll_piece(cx);
         let sent = !std::mem::replace(&mut this.unsent, frame.is_ready());
         match frame {
             Poll::Ready(Some(Err(fault))) if !sent => {
@@ -187,11 +206,17 @@ impl http_body::Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.failed.is_none() && self.body.is_end_stream()
+        self.failed.is_none() && self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower() + rest);
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
     }
 }
 

@@ -67,7 +67,7 @@ pub(crate) fn insert_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
 pub(super) fn inward(headers: &mut HeaderMap, peer: &Peer) {
     hop::strip(headers);
     strip_own(headers);
-    strip_cookies(headers);
+    join_cookies(headers);
     headers.reserve(ADDED);
     headers.append(X_FORWARDED_FOR, peer.forwarded_for().clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(peer.scheme()));
@@ -78,6 +78,21 @@ pub(super) fn inward(headers: &mut HeaderMap, peer: &Peer) {
     if let Some(host) = host {
         headers.insert(X_FORWARDED_HOST, host);
     }
+    strip_twins(headers);
+}
+
+/// Takes out names that CGI, WSGI and their kind cannot tell from another that is there or that is Hob's to say: they make `_` of
+/// `-` (RFC 3875, 4.1.18), so that `X_Forwarded_For` would be read for what the node says.
+fn strip_twins(headers: &mut HeaderMap) {
+    // Rare, so nothing is collected unless there is one.
+    while let Some(twin) = headers.keys().find(|name| is_twin(name.as_str(), headers)).cloned() {
+        headers.remove(twin);
+    }
+}
+
+fn is_twin(name: &str, headers: &HeaderMap) -> bool {
+    let told = |other: &str| other.starts_with(OWN) || other == TRACEPARENT || headers.contains_key(other);
+    name.contains('_') && told(&name.replace('_', "-"))
 }
 
 /// Adds what every call carries, wherever it comes from.
@@ -107,22 +122,22 @@ pub(crate) fn outward(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes out what a guest must not read: the key of a person who is signed in to the dashboard.
-fn strip_cookies(headers: &mut HeaderMap) {
+/// Makes one header of all cookies (RFC 9113, 8.2.3: clients of HTTP/2 may send them one by one), and takes out what a guest must
+/// not read: the key of a person who is signed in to the dashboard.
+fn join_cookies(headers: &mut HeaderMap) {
     let holds_own = |value: &HeaderValue| contains(value.as_bytes(), OWN_COOKIES.as_bytes());
-    if !headers.get_all(COOKIE).iter().any(holds_own) {
+    let mut values = headers.get_all(COOKIE).iter();
+    let (Some(first), second) = (values.next(), values.next()) else { return };
+    if second.is_none() && !holds_own(first) {
         return;
     }
-    let values: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    let kept: Vec<&[u8]> =
+        pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty() && !is_own(pair)).collect();
+    let kept = HeaderValue::from_bytes(&kept.join(&b"; "[..]));
     headers.remove(COOKIE);
-    for value in values {
-        let pairs = value.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        let kept: Vec<&[u8]> = pairs.filter(|pair| !is_own(pair)).collect();
-        if let Ok(kept) = HeaderValue::from_bytes(&kept.join(&b"; "[..]))
-            && !kept.is_empty()
-        {
-            headers.append(COOKIE, kept);
-        }
+    if let Some(kept) = kept.ok().filter(|kept| !kept.is_empty()) {
+        headers.insert(COOKIE, kept);
     }
 }
 
@@ -182,7 +197,7 @@ fn entry(text: &mut Vec<u8>, name: &str, us: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{entry, outward, strip_cookies, upgrade};
+    use super::{entry, join_cookies, outward, strip_twins, upgrade};
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     fn headers(text: &str) -> HeaderMap {
@@ -217,9 +232,10 @@ mod tests {
             ("cookie: hob-dashboard-8081=key; hob-dashboard-8081-theme=dark", ""),
             ("cookie: __Host-hob-dashboard-8081=key; __Host-a=b", "__Host-a=b"),
             ("cookie: a=hob-dashboard-8081|cookie: hob-dashboard-1=k", "a=hob-dashboard-8081"),
+            ("cookie: a=b|cookie: c=d|cookie: e=f; g=h", "a=b; c=d; e=f; g=h"),
         ] {
             let mut headers = headers(before);
-            strip_cookies(&mut headers);
+            join_cookies(&mut headers);
             let left: Vec<&str> = headers.get_all("cookie").iter().map(|v| v.to_str().unwrap()).collect();
             assert_eq!(left.join("|"), after, "{before}");
         }
@@ -228,6 +244,21 @@ mod tests {
         );
         outward(&mut answer);
         assert_eq!(answer.get_all("set-cookie").iter().collect::<Vec<_>>(), ["a=b; Path=/"]);
+    }
+
+    #[test]
+    fn no_name_passes_for_one_that_the_node_says() {
+        for (before, after) in [
+            ("x-forwarded-for: 1|x_forwarded_for: 2|x-forwarded_for: 3", "x-forwarded-for"),
+            ("hob_error: 1|trace_parent: 2|traceparent: 3", "trace_parent traceparent"),
+            ("my_own: 1|their-own: 2", "my_own their-own"),
+        ] {
+            let mut headers = headers(before);
+            strip_twins(&mut headers);
+            let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+            names.sort_unstable();
+            assert_eq!(names.join(" "), after, "{before}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod peer;
 pub(crate) mod routing;
 mod serve;
 mod tenant;
+mod unsent;
 mod upgrade;
 
 pub(crate) use serve::{Server, serve};
@@ -57,6 +58,8 @@ pub(crate) struct Gateway {
     closing: AtomicBool,
     /// What its clients may do.
     clients: Clients,
+    /// What those of HTTP/2 have not taken of their answers.
+    unsent: unsent::Total,
 }
 
 /// One request, before anybody is chosen to answer it.
@@ -95,7 +98,13 @@ impl Told {
 
 impl Gateway {
     pub(crate) fn new(tenants: Arc<Tenants>, tasks: Arc<Tasks>, clients: Clients) -> Arc<Self> {
-        Arc::new(Self { tenants, tasks, closing: AtomicBool::new(false), clients })
+        Arc::new(Self {
+            tenants,
+            tasks,
+            closing: AtomicBool::new(false),
+            clients,
+            unsent: Default::default(),
+        })
     }
 
     /// From now on every answer asks its client to come back on another connection.

@@ -1,17 +1,17 @@
 //! What is known about one connection, made once and used by each of its requests.
 
+use super::unsent::{Giver, Total, Unsent};
 use crate::allowance::Running;
 use crate::listener::Place;
 use crate::settings::Clients;
 use crate::sync::lock;
 use crate::wire::Exchange;
-use hob_core::limit::H2_STREAMS_MAX;
 use hob_core::unit::millis;
 use http::HeaderValue;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// One connection.
@@ -35,31 +35,10 @@ pub(super) struct Peer {
     active: AtomicU32,
     /// Milliseconds after `began` at which the last one ended.
     idle_since_ms: AtomicU64,
-    /// What waits for the client among the answers of HTTP/2, whose windows no socket tells of.
-    waits: Mutex<Vec<Weak<Wait>>>,
+    /// What the client has not taken yet of the answers of HTTP/2, whose windows no socket tells of.
+    pub(super) unsent: Arc<Unsent>,
     /// What keeps it counted.
     pub(super) place: Place,
-}
-
-/// Since when an answer waits for its client to take what there is.
-pub(super) struct Wait {
-    began: Instant,
-    /// Milliseconds after `began`; [`Wait::FOR_NOBODY`] while the function is waited for.
-    since_ms: AtomicU64,
-}
-
-impl Wait {
-    const FOR_NOBODY: u64 = u64::MAX;
-
-    /// It is the client's turn.
-    pub(super) fn for_client(&self) {
-        self.since_ms.store(millis(self.began.elapsed()), Ordering::Relaxed);
-    }
-
-    /// It is the function's turn.
-    pub(super) fn for_function(&self) {
-        self.since_ms.store(Self::FOR_NOBODY, Ordering::Relaxed);
-    }
 }
 
 impl Peer {
@@ -69,6 +48,7 @@ impl Peer {
         http2: bool,
         (clients, place): (Clients, Place),
         exchange: Arc<Exchange>,
+        unsent: Total,
     ) -> Arc<Self> {
         let forwarded_for = HeaderValue::try_from(address.ip().to_canonical().to_string())
             .expect("an IP address is a header value");
@@ -83,43 +63,23 @@ impl Peer {
             began: Instant::now(),
             active: AtomicU32::new(0),
             idle_since_ms: AtomicU64::new(0),
-            waits: Mutex::default(),
+            unsent: Unsent::new(unsent),
             place,
         })
     }
 
-    /// How long the connection has had no request; zero while it has one.
+    /// How long the connection has had no request; zero while it has one, or has not taken all of an answer.
     pub(super) fn idle(&self) -> Duration {
-        if self.active.load(Ordering::Relaxed) > 0 {
+        if self.active.load(Ordering::Relaxed) > 0 || self.unsent.any() {
             return Duration::ZERO;
         }
         let since = Duration::from_millis(self.idle_since_ms.load(Ordering::Relaxed));
         self.began.elapsed().saturating_sub(since)
     }
 
-    /// What tells how long an answer waits for the client; `None` for HTTP/1.1, whose socket tells it.
-    pub(super) fn wait(&self) -> Option<Arc<Wait>> {
-        if !self.http2 {
-            return None;
-        }
-        let since_ms = AtomicU64::new(millis(self.began.elapsed()));
-        let wait = Arc::new(Wait { began: self.began, since_ms });
-        let mut waits = lock(&self.waits);
-        if waits.len() >= 2 * H2_STREAMS_MAX as usize {
-            waits.retain(|wait| wait.strong_count() > 0);
-        }
-        waits.push(Arc::downgrade(&wait));
-        Some(wait)
-    }
-
-    /// Whether an answer has waited so long for the client.
-    pub(super) fn stalls(&self, long: Duration) -> bool {
-        let now = millis(self.began.elapsed());
-        let late = |wait: Arc<Wait>| {
-            let since = wait.since_ms.load(Ordering::Relaxed);
-            since != Wait::FOR_NOBODY && now.saturating_sub(since) >= millis(long)
-        };
-        lock(&self.waits).iter().filter_map(Weak::upgrade).any(late)
+    /// What an answer is given away with; `None` for HTTP/1.1, whose socket tells what is taken.
+    pub(super) fn giver(&self) -> Option<Giver> {
+        self.http2.then(|| self.unsent.giver())
     }
 
     /// The scheme, for `Forwarded` and `X-Forwarded-Proto`.

@@ -113,7 +113,8 @@ impl Shared {
         let late = self.clients.header_timeout;
         let Some(begun) = wire::begin(socket, &place, late, &self.closing).await? else { return Ok(()) };
         let Begun { socket, http2, exchange } = begun;
-        let peer = Peer::new(address, secure, http2, (self.clients, place), exchange);
+        let unsent = self.gateway.unsent.clone();
+        let peer = Peer::new(address, secure, http2, (self.clients, place), exchange, unsent);
         if http2 {
             Box::pin(self.speak_http2(socket, &peer)).await
         } else {
@@ -166,7 +167,8 @@ impl Shared {
         let Clients { body_idle, bytes_per_second, .. } = self.clients;
         let mut pace = Pace::new(body_idle, bytes_per_second);
         let mut tick = pin!(sleep(body_idle));
-        let mut closing = false;
+        // Whether it was told to go since nothing is under way.
+        let (mut closing, mut told) = (false, false);
         loop {
             tokio::select! {
                 biased;
@@ -181,10 +183,15 @@ impl Shared {
                     tick.as_mut().reset(Instant::now() + CONNECTION_IDLE_GRACE);
                 }
                 () = tick.as_mut() => {
-                    if closing || peer.idle() >= CONNECTION_IDLE_TIMEOUT {
+                    let idle = peer.idle() >= CONNECTION_IDLE_TIMEOUT;
+                    if idle && told {
+                        return Ok(());
+                    }
+                    if closing || idle {
                         finish(connection.as_mut());
                     }
-                    if pace.is_slow(&peer.exchange) || peer.stalls(2 * body_idle) {
+                    told = idle;
+                    if pace.is_slow(&peer.exchange) || peer.unsent.stalls(2 * body_idle) {
                         peer.place.was_slow();
                         return Err(io::Error::from(io::ErrorKind::TimedOut).into());
                     }

@@ -12,6 +12,7 @@
 
 use hob_core::code::Code;
 use hob_core::limit::{HEADER_BYTES_MAX, HEADER_COUNT_MAX, URI_BYTES_MAX};
+use http::Uri;
 
 /// How the bytes after a head belong to it (RFC 9112, 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,10 @@ pub(super) const NO_PROXY: &str = "the node is no proxy for `CONNECT`";
 const TOO_LARGE: Refusal =
     Refusal { code: Code::HeadersTooLarge, reason: "the request's headers are above 64 KiB" };
 /// Too many header fields.
+pub(super) const TARGET: Refusal =
+    malformed("the request target holds a character that has to be percent-encoded");
+/// Characters that a target may not have (RFC 3986, 2.2 and 2.3), and that are read all the same where `http` reads them.
+const ODD: &[u8] = b"\"<>\\^`{|}";
 pub(super) const TOO_MANY: Refusal =
     Refusal { code: Code::HeadersTooLarge, reason: "the request has more than 100 header fields" };
 /// Path and query are too long.
@@ -99,6 +104,11 @@ pub(super) fn check(head: &[u8]) -> Result<Head, Refusal> {
     fields.finish(&line)
 }
 
+/// Whether it has only characters that a target may have as they are, the fragment's sign not among them (RFC 9112, 3.2).
+pub(super) fn is_target(target: &[u8]) -> bool {
+    target.iter().all(|byte| (0x21..0x7f).contains(byte) && *byte != b'#')
+}
+
 struct RequestLine<'a> {
     /// The authority of a target in absolute form (RFC 9112, 3.2.2).
     authority: Option<&'a [u8]>,
@@ -120,8 +130,9 @@ fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
         b"HTTP/1.0" => true,
         _ => return Err(malformed("the protocol version is neither HTTP/1.1 nor HTTP/1.0")),
     };
-    if target.is_empty() || !target.iter().all(|byte| (0x21..0x7f).contains(byte) && *byte != b'#') {
-        return Err(malformed("the request target holds a character that has to be percent-encoded"));
+    let odd = target.iter().any(|byte| ODD.contains(byte));
+    if target.is_empty() || !is_target(target) || (odd && Uri::try_from(target).is_err()) {
+        return Err(TARGET);
     }
     if target.len() > URI_BYTES_MAX {
         return Err(URI_TOO_LONG);
@@ -365,6 +376,8 @@ mod tests {
             ("CONNECT a:80 HTTP/1.1\nHost: a:80\n\n", "HOB-0406 the node is no proxy"),
             ("GET /# HTTP/1.1\nHost: a\n\n", "HOB-0406 the request target holds"),
             ("GET /é HTTP/1.1\nHost: a\n\n", "HOB-0406 the request target holds"),
+            ("GET /<a> HTTP/1.1\nHost: a\n\n", "HOB-0406 the request target holds"),
+            ("GET http://a/?<a> HTTP/1.1\nHost: a\n\n", "HOB-0406 the request target holds"),
             ("GET  / HTTP/1.1\nHost: a\n\n", "HOB-0406 the request line is"),
             ("GET /a b HTTP/1.1\nHost: a\n\n", "HOB-0406 the request line is"),
             ("GET / HTTP/1.1 \nHost: a\n\n", "HOB-0406 the request line is"),

@@ -24,7 +24,7 @@ use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::{
     BODY_IDLE_TIMEOUT, CONNECTION_IDLE_TIMEOUT, FAULT_HOLD, H2_ERROR_RESETS_MAX, H2_RESETS_PENDING_MAX,
-    HEADER_BYTES_MAX, HEADER_COUNT_MAX, HEADER_TIMEOUT, URI_BYTES_MAX,
+    H2_SEND_BYTES_MAX, H2_WINDOW_BYTES, HEADER_BYTES_MAX, HEADER_COUNT_MAX, HEADER_TIMEOUT, URI_BYTES_MAX,
 };
 use http::header::{HOST, HeaderValue};
 use http::{Method, Request};
@@ -170,6 +170,9 @@ pub(crate) fn http2(tasks: &Arc<Tasks>, streams: u32) -> http2::Builder<StreamEx
         .timer(TokioTimer::new())
         .max_concurrent_streams(streams)
         .max_header_list_size(header_bytes)
+        .max_send_buf_size(H2_SEND_BYTES_MAX)
+        .initial_stream_window_size(H2_WINDOW_BYTES)
+        .initial_connection_window_size(H2_WINDOW_BYTES)
         .max_local_error_reset_streams(Some(H2_ERROR_RESETS_MAX))
         .max_pending_accept_reset_streams(Some(H2_RESETS_PENDING_MAX))
         .keep_alive_interval(Some(PING_INTERVAL))
@@ -218,6 +221,9 @@ pub(crate) fn check<B>(http2: bool, exchange: &Exchange, request: &mut Request<B
     }
     if request.uri().path_and_query().is_some_and(|path| path.as_str().len() > URI_BYTES_MAX) {
         return Err(Fault::new(head::URI_TOO_LONG.code, head::URI_TOO_LONG.reason));
+    }
+    if request.uri().path_and_query().is_some_and(|path| !head::is_target(path.as_str().as_bytes())) {
+        return malformed(head::TARGET.reason);
     }
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {

@@ -159,6 +159,8 @@ const END_STREAM_AND_HEADERS: u8 = 5;
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 /// Settings with an initial window of no bytes (RFC 9113, 6.5.2).
 const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
+/// And with one of a single byte.
+const BYTE_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 1];
 
 /// HPACK: a method of the static table, http, a path and `:authority: desk.localhost` (RFC 7541, 6.1 and 6.2.1).
 fn head(method: u8, path: &str) -> Vec<u8> {
@@ -295,15 +297,15 @@ async fn who_floods_again_and_again_waits_with_the_next_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_opens_no_window_loses_the_connection() {
     let node = limited(Clients { body_idle: Duration::from_millis(100), ..Clients::default() }).await;
-    for path in ["/much", "/nobody"] {
-        let kinds = flood(
-            node.address,
-            &NO_WINDOW,
-            &frame(HEADERS, END_STREAM_AND_HEADERS, 1, &head(GET_METHOD, path)),
-        )
-        .await;
-        assert!(!kinds.contains(&DATA), "{path}: {kinds:?}");
+    // Of an answer that ends, with a window of one byte, hyper has given all away at once.
+    for (window, path) in
+        [(NO_WINDOW, "/much"), (NO_WINDOW, "/nobody"), (BYTE_WINDOW, "/much"), (BYTE_WINDOW, "/nobody")]
+    {
+        let kinds =
+            flood(node.address, &window, &frame(HEADERS, END_STREAM_AND_HEADERS, 1, &head(GET_METHOD, path)))
+                .await;
+        assert_eq!(kinds.contains(&DATA), window == BYTE_WINDOW, "{path}: {kinds:?}");
     }
-    until(&node, "hob_connections_refused_total{limit=\"client-bytes-per-second\"}", 2.0).await;
+    until(&node, "hob_connections_refused_total{limit=\"client-bytes-per-second\"}", 4.0).await;
     assert_eq!(node.send("POST", "desk.localhost/echo", &[], "still there").await.body, "still there");
 }

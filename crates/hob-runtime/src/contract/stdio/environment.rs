@@ -49,15 +49,16 @@ pub(super) fn variables(head: &Parts, context: &Context) -> Vec<(String, String)
         ("Http_ContentLength", length),
         ("Http_Content_Length", length),
     ];
-    let mut variables: BTreeMap<String, String> =
-        text.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    for name in head.headers.keys().filter(|name| passed_on(name)) {
+    let mut variables = BTreeMap::new();
+    for name in head.headers.keys().filter(|name| passed_on(name) && !is_twin(name, head)) {
         let values: Vec<&str> =
             head.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
         let underscored = name.as_str().replace('-', "_");
         variables.insert(format!("HTTP_{}", underscored.to_ascii_uppercase()), values.join(", "));
         variables.insert(format!("Http_{}", capitalised(&underscored)), values.join(", "));
     }
+    // After the headers: none of them says what the request is.
+    variables.extend(text.map(|(name, value)| (name.to_owned(), value.to_owned())));
     // A program must not take a request's `Proxy` header for its proxy (CVE-2016-5385).
     variables.remove("HTTP_PROXY");
     variables.into_iter().collect()
@@ -66,6 +67,12 @@ pub(super) fn variables(head: &Parts, context: &Context) -> Vec<(String, String)
 /// Credentials stay with the gateway (RFC 3875, 4.1.18), what belongs to the connection with it.
 fn passed_on(name: &HeaderName) -> bool {
     *name != AUTHORIZATION && *name != PROXY_AUTHORIZATION && *name != CONNECTION
+}
+
+/// Whether a name would be the variable of another header, which has `-` where this one has `_`.
+fn is_twin(name: &HeaderName, head: &Parts) -> bool {
+    let name = name.as_str();
+    name.contains('_') && head.headers.contains_key(name.replace('_', "-"))
 }
 
 fn capitalised(underscored: &str) -> String {
@@ -90,5 +97,36 @@ pub(super) fn query_words(head: &Parts) -> Vec<String> {
                 .collect()
         }
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::variables;
+    use crate::invocation::Context;
+    use http::Request;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn no_header_says_what_the_request_is_or_passes_for_another() {
+        let mut request = Request::get("/env?a=1").header("method", "SPOOF").header("path", "/admin");
+        for (name, value) in
+            [("x-real", "1"), ("x_real", "2"), ("x_only", "3"), ("host", "desk"), ("proxy", "evil")]
+        {
+            request = request.header(name, value);
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let told: BTreeMap<String, String> = variables(&head, &Context::of_test()).into_iter().collect();
+        for (name, expected) in [
+            ("Http_Method", Some("GET")),
+            ("Http_Path", Some("/env")),
+            ("Http_Query", Some("a=1")),
+            ("HTTP_METHOD", Some("SPOOF")),
+            ("HTTP_X_REAL", Some("1")),
+            ("HTTP_X_ONLY", Some("3")),
+            ("HTTP_PROXY", None),
+        ] {
+            assert_eq!(told.get(name).map(String::as_str), expected, "{name}");
+        }
     }
 }

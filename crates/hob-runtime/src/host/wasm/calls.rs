@@ -132,31 +132,10 @@ impl Calls {
 #[cfg(test)]
 mod tests {
     use super::{Calls, Context};
-    use crate::invocation::{Origin, Timing, Trail};
-    use hob_core::fact::CallCause;
-    use hob_core::id::InvocationId;
-    use hob_core::name::{AppName, FunctionName, RevisionNumber};
-    use hob_core::trace::TraceContext;
     use std::sync::Arc;
-    use std::time::Instant;
 
     fn call() -> Arc<Context> {
-        Arc::new(Context {
-            id: InvocationId(1),
-            trace: TraceContext { trace_id: 1, span_id: 1, flags: 0 },
-            app: AppName::new("a").unwrap(),
-            revision: RevisionNumber(1),
-            function: FunctionName::new("f").unwrap(),
-            deadline: Instant::now(),
-            depth: 0,
-            hops: 0,
-            secure: false,
-            peer: None,
-            route: None,
-            origin: Origin::now(CallCause::Request),
-            timing: Timing::default(),
-            trail: Trail::default(),
-        })
+        Arc::new(Context::of_test())
     }
 
     /// Each letter is a call: a capital begins it, a small one ends it; `.` is a poll's begin, `!` its end,
