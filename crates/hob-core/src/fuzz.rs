@@ -20,7 +20,7 @@ use crate::route::{self, Table};
 use crate::schedule::Schedule;
 use crate::spec::{AppSpec, RouteSpec};
 use crate::trace::TraceContext;
-use crate::{aws, log_line, manifest, unit};
+use crate::{aws, log_line, manifest, resolve, unit};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::net::IpAddr;
@@ -54,6 +54,7 @@ pub const TARGETS: &[Target] = &[
     ("otlp_json", |bytes| telemetry(Encoding::Json, bytes)),
     ("app_spec", app_spec),
     ("access", access),
+    ("dns_question", dns_question),
 ];
 
 /// The longest input that [`drive`] makes, in bytes.
@@ -339,6 +340,17 @@ fn app_spec(bytes: &[u8]) {
     if let Ok(spec) = serde_json::from_slice::<AppSpec>(bytes) {
         let _ = Table::new(&spec.routes, &spec.triggers.event_routes);
         let _ = (spec.digest(), spec.artifacts());
+    }
+}
+
+/// A program's question about a name is answered in as many words as it was asked, with one record more at most.
+fn dns_question(bytes: &[u8]) {
+    let Some(question) = resolve::question(bytes) else { return };
+    assert!(question.name.len() <= 253 && !question.name.chars().any(|c| c.is_ascii_uppercase()));
+    let address = resolve::Names::default().address(&question.name);
+    for address in [None, address] {
+        let answer = resolve::answer(bytes, &question, address);
+        assert!(answer.len() <= bytes.len() + 16, "an answer that is longer than question and record");
     }
 }
 

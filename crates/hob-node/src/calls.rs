@@ -284,6 +284,15 @@ pub(crate) fn take_callback(headers: &mut HeaderMap) -> Result<Option<String>> {
     }
 }
 
+/// Where a caller wants the answer: whatever passes is an absolute URL of HTTP.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
+    let mut headers = HeaderMap::from_iter([(CALLBACK_URL, value)]);
+    if let Ok(Some(url)) = take_callback(&mut headers) {
+        assert!(url.parse::<http::Uri>().is_ok_and(|uri| uri.authority().is_some()), "{url}");
+    }
+}
+
 fn accepted(id: &str) -> Response<Body> {
     let mut response = Response::new(body::full(format!("{{\"id\":\"{id}\",\"state\":\"pending\"}}\n")));
     *response.status_mut() = StatusCode::ACCEPTED;

@@ -1,10 +1,12 @@
 //! What reads the bytes of clients and uploads, for fuzzers; see [`hob_core::fuzz`].
 
+use crate::control::query::pairs;
 use crate::gateway::routing;
 use crate::wire::{frames, head};
-use crate::{archive, calls};
+use crate::{archive, calls, dashboard, proxy};
 use hob_core::fuzz::Target;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The parsers of this crate.
@@ -14,6 +16,10 @@ pub const TARGETS: &[Target] = &[
     ("authority", authority),
     ("zip", zip),
     ("stored_call", calls::message::fuzz),
+    ("callback", calls::fuzz),
+    ("proxy_credentials", proxy::fuzz),
+    ("control_query", query),
+    ("dashboard_form", dashboard::fuzz),
 ];
 
 /// The parsers of this crate and of those below it.
@@ -26,6 +32,13 @@ fn authority(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let host: Cow<'_, str> = routing::host_name(&text);
     assert!(head::is_authority(bytes) || host.len() <= text.len());
+}
+
+/// What stands behind `?` names each thing once.
+fn query(bytes: &[u8]) {
+    let Ok(pairs) = pairs(&String::from_utf8_lossy(bytes)) else { return };
+    let names: BTreeSet<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names.len(), pairs.len(), "a name is given twice");
 }
 
 /// Whatever an archive says, nothing appears beside the folder.

@@ -266,6 +266,13 @@ fn credentials(value: &HeaderValue) -> Option<(u64, String)> {
     Some((name.parse().ok()?, secret.to_owned()))
 }
 
+/// Who a child says that it is.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    if let Ok(value) = HeaderValue::from_bytes(bytes) {
+        let _ = credentials(&value);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::credentials;

@@ -1,6 +1,6 @@
 //! What reads the bytes of functions, for fuzzers; see [`hob_core::fuzz`].
 
-use crate::contract::{lambda, spin, stdio};
+use crate::contract::{lambda, site, spin, stdio};
 use crate::host::wasm;
 use crate::javascript::{Program, url};
 use hob_core::fuzz::Target;
@@ -14,6 +14,8 @@ pub const TARGETS: &[Target] = &[
     ("url", addresses),
     ("spin_headers", spin::headers::fuzz),
     ("worker_frame", crate::worker::wire::fuzz),
+    ("site_headers", site::answer::fuzz),
+    ("compiled_pack", wasm::compile::pack::fuzz),
 ];
 
 fn addresses(bytes: &[u8]) {

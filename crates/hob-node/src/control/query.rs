@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Vi
 ///
 /// # Errors
 /// `HOB-0704` for an escape that is none, or a name that is given twice.
-pub(super) fn pairs(query: &str) -> Result<Vec<(String, String)>> {
+pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, "true"));

@@ -46,6 +46,17 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 use visit::{Content, Visit};
 
+/// A form as browsers send it, and the cookies that come with it.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let fields = form::Fields::of(&String::from_utf8_lossy(bytes));
+    let _ = fields.some("a").or_else(|| fields.all("b").next());
+    if let Ok(value) = http::HeaderValue::from_bytes(bytes) {
+        let headers = http::HeaderMap::from_iter([(http::header::COOKIE, value)]);
+        let key = guard::cookie(&headers, "hob-dashboard-8081");
+        assert!(key.is_none_or(|key| !key.contains(';')), "{key:?}");
+    }
+}
+
 /// Every page, in the order of the navigation.
 static PAGES: &[Page] = &[
     Page::listed("See", "/", "Overview", page::overview::show),

@@ -199,6 +199,29 @@ fn part(range: &HeaderValue, size: u64) -> Part {
     if from >= size { Part::Nowhere } else { Part::Bytes(from, to) }
 }
 
+/// What a caller says of the file that it wants, a header a line: no part of it is outside of it.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let Ok(value) = HeaderValue::from_bytes(line) else { continue };
+        for size in [0, 1, 10, u64::MAX] {
+            if let Part::Bytes(first, last) = part(&value, size) {
+                assert!(first <= last && last < size, "{first} to {last} of {size}");
+            }
+        }
+        for name in [http::header::ACCEPT_ENCODING, IF_NONE_MATCH] {
+            headers.append(name, value.clone());
+        }
+    }
+    let _ = matches(&headers, &IF_NONE_MATCH, &HeaderValue::from_static("\"a\""));
+    let file = |size| PackageFile { digest: Digest::of(b""), size, executable: false };
+    let package = [("a.txt", 4096), ("a.txt.br", 9)].map(|(path, size)| (path.to_owned(), file(size))).into();
+    for path in ["a.txt", "a.txt.br", "none"] {
+        let kind = mime_guess::from_path(path).first_or_octet_stream();
+        let _ = coding::choose(&package, path, &kind, &headers);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Part, part};

@@ -13,7 +13,7 @@
 //!
 //! **Invariants.** Names that begin with a dot are served to nobody, `.well-known` (RFC 8615) excepted.
 
-mod answer;
+pub(crate) mod answer;
 mod coding;
 mod find;
 mod keep;

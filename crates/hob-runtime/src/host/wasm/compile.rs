@@ -21,7 +21,7 @@
 
 mod child;
 mod confine;
-mod pack;
+pub(crate) mod pack;
 
 pub use child::compile_child;
 

@@ -14,7 +14,7 @@
 
 mod calls;
 mod check;
-mod compile;
+pub(crate) mod compile;
 mod engine;
 mod failure;
 mod far;
