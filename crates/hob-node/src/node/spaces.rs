@@ -2,10 +2,10 @@
 //!
 //! **How.** A record in the state of `default` says that a space is there; its folder follows from its name. A space is
 //! made by one commit and opened after it, so that a kill leaves all of it or nothing. One that is removed is
-//! marked so first, then stopped, then its folder goes, and its record last: a start of the node goes on with
-//! that. Nothing here removes a folder of which no record says that it may go.
+//! marked so first, then stopped, then its tokens are revoked, its folder goes (its access keys are in there), and its
+//! record last: a start of the node goes on with that. Nothing here removes a folder of which no record says that it may go.
 //!
-//! **Invariants.** One change at a time. What [`Doors`] show is open.
+//! **Invariants.** One change at a time. What [`Doors`] show is open. No token is good in a space that was made after it.
 
 use super::sockets::bind_inner;
 use super::space::{Common, Of, Space, cache_of, folder_of, packs_of};
@@ -132,6 +132,7 @@ impl Spaces {
             let name = SpaceName::new(key.strip_prefix(RECORDS).unwrap_or_default())?;
             stored.push((read(&name, &entry.value)?, name));
         }
+        this.revoke_strangers(&stored).await?;
         // Hosts belong to the first who claims them.
         stored.sort_by_key(|(record, _)| record.created_ms);
         for (record, name) in stored.into_iter().filter(|(_, name)| !name.is_default()) {
@@ -147,6 +148,23 @@ impl Spaces {
             this.show(name, record, opened.ok());
         }
         Ok(this)
+    }
+
+    /// Revokes the tokens of spaces that are not there, and those that are older than their space: they were another
+    /// tenant's. Removals see to that by now; a node may have been stopped in the middle of one, or written what is stored
+    /// before they did.
+    async fn revoke_strangers(&self, stored: &[(Record, SpaceName)]) -> Result<()> {
+        let kept = stored.iter().filter(|(record, _)| !record.removing);
+        let since: BTreeMap<&SpaceName, u64> =
+            kept.map(|(record, name)| (name, record.created_ms.unwrap_or_default())).collect();
+        let lost = |space: &SpaceName, made_ms: u64| {
+            !space.is_default() && since.get(space).is_none_or(|since| made_ms < *since)
+        };
+        let count = self.common.tokens.revoke_where(lost).await?;
+        if count > 0 {
+            tracing::warn!(count, "API tokens of spaces that were removed were still good, and are revoked");
+        }
+        Ok(())
     }
 
     /// Ends every space.
@@ -194,8 +212,9 @@ impl Spaces {
         self.state.commit(vec![Write { key: key(space), expect, value }]).await
     }
 
-    /// Removes the folder and the record of a space that is not open.
+    /// Revokes the tokens of a space that nobody finds any more, then removes its folder and its record.
     async fn erase(&self, name: &SpaceName) -> Result<()> {
+        self.common.tokens.revoke_where(|space, _| space == name).await?;
         let settings = &self.common.settings;
         let (folder, packs) = (folder_of(&settings.data, name), packs_of(&cache_of(settings), name));
         let gone = {
@@ -230,6 +249,8 @@ impl Spaces {
             let what = format!("the folder `{}` is there, but no space belongs to it", folder.display());
             return Err(exists(what).hint("move it away, then try again"));
         }
+        // Whoever had the name before has nothing in here, whatever became of his end.
+        self.common.tokens.revoke_where(|space, _| *space == name).await?;
         let record = Record { created_ms: Some(now_ms()), quotas, removing: false };
         self.write(&name, Expect::Absent, Some(&record)).await?;
         match self.start(&name, &record).await {
@@ -346,6 +367,12 @@ impl Keeper for Handle {
         self.0.control(space)
     }
 
+    fn known(&self, space: &SpaceName) -> Result<()> {
+        let named = lock(&self.0.named);
+        let there = space.is_default() || named.contains_key(space);
+        if there { Ok(()) } else { Err(not_found(space, named.keys())) }
+    }
+
     fn open(&self) -> Vec<Arc<Control>> {
         let named = lock(&self.0.named);
         let open = named.values().filter_map(|entry| entry.open.as_ref());
@@ -430,5 +457,110 @@ fn not_found<'a>(name: &SpaceName, known: impl Iterator<Item = &'a SpaceName>) -
     match nearest(name.as_str(), known.map(SpaceName::as_str)) {
         Some(near) => fault.hint(format!("did you mean `{near}`?")),
         None => fault.hint("`hob space ls` lists the spaces, `hob space create NAME` makes one"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Handle, key};
+    use crate::caller::{CONTROL, Caller};
+    use crate::control::Keeper;
+    use crate::node::Node;
+    use crate::settings::{Address, Clients, Dashboard, Place, Settings};
+    use hob_core::access::{Scope, Scopes};
+    use hob_core::fault::Result;
+    use hob_core::name::SpaceName;
+    use hob_core::port::{Expect, Write};
+    use hob_core::space::Quotas;
+    use hob_core::wire::TokenRequest;
+    use hob_runtime::wall::Choice;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    fn settings(folder: &Path) -> Settings {
+        Settings {
+            data: folder.join("data"),
+            cache: None,
+            engine: "file".into(),
+            http: "127.0.0.1:0".parse().unwrap(),
+            tls: None,
+            control: vec![Address::Unix(folder.join("hob.sock"))],
+            dashboard: Dashboard::Off,
+            lambda: None,
+            domain: "localhost".into(),
+            default_app: None,
+            compiler: Vec::new(),
+            wasm: Place::InProcess,
+            worker: Vec::new(),
+            facts: false,
+            pooling: Some(false),
+            walls: Choice::Auto.into(),
+            otlp: None,
+            memory_bytes: None,
+            clients: Clients::default(),
+            secret_key: None,
+            price_per_month: None,
+        }
+    }
+
+    async fn token(node: &Node, space: &SpaceName) -> Result<String> {
+        let (name, scopes, space) =
+            ("ci".to_owned(), Scopes::from_iter([Scope::Deploy]), Some(space.clone()));
+        let (asked, keeper) =
+            (TokenRequest { name, scopes, space, lifetime_ms: None }, Handle(Arc::clone(&node.spaces)));
+        let by = Caller::operator("owner", String::new(), CONTROL);
+        let made = node.common.tokens.create(asked, &by, |space| keeper.known(space)).await;
+        made.map(|made| made.token)
+    }
+
+    fn judged(node: &Node, token: &str) -> &'static str {
+        let judged = node.common.tokens.judge(Some(token), &[], [127, 0, 0, 1].into(), CONTROL);
+        judged.map_or_else(|fault| fault.code().text(), |_| "ok")
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_token_ends_with_its_space_and_opens_no_other_of_the_same_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let node = Node::start(settings.clone()).await.unwrap();
+        let (keeper, blue) = (Handle(Arc::clone(&node.spaces)), SpaceName::new("blue").unwrap());
+        let refused = token(&node, &blue).await.unwrap_err();
+        assert_eq!(refused.code().text(), "HOB-0708", "there is no such space yet");
+        keeper.create(blue.clone(), Quotas::default()).await.unwrap();
+        let (first, default) =
+            (token(&node, &blue).await.unwrap(), token(&node, &SpaceName::default_space()).await.unwrap());
+        assert_eq!(judged(&node, &first), "ok");
+        keeper.remove(blue.clone(), true).await.unwrap();
+        assert_eq!(judged(&node, &first), "HOB-0721");
+        assert_eq!(token(&node, &blue).await.unwrap_err().code().text(), "HOB-0708");
+        keeper.create(blue.clone(), Quotas::default()).await.unwrap();
+        assert_eq!((judged(&node, &first), judged(&node, &default)), ("HOB-0721", "ok"));
+
+        // A kill in the middle of a removal, and one that a node from before has done: tokens are still there.
+        let (second, red) = (token(&node, &blue).await.unwrap(), SpaceName::new("red").unwrap());
+        keeper.create(red.clone(), Quotas::default()).await.unwrap();
+        let third = token(&node, &red).await.unwrap();
+        let (state, mut record) = (Arc::clone(&node.default.state), serde_json::json!({ "quotas": {} }));
+        record["removing"] = true.into();
+        let write = |key: String, value: Option<&serde_json::Value>| Write {
+            key,
+            expect: Expect::Any,
+            value: value.map(|value| value.to_string().into_bytes()),
+        };
+        record["created_ms"] = 1.into();
+        state.commit(vec![write(key(&blue), Some(&record))]).await.unwrap();
+        record["removing"] = false.into();
+        record["created_ms"] = (u64::MAX / 2).into();
+        state.commit(vec![write(key(&red), Some(&record))]).await.unwrap();
+        drop((state, keeper));
+        node.stop().await;
+        let node = Node::start(settings).await.unwrap();
+        let all = [&second, &third, &default].map(|token| judged(&node, token));
+        assert_eq!(
+            all,
+            ["HOB-0721", "HOB-0721", "ok"],
+            "of one that goes, one that is newer, one that stays"
+        );
+        node.stop().await;
     }
 }
