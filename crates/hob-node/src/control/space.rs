@@ -105,6 +105,9 @@ pub(crate) trait Keeper: Send + Sync {
     /// `HOB-0708`.
     fn known(&self, space: &SpaceName) -> Result<()>;
 
+    /// The name of every space, served or not.
+    fn names(&self) -> Vec<SpaceName>;
+
     /// The control of every space that is served, `default` first, then by name.
     fn open(&self) -> Vec<Arc<Control>>;
 

@@ -373,6 +373,11 @@ impl Keeper for Handle {
         if there { Ok(()) } else { Err(not_found(space, named.keys())) }
     }
 
+    fn names(&self) -> Vec<SpaceName> {
+        let named = lock(&self.0.named);
+        std::iter::once(SpaceName::default_space()).chain(named.keys().cloned()).collect()
+    }
+
     fn open(&self) -> Vec<Arc<Control>> {
         let named = lock(&self.0.named);
         let open = named.values().filter_map(|entry| entry.open.as_ref());
@@ -461,106 +466,4 @@ fn not_found<'a>(name: &SpaceName, known: impl Iterator<Item = &'a SpaceName>) -
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Handle, key};
-    use crate::caller::{CONTROL, Caller};
-    use crate::control::Keeper;
-    use crate::node::Node;
-    use crate::settings::{Address, Clients, Dashboard, Place, Settings};
-    use hob_core::access::{Scope, Scopes};
-    use hob_core::fault::Result;
-    use hob_core::name::SpaceName;
-    use hob_core::port::{Expect, Write};
-    use hob_core::space::Quotas;
-    use hob_core::wire::TokenRequest;
-    use hob_runtime::wall::Choice;
-    use std::path::Path;
-    use std::sync::Arc;
-
-    fn settings(folder: &Path) -> Settings {
-        Settings {
-            data: folder.join("data"),
-            cache: None,
-            engine: "file".into(),
-            http: "127.0.0.1:0".parse().unwrap(),
-            tls: None,
-            control: vec![Address::Unix(folder.join("hob.sock"))],
-            dashboard: Dashboard::Off,
-            lambda: None,
-            domain: "localhost".into(),
-            default_app: None,
-            compiler: Vec::new(),
-            wasm: Place::InProcess,
-            worker: Vec::new(),
-            facts: false,
-            pooling: Some(false),
-            walls: Choice::Auto.into(),
-            otlp: None,
-            memory_bytes: None,
-            clients: Clients::default(),
-            secret_key: None,
-            price_per_month: None,
-        }
-    }
-
-    async fn token(node: &Node, space: &SpaceName) -> Result<String> {
-        let (name, scopes, space) =
-            ("ci".to_owned(), Scopes::from_iter([Scope::Deploy]), Some(space.clone()));
-        let (asked, keeper) =
-            (TokenRequest { name, scopes, space, lifetime_ms: None }, Handle(Arc::clone(&node.spaces)));
-        let by = Caller::operator("owner", String::new(), CONTROL);
-        let made = node.common.tokens.create(asked, &by, |space| keeper.known(space)).await;
-        made.map(|made| made.token)
-    }
-
-    fn judged(node: &Node, token: &str) -> &'static str {
-        let judged = node.common.tokens.judge(Some(token), &[], [127, 0, 0, 1].into(), CONTROL);
-        judged.map_or_else(|fault| fault.code().text(), |_| "ok")
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_token_ends_with_its_space_and_opens_no_other_of_the_same_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = settings(folder.path());
-        let node = Node::start(settings.clone()).await.unwrap();
-        let (keeper, blue) = (Handle(Arc::clone(&node.spaces)), SpaceName::new("blue").unwrap());
-        let refused = token(&node, &blue).await.unwrap_err();
-        assert_eq!(refused.code().text(), "HOB-0708", "there is no such space yet");
-        keeper.create(blue.clone(), Quotas::default()).await.unwrap();
-        let (first, default) =
-            (token(&node, &blue).await.unwrap(), token(&node, &SpaceName::default_space()).await.unwrap());
-        assert_eq!(judged(&node, &first), "ok");
-        keeper.remove(blue.clone(), true).await.unwrap();
-        assert_eq!(judged(&node, &first), "HOB-0721");
-        assert_eq!(token(&node, &blue).await.unwrap_err().code().text(), "HOB-0708");
-        keeper.create(blue.clone(), Quotas::default()).await.unwrap();
-        assert_eq!((judged(&node, &first), judged(&node, &default)), ("HOB-0721", "ok"));
-
-        // A kill in the middle of a removal, and one that a node from before has done: tokens are still there.
-        let (second, red) = (token(&node, &blue).await.unwrap(), SpaceName::new("red").unwrap());
-        keeper.create(red.clone(), Quotas::default()).await.unwrap();
-        let third = token(&node, &red).await.unwrap();
-        let (state, mut record) = (Arc::clone(&node.default.state), serde_json::json!({ "quotas": {} }));
-        record["removing"] = true.into();
-        let write = |key: String, value: Option<&serde_json::Value>| Write {
-            key,
-            expect: Expect::Any,
-            value: value.map(|value| value.to_string().into_bytes()),
-        };
-        record["created_ms"] = 1.into();
-        state.commit(vec![write(key(&blue), Some(&record))]).await.unwrap();
-        record["removing"] = false.into();
-        record["created_ms"] = (u64::MAX / 2).into();
-        state.commit(vec![write(key(&red), Some(&record))]).await.unwrap();
-        drop((state, keeper));
-        node.stop().await;
-        let node = Node::start(settings).await.unwrap();
-        let all = [&second, &third, &default].map(|token| judged(&node, token));
-        assert_eq!(
-            all,
-            ["HOB-0721", "HOB-0721", "ok"],
-            "of one that goes, one that is newer, one that stays"
-        );
-        node.stop().await;
-    }
-}
+mod tests;
