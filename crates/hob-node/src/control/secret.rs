@@ -1,14 +1,16 @@
 //! Operations on secrets. None of them ever answers with a value.
 
-use super::{Ask, Control, Handled, Keeper, Operation, Payload, json, nothing};
+use super::{Ask, Control, Handled, Keeper, Operation, Payload, json, nothing, parts};
 use crate::secrets::{Keys, Used};
 use hob_core::access::{Need, Scope};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
 use hob_core::name::{AppName, FunctionName, RevisionNumber, SecretName};
+use hob_core::percent;
 use hob_core::secret::Record;
 use hob_core::wire::{Rekeyed, SecretInfo, SecretRequest, SecretUse};
 use http::StatusCode;
+use std::borrow::Cow;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -74,6 +76,21 @@ pub(super) static OPERATIONS: &[Operation] = &[
         handle: rekey,
     },
 ];
+
+/// A path as it is told: what stands in the place of a name and is none may be the secret itself.
+pub(super) fn told_path(path: &str) -> Cow<'_, str> {
+    let Some(parts) = parts("/v1/apps/{app}/secrets/{*rest}", path) else { return Cow::Borrowed(path) };
+    let [app, rest] = parts.as_slice() else { return Cow::Borrowed(path) };
+    let plain = |text: &str| percent::decoded(text).unwrap_or_default();
+    let app_told = if AppName::new(&plain(app)).is_ok() { app.as_str() } else { "…" };
+    let name = rest.strip_suffix("/use").unwrap_or(rest);
+    let is_name = rest.is_empty() || SecretName::new(&plain(name)).is_ok();
+    let rest_told = if is_name { rest.as_str() } else { "…" };
+    if (app_told, rest_told) == (app, rest) {
+        return Cow::Borrowed(path);
+    }
+    Cow::Owned(format!("/v1/apps/{app_told}/secrets/{rest_told}"))
+}
 
 /// The app and the secret of a path.
 fn named(ask: &Ask) -> Result<(AppName, SecretName)> {

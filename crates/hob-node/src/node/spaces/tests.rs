@@ -4,8 +4,8 @@ use super::{Handle, key};
 use crate::caller::{CONTROL, Caller};
 use crate::control::Keeper;
 use crate::node::Node;
+use crate::node::tests::{ask, settings};
 use crate::secrets::Secrets;
-use crate::settings::{Address, Clients, Dashboard, Place, Settings};
 use crate::sync::lock;
 use hob_core::access::{Scope, Scopes};
 use hob_core::fault::Result;
@@ -13,37 +13,7 @@ use hob_core::name::{AppName, SecretName, SpaceName};
 use hob_core::port::{Expect, Write};
 use hob_core::space::Quotas;
 use hob_core::wire::TokenRequest;
-use hob_runtime::wall::Choice;
-use std::path::Path;
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
-
-fn settings(folder: &Path) -> Settings {
-    Settings {
-        data: folder.join("data"),
-        cache: None,
-        engine: "file".into(),
-        http: "127.0.0.1:0".parse().unwrap(),
-        tls: None,
-        control: vec![Address::Unix(folder.join("hob.sock"))],
-        dashboard: Dashboard::Off,
-        lambda: None,
-        domain: "localhost".into(),
-        default_app: None,
-        compiler: Vec::new(),
-        wasm: Place::InProcess,
-        worker: Vec::new(),
-        facts: false,
-        pooling: Some(false),
-        walls: Choice::Auto.into(),
-        otlp: None,
-        memory_bytes: None,
-        clients: Clients::default(),
-        secret_key: None,
-        price_per_month: None,
-    }
-}
 
 async fn token(node: &Node, space: &SpaceName) -> Result<String> {
     let (name, scopes, space) = ("ci".to_owned(), Scopes::from_iter([Scope::Deploy]), Some(space.clone()));
@@ -101,17 +71,6 @@ async fn a_token_ends_with_its_space_and_opens_no_other_of_the_same_name() {
     node.stop().await;
 }
 
-/// The status line and the body of the answer to a request without a body.
-async fn ask(folder: &Path, method: &str, path: &str) -> String {
-    let mut stream = UnixStream::connect(folder.join("hob.sock")).await.unwrap();
-    let head =
-        format!("{method} {path} HTTP/1.1\r\nhost: hob\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_space_that_is_not_served_keeps_no_other_from_another_key_and_loses_none() {
     let folder = tempfile::tempdir().unwrap();
@@ -136,7 +95,7 @@ async fn a_space_that_is_not_served_keeps_no_other_from_another_key_and_loses_no
     // `blue` comes before `red`.
     let blue = lock(&node.spaces.named).get_mut(&spaces[1]).unwrap().open.take();
     for _ in 0..10 {
-        let answer = ask(folder.path(), "POST", "/v1/secrets/rekey").await;
+        let answer = ask(folder.path(), "POST", "/v1/secrets/rekey", "").await;
         assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("HOB-0715"), "{answer}");
         assert!(answer.contains("`blue`") && !answer.contains("`red`"), "{answer}");
         let [default, kept, red] = used();
@@ -144,7 +103,7 @@ async fn a_space_that_is_not_served_keeps_no_other_from_another_key_and_loses_no
         assert!(keys().lines().count() == 2 && keys().ends_with(&before), "the old key stays");
     }
     lock(&node.spaces.named).get_mut(&spaces[1]).unwrap().open = blue;
-    let answer = ask(folder.path(), "POST", "/v1/secrets/rekey").await;
+    let answer = ask(folder.path(), "POST", "/v1/secrets/rekey", "").await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"values\":1"), "{answer}");
     let [default, blue, red] = used();
     assert!(default == blue && blue == red && keys().lines().count() == 1);
