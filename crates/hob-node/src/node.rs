@@ -272,3 +272,6 @@ fn info(url: &str, domain: &str) -> NodeInfo {
         started_ms: clock::now_ms(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 //! **How.** Records are in the control state, one key each, and all of them in memory: judging reads nothing. Only the
 //! secret's digest is kept, and digests are compared in constant time, also where there is no token of that id, so that
 //! an answer tells nothing about which ids there are. When a token was last used is noted in memory and written now and
-//! then.
+//! then. A token of a space ends with it: whoever makes a space of the same name later is a stranger to it.
 //!
 //! **Not here:** what a token looks like and when it is good ([`hob_core::access::token`]).
 
@@ -143,11 +143,17 @@ impl Tokens {
         all
     }
 
-    /// Makes a token; it is on disk when this returns, and never shown again.
+    /// Makes a token; it is on disk when this returns, and never shown again. `there` says whether there is a space: one
+    /// that is being removed has to be gone for it before [`Tokens::revoke_where`] is asked to end its tokens.
     ///
     /// # Errors
-    /// Those of [`Record::new`]; `HOB-0723` for a space of which `by` is not; `HOB-06xx`.
-    pub(crate) async fn create(&self, asked: TokenRequest, by: &Caller) -> Result<TokenMade> {
+    /// Those of [`Record::new`]; `HOB-0723` for a space of which `by` is not; those of `there`; `HOB-06xx`.
+    pub(crate) async fn create(
+        &self,
+        asked: TokenRequest,
+        by: &Caller,
+        there: impl Fn(&SpaceName) -> Result<()> + Send,
+    ) -> Result<TokenMade> {
         let _changing = self.changing.lock().await;
         let now_ms = now_ms();
         let count = lock(&self.inner).records.values().filter(|one| one.principal(now_ms).is_ok()).count();
@@ -155,6 +161,7 @@ impl Tokens {
         let record = Record::new(asked, count, &by.who(), id, &secret, now_ms)?;
         let space = record.space.clone().unwrap_or_else(SpaceName::default_space);
         by.principal.space(Some(&space))?;
+        record.space.as_ref().map_or(Ok(()), there)?;
         self.state.commit(vec![write(&record, Expect::Absent)?]).await?;
         let made = TokenMade { token: token::text(&record.id, &secret), info: record.info() };
         lock(&self.inner).records.insert(record.id.clone(), record);
@@ -167,19 +174,42 @@ impl Tokens {
     /// `HOB-0724` when there is none of that id, `HOB-06xx`.
     pub(crate) async fn revoke(&self, id: &str) -> Result<()> {
         let _changing = self.changing.lock().await;
-        let (record, forgotten) = {
-            let inner = lock(&self.inner);
-            let good = inner.records.get(id).filter(|record| record.revoked_ms.is_none());
-            let mut record = good.cloned().ok_or_else(|| not_found(id))?;
-            record.revoked_ms = Some(now_ms());
-            (record, oldest(&inner.records))
+        let good = lock(&self.inner).records.get(id).filter(|record| record.revoked_ms.is_none()).cloned();
+        self.end(vec![good.ok_or_else(|| not_found(id))?]).await
+    }
+
+    /// Revokes every token that is bound to one of these spaces, all of them or none; how many. `lost` is asked with the
+    /// space and with when the token was made.
+    ///
+    /// # Errors
+    /// `HOB-06xx`.
+    pub(crate) async fn revoke_where(&self, lost: impl Fn(&SpaceName, u64) -> bool + Send) -> Result<usize> {
+        let _changing = self.changing.lock().await;
+        let is_lost = |record: &&Record| {
+            let bound = record.space.as_ref().filter(|_| record.revoked_ms.is_none());
+            bound.is_some_and(|space| lost(space, record.created_ms))
         };
+        let all: Vec<Record> = lock(&self.inner).records.values().filter(is_lost).cloned().collect();
+        let count = all.len();
+        if count > 0 {
+            self.end(all).await?;
+        }
+        Ok(count)
+    }
+
+    /// Writes that these are revoked. Call it with `changing` held.
+    async fn end(&self, mut revoked: Vec<Record>) -> Result<()> {
+        let now_ms = now_ms();
+        revoked.iter_mut().for_each(|record| record.revoked_ms = Some(now_ms));
+        let forgotten = oldest(lock(&self.inner).records.values().chain(&revoked));
+        revoked.retain(|record| !forgotten.contains(&record.id));
         let gone =
             forgotten.iter().map(|id| Write { key: format!("{KEYS}{id}"), expect: Expect::Any, value: None });
-        self.state.commit(gone.chain([write(&record, Expect::Any)?]).collect()).await?;
+        let writes = gone.map(Ok).chain(revoked.iter().map(|record| write(record, Expect::Any)));
+        self.state.commit(writes.collect::<Result<_>>()?).await?;
         let mut inner = lock(&self.inner);
         inner.records.retain(|id, _| !forgotten.contains(id));
-        inner.records.insert(record.id.clone(), record);
+        inner.records.extend(revoked.into_iter().map(|record| (record.id.clone(), record)));
         Ok(())
     }
 
@@ -201,12 +231,12 @@ impl Tokens {
     }
 }
 
-/// Revoked records that there is no room for, once one more is revoked.
-fn oldest(records: &HashMap<String, Record>) -> Vec<String> {
-    let revoked = records.values().filter_map(|record| Some((record.revoked_ms?, record.id.clone())));
+/// The ids of revoked records that there is no room for.
+fn oldest<'a>(records: impl Iterator<Item = &'a Record>) -> HashSet<String> {
+    let revoked = records.filter_map(|record| Some((record.revoked_ms?, record.id.clone())));
     let mut revoked: Vec<(u64, String)> = revoked.collect();
     revoked.sort_unstable();
-    let over = (revoked.len() + 1).saturating_sub(TOKENS_REVOKED_KEPT);
+    let over = revoked.len().saturating_sub(TOKENS_REVOKED_KEPT);
     revoked.into_iter().take(over).map(|(_, id)| id).collect()
 }
 
@@ -224,4 +254,79 @@ fn unknown() -> Fault {
 fn not_found(id: &str) -> Fault {
     let shown: String = id.chars().take(40).collect();
     Fault::new(Code::TokenNotFound, format!("there is no token `{shown}`")).hint("hob token ls")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tokens;
+    use crate::caller::{CONTROL, Caller};
+    use crate::task::Tasks;
+    use hob_core::access::{Scope, Scopes};
+    use hob_core::code::Code;
+    use hob_core::fault::Fault;
+    use hob_core::limit::TOKENS_REVOKED_KEPT;
+    use hob_core::name::SpaceName;
+    use hob_core::wire::TokenRequest;
+    use std::sync::Arc;
+
+    fn asked(space: Option<&str>) -> TokenRequest {
+        let space = space.map(|name| SpaceName::new(name).unwrap());
+        TokenRequest {
+            name: "ci".into(),
+            scopes: Scopes::from_iter([Scope::Deploy]),
+            space,
+            lifetime_ms: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn tokens_of_a_space_end_together_and_are_made_for_none_that_is_not_there() {
+        let data = tempfile::tempdir().unwrap();
+        let state = hob_bus::open("memory", &hob_bus::EngineSettings::new(data.path())).unwrap().state;
+        let (tasks, owner) = (Tasks::new(), Caller::operator("owner", String::new(), CONTROL));
+        let tokens = Tokens::open(Arc::clone(&state), &tasks).await.unwrap();
+        let there = |space: &SpaceName| match space.as_str() {
+            "blue" | "red" => Ok(()),
+            _ => Err(Fault::new(Code::SpaceNotFound, "there is no such space")),
+        };
+        let mut made = Vec::new();
+        for (space, expected) in [
+            (None, "ok"),
+            (Some("blue"), "ok"),
+            (Some("red"), "ok"),
+            (Some("blue"), "ok"),
+            (Some("green"), "HOB-0708"),
+        ] {
+            let judged = tokens.create(asked(space), &owner, there).await;
+            assert_eq!(judged.as_ref().map_or_else(|fault| fault.code().text(), |_| "ok"), expected);
+            made.extend(judged.ok().map(|made| made.token));
+        }
+        let judged = |tokens: &Tokens, token: &str| {
+            let judged = tokens.judge(Some(token), &[], [127, 0, 0, 1].into(), CONTROL);
+            judged.map_or_else(|fault| fault.code().text(), |_| "ok")
+        };
+        assert_eq!(tokens.revoke_where(|space, _| space.as_str() == "blue").await.unwrap(), 2);
+        assert_eq!(tokens.revoke_where(|space, _| space.as_str() == "blue").await.unwrap(), 0);
+        let again = Tokens::open(state, &tasks).await.unwrap();
+        for tokens in [&tokens, &again] {
+            let all: Vec<&str> = made.iter().map(|token| judged(tokens, token)).collect();
+            assert_eq!(all, ["ok", "HOB-0721", "ok", "HOB-0721"]);
+        }
+        assert_eq!(again.list().len(), 2);
+
+        // More than are remembered: the oldest are unknown, which is as good as revoked.
+        for _ in 0..TOKENS_REVOKED_KEPT {
+            // Only those that are good count against the limit.
+            let made = again.create(asked(Some("red")), &owner, there).await;
+            let Ok(made) = made else {
+                again.revoke_where(|_, _| true).await.unwrap();
+                continue;
+            };
+            assert_eq!(judged(&again, &made.token), "ok");
+        }
+        again.revoke_where(|_, _| true).await.unwrap();
+        assert_eq!(judged(&again, &made[1]), "HOB-0701");
+        assert_eq!((judged(&again, &made[0]), again.list().len()), ("ok", 1));
+        tasks.stop().await;
+    }
 }

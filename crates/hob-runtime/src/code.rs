@@ -3,9 +3,12 @@
 //! **Invariants.** The environment holds the values of secrets: it is never printed, and is overwritten at the end.
 
 use crate::cpu::CpuTotal;
+use hob_core::fault::Fault;
 use hob_core::name::{AppName, FunctionName, RevisionNumber};
 use hob_core::spec::FunctionSpec;
+use std::any::Any;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use zeroize::Zeroize;
 
@@ -34,6 +37,17 @@ pub struct FunctionCode {
     pub dir: PathBuf,
     /// Processor time of its instances.
     pub cpu: CpuTotal,
+    /// What has become of its secrets.
+    pub given: Given,
+}
+
+/// What has become of the secrets that a function names.
+#[derive(Default)]
+pub struct Given {
+    /// Why it has no instances: a value that it names is not to be had, and without it it would be another program.
+    pub lacking: Option<Fault>,
+    /// What is there as long as something may run that has the values; whoever gave them looks whether it still is.
+    pub held: Vec<Arc<dyn Any + Send + Sync>>,
 }
 
 impl std::fmt::Debug for FunctionCode {

@@ -348,7 +348,13 @@ impl Shared {
     }
 
     /// Loads the code; callers that come meanwhile wait for the same load.
+    ///
+    /// # Errors
+    /// What it lacks to be started, then nothing is loaded; what stands against it.
     async fn load(self: &Arc<Self>) -> Result<&Live> {
+        if let Some(lacking) = &self.code.given.lacking {
+            return Err(lacking.clone());
+        }
         let mut fresh = false;
         let load = async {
             let (environment, asked) = (&self.environment, Instant::now());

@@ -10,6 +10,7 @@
 //! **Not here:** encryption and keys (`hob-node`).
 
 pub mod redact;
+mod walk;
 
 use crate::code::Code;
 use crate::fault::{Fault, Result};

@@ -5,10 +5,13 @@
 //!
 //! **How.** One automaton (Aho-Corasick) finds all values at once, as they are and in the forms in which they are usually
 //! written: base64, percent-encoded, hexadecimal, in JSON, and the lines of one that has several. It looks for the
-//! beginning of each form only, so that its size has a bound; what follows is compared.
+//! beginning of each form only, so that its size has a bound; what follows is compared. In facts and stories it looks at
+//! each text as it is ([`super::walk`]), never at what they are written as: what is found there would hang on how a quote is
+//! written. That is cheaper, too: nothing is written for the many that hold no value.
 //!
 //! **Not here:** a function that wants to tell its secret: it can always write it in a form that nobody looks for.
 
+use super::walk;
 use crate::fact::Fact;
 use crate::limit::{SECRET_BEGINNING_BYTES, SECRET_LINES_MAX, SECRET_REDACTED_BYTES_MIN};
 use crate::name::SecretName;
@@ -86,8 +89,7 @@ impl Redactor {
     }
 
     fn without<T: Serialize + DeserializeOwned>(&self, told: T) -> T {
-        let Ok(json) = serde_json::to_string(&told) else { return told };
-        if !self.finder.is_match(json.as_str()) {
+        if !walk::any(&told, |text| self.finder.is_match(text)) {
             return told;
         }
         let read = |skip: &[&str]| {
@@ -155,23 +157,37 @@ fn forms_of(value: &str) -> Vec<String> {
     if value.len() < SECRET_REDACTED_BYTES_MIN {
         return Vec::new();
     }
-    let bytes = value.as_bytes();
-    let mut forms = vec![value.to_owned(), hex(bytes, false), hex(bytes, true)];
+    let trimmed = value.trim();
+    let mut forms = written(value);
+    if trimmed != value {
+        forms.extend(written(trimmed));
+    }
+    for line in value.lines().map(str::trim).take(SECRET_LINES_MAX) {
+        forms.extend([line.to_owned(), in_json(line)]);
+    }
+    forms.retain(|form| form.len() >= SECRET_REDACTED_BYTES_MIN);
+    forms.sort_unstable();
+    forms.dedup();
+    forms
+}
+
+/// A text in the forms in which it is usually written.
+fn written(text: &str) -> Vec<String> {
+    let bytes = text.as_bytes();
+    let mut forms = vec![text.to_owned(), in_json(text), hex(bytes, false), hex(bytes, true)];
     forms.extend([b"-._~".as_slice(), b"-._~!$&'()*+,;=:@", b"-._* "].map(|kept| percent(bytes, kept)));
     for shift in 0..3 {
         let digits = base64(bytes, shift);
         forms.push(digits.replace('+', "-").replace('/', "_"));
         forms.push(digits);
     }
-    let json = Value::from(value).to_string();
-    forms.push(json[1..json.len() - 1].to_owned());
-    let lines = value.lines().map(str::trim).take(SECRET_LINES_MAX);
-    forms.extend(lines.map(str::to_owned));
-    forms.extend([value.trim().to_owned()]);
-    forms.retain(|form| form.len() >= SECRET_REDACTED_BYTES_MIN);
-    forms.sort_unstable();
-    forms.dedup();
     forms
+}
+
+/// A text as it stands between the quotes of a string in JSON.
+fn in_json(text: &str) -> String {
+    let json = Value::from(text).to_string();
+    json[1..json.len() - 1].to_owned()
 }
 
 fn hex(bytes: &[u8], upper: bool) -> String {
@@ -277,6 +293,37 @@ mod tests {
         assert_eq!(told.failure.detail.as_deref(), Some("at [secret KEY]"));
         assert_eq!(told.app.as_ref().map(|app| app.as_str()), Some("hunter22"), "the app has that name");
         assert_eq!(of("nowhere-to-be-seen").fact(fact.clone()), fact);
+    }
+
+    #[test]
+    fn a_line_with_quotes_is_found_wherever_a_fact_quotes_it() {
+        let value = "\n{\n  \"type\": \"account\",\n  \"private_key\": \"MIIE\\nabc\"\n}\n";
+        let line = r#""private_key": "MIIE\nabc""#;
+        let escaped = r#"{"said":"\"private_key\": \"MIIE\\nabc\""}"#;
+        let trimmed = value.trim();
+        for (quoted, expected) in [
+            (line, "[secret KEY]"),
+            (escaped, r#"{"said":"[secret KEY]"}"#),
+            (trimmed, "[secret KEY]"),
+            (value, "[secret KEY]"),
+        ] {
+            let fault = Fault::new(Code::Crashed, format!("it said {quoted}")).hint(quoted).detail(quoted);
+            let refused = Refused {
+                id: InvocationId(7),
+                control: false,
+                app: None,
+                method: "GET".into(),
+                path: "/".into(),
+                host: "desk".into(),
+                failure: Failure::from(&fault),
+            };
+            let fact = Fact { time_ms: 1, trace: None, what: What::Refused(Box::new(refused)) };
+            let What::Refused(told) = of(value).fact(fact).what else { panic!("another fact") };
+            assert_eq!(told.failure.message, format!("it said {expected}"), "{quoted}");
+            assert_eq!(told.failure.detail.as_deref(), Some(expected));
+            let cause = Cause::new(Verdict::Waiting, format!("it has {quoted}"));
+            assert_eq!(of(value).story(cause.story("x")).reason, format!("it has {expected}"));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Secrets, on the control API: everything but their values.
 
-use crate::name::{FunctionName, SecretName};
+use crate::name::{FunctionName, RevisionNumber, SecretName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,10 @@ pub struct SecretInfo {
     pub versions: Vec<u32>,
     /// Functions of the current revision that name it.
     pub used_by: Vec<FunctionName>,
+    /// Older revisions that are kept and have a function that names it: without the secret it does not start, and nobody
+    /// can roll back to them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept_by: Vec<RevisionNumber>,
 }
 
 /// A new value of a secret.

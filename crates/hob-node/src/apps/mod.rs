@@ -239,6 +239,16 @@ impl Apps {
         self.to_the_end("pin", async move { deploy::pin(&this, &app, numbers).await }).await
     }
 
+    /// The revisions that somebody keeps, such as the published versions of a Lambda function; none of an app that is not
+    /// there.
+    ///
+    /// # Errors
+    /// `HOB-06xx`.
+    pub(crate) async fn pinned(&self, app: &AppName) -> Result<BTreeSet<RevisionNumber>> {
+        let stored = record::load(&*self.state, app).await?;
+        Ok(stored.record.map(|(record, _)| record.pinned).unwrap_or_default())
+    }
+
     /// Removes an app with all its revisions. Running calls finish.
     ///
     /// # Errors

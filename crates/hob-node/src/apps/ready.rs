@@ -15,7 +15,7 @@ use hob_core::name::{FunctionName, RevisionNumber};
 use hob_core::space::Resource;
 use hob_core::spec::AppSpec;
 use hob_core::wire::DeployEvent;
-use hob_runtime::code::{FunctionCode, Numbered};
+use hob_runtime::code::{FunctionCode, Given, Numbered};
 use hob_runtime::cpu::CpuTotal;
 use hob_runtime::host::{Prepared, Progress};
 use hob_runtime::pool::Pool;
@@ -66,18 +66,27 @@ impl Maker for FromParts {
             spec.scale.min = 0;
             spec.scale.provisioned.clear();
         }
-        for (name, value) in self.secrets.given(of.app, of.spec.secrets.iter()) {
+        let mut given = Given::default();
+        let values = self.secrets.given((of.app, of.name), of.spec.secrets.iter());
+        let values = values.unwrap_or_else(|fault| {
+            tracing::error!(app = %of.app, function = %of.name, %fault, "a function cannot start");
+            given.lacking = Some(fault);
+            Vec::new()
+        });
+        for held in values {
+            let (name, value) = (&held.name, &held.value);
             // Spin's variables have an environment of their own.
             if spec.contract == "spin" {
                 let variable = format!("SPIN_VARIABLE_{}", name.as_str().to_ascii_uppercase());
                 spec.env.insert(variable, value.to_string());
             }
-            spec.env.insert(name.into(), value.to_string());
+            spec.env.insert(name.to_string(), value.to_string());
+            given.held.push(held);
         }
         let (app, name, dir) = (of.app.clone(), of.name.clone(), self.packages.folder(&spec));
         let cpu = CpuTotal::new(self.counts);
         let numbered = of.number.map(|version| Numbered { version, provisioned: AtomicU32::new(0) });
-        Arc::new(FunctionCode { app, revision: of.revision, name, numbered, spec, dir, cpu })
+        Arc::new(FunctionCode { app, revision: of.revision, name, numbered, spec, dir, cpu, given })
     }
 
     fn pool(&self, code: Arc<FunctionCode>) -> Result<Arc<Pool>> {

@@ -18,7 +18,7 @@ use hob_core::fact::CallCause;
 use hob_core::fault::Result;
 use hob_core::id::InvocationId;
 use hob_core::limit::REVISIONS_KEPT_MAX;
-use hob_core::name::{AppName, FunctionName, RevisionNumber};
+use hob_core::name::{AppName, FunctionName, RevisionNumber, SecretName};
 use hob_core::port::BoxFuture;
 use hob_core::spec::{AppSpec, FunctionSpec, PackageFile, RouteSpec, ScaleSpec};
 use hob_core::trace::TraceContext;
@@ -390,6 +390,32 @@ async fn of_two_apps_that_claim_one_host_at_once_one_gets_it() {
     let (one, two) = tokio::join!(node.deploy(&one), node.deploy(&two));
     let lost = if one.is_ok() { two.unwrap_err() } else { two.and(one).unwrap_err() };
     assert_eq!(lost.code().text(), "HOB-0106", "{lost}");
+    node.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_starts_without_a_secret_that_it_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Desk::quiet(folder.path(), "memory");
+    let (name, secrets) = (SecretName::new("API_KEY").unwrap(), Arc::clone(&node.apps.secrets));
+    secrets.set((&desk(), &name), "hunter22", false, "owner".into()).await.unwrap();
+    let naming =
+        App::answering(201).change("stats", |stats| stats.secrets = std::iter::once(name.clone()).collect());
+    node.deploy(&naming).await.unwrap();
+    node.deploy(&App::answering(202)).await.unwrap();
+    let stats = FunctionName::new("stats").unwrap();
+    let first = || node.live.load().app("desk").unwrap().kept[&RevisionNumber(1)].clone();
+
+    secrets.remove(&desk(), &name).await.unwrap();
+    node.apps.renew(&desk(), &name).await.unwrap();
+    let answer = call(&first(), &stats).await;
+    assert!(answer.starts_with("HOB-0730") && answer.contains("API_KEY"), "{answer}");
+    assert_eq!(node.rollback(Some(1)).await.unwrap_err().code().text(), "HOB-0730");
+    assert_eq!(node.show().await, "2: 1 2: 202 202");
+
+    secrets.set((&desk(), &name), "hunter23", false, "owner".into()).await.unwrap();
+    node.apps.renew(&desk(), &name).await.unwrap();
+    assert_eq!(call(&first(), &stats).await, "201", "it is there again");
     node.close().await;
 }
 

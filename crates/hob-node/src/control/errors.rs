@@ -133,7 +133,7 @@ static ERRORS: &[Row] = &[
     row("spaces.set", &[OPERATOR, WRITE, TOPIC, &[SpaceNotFound, Stopping]]),
     row("spaces.remove", &[OPERATOR, WRITE, TOPIC, &[SpaceNotFound, SpaceNotEmpty, Stopping]]),
     row("tokens.list", &[]),
-    row("tokens.create", &[WRITE, &[SettingOverLimit, SpaceDenied]]),
+    row("tokens.create", &[OPERATOR, WRITE, &[SettingOverLimit, SpaceDenied, SpaceNotFound]]),
     row("tokens.revoke", &[WRITE, &[TokenNotFound]]),
     row("audit.list", &[&[AuditBroken]]),
     row("audit.verify", &[&[AuditBroken]]),

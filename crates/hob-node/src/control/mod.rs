@@ -76,6 +76,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use schemars::{Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 use std::path::PathBuf;
 use std::sync::Arc;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -196,6 +197,43 @@ impl Operation {
     }
 }
 
+impl Operation {
+    /// Whether what is sent may be a secret, so that nothing of it is repeated: not in an answer, and not in what is kept.
+    fn is_hushed(&self) -> bool {
+        self.needs.scope() == Some(Scope::Secrets)
+    }
+
+    /// The fault of a body that is something else than what is taken here.
+    fn unreadable(&self, error: &serde_json::Error) -> Fault {
+        let refuse = |why: String| {
+            Fault::new(Code::ControlRequest, format!("the body is not what this operation takes: {why}"))
+        };
+        if !self.is_hushed() {
+            return refuse(error.to_string()).hint("compare it with `GET /v1/openapi.json`");
+        }
+        let why = match error.classify() {
+            Category::Syntax => "it is no JSON",
+            Category::Eof => "it ends early",
+            Category::Data | Category::Io => "it has another shape",
+        };
+        let (line, column) = (error.line(), error.column());
+        refuse(format!("{why} at line {line}, column {column}")).hint(format!("it takes {}", self.shape()))
+    }
+
+    /// The members of the object that is taken, with their types.
+    fn shape(&self) -> String {
+        let mut schemas = SchemaGenerator::default();
+        if let Payload::Json(shape) = self.request {
+            shape(&mut schemas);
+        }
+        let members =
+            schemas.definitions().values().filter_map(|schema| schema.get("properties")?.as_object());
+        let kind = |schema: &serde_json::Value| schema["type"].as_str().unwrap_or("value").to_owned();
+        let members = members.flatten().map(|(name, schema)| format!("`{name}` ({})", kind(schema)));
+        format!("an object with {}", members.collect::<Vec<_>>().join(" and "))
+    }
+}
+
 /// An operation at work.
 type Handled = BoxFuture<'static, Result<Response<Body>>>;
 
@@ -218,6 +256,8 @@ enum Payload {
 
 /// A request to an operation.
 struct Ask {
+    /// What is asked for.
+    operation: &'static Operation,
     /// The text for each `{name}` of the path, in order.
     path: Vec<String>,
     request: Request<Body>,
@@ -235,7 +275,16 @@ impl Ask {
     where
         T: TryFrom<String, Error = Fault>,
     {
-        T::try_from(self.path.get(at).cloned().unwrap_or_default())
+        let text = self.path.get(at).cloned().unwrap_or_default();
+        let read = T::try_from(text.clone());
+        if !self.operation.is_hushed() {
+            return read;
+        }
+        read.map_err(|fault| {
+            let what = format!("`{}` is not asked for by names alone", self.operation.path);
+            let hint = fault.hint_text().filter(|hint| !hint.contains(&text));
+            Fault::new(fault.code(), what).hint(hint.unwrap_or("an app and its secret have names"))
+        })
     }
 
     /// Reads a JSON body. What it was read from is overwritten, since it may be a secret.
@@ -265,10 +314,7 @@ impl Ask {
                 }
             }
         }
-        serde_json::from_slice(&bytes).map_err(|error| {
-            Fault::new(Code::ControlRequest, format!("the body is not what this operation takes: {error}"))
-                .hint("compare it with `GET /v1/openapi.json`")
-        })
+        serde_json::from_slice(&bytes).map_err(|error| self.operation.unreadable(&error))
     }
 }
 
@@ -285,6 +331,7 @@ fn find(method: &str, path: &str) -> Result<(&'static Operation, Vec<String>)> {
             _ => return Ok((operation, read(operation, parts))),
         }
     }
+    let path = secret::told_path(path);
     if allowed.is_empty() {
         return Err(Fault::new(Code::ControlRequest, format!("there is no operation at `{path}`"))
             .with_status(404)
@@ -347,7 +394,8 @@ fn nothing() -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
-    use super::{find, parts};
+    use super::secret::told_path;
+    use super::{OPERATIONS, find, parts};
 
     #[test]
     fn paths_are_found_in_the_table() {
@@ -377,5 +425,45 @@ mod tests {
             assert_eq!(found, expected, "{method} {path}");
         }
         assert_eq!(parts("/a/{b}", "/a/b/c"), None);
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_repeated() {
+        let unreadable = |id: &str, body: &str| {
+            let operation = OPERATIONS.iter().copied().flatten().find(|one| one.id == id).unwrap();
+            let read = serde_json::from_str::<hob_core::wire::SecretRequest>(body);
+            operation.unreadable(&read.err().unwrap())
+        };
+        for (body, expected) in [
+            (r#""sk_live_51f7a4""#, "it has another shape at line 1, column 16"),
+            (r#"{"value":8812345678901234}"#, "it has another shape at line 1, column 25"),
+            (r#"{"sk_live_51f7a4":1}"#, "it has another shape at line 1, column 17"),
+            (r#"{"value":"a","sk_live_51f7a4":"b"}"#, "it has another shape at line 1, column 29"),
+            ("sk_live_51f7a4", "it is no JSON at line 1, column 1"),
+            (r#"{"value":"sk_live_51f7a4"#, "it ends early at line 1, column 24"),
+        ] {
+            let fault = unreadable("secrets.set", body);
+            let text = fault.to_string() + fault.hint_text().unwrap_or_default();
+            assert!(fault.message().ends_with(expected), "{body}: {fault}");
+            assert!(!text.contains("sk_live") && !text.contains("8812345"), "{body}: {text}");
+            assert!(text.contains("`value` (string) and `rotate` (boolean)"), "{text}");
+        }
+        let open = unreadable("tokens.create", r#"{"nmae":1}"#);
+        assert!(open.message().contains("`nmae`"), "others say what is wrong: {open}");
+
+        for (path, expected) in [
+            ("/v1/apps/desk/secrets/API_KEY", "/v1/apps/desk/secrets/API_KEY"),
+            ("/v1/apps/desk/secrets/API_KEY/use", "/v1/apps/desk/secrets/API_KEY/use"),
+            ("/v1/apps/desk/secrets", "/v1/apps/desk/secrets"),
+            ("/v1/apps/desk/secrets/API_KEY=sk_live", "/v1/apps/desk/secrets/…"),
+            ("/v1/apps/desk/secrets/API_KEY%3Dsk_live", "/v1/apps/desk/secrets/…"),
+            ("/v1/apps/desk/secrets/API_KEY/sk_live", "/v1/apps/desk/secrets/…"),
+            ("/v1/apps/sk=live/secrets/API_KEY", "/v1/apps/…/secrets/API_KEY"),
+            ("/v1/apps/desk/functions/a/call/x=y", "/v1/apps/desk/functions/a/call/x=y"),
+        ] {
+            assert_eq!(told_path(path), expected);
+        }
+        let fault = find("PATCH", "/v1/apps/desk/secrets/API_KEY=sk_live").err().unwrap();
+        assert!(!fault.message().contains("sk_live"), "{fault}");
     }
 }

@@ -1,13 +1,16 @@
 //! Operations on secrets. None of them ever answers with a value.
 
-use super::{Ask, Control, Handled, Operation, Payload, json, nothing};
+use super::{Ask, Control, Handled, Keeper, Operation, Payload, json, nothing, parts};
+use crate::secrets::{Keys, Used};
 use hob_core::access::{Need, Scope};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_core::name::{AppName, FunctionName, SecretName};
+use hob_core::name::{AppName, FunctionName, RevisionNumber, SecretName};
+use hob_core::percent;
 use hob_core::secret::Record;
 use hob_core::wire::{Rekeyed, SecretInfo, SecretRequest, SecretUse};
 use http::StatusCode;
+use std::borrow::Cow;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -52,7 +55,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         id: "secrets.remove",
         method: Some("DELETE"),
         path: "/v1/apps/{app}/secrets/{name}",
-        summary: "Removes a secret that no function of the current revision names.",
+        summary: "Removes a secret that no function of the current revision or of a published version names.",
         needs: Need::Space(Scope::Secrets),
         query: None,
         request: Payload::None,
@@ -74,6 +77,21 @@ pub(super) static OPERATIONS: &[Operation] = &[
     },
 ];
 
+/// A path as it is told: what stands in the place of a name and is none may be the secret itself.
+pub(super) fn told_path(path: &str) -> Cow<'_, str> {
+    let Some(parts) = parts("/v1/apps/{app}/secrets/{*rest}", path) else { return Cow::Borrowed(path) };
+    let [app, rest] = parts.as_slice() else { return Cow::Borrowed(path) };
+    let plain = |text: &str| percent::decoded(text).unwrap_or_default();
+    let app_told = if AppName::new(&plain(app)).is_ok() { app.as_str() } else { "…" };
+    let name = rest.strip_suffix("/use").unwrap_or(rest);
+    let is_name = rest.is_empty() || SecretName::new(&plain(name)).is_ok();
+    let rest_told = if is_name { rest.as_str() } else { "…" };
+    if (app_told, rest_told) == (app, rest) {
+        return Cow::Borrowed(path);
+    }
+    Cow::Owned(format!("/v1/apps/{app_told}/secrets/{rest_told}"))
+}
+
 /// The app and the secret of a path.
 fn named(ask: &Ask) -> Result<(AppName, SecretName)> {
     Ok((ask.part(0)?, ask.part(1)?))
@@ -89,6 +107,7 @@ fn info(control: &Control, app: &AppName, name: &SecretName, record: &Record) ->
         by: given.by.clone(),
         versions: record.versions.iter().map(|one| one.version).collect(),
         used_by: used_by(control, app, name),
+        kept_by: kept_by(control, app, name),
     })
 }
 
@@ -98,6 +117,35 @@ fn used_by(control: &Control, app: &AppName, name: &SecretName) -> Vec<FunctionN
     let Some(live) = table.app(app.as_str()) else { return Vec::new() };
     let using = live.current.spec.functions.iter().filter(|(_, spec)| spec.secrets.contains(name));
     using.map(|(function, _)| function.clone()).collect()
+}
+
+/// The other kept revisions with a function that names a secret.
+fn kept_by(control: &Control, app: &AppName, name: &SecretName) -> Vec<RevisionNumber> {
+    let table = control.live.load();
+    let Some(live) = table.app(app.as_str()) else { return Vec::new() };
+    let older = live.kept.values().filter(|kept| kept.number != live.current.number);
+    let naming = older.filter(|kept| kept.spec.secrets().any(|(_, named)| named == name));
+    naming.map(|kept| kept.number).collect()
+}
+
+/// Sees that nothing names a secret that calls are sent to: the current revision, and those that somebody has published.
+/// Others are kept to go back to, which is refused without the secret.
+///
+/// # Errors
+/// `HOB-0735`, `HOB-06xx`.
+async fn check_unused(control: &Control, app: &AppName, name: &SecretName) -> Result<()> {
+    if let Some(function) = used_by(control, app, name).first() {
+        let what = format!("function `{function}` of app `{app}` names the secret `{name}`");
+        let hint = "take it out of `secrets` in the manifest and deploy, then remove it";
+        return Err(Fault::new(Code::SecretInUse, what).hint(hint));
+    }
+    let pinned = control.apps.pinned(app).await?;
+    let Some(number) = kept_by(control, app, name).into_iter().find(|number| pinned.contains(number)) else {
+        return Ok(());
+    };
+    let what =
+        format!("revision {number} of app `{app}` names the secret `{name}`, and is a published version");
+    Err(Fault::new(Code::SecretInUse, what).hint("delete that version of the function, then remove it"))
 }
 
 fn list(control: Arc<Control>, ask: Ask) -> Handled {
@@ -159,11 +207,7 @@ async fn exchange(
 fn remove(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
         let (app, name) = named(&ask)?;
-        if let Some(function) = used_by(&control, &app, &name).first() {
-            let what = format!("function `{function}` of app `{app}` names the secret `{name}`");
-            let hint = "take it out of `secrets` in the manifest and deploy, then remove it";
-            return Err(Fault::new(Code::SecretInUse, what).hint(hint));
-        }
+        check_unused(&control, &app, &name).await?;
         control.secrets.remove(&app, &name).await?;
         Ok(nothing())
     })
@@ -180,15 +224,51 @@ fn rekey(control: Arc<Control>, ask: Ask) -> Handled {
         let change = async move {
             let keys = doing.secrets.keys();
             let _one_at_a_time = keys.renewing().await;
-            let key = keys.renew()?;
-            let mut values = 0;
-            // A space that cannot be opened keeps its values, so the old key has to stay.
-            for space in keeper.list().await? {
-                values += keeper.control(&space.space)?.secrets.reseal().await?;
-            }
-            keys.forget_old()?;
-            Ok(Rekeyed { key, values })
+            reseal_all(keys, &*keeper).await
         };
         json(StatusCode::OK, &apps.to_the_end("rekey", change).await?)
     })
+}
+
+/// Encrypts the values of every space anew. A space in which that fails keeps its values and the key that they need, and
+/// the others are gone on with.
+async fn reseal_all(keys: &Keys, keeper: &dyn Keeper) -> Result<Rekeyed> {
+    // Looked at first: a key that something needs has to be among those that come.
+    let key = keys.renew(&used(keeper))?;
+    let (mut values, mut failed) = (0, Vec::new());
+    for space in keeper.names() {
+        let resealed = match keeper.control(&space) {
+            Ok(control) => control.secrets.reseal().await,
+            // It has gone meanwhile, with what was in it.
+            Err(fault) if fault.code() == Code::SpaceNotFound => Ok(0),
+            Err(fault) => Err(fault),
+        };
+        match resealed {
+            Ok(count) => values += count,
+            Err(fault) => failed.push((space, fault)),
+        }
+    }
+    keys.forget_old(&used(keeper))?;
+    let Some((_, first)) = failed.first() else { return Ok(Rekeyed { key, values }) };
+    let spaces: Vec<String> = failed.iter().map(|(space, _)| format!("`{space}`")).collect();
+    let what = format!(
+        "{values} values are encrypted with key `{key}` now, but those of {} need an older one still: {}",
+        spaces.join(", "),
+        first.message()
+    );
+    let hint = "put that right, or remove the space, and run this again: it goes on with the same key";
+    Err(Fault::new(first.code(), what).hint(hint).at(first.place().unwrap_or("secrets")))
+}
+
+/// The keys that stored values need.
+fn used(keeper: &dyn Keeper) -> Used {
+    let mut used = Used::default();
+    for space in keeper.names() {
+        match keeper.control(&space) {
+            Ok(control) => used.by_values.extend(control.secrets.keys_used()),
+            Err(fault) if fault.code() == Code::SpaceNotFound => {}
+            Err(_) => used.unknown = true,
+        }
+    }
+    used
 }

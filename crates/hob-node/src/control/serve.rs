@@ -5,7 +5,7 @@
 //! ([`crate::audit`]): a change before it is answered.
 
 use super::auth::Peer;
-use super::{Ask, Control, Guard, Keeper, Operation, find};
+use super::{Ask, Control, Guard, Keeper, Operation, find, secret};
 use crate::audit::Action;
 use crate::caller::{self, Caller};
 use crate::clock::now_ms;
@@ -104,7 +104,7 @@ where
 }
 
 fn asked<B>(request: &Request<B>) -> (http::Method, String) {
-    (request.method().clone(), request.uri().path().to_owned())
+    (request.method().clone(), secret::told_path(request.uri().path()).into_owned())
 }
 
 /// Answers, or says what is wrong and which space is told of it: what a space is refused, no other is told.
@@ -165,14 +165,16 @@ async fn answer_with(
     request: Request<Body>,
 ) -> Result<Response<Body>> {
     let (operation, path) = find(request.method().as_str(), request.uri().path())?;
-    let (on, space) = (on(operation, &path), control.space());
+    let told = secret::told_path(request.uri().path());
+    let on = if told == request.uri().path() { on(operation, &path) } else { Some(told.into_owned()) };
+    let space = control.space();
     if let Err(fault) = caller.principal.may(operation.needs, &space, now_ms()) {
         count(control, caller.act(operation.id, on, space), &fault, id);
         return Err(fault);
     }
     let act = caller.act(operation.id, on, space);
     let action = Action::begin(&control.audit, act, id.to_string(), operation.is_change()).await?;
-    let ask = Ask { path, request, keeper, caller: caller.clone(), action: action.clone() };
+    let ask = Ask { operation, path, request, keeper, caller: caller.clone(), action: action.clone() };
     let answered = (operation.handle)(Arc::clone(control), ask).await;
     action.answered(answered.as_ref().err()).await?;
     let mut response = answered?;

@@ -99,6 +99,15 @@ pub(crate) trait Keeper: Send + Sync {
     /// `HOB-0708` when there is no such space, `HOB-0715` for one that could not be opened.
     fn control(&self, space: &SpaceName) -> Result<Arc<Control>>;
 
+    /// Whether there is such a space, served or not.
+    ///
+    /// # Errors
+    /// `HOB-0708`.
+    fn known(&self, space: &SpaceName) -> Result<()>;
+
+    /// The name of every space, served or not.
+    fn names(&self) -> Vec<SpaceName>;
+
     /// The control of every space that is served, `default` first, then by name.
     fn open(&self) -> Vec<Arc<Control>>;
 

@@ -2,6 +2,7 @@
 
 use super::{Ask, Control, Handled, Operation, Payload, json, nothing};
 use hob_core::access::{Need, Scope};
+use hob_core::name::SpaceName;
 use hob_core::wire::{TokenInfo, TokenMade, TokenRequest};
 use http::StatusCode;
 use std::sync::Arc;
@@ -47,8 +48,9 @@ pub(super) static OPERATIONS: &[Operation] = &[
 
 fn create(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
-        let caller = ask.caller.clone();
-        let made = control.tokens.create(ask.json().await?, &caller).await?;
+        let (caller, keeper) = (ask.caller.clone(), ask.keeper()?);
+        let there = |space: &SpaceName| keeper.known(space);
+        let made = control.tokens.create(ask.json().await?, &caller, there).await?;
         json(StatusCode::CREATED, &made)
     })
 }

@@ -2,10 +2,10 @@
 //!
 //! **How.** A record in the state of `default` says that a space is there; its folder follows from its name. A space is
 //! made by one commit and opened after it, so that a kill leaves all of it or nothing. One that is removed is
-//! marked so first, then stopped, then its folder goes, and its record last: a start of the node goes on with
-//! that. Nothing here removes a folder of which no record says that it may go.
+//! marked so first, then stopped, then its tokens are revoked, its folder goes (its access keys are in there), and its
+//! record last: a start of the node goes on with that. Nothing here removes a folder of which no record says that it may go.
 //!
-//! **Invariants.** One change at a time. What [`Doors`] show is open.
+//! **Invariants.** One change at a time. What [`Doors`] show is open. No token is good in a space that was made after it.
 
 use super::sockets::bind_inner;
 use super::space::{Common, Of, Space, cache_of, folder_of, packs_of};
@@ -132,6 +132,7 @@ impl Spaces {
             let name = SpaceName::new(key.strip_prefix(RECORDS).unwrap_or_default())?;
             stored.push((read(&name, &entry.value)?, name));
         }
+        this.revoke_strangers(&stored).await?;
         // Hosts belong to the first who claims them.
         stored.sort_by_key(|(record, _)| record.created_ms);
         for (record, name) in stored.into_iter().filter(|(_, name)| !name.is_default()) {
@@ -147,6 +148,23 @@ impl Spaces {
             this.show(name, record, opened.ok());
         }
         Ok(this)
+    }
+
+    /// Revokes the tokens of spaces that are not there, and those that are older than their space: they were another
+    /// tenant's. Removals see to that by now; a node may have been stopped in the middle of one, or written what is stored
+    /// before they did.
+    async fn revoke_strangers(&self, stored: &[(Record, SpaceName)]) -> Result<()> {
+        let kept = stored.iter().filter(|(record, _)| !record.removing);
+        let since: BTreeMap<&SpaceName, u64> =
+            kept.map(|(record, name)| (name, record.created_ms.unwrap_or_default())).collect();
+        let lost = |space: &SpaceName, made_ms: u64| {
+            !space.is_default() && since.get(space).is_none_or(|since| made_ms < *since)
+        };
+        let count = self.common.tokens.revoke_where(lost).await?;
+        if count > 0 {
+            tracing::warn!(count, "API tokens of spaces that were removed were still good, and are revoked");
+        }
+        Ok(())
     }
 
     /// Ends every space.
@@ -194,8 +212,9 @@ impl Spaces {
         self.state.commit(vec![Write { key: key(space), expect, value }]).await
     }
 
-    /// Removes the folder and the record of a space that is not open.
+    /// Revokes the tokens of a space that nobody finds any more, then removes its folder and its record.
     async fn erase(&self, name: &SpaceName) -> Result<()> {
+        self.common.tokens.revoke_where(|space, _| space == name).await?;
         let settings = &self.common.settings;
         let (folder, packs) = (folder_of(&settings.data, name), packs_of(&cache_of(settings), name));
         let gone = {
@@ -230,6 +249,8 @@ impl Spaces {
             let what = format!("the folder `{}` is there, but no space belongs to it", folder.display());
             return Err(exists(what).hint("move it away, then try again"));
         }
+        // Whoever had the name before has nothing in here, whatever became of his end.
+        self.common.tokens.revoke_where(|space, _| *space == name).await?;
         let record = Record { created_ms: Some(now_ms()), quotas, removing: false };
         self.write(&name, Expect::Absent, Some(&record)).await?;
         match self.start(&name, &record).await {
@@ -346,6 +367,17 @@ impl Keeper for Handle {
         self.0.control(space)
     }
 
+    fn known(&self, space: &SpaceName) -> Result<()> {
+        let named = lock(&self.0.named);
+        let there = space.is_default() || named.contains_key(space);
+        if there { Ok(()) } else { Err(not_found(space, named.keys())) }
+    }
+
+    fn names(&self) -> Vec<SpaceName> {
+        let named = lock(&self.0.named);
+        std::iter::once(SpaceName::default_space()).chain(named.keys().cloned()).collect()
+    }
+
     fn open(&self) -> Vec<Arc<Control>> {
         let named = lock(&self.0.named);
         let open = named.values().filter_map(|entry| entry.open.as_ref());
@@ -432,3 +464,6 @@ fn not_found<'a>(name: &SpaceName, known: impl Iterator<Item = &'a SpaceName>) -
         None => fault.hint("`hob space ls` lists the spaces, `hob space create NAME` makes one"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,9 @@
 //!
 //! **How.** AES-256-GCM (NIST SP 800-38D) from `ring`, with a random nonce of 96 bits for each value. Several keys may be
 //! named: the first one encrypts, and each opens what it has encrypted.
+//!
+//! **Invariants.** No key goes that a stored value may need ([`Used`]): what it encrypted could never be opened again. So
+//! there is one change of keys at a time: another key is made once nothing needs those of before.
 
 use crate::identity::random;
 use crate::settings::SecretKey;
@@ -15,6 +18,7 @@ use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
 use hob_core::limit::SECRET_KEYS_MAX;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -32,7 +36,7 @@ const ID_DIGITS: usize = 16;
 /// The keys of one node.
 pub(crate) struct Keys {
     source: Source,
-    keys: Mutex<Vec<Arc<Key>>>,
+    pub(super) keys: Mutex<Vec<Arc<Key>>>,
     renewing: tokio::sync::Mutex<()>,
 }
 
@@ -53,6 +57,21 @@ pub(crate) struct Key {
     /// For a file of the node's own that has to be written again.
     text: Zeroizing<String>,
     sealing: LessSafeKey,
+}
+
+/// Which keys the stored values of all spaces are encrypted with.
+#[derive(Debug, Default)]
+pub(crate) struct Used {
+    /// Ids of keys.
+    pub(crate) by_values: BTreeSet<String>,
+    /// A space is not served, so nobody knows which keys its values need.
+    pub(crate) unknown: bool,
+}
+
+impl Used {
+    fn needs(&self, key: &Key) -> bool {
+        self.unknown || self.by_values.contains(&key.id)
+    }
 }
 
 impl Keys {
@@ -126,17 +145,24 @@ impl Keys {
     }
 
     /// Begins to encrypt with another key: the first one of the file, which is read again; or a new one in the node's own
-    /// file, beside the old ones. Its id.
+    /// file, beside the old ones. Its id. Where something needs an old key of the node's own file still, the newest one of
+    /// before is gone on with, and no further one is made.
     ///
     /// # Errors
-    /// `HOB-0733`; the keys are those of before, then.
-    pub(crate) fn renew(&self) -> Result<String> {
+    /// `HOB-0733`, also when the file has a key no more that something needs; the keys are those of before, then.
+    pub(crate) fn renew(&self, used: &Used) -> Result<String> {
         let next = match &self.source {
             Source::File(file) => {
                 let text = read(file, 0o007)?.ok_or_else(|| unusable(file, "does not exist"))?;
                 let keys = parse(&text)?;
                 if keys.is_empty() {
                     return Err(unusable(file, "is empty"));
+                }
+                let gone = |old: &&Arc<Key>| used.needs(old) && keys.iter().all(|key| key.id != old.id);
+                if let Some(old) = lock(&self.keys).iter().find(gone) {
+                    let why = format!("has the key `{}` no more, which stored secrets may need", old.id);
+                    let hint = "put it back below the new one, and take it out when this has succeeded";
+                    return Err(unusable(file, &why).hint(hint));
                 }
                 keys
             }
@@ -149,10 +175,15 @@ impl Keys {
             }
             Source::Own(file) => {
                 let old = lock(&self.keys).clone();
-                let keys: Vec<Arc<Key>> =
-                    [Arc::new(Key::new()?)].into_iter().chain(old).take(SECRET_KEYS_MAX).collect();
-                write(file, &keys)?;
-                keys
+                if old.iter().skip(1).any(|key| used.needs(key)) {
+                    old
+                } else {
+                    // Nothing needs more of the old ones than the first: it makes two, far below the limit.
+                    let keys: Vec<Arc<Key>> =
+                        [Arc::new(Key::new()?)].into_iter().chain(old.into_iter().take(1)).collect();
+                    write(file, &keys)?;
+                    keys
+                }
             }
         };
         let id = next.first().map(|key| key.id.clone()).unwrap_or_default();
@@ -160,15 +191,17 @@ impl Keys {
         Ok(id)
     }
 
-    /// Forgets all keys but the first, now that nothing is encrypted with them: those of the node's own file.
+    /// Forgets all keys but the first that nothing needs: those of the node's own file.
     ///
     /// # Errors
     /// `HOB-0733` when it cannot be written.
-    pub(crate) fn forget_old(&self) -> Result<()> {
+    pub(crate) fn forget_old(&self, used: &Used) -> Result<()> {
         let Source::Own(file) = &self.source else { return Ok(()) };
-        let first: Vec<Arc<Key>> = lock(&self.keys).first().cloned().into_iter().collect();
-        write(file, &first)?;
-        *lock(&self.keys) = first;
+        let all = lock(&self.keys).clone();
+        let keep = |(at, key): &(usize, Arc<Key>)| *at == 0 || used.needs(key);
+        let kept: Vec<Arc<Key>> = all.into_iter().enumerate().filter(keep).map(|(_, key)| key).collect();
+        write(file, &kept)?;
+        *lock(&self.keys) = kept;
         Ok(())
     }
 

@@ -7,25 +7,28 @@
 //! code is put together ([`Secrets::given`]) and nowhere else but for the table of what to take out of logs and facts
 //! ([`Redaction`]). [`key`] is where keys come from.
 //!
+//! **Invariants.** A value is looked for as long as a record keeps it, and as long as code is there that was given it: what
+//! runs with a value that was removed or replaced can still print it.
+//!
 //! **Not here:** running instances that have an old value ([`crate::apps::Apps::renew`] exchanges them).
 
 mod key;
 mod redaction;
 
-pub(crate) use key::Keys;
+pub(crate) use key::{Keys, Used};
 pub(crate) use redaction::{Redacting, Redaction};
 
 use crate::clock::now_ms;
 use crate::sync::lock;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_core::name::{AppName, SecretName, SpaceName};
+use hob_core::name::{AppName, FunctionName, SecretName, SpaceName};
 use hob_core::port::{Expect, State, Write};
 use hob_core::secret::redact::Redactor;
 use hob_core::secret::{self, Record, Sealed};
 use hob_core::spec::AppSpec;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, Weak};
 use zeroize::Zeroizing;
 
 /// What keys of records begin with.
@@ -37,10 +40,18 @@ pub(crate) struct Secrets {
     state: Arc<dyn State>,
     keys: Arc<Keys>,
     records: Mutex<BTreeMap<(AppName, SecretName), Record>>,
+    /// What code was given that may still be there; taken after `records`.
+    held: Mutex<Vec<Weak<Held>>>,
     redaction: Arc<Redaction>,
     /// Held while a record changes.
     changing: tokio::sync::Mutex<()>,
     exchanging: tokio::sync::Mutex<()>,
+}
+
+/// A value that some code was given, which holds this as long as it is there.
+pub(crate) struct Held {
+    pub(crate) name: SecretName,
+    pub(crate) value: Zeroizing<String>,
 }
 
 impl Secrets {
@@ -79,7 +90,8 @@ impl Secrets {
         redaction: Arc<Redaction>,
     ) -> Self {
         let (changing, exchanging) = (tokio::sync::Mutex::default(), tokio::sync::Mutex::default());
-        Self { space, state, keys, records: Mutex::default(), redaction, changing, exchanging }
+        let (records, held) = (Mutex::default(), Mutex::default());
+        Self { space, state, keys, records, held, redaction, changing, exchanging }
     }
 
     /// The keys of the node.
@@ -124,21 +136,37 @@ impl Secrets {
         missing.map_or(Ok(()), |(function, name)| Err(secret::not_set(&spec.app, function, name)))
     }
 
-    /// The values of these secrets as instances are given them that start now. One that is not there is left out: that
-    /// was refused at the deploy.
+    /// The values of the secrets that a function names, as instances are given them that start now. Whoever starts some
+    /// holds what this returns for as long as one may be left.
+    ///
+    /// # Errors
+    /// `HOB-0730` for one that is not there any more, `HOB-0733` and `HOB-0734` for one that cannot be opened. Each names
+    /// the secret: without it, or with none in its place, the function would be another program.
     pub(crate) fn given<'a>(
         &self,
-        app: &AppName,
+        (app, function): (&AppName, &FunctionName),
         names: impl Iterator<Item = &'a SecretName>,
-    ) -> Vec<(SecretName, Zeroizing<String>)> {
+    ) -> Result<Vec<Arc<Held>>> {
+        let records = lock(&self.records);
         let open = |name: &SecretName| {
-            let record = self.get(app, name).ok()?;
-            let opened = self.value(app, name, record.given()?);
-            let value =
-                opened.inspect_err(|fault| tracing::error!(%app, %name, %fault, "a secret is not given"));
-            Some((name.clone(), value.ok()?))
+            let record = records.get(&(app.clone(), name.clone()));
+            let sealed = record.and_then(Record::given);
+            // Whoever calls the function is not the one who has to set it.
+            let missing = || secret::not_set(app, function, name).with_status(503);
+            let value = self.value(app, name, sealed.ok_or_else(missing)?).map_err(|fault| {
+                let message = fault.message();
+                let what =
+                    format!("function `{function}` cannot start without its secret `{name}`: {message}");
+                Fault::new(fault.code(), what).hint(fault.hint_text().unwrap_or_default())
+            })?;
+            Ok(Arc::new(Held { name: name.clone(), value }))
         };
-        names.filter_map(open).collect()
+        let given: Vec<Arc<Held>> = names.map(open).collect::<Result<_>>()?;
+        // Before the records can change: whoever changes them then finds these.
+        let mut held = lock(&self.held);
+        held.retain(|one| one.strong_count() > 0);
+        held.extend(given.iter().map(Arc::downgrade));
+        Ok(given)
     }
 
     /// Stores a value as the newest version of a secret; it is on disk when this returns.
@@ -202,7 +230,7 @@ impl Secrets {
             }
             for sealed in old {
                 let bound_to = secret::bound_to(self.space.as_str(), app, name, sealed.version);
-                let value = self.keys.open_sealed(&sealed.key, &sealed.sealed, &bound_to)?;
+                let value = self.value(app, name, sealed)?;
                 (sealed.key, sealed.sealed) = self.keys.seal(&value, &bound_to)?;
                 values += 1;
             }
@@ -227,20 +255,37 @@ impl Secrets {
 
     fn value(&self, app: &AppName, name: &SecretName, sealed: &Sealed) -> Result<Zeroizing<String>> {
         let bound_to = secret::bound_to(self.space.as_str(), app, name, sealed.version);
-        self.keys.open_sealed(&sealed.key, &sealed.sealed, &bound_to)
+        let opened = self.keys.open_sealed(&sealed.key, &sealed.sealed, &bound_to);
+        opened.map_err(|fault| fault.at(format!("secret {name} of app {app}")))
     }
 
-    /// Looks for all kept values from now on: instances that have an old one still run.
+    /// The ids of the keys that kept values are encrypted with.
+    pub(crate) fn keys_used(&self) -> BTreeSet<String> {
+        let records = lock(&self.records);
+        records.values().flat_map(|record| &record.versions).map(|sealed| sealed.key.clone()).collect()
+    }
+
+    /// Looks for all kept values from now on, and for all that something may still run with. One that cannot be opened
+    /// keeps none of the others from being looked for.
     fn look_for(&self) -> Result<()> {
         let records = lock(&self.records).clone();
-        let mut values = Vec::new();
+        let mut opened = Vec::new();
+        let mut failed = Ok(());
         for ((app, name), record) in &records {
             for sealed in &record.versions {
-                values.push((name, self.value(app, name, sealed)?));
+                match self.value(app, name, sealed) {
+                    Ok(value) => opened.push((name, value)),
+                    Err(fault) => failed = failed.and(Err(fault)),
+                }
             }
         }
-        self.redaction.set(Redactor::new(values.iter().map(|(name, value)| (*name, value.as_str()))));
-        Ok(())
+        let held: Vec<Arc<Held>> = lock(&self.held).iter().filter_map(Weak::upgrade).collect();
+        let kept = opened.iter().map(|(name, value)| (*name, value.as_str()));
+        let held = held.iter().map(|held| (&held.name, held.value.as_str()));
+        // Many have the same value: each is looked for once.
+        let values: BTreeSet<(&SecretName, &str)> = kept.chain(held).collect();
+        self.redaction.set(Redactor::new(values.into_iter()));
+        failed
     }
 }
 

@@ -1,8 +1,9 @@
 //! Tests of secrets at rest.
 
-use super::{Keys, Redaction, Secrets};
+use super::{Held, Keys, Redaction, Secrets, Used};
 use crate::settings::SecretKey;
-use hob_core::name::{AppName, SecretName, SpaceName};
+use hob_core::fault::Result;
+use hob_core::name::{AppName, FunctionName, SecretName, SpaceName};
 use hob_core::port::{Expect, State, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -14,13 +15,23 @@ fn state(data: &Path) -> Arc<dyn State> {
     hob_bus::open("memory", &hob_bus::EngineSettings::new(data)).unwrap().state
 }
 
-async fn open(state: &Arc<dyn State>, keys: &Arc<Keys>) -> hob_core::fault::Result<Arc<Secrets>> {
+async fn open(state: &Arc<dyn State>, keys: &Arc<Keys>) -> Result<Arc<Secrets>> {
     let space = SpaceName::default_space();
     Secrets::open(space, Arc::clone(state), Arc::clone(keys), Arc::new(Redaction::default())).await
 }
 
+fn held(secrets: &Secrets, app: &AppName, name: &SecretName) -> Result<Arc<Held>> {
+    let function = FunctionName::new("charge").unwrap();
+    secrets.given((app, &function), [name].into_iter()).map(|mut held| held.pop().unwrap())
+}
+
 fn given(secrets: &Secrets, app: &AppName, name: &SecretName) -> Option<String> {
-    secrets.given(app, [name].into_iter()).pop().map(|(_, value)| value.to_string())
+    held(secrets, app, name).ok().map(|held| held.value.to_string())
+}
+
+/// What these need, as far as they are all that there are.
+fn used(all: &[&Secrets]) -> Used {
+    Used { by_values: all.iter().flat_map(|secrets| secrets.keys_used()).collect(), unknown: false }
 }
 
 #[tokio::test]
@@ -53,9 +64,9 @@ async fn a_value_is_stored_for_its_place_alone_and_opens_with_its_key() {
     // A new key: everything opens with it, and the old one is gone.
     let before = std::fs::read_to_string(&file).unwrap();
     secrets.set((&app, &name), "another value", false, "owner".into()).await.unwrap();
-    keys.renew().unwrap();
+    keys.renew(&used(&[&secrets])).unwrap();
     assert_eq!(secrets.reseal().await.unwrap(), 2);
-    keys.forget_old().unwrap();
+    keys.forget_old(&used(&[&secrets])).unwrap();
     let after = std::fs::read_to_string(&file).unwrap();
     assert!(before != after && after.lines().count() == 1);
     let again = open(&state, &Keys::open(data.path(), None).unwrap()).await.unwrap();
@@ -69,6 +80,108 @@ async fn a_value_is_stored_for_its_place_alone_and_opens_with_its_key() {
     again.remove(&app, &name).await.unwrap();
     assert_eq!(given(&again, &app, &name), None);
     assert_eq!(again.redaction.text(VALUE), VALUE);
+}
+
+#[tokio::test]
+async fn no_key_goes_that_something_needs_however_often_a_change_of_keys_fails() {
+    let data = tempfile::tempdir().unwrap();
+    let keys = Keys::open(data.path(), None).unwrap();
+    let (app, name) = (AppName::new("desk").unwrap(), SecretName::new("TOKEN").unwrap());
+    let (whole, broken) = (open(&state(data.path()), &keys).await.unwrap(), state(data.path()));
+    let lost = open(&broken, &keys).await.unwrap();
+    for secrets in [&whole, &lost] {
+        secrets.set((&app, &name), VALUE, false, "owner".into()).await.unwrap();
+    }
+    let count = || std::fs::read_to_string(data.path().join("secret-keys")).unwrap().lines().count();
+
+    // A space that is not served, again and again: one further key is made, and the other spaces go to it.
+    let unknown = || Used { unknown: true, ..used(&[&whole]) };
+    let first = keys.renew(&unknown()).unwrap();
+    for _ in 0..20 {
+        assert_eq!(keys.renew(&unknown()).unwrap(), first);
+        whole.reseal().await.unwrap();
+        keys.forget_old(&unknown()).unwrap();
+        assert_eq!(count(), 2);
+    }
+    assert_eq!(whole.keys_used().into_iter().collect::<Vec<_>>(), [first.as_str()]);
+    let later = open(&broken, &Keys::open(data.path(), None).unwrap()).await.unwrap();
+    assert_eq!(given(&later, &app, &name).as_deref(), Some(VALUE), "it opens when it is mended");
+
+    // The same when it is served, and its values stay where they are.
+    for _ in 0..20 {
+        assert_eq!(keys.renew(&used(&[&whole, &lost])).unwrap(), first);
+        keys.forget_old(&used(&[&whole, &lost])).unwrap();
+        assert_eq!(count(), 2);
+    }
+    assert_eq!(lost.reseal().await.unwrap(), 1);
+    keys.forget_old(&used(&[&whole, &lost])).unwrap();
+    assert_eq!(count(), 1);
+    assert_ne!(keys.renew(&used(&[&whole, &lost])).unwrap(), first, "nothing is in its way any more");
+
+    // Of somebody's own file: the key that values need has to stay in it.
+    let file = data.path().join("key");
+    let put = |text: String| {
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    let (old, new) = ("a".repeat(64), "b".repeat(64));
+    put(old.clone());
+    let keys = Keys::open(data.path(), Some(&SecretKey::File(file.clone()))).unwrap();
+    let secrets = open(&state(data.path()), &keys).await.unwrap();
+    secrets.set((&app, &name), VALUE, false, "owner".into()).await.unwrap();
+    put(new.clone());
+    let fault = keys.renew(&used(&[&secrets])).unwrap_err();
+    assert_eq!(fault.code().text(), "HOB-0733");
+    assert!(fault.message().contains(secrets.keys_used().first().unwrap()), "{fault}");
+    assert_eq!(given(&secrets, &app, &name).as_deref(), Some(VALUE), "the keys are those of before");
+    put(format!("{new}\n{old}\n"));
+    keys.renew(&used(&[&secrets])).unwrap();
+    assert_eq!(secrets.reseal().await.unwrap(), 1);
+    put(new);
+    keys.renew(&used(&[&secrets])).unwrap();
+}
+
+#[tokio::test]
+async fn a_function_is_given_all_that_it_names_or_told_what_it_lacks() {
+    let data = tempfile::tempdir().unwrap();
+    let (state, keys) = (state(data.path()), Keys::open(data.path(), None).unwrap());
+    let (app, name) = (AppName::new("desk").unwrap(), SecretName::new("TOKEN").unwrap());
+    let secrets = open(&state, &keys).await.unwrap();
+    secrets.set((&app, &name), VALUE, false, "owner".into()).await.unwrap();
+    let other = SecretName::new("OTHER").unwrap();
+    let missing = held(&secrets, &app, &other).err().unwrap();
+    assert_eq!((missing.code().text(), missing.status()), ("HOB-0730", 503));
+    assert!(missing.message().contains("OTHER"), "{missing}");
+    // As if its key were gone.
+    *crate::sync::lock(&keys.keys) = Vec::new();
+    let lost = held(&secrets, &app, &name).err().unwrap();
+    assert_eq!(lost.code().text(), "HOB-0733");
+    assert!(lost.message().contains("`charge`") && lost.message().contains("`TOKEN`"), "{lost}");
+}
+
+#[tokio::test]
+async fn what_was_removed_or_replaced_is_looked_for_while_something_runs_with_it() {
+    let data = tempfile::tempdir().unwrap();
+    let (state, keys) = (state(data.path()), Keys::open(data.path(), None).unwrap());
+    let (app, name) = (AppName::new("desk").unwrap(), SecretName::new("TOKEN").unwrap());
+    let secrets = open(&state, &keys).await.unwrap();
+    let set = async |value: &str| {
+        secrets.set((&app, &name), value, false, "owner".into()).await.unwrap();
+    };
+    set(VALUE).await;
+    let running = held(&secrets, &app, &name).unwrap();
+    for at in 0..10 {
+        set(&format!("another value {at}")).await;
+    }
+    assert_eq!(secrets.redaction.text(VALUE), "[secret TOKEN]", "of more versions than are kept");
+    let second = held(&secrets, &app, &name).unwrap();
+    secrets.remove(&app, &name).await.unwrap();
+    assert_eq!(secrets.redaction.text(VALUE), "[secret TOKEN]");
+    assert_eq!(secrets.redaction.text(&second.value), "[secret TOKEN]");
+    assert_eq!(secrets.redaction.text("another value 8"), "another value 8", "nothing was given that");
+    drop((running, second));
+    set("yet another one").await;
+    assert_eq!(secrets.redaction.text(VALUE), VALUE);
 }
 
 #[test]

@@ -103,6 +103,7 @@ fn code() -> FunctionCode {
         spec: FunctionSpec { memory_bytes: 1 << 20, ..FunctionSpec::new("wasm", "wasi-http", ["f.wasm"]) },
         dir: PathBuf::new(),
         cpu: Default::default(),
+        given: hob_runtime::code::Given::default(),
     }
 }
 

@@ -49,6 +49,7 @@ fn member_of(crowd: &Arc<Crowd>, space: &str, app: &str, memory_bytes: u64) -> A
         spec,
         dir: "/".into(),
         cpu: CpuTotal::default(),
+        given: crate::code::Given::default(),
     };
     crowd.member(&SpaceName::new(space).unwrap(), &code)
 }

@@ -19,6 +19,7 @@ fn a_function_may_have_a_collector_of_its_own() {
             spec: serde_json::from_value(spec).unwrap(),
             dir: "/".into(),
             cpu: Default::default(),
+            given: crate::code::Given::default(),
         };
         let variables = telemetry_variables(&code, "http://here");
         let shown =

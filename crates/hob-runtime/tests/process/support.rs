@@ -149,6 +149,7 @@ impl Bench {
             spec,
             dir,
             cpu: Default::default(),
+            given: hob_runtime::code::Given::default(),
         })
     }
 

@@ -235,6 +235,7 @@ impl Bench {
             },
             dir,
             cpu: Default::default(),
+            given: hob_runtime::code::Given::default(),
         })
     }
 

@@ -129,7 +129,13 @@ impl Command for Secret {
             }
             What::Rm(Rm { app, name, connection }) => {
                 let (app, name) = (AppName::new(&app)?, SecretName::new(&name)?);
-                connection.client()?.remove_secret(&app, &name).await?;
+                let client = connection.client()?;
+                let known = client.secrets(&app).await?;
+                client.remove_secret(&app, &name).await?;
+                for number in known.iter().filter(|info| info.name == name).flat_map(|info| &info.kept_by) {
+                    let what = format!("revision {number} of `{app}` names {name} still");
+                    output.note(&format!("{what}: it is not rolled back to before the secret is set again"));
+                }
                 let said = |_: &Output| format!("removed {name}");
                 output.result(&json!({ "removed": name }), &[name.to_string()], said);
             }

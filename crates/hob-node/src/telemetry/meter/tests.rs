@@ -20,6 +20,7 @@ fn code(app: &str, function: &str, revision: u32) -> FunctionCode {
         spec: FunctionSpec::new("wasm", "wasi-http", ["f.wasm"]),
         dir: PathBuf::new(),
         cpu: Default::default(),
+        given: hob_runtime::code::Given::default(),
     }
 }
 

@@ -20,5 +20,6 @@ pub(super) fn code(change: impl FnOnce(&mut FunctionSpec)) -> FunctionCode {
         spec,
         dir: "/package".into(),
         cpu: Default::default(),
+        given: crate::code::Given::default(),
     }
 }

@@ -277,6 +277,7 @@ impl Far {
             spec: load.spec,
             dir: PathBuf::new(),
             cpu: CpuTotal::default(),
+            given: crate::code::Given::default(),
         });
         let file = File { path: PathBuf::new(), name: load.file, digest: load.digest, packs: PathBuf::new() };
         let script = load.script.map(|(name, text)| Arc::new(Script { name, text }));

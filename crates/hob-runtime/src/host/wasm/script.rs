@@ -149,6 +149,7 @@ impl Shared {
             spec,
             dir: code.dir.clone(),
             cpu: CpuTotal::default(),
+            given: crate::code::Given::default(),
         });
         let file = self.file(&code).await?;
         let unit = Placed::load(self, file, Arc::clone(&code), Some(program)).await?;

@@ -33,6 +33,7 @@ fn code(egress: Option<Vec<String>>) -> FunctionCode {
         spec: FunctionSpec { egress, ..FunctionSpec::new("wasm", "wasi-http", ["f.wasm"]) },
         dir: std::path::PathBuf::new(),
         cpu: Default::default(),
+        given: crate::code::Given::default(),
     }
 }
 

@@ -87,6 +87,7 @@ fn code(folder: &Path, text: &str) -> Arc<FunctionCode> {
         },
         dir,
         cpu: Default::default(),
+        given: crate::code::Given::default(),
     })
 }
 
