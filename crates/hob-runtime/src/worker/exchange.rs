@@ -18,6 +18,7 @@ use http_body::{Body as _, Frame as BodyFrame, SizeHint};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// Whoever asks: is told what comes beside the answer, and what becomes of the lane.
 pub(crate) trait Asker: Send + Unpin + 'static {
@@ -36,11 +37,16 @@ pub(crate) trait Asker: Send + Unpin + 'static {
     fn lost(&mut self, why: &Lost) -> Fault;
 }
 
+/// Frames of an answer that are looked for beside its head, to send a small one as a whole.
+const HERE_FRAMES_MAX: usize = 16;
+
 /// Lane, request and asker.
 pub(crate) struct Exchange<A: Asker> {
     lane: Lane,
     request: Option<Sending>,
     credit: usize,
+    /// The answer's trailers have come: only its end may follow.
+    trailed: bool,
     asker: A,
 }
 
@@ -70,7 +76,7 @@ impl<A: Asker> Exchange<A> {
             put_request(put, &parts, hint);
         });
         let request = Some(Sending { body, rest: Bytes::new() });
-        let mut exchange = Self { lane, request, credit: WALL_WINDOW_BYTES, asker };
+        let mut exchange = Self { lane, request, credit: WALL_WINDOW_BYTES, trailed: false, asker };
         let answered = std::future::poll_fn(|context| exchange.poll_frame(context)).await;
         match answered {
             Err(lost) => Err(exchange.asker.lost(&lost)),
@@ -102,7 +108,7 @@ impl<A: Asker> Exchange<A> {
                 Ok(Some(frame)) => {
                     let last = frame.kind == Kind::BrokeOff;
                     here.push(frame);
-                    if last {
+                    if last || here.len() == HERE_FRAMES_MAX {
                         break;
                     }
                 }
@@ -127,9 +133,16 @@ impl<A: Asker> Exchange<A> {
     /// Hands to the asker what is his.
     fn sort(&mut self, mut frame: Frame) -> Result<Option<Frame>, Lost> {
         match frame.kind {
+            Kind::Data | Kind::Trailers if self.trailed => {
+                Err(Broken("a part of a body after its trailers").into())
+            }
+            Kind::Data if frame.content.0.is_empty() => Err(Broken("a part of a body without content").into()),
+            Kind::Trailers => {
+                self.trailed = true;
+                Ok(Some(frame))
+            }
             Kind::Head
             | Kind::Data
-            | Kind::Trailers
             | Kind::End
             | Kind::BrokeOff
             | Kind::Failed
@@ -209,8 +222,8 @@ impl<A: Asker> Exchange<A> {
                 }
             }
             Ok(None) => {
-                let Self { lane, request, credit, asker } = self;
-                asker.linger(Rest { lane, request, credit, ended: true, asker: PhantomData });
+                let Self { lane, request, credit, trailed, asker } = self;
+                asker.linger(Rest { lane, request, credit, trailed, ended: true, asker: PhantomData });
             }
             Ok(Some(_)) => drop(self.asker.lost(&Broken("a frame after the answer").into())),
             Err(lost) => drop(self.asker.lost(&lost)),
@@ -223,24 +236,31 @@ pub(crate) struct Rest<A> {
     lane: Lane,
     request: Option<Sending>,
     credit: usize,
+    trailed: bool,
     /// Whether the answer's end has come.
     ended: bool,
     asker: PhantomData<fn(A)>,
 }
 
 impl<A: Asker> Rest<A> {
-    /// Waits until the other side is done.
-    pub(crate) async fn finish(self, asker: A) {
-        let Self { lane, request, credit, mut ended, .. } = self;
-        let mut exchange = Exchange { lane, request, credit, asker };
-        loop {
-            match std::future::poll_fn(|context| exchange.poll_frame(context)).await {
-                Ok(frame) if frame.kind == Kind::Over && ended => break,
-                Ok(frame) if matches!(frame.kind, Kind::End | Kind::BrokeOff) && !ended => ended = true,
-                Ok(frame) if frame.kind == Kind::Trailers && !ended => {}
-                Ok(_) => return drop(exchange.asker.lost(&Broken("a frame after the answer").into())),
-                Err(lost) => return drop(exchange.asker.lost(&lost)),
+    /// Waits until the other side is done, which has broken the rules when it is not within `left`.
+    pub(crate) async fn finish(self, asker: A, left: Duration) {
+        let Self { lane, request, credit, trailed, mut ended, .. } = self;
+        let mut exchange = Exchange { lane, request, credit, trailed, asker };
+        let over = async {
+            loop {
+                let frame = std::future::poll_fn(|context| exchange.poll_frame(context)).await?;
+                match frame.kind {
+                    Kind::Over if ended => return Ok(()),
+                    Kind::End | Kind::BrokeOff if !ended => ended = true,
+                    Kind::Trailers if !ended => {}
+                    _ => return Err(Lost::from(Broken("a frame after the answer"))),
+                }
             }
+        };
+        let done = tokio::time::timeout(left, over).await;
+        if let Err(lost) = done.unwrap_or(Err(Broken("a call that was not over in time").into())) {
+            return drop(exchange.asker.lost(&lost));
         }
         let Exchange { lane, request, mut asker, .. } = exchange;
         if request.is_none() && lane.is_clean() {
@@ -378,8 +398,8 @@ impl<A: Asker> Exchange<A> {
         match self.next_here() {
             Ok(Some(frame)) if frame.kind == Kind::End => self.end(),
             Ok(None) => {
-                let Self { lane, request, credit, asker } = self;
-                asker.linger(Rest { lane, request, credit, ended: false, asker: PhantomData });
+                let Self { lane, request, credit, trailed, asker } = self;
+                asker.linger(Rest { lane, request, credit, trailed, ended: false, asker: PhantomData });
             }
             // There is something wrong: the lane is closed.
             _ => {}

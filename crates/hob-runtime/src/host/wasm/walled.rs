@@ -30,6 +30,7 @@ use arc_swap::ArcSwapOption;
 use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
+use hob_core::limit::{WORKER_SLACK};
 use hob_core::log_line::Level;
 use hob_core::name::SpaceName;
 use hob_core::port::BoxFuture;
@@ -362,7 +363,7 @@ impl Beside {
                 self.platform(text);
             }
             Kind::Used => self.used(&mut frame.content)?,
-            Kind::Exit => exit::open(self, frame.content.u64()?),
+            Kind::Exit => exit::open(self, frame.content.u64()?)?,
             _ => return Err(Broken("a frame that has no place on its lane")),
         }
         Ok(())
@@ -429,7 +430,11 @@ impl Asker for Call {
 
     fn linger(self, rest: Rest<Self>) {
         let spawn = Arc::clone(&self.beside.unit.shared.environment.spawn);
-        spawn.spawn("wasm-after-answer", Box::pin(rest.finish(self)));
+        // What a guest does after its answer ends with its call's deadline.
+        let deadline = self.beside.context.as_ref().map(|context| context.deadline);
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let left = left.unwrap_or_default() + WORKER_SLACK;
+        spawn.spawn("wasm-after-answer", Box::pin(rest.finish(self, left)));
     }
 
     fn lost(&mut self, why: &Lost) -> Fault {
