@@ -146,3 +146,32 @@ impl Reader {
         Ok(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, Reader, UnixStream};
+    use std::io::Write as _;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// Frames that are there already are read without waiting, and a runtime with one thread had no other task run.
+    #[tokio::test]
+    async fn who_reads_on_and_on_lets_others_have_the_thread() {
+        const FRAMES: usize = 2000;
+        let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let near = UnixStream::from_std(near).unwrap();
+        far.write_all(&[Kind::Pong as u8, 0, 0, 0, 0].repeat(FRAMES)).unwrap();
+        let mut reader = Reader::new(0, false);
+        assert!(reader.next(&near).await.is_ok());
+        let ran = Arc::new(AtomicBool::new(false));
+        let other = Arc::clone(&ran);
+        tokio::spawn(async move { other.store(true, Ordering::Release) });
+        let mut read = 1;
+        while !ran.load(Ordering::Acquire) {
+            assert!(read < FRAMES, "nobody else ran while all was read");
+            assert!(reader.next(&near).await.is_ok());
+            read += 1;
+        }
+    }
+}

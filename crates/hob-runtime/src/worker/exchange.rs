@@ -18,7 +18,6 @@ use http_body::{Body as _, Frame as BodyFrame, SizeHint};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 /// Whoever asks: is told what comes beside the answer, and what becomes of the lane.
 pub(crate) trait Asker: Send + Unpin + 'static {
@@ -136,17 +135,16 @@ impl<A: Asker> Exchange<A> {
             Kind::Data | Kind::Trailers if self.trailed => {
                 Err(Broken("a part of a body after its trailers").into())
             }
-            Kind::Data if frame.content.0.is_empty() => Err(Broken("a part of a body without content").into()),
+            Kind::Data if frame.content.0.is_empty() => {
+                Err(Broken("a part of a body without content").into())
+            }
             Kind::Trailers => {
                 self.trailed = true;
                 Ok(Some(frame))
             }
-            Kind::Head
-            | Kind::Data
-            | Kind::End
-            | Kind::BrokeOff
-            | Kind::Failed
-            | Kind::Over => Ok(Some(frame)),
+            Kind::Head | Kind::Data | Kind::End | Kind::BrokeOff | Kind::Failed | Kind::Over => {
+                Ok(Some(frame))
+            }
             Kind::Credit => {
                 let more = usize::try_from(frame.content.u64()?).unwrap_or(usize::MAX);
                 self.credit = self.credit.saturating_add(more).min(WALL_WINDOW_BYTES);
@@ -243,24 +241,18 @@ pub(crate) struct Rest<A> {
 }
 
 impl<A: Asker> Rest<A> {
-    /// Waits until the other side is done, which has broken the rules when it is not within `left`.
-    pub(crate) async fn finish(self, asker: A, left: Duration) {
+    /// Waits until the other side is done. Dropped, it closes the lane.
+    pub(crate) async fn finish(self, asker: A) {
         let Self { lane, request, credit, trailed, mut ended, .. } = self;
         let mut exchange = Exchange { lane, request, credit, trailed, asker };
-        let over = async {
-            loop {
-                let frame = std::future::poll_fn(|context| exchange.poll_frame(context)).await?;
-                match frame.kind {
-                    Kind::Over if ended => return Ok(()),
-                    Kind::End | Kind::BrokeOff if !ended => ended = true,
-                    Kind::Trailers if !ended => {}
-                    _ => return Err(Lost::from(Broken("a frame after the answer"))),
-                }
+        loop {
+            match std::future::poll_fn(|context| exchange.poll_frame(context)).await {
+                Ok(frame) if frame.kind == Kind::Over && ended => break,
+                Ok(frame) if matches!(frame.kind, Kind::End | Kind::BrokeOff) && !ended => ended = true,
+                Ok(frame) if frame.kind == Kind::Trailers && !ended => {}
+                Ok(_) => return drop(exchange.asker.lost(&Broken("a frame after the answer").into())),
+                Err(lost) => return drop(exchange.asker.lost(&lost)),
             }
-        };
-        let done = tokio::time::timeout(left, over).await;
-        if let Err(lost) = done.unwrap_or(Err(Broken("a call that was not over in time").into())) {
-            return drop(exchange.asker.lost(&lost));
         }
         let Exchange { lane, request, mut asker, .. } = exchange;
         if request.is_none() && lane.is_clean() {

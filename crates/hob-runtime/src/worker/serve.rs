@@ -142,6 +142,11 @@ impl Inflow {
         Ok(())
     }
 
+    /// Whether nothing waits that has come.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// Whether all of it has come.
     pub(crate) fn has_ended(&self) -> bool {
         self.lock().ended
@@ -481,9 +486,8 @@ mod tests {
     async fn parts_of_every_size_stay_in_order() {
         let inflow = Arc::new(Inflow::default());
         let mut expected = Vec::new();
-        for (number, length) in [3, 5, WALL_GATHERED_BYTES_MAX, 7, 1, WALL_GATHERED_BYTES_MAX + 1, 2]
-            .into_iter()
-            .enumerate()
+        for (number, length) in
+            [3, 5, WALL_GATHERED_BYTES_MAX, 7, 1, WALL_GATHERED_BYTES_MAX + 1, 2].into_iter().enumerate()
         {
             let content = vec![u8::try_from(number).unwrap(); length];
             expected.extend_from_slice(&content);

@@ -93,7 +93,10 @@ impl Life {
                     let resident_bytes = resident_bytes(child.id());
                     if resident_bytes > *memory_bytes_max {
                         let most = show_bytes(*memory_bytes_max);
-                        return Some(format!("it had {} of memory, more than {most}", show_bytes(resident_bytes)));
+                        return Some(format!(
+                            "it had {} of memory, more than {most}",
+                            show_bytes(resident_bytes)
+                        ));
                     }
                     let waited = link.upgrade()?.waiting.load(Ordering::Acquire) > 0;
                     watch.look(now, waited).map(|asks| ping |= asks)
@@ -174,4 +177,126 @@ pub(super) async fn last_words(errors: &mut Option<ChildStderr>) -> String {
         read += more;
     }
     hob_core::log_line::harmless(&words[..read])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ENDED, Life, Link, Reader, Supervision};
+    use crate::worker::wire::{FRAME_BYTES_MAX, HEAD_BYTES, Kind};
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::sync::mpsc;
+
+    /// What stands in a worker's place, and the far end of its control connection.
+    fn life() -> (Arc<Link>, Life, UnixStream) {
+        let (near, far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let child = tokio::process::Command::new("sleep").arg("1000").kill_on_drop(true).spawn().unwrap();
+        let supervision = Supervision {
+            ping_interval: Duration::from_millis(1),
+            silence_max: Duration::from_millis(20),
+            ..Supervision::default()
+        };
+        let (orders, ordered) = mpsc::unbounded_channel();
+        let link = Arc::new(Link::of(1, 0, orders, &supervision));
+        let life = Life {
+            child,
+            stream: tokio::net::UnixStream::from_std(near).unwrap(),
+            reader: Reader::new(FRAME_BYTES_MAX, false),
+            errors: None,
+            ordered,
+            busy: Arc::clone(&link.busy),
+            end: link.end.clone(),
+            memory_bytes_max: u64::MAX,
+            supervision,
+        };
+        (link, life, far)
+    }
+
+    fn framed(kind: Kind, content: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![kind as u8];
+        bytes.extend(u32::try_from(content.len()).unwrap().to_le_bytes());
+        bytes.extend(content);
+        bytes
+    }
+
+    /// A captured worker sent answers to nothing without an end: a thread of the node did nothing else, and nobody looked
+    /// at that worker any more.
+    #[tokio::test]
+    async fn who_floods_its_control_connection_is_ended() {
+        let totals = framed(Kind::Totals, &0_u64.to_le_bytes());
+        let loaded = framed(Kind::Loaded, &[0; 9]);
+        for (flood, why) in [
+            (framed(Kind::Pong, &[]), "it broke the rules: an answer that nobody has asked for"),
+            (totals, "it broke the rules: more notices than there is time for"),
+            (loaded, "it broke the rules: code that it was not told to load"),
+            (framed(Kind::Data, &[]), "it broke the rules: a notice that is none"),
+        ] {
+            let (link, mut life, mut far) = life();
+            // As fast as it can, until the other end is closed.
+            let flooding = std::thread::spawn(move || while far.write_all(&flood).is_ok() {});
+            assert_eq!(life.carry(&Arc::downgrade(&link)).await.as_deref(), Some(why));
+            drop(life);
+            flooding.join().unwrap();
+        }
+    }
+
+    /// What a worker never finishes keeps nobody from looking at it.
+    #[tokio::test]
+    async fn who_sends_a_frame_in_small_parts_is_looked_at() {
+        let (link, mut life, mut far) = life();
+        life.memory_bytes_max = 0;
+        let _waited = link.waited();
+        let mut flood = framed(Kind::Totals, &vec![0; FRAME_BYTES_MAX]);
+        flood.truncate(FRAME_BYTES_MAX);
+        let flooding = std::thread::spawn(move || {
+            for byte in flood {
+                if far.write_all(&[byte]).is_err() {
+                    return true;
+                }
+            }
+            false
+        });
+        let why = life.carry(&Arc::downgrade(&link)).await.unwrap();
+        assert!(why.contains("of memory"), "{why}");
+        drop(life);
+        assert!(flooding.join().unwrap(), "only when it had said all");
+    }
+
+    /// Orders that never end, to a worker that takes none: it is ended, and was looked at and listened to until then.
+    #[tokio::test]
+    async fn who_takes_no_orders_is_ended() {
+        let (link, mut life, far) = life();
+        for function in 0..100_000 {
+            link.unload(function);
+        }
+        let why = life.carry(&Arc::downgrade(&link)).await;
+        assert_eq!(why.as_deref(), Some("it takes no orders"));
+        drop(far);
+    }
+
+    /// Orders come whole and one after the other, however they are cut, while the worker speaks.
+    #[tokio::test]
+    async fn orders_and_notices_pass_each_other() {
+        const ORDERS: u64 = 20_000;
+        let (link, mut life, mut far) = life();
+        for function in 0..ORDERS {
+            link.unload(function);
+        }
+        let worker = std::thread::spawn(move || {
+            // It says much before it reads, as a node that only spoke would never hear.
+            for _ in 0..1000 {
+                far.write_all(&framed(Kind::Totals, &0_u64.to_le_bytes())).unwrap();
+            }
+            let mut frame = [0; HEAD_BYTES + 8];
+            for function in 0..ORDERS {
+                far.read_exact(&mut frame).unwrap();
+                assert_eq!(frame[..], framed(Kind::Unload, &function.to_le_bytes())[..]);
+            }
+        });
+        assert_eq!(life.carry(&Arc::downgrade(&link)).await.as_deref(), Some(ENDED));
+        worker.join().unwrap();
+    }
 }

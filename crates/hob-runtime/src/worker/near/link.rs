@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -43,7 +43,7 @@ pub(crate) struct Link {
     in_use: AtomicUsize,
     /// Of these, those on which somebody waits for the worker.
     pub(super) waiting: AtomicUsize,
-    busy: Arc<Notify>,
+    pub(super) busy: Arc<Notify>,
     exits: Arc<AtomicUsize>,
     code_bytes: AtomicU64,
     code_bytes_max: u64,
@@ -57,7 +57,7 @@ pub(crate) struct Link {
     retired: AtomicBool,
     /// The process has ended, or is about to be.
     dead: CancellationToken,
-    end: CancellationToken,
+    pub(super) end: CancellationToken,
     pub(super) why: OnceLock<String>,
 }
 
@@ -180,7 +180,12 @@ impl Link {
         Ok(link)
     }
 
-    fn of(number: u64, pid: u32, orders: mpsc::UnboundedSender<Waiting>, supervision: &Supervision) -> Self {
+    pub(super) fn of(
+        number: u64,
+        pid: u32,
+        orders: mpsc::UnboundedSender<Waiting>,
+        supervision: &Supervision,
+    ) -> Self {
         Self {
             number,
             pid,
@@ -276,7 +281,8 @@ impl Link {
         }
         let (ordered, before) = Place::take(&self.lanes_ordered);
         if before >= WORKER_ORDERS_MAX {
-            let many = format!("{before} calls wait for the worker already, the limit is {WORKER_ORDERS_MAX}");
+            let many =
+                format!("{before} calls wait for the worker already, the limit is {WORKER_ORDERS_MAX}");
             return Err(Fault::new(Code::QueueFull, many).retry_after(1));
         }
         let failed = |error: std::io::Error| {
@@ -497,5 +503,46 @@ impl Meter {
     /// Memory of its instances when the worker said so last, bytes.
     pub(crate) fn held_bytes(&self) -> u64 {
         self.held_bytes.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Link, WORKER_EXITS_MAX, WORKER_ORDERS_MAX};
+    use crate::environment::Supervision;
+    use crate::worker::wire::{Broken, Kind};
+    use hob_core::code::Code;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+    use tokio::sync::mpsc;
+
+    /// A captured worker wished for ways out and let the answers wait, with their sockets.
+    #[tokio::test]
+    async fn what_waits_for_a_worker_is_counted() {
+        let (orders, mut ordered) = mpsc::unbounded_channel();
+        let link = Arc::new(Link::of(1, 0, orders, &Supervision::default()));
+        for number in 0..8 {
+            assert!(link.exit(number).unwrap().is_some());
+        }
+        assert_eq!(link.exits.load(Ordering::Acquire), 8, "until the far end has gone");
+        while ordered.try_recv().is_ok() {}
+        let counts = || [&link.exits, &link.wishes, &link.lanes_ordered].map(|of| of.load(Ordering::Acquire));
+        assert_eq!(counts(), [0, 0, 0]);
+
+        // There is no way out for any of these.
+        link.exits.store(WORKER_EXITS_MAX, Ordering::Release);
+        for number in 0..WORKER_ORDERS_MAX {
+            assert!(matches!(link.exit(number as u64), Ok(None)), "{number}");
+        }
+        let many = Broken("more wishes for ways out than it hears answers");
+        assert_eq!(link.exit(0).map(|_| ()), Err(many));
+        let waiting = std::iter::from_fn(|| ordered.try_recv().ok()).count();
+        assert_eq!((waiting, counts()), (WORKER_ORDERS_MAX, [WORKER_EXITS_MAX, 0, 0]));
+
+        link.lanes_ordered.store(WORKER_ORDERS_MAX, Ordering::Release);
+        assert_eq!(link.lane(true).map(|_| ()).map_err(|fault| fault.code()), Err(Code::QueueFull));
+        assert!(link.is_alive() && ordered.is_empty() && link.in_use() == 0);
+        link.order((Kind::Unload, None), [None, None], |put| put.u64(1));
+        assert_eq!(ordered.len(), 1, "the node's own orders pass");
     }
 }

@@ -104,6 +104,7 @@ impl Watch {
     /// It has no room for an order, or not for all of it.
     pub(super) fn held_back(&mut self, now: Instant) {
         self.held_back.get_or_insert(now);
+        self.next = self.next.min(now + self.ping_interval);
     }
 
     /// An order has gone; whether it was the last that waited.
@@ -136,7 +137,9 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, Supervision, WORKER_LOOK_INTERVAL, WORKER_TOTALS_BURST, WORKER_TOTALS_PER_SECOND, Watch};
+    use super::{
+        Kind, Supervision, WORKER_LOOK_INTERVAL, WORKER_TOTALS_BURST, WORKER_TOTALS_PER_SECOND, Watch,
+    };
     use std::time::{Duration, Instant};
 
     fn watch() -> (Watch, Instant) {
@@ -156,7 +159,7 @@ mod tests {
         for second in 1..=16 {
             assert_eq!(watch.look(begun + second * SECOND, true), Ok(true), "{second}");
         }
-        assert_eq!(watch.look(begun + 17 * SECOND, true), Err("it was silent for 16 s".to_owned()));
+        assert_eq!(watch.look(begun + 17 * SECOND, true), Err("it was silent for 16s".to_owned()));
     }
 
     /// A node that stood still finds what a sound worker has said meanwhile after its first look.

@@ -12,11 +12,13 @@ use crate::worker::lane::{Lane, Lost};
 use crate::worker::wire::{Broken, Kind, Take};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
+use hob_core::limit::WORKER_SLACK;
 use hob_core::port::BoxFuture;
 use hob_core::unit::millis;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 /// What is known of an instance.
 pub(super) struct Status {
@@ -61,7 +63,7 @@ impl Kept {
         let calls = Calls::many();
         let mut beside = Beside::new(&unit, &ready.meter, using, (calls.clone(), None, instance));
         let _waited = ready.link.waited();
-        let opened = async {
+        let open = async {
             lane.flush().await?;
             loop {
                 let frame = lane.next().await?;
@@ -72,7 +74,10 @@ impl Kept {
                 }
             }
         };
-        opened.await.unwrap_or_else(|lost: Lost| Err(beside.lost(&lost)))?;
+        // The worker ends what does not begin within the time of a call.
+        let opened = timeout(unit.code.spec.timeout() + WORKER_SLACK, open).await;
+        let opened = opened.unwrap_or(Err(Broken("an instance that was not opened in time").into()));
+        opened.unwrap_or_else(|lost: Lost| Err(beside.lost(&lost)))?;
         let status = Arc::new(Status {
             fault: OnceLock::new(),
             closed: watch::Sender::new(false),
@@ -161,8 +166,12 @@ impl Instance for Kept {
             self.status.end(None);
             let _waited = self.ready.link.waited();
             if self.stop.send(grace).is_ok() {
-                // The worker ends it after the grace; who does not is silent, and ended itself.
-                let _ = gone.wait_for(|gone| *gone).await;
+                // The worker ends it after the grace. Who does not is ended itself.
+                if timeout(grace + WORKER_SLACK, gone.wait_for(|gone| *gone)).await.is_err() {
+                    let late = Broken("an instance that has not ended in time").into();
+                    drop(self.ready.link.fault(&late));
+                    let _ = gone.wait_for(|gone| *gone).await;
+                }
             }
         })
     }
