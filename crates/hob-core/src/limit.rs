@@ -231,6 +231,8 @@ pub const WORKER_EXITS_MAX: usize = 1024;
 /// Lanes that wait until a worker takes them, and apart from them answers to its wishes for ways out. A call that would need
 /// one more lane is refused; a worker that wishes for one more way out is ended.
 pub const WORKER_ORDERS_MAX: usize = 4096;
+/// How long orders may wait for a worker without a moment in which none does.
+pub const WORKER_BACKLOG_MAX: Duration = Duration::from_secs(60);
 /// Notices on what its functions have used that a worker may send a second; a sound one sends ten.
 pub const WORKER_TOTALS_PER_SECOND: u64 = 100;
 /// Of these, as many as may come at once when a worker or its node stood still.

@@ -24,6 +24,7 @@ const _: () = assert!(
     "a map has room for as many headers (`http::HeaderMap`)"
 );
 const _: () = assert!(WORKER_EXITS_MAX < WORKER_ORDERS_MAX);
+const _: () = assert!(WORKER_SILENCE_MAX.as_millis() < WORKER_BACKLOG_MAX.as_millis());
 const _: () = assert!(6 * LOG_LINE_BYTES_MAX < WALL_FRAME_BYTES_MAX, "a line crosses, whatever is in it");
 const _: () = assert!(BODY_BYTES_DEFAULT <= BODY_BYTES_CEILING);
 const _: () = assert!(MEMORY_BYTES_DEFAULT <= WASM_MEMORY_BYTES_CEILING);

@@ -151,7 +151,6 @@ impl Reader {
 mod tests {
     use super::{Kind, Reader, UnixStream};
     use std::io::Write as _;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     /// Frames that are there already are read without waiting, and a runtime with one thread had no other task run.
@@ -164,14 +163,18 @@ mod tests {
         far.write_all(&[Kind::Pong as u8, 0, 0, 0, 0].repeat(FRAMES)).unwrap();
         let mut reader = Reader::new(0, false);
         assert!(reader.next(&near).await.is_ok());
-        let ran = Arc::new(AtomicBool::new(false));
-        let other = Arc::clone(&ran);
-        tokio::spawn(async move { other.store(true, Ordering::Release) });
-        let mut read = 1;
-        while !ran.load(Ordering::Acquire) {
-            assert!(read < FRAMES, "nobody else ran while all was read");
-            assert!(reader.next(&near).await.is_ok());
-            read += 1;
-        }
+        let ran = AtomicBool::new(false);
+        let read = async {
+            for _ in 1..FRAMES {
+                assert!(reader.next(&near).await.is_ok());
+                if ran.load(Ordering::Acquire) {
+                    return true;
+                }
+            }
+            false
+        };
+        let other = async { ran.store(true, Ordering::Release) };
+        let (first, ()) = futures_util::future::join(read, other).await;
+        assert!(first, "nobody else ran while all was read");
     }
 }

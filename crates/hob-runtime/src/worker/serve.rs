@@ -471,10 +471,12 @@ mod tests {
         for _ in 0..WALL_WINDOW_BYTES {
             inflow.put(part(&b"x"[..])).unwrap();
         }
-        let state = inflow.lock();
-        assert_eq!((state.parts.len(), state.gathered.len()), (1, WALL_WINDOW_BYTES - 1));
-        assert!(state.gathered.capacity() <= 2 * WALL_WINDOW_BYTES);
-        drop(state);
+        let (parts, gathered) = {
+            let state = inflow.lock();
+            assert!(state.gathered.capacity() <= 2 * WALL_WINDOW_BYTES);
+            (state.parts.len(), state.gathered.len())
+        };
+        assert_eq!((parts, gathered), (1, WALL_WINDOW_BYTES - 1));
         assert!(inflow.put(part(&b"x"[..])).is_err(), "the window is full");
         inflow.put(written(Kind::End, |_| {})).unwrap();
         let body = inflow.into_body(Hint::default()).collect().await.unwrap().to_bytes();

@@ -87,8 +87,11 @@ impl Life {
                 _ = child.wait() => return Some(ENDED.to_owned()),
             };
             let now = Instant::now();
-            let done = match turn {
-                Turn::Busy => Ok(watch.come_close(now)),
+            let done: Result<(), String> = match turn {
+                Turn::Busy => {
+                    watch.come_close(now);
+                    Ok(())
+                }
                 Turn::Look => {
                     let resident_bytes = resident_bytes(child.id());
                     if resident_bytes > *memory_bytes_max {
@@ -101,12 +104,19 @@ impl Life {
                     let waited = link.upgrade()?.waiting.load(Ordering::Acquire) > 0;
                     watch.look(now, waited).map(|asks| ping |= asks)
                 }
-                Turn::Ordered(order) => Ok(outgoing = Some(order?)),
+                Turn::Ordered(order) => {
+                    outgoing = Some(order?);
+                    Ok(())
+                }
                 Turn::Sent(Ok(true)) => {
                     outgoing = None;
-                    Ok(watch.sent(ordered.is_empty()))
+                    watch.sent(ordered.is_empty());
+                    Ok(())
                 }
-                Turn::Sent(Ok(false)) => Ok(watch.held_back(now)),
+                Turn::Sent(Ok(false)) => {
+                    watch.held_back(now);
+                    Ok(())
+                }
                 Turn::Sent(Err(_)) | Turn::Heard(Err(Lost::Gone)) => Err(ENDED.to_owned()),
                 Turn::Heard(Err(Lost::Broken(broken))) => Err(broke(&broken)),
                 Turn::Heard(Ok((frame, _))) => {

@@ -8,7 +8,9 @@
 
 use crate::environment::Supervision;
 use crate::worker::wire::{Broken, Kind};
-use hob_core::limit::{WORKER_LOOK_INTERVAL, WORKER_TOTALS_BURST, WORKER_TOTALS_PER_SECOND};
+use hob_core::limit::{
+    WORKER_BACKLOG_MAX, WORKER_LOOK_INTERVAL, WORKER_TOTALS_BURST, WORKER_TOTALS_PER_SECOND,
+};
 use hob_core::unit::show_duration;
 use std::time::{Duration, Instant};
 
@@ -23,8 +25,10 @@ pub(super) struct Watch {
     /// It was asked whether it is there, and has said nothing since.
     asked: bool,
     heard: Instant,
-    /// Since when orders wait for which it had no room.
+    /// Since when an order waits for which it has no room.
     held_back: Option<Instant>,
+    /// Since when there was always one that waited.
+    backlog: Option<Instant>,
     /// It was found silent, or without room, at the last look.
     suspect: bool,
     /// Questions that it has not answered.
@@ -45,6 +49,7 @@ impl Watch {
             asked: false,
             heard: now,
             held_back: None,
+            backlog: None,
             suspect: false,
             pings: 0,
             totals_left: WORKER_TOTALS_BURST,
@@ -78,7 +83,8 @@ impl Watch {
         self.totals_left = self.totals_left.saturating_add(more).min(WORKER_TOTALS_BURST);
         self.looked = now;
         let silent = waited && self.asked && since(self.heard) >= self.silence_max;
-        let full = self.held_back.is_some_and(|then| since(then) >= self.silence_max);
+        let full = self.held_back.is_some_and(|then| since(then) >= self.silence_max)
+            || self.backlog.is_some_and(|then| since(then) >= WORKER_BACKLOG_MAX);
         if self.suspect && full {
             return Err("it takes no orders".to_owned());
         }
@@ -87,7 +93,7 @@ impl Watch {
         }
         self.suspect = silent || full;
         self.close = waited;
-        let often = waited || self.held_back.is_some();
+        let often = waited || self.backlog.is_some();
         self.next = now + if often { self.ping_interval } else { WORKER_LOOK_INTERVAL };
         if waited && !self.asked {
             self.heard = now;
@@ -104,13 +110,15 @@ impl Watch {
     /// It has no room for an order, or not for all of it.
     pub(super) fn held_back(&mut self, now: Instant) {
         self.held_back.get_or_insert(now);
+        self.backlog.get_or_insert(now);
         self.next = self.next.min(now + self.ping_interval);
     }
 
     /// An order has gone; whether it was the last that waited.
     pub(super) fn sent(&mut self, last: bool) {
+        self.held_back = None;
         if last {
-            self.held_back = None;
+            self.backlog = None;
         }
     }
 
@@ -182,12 +190,26 @@ mod tests {
     fn who_takes_no_orders_is_ended_though_it_speaks() {
         let (mut watch, begun) = watch();
         watch.held_back(begun);
-        watch.sent(false);
+        assert_eq!(watch.next(), begun + SECOND);
         for second in 1..=15 {
             assert_eq!(watch.look(begun + second * SECOND, false), Ok(false), "{second}");
             assert_eq!(watch.heard(Kind::Totals, begun + second * SECOND), Ok(()));
         }
         assert_eq!(watch.look(begun + 16 * SECOND, false), Err("it takes no orders".to_owned()));
+    }
+
+    #[test]
+    fn who_takes_an_order_now_and_then_has_a_minute() {
+        for empty in [false, true] {
+            let (mut watch, begun) = watch();
+            for second in 0..=60 {
+                let now = begun + second * SECOND;
+                watch.sent(empty);
+                watch.held_back(now);
+                assert_eq!(watch.look(now, false), Ok(false), "{second}");
+            }
+            assert_eq!(watch.look(begun + 61 * SECOND, false).is_ok(), empty);
+        }
     }
 
     #[test]

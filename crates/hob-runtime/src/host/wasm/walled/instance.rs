@@ -76,7 +76,7 @@ impl Kept {
         };
         // The worker ends what does not begin within the time of a call.
         let opened = timeout(unit.code.spec.timeout() + WORKER_SLACK, open).await;
-        let opened = opened.unwrap_or(Err(Broken("an instance that was not opened in time").into()));
+        let opened = opened.unwrap_or(Err(Lost::Broken(Broken("an instance that was not opened in time"))));
         opened.unwrap_or_else(|lost: Lost| Err(beside.lost(&lost)))?;
         let status = Arc::new(Status {
             fault: OnceLock::new(),
