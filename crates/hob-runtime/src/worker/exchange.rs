@@ -398,3 +398,74 @@ impl<A: Asker> Exchange<A> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Asker, Exchange, HERE_FRAMES_MAX, Kind, Lane, Lost, Rest};
+    use crate::body::{Body, empty};
+    use crate::worker::wire::{Broken, Frame, Hint, Put, put_answer};
+    use bytes::Bytes;
+    use hob_core::fault::{Fault, Result as Outcome};
+    use http_body_util::BodyExt as _;
+    use std::os::unix::net::UnixStream;
+
+    /// Who asks.
+    struct Caller;
+
+    impl Asker for Caller {
+        fn beside(&mut self, _: Frame) -> Result<(), Broken> {
+            Ok(())
+        }
+        fn finished(&mut self, _: Lane) {}
+        fn linger(self, _: Rest<Self>) {}
+        fn lost(&mut self, why: &Lost) -> Fault {
+            Fault::internal(format!("{why:?}"))
+        }
+    }
+
+    /// What comes of an answer that is made of this.
+    async fn answered(write: impl FnOnce(&mut Lane)) -> Outcome<Vec<u8>> {
+        let lane = |end: UnixStream| {
+            end.set_nonblocking(true).unwrap();
+            Lane::new(end.into()).unwrap()
+        };
+        let (near, far) = UnixStream::pair().unwrap();
+        let (near, mut far) = (lane(near), lane(far));
+        let parts = http::Response::new(()).into_parts().0;
+        far.put(Kind::Head, |put| put_answer(put, &parts, Hint::default()));
+        write(&mut far);
+        far.put(Kind::End, |_| {});
+        far.put(Kind::Over, |_| {});
+        far.flush().await.unwrap();
+        let request = http::Request::get("http://a/").body(Body::new(empty())).unwrap();
+        let reply = Exchange::ask(near, Kind::Call, |_| {}, request, Caller).await?;
+        Ok(reply.into_body().collect().await?.to_bytes().to_vec())
+    }
+
+    fn trailers(put: &mut Put<'_>) {
+        put.headers(&http::HeaderMap::new());
+    }
+
+    /// Trailers without an end were added to those before them until there was no more room, and parts of nothing cost
+    /// a captured worker nothing.
+    #[tokio::test]
+    async fn what_no_sound_worker_answers_is_refused() {
+        let small = Bytes::from_static(b"x");
+        let sound = answered(|lane| {
+            (0..4 * HERE_FRAMES_MAX).for_each(|_| lane.put_data(small.clone()));
+            lane.put(Kind::Trailers, trailers);
+        });
+        assert_eq!(sound.await.unwrap().len(), 4 * HERE_FRAMES_MAX, "small parts are whole");
+        let refused: [(&str, fn(&mut Lane)); 3] = [
+            ("nothing", |lane| lane.put_data(Bytes::new())),
+            ("trailers twice", |lane| (0..2).for_each(|_| lane.put(Kind::Trailers, trailers))),
+            ("a part after the trailers", |lane| {
+                lane.put(Kind::Trailers, trailers);
+                lane.put_data(Bytes::from_static(b"x"));
+            }),
+        ];
+        for (what, write) in refused {
+            assert!(answered(write).await.is_err(), "{what}");
+        }
+    }
+}

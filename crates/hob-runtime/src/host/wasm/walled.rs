@@ -191,7 +191,7 @@ impl Walled {
 
     async fn pass(&self, link: &Arc<Link>, found: &Compiled) -> Result<Ready> {
         let file = open(found)?;
-        let meter = Meter::new(&self.code.cpu, &self.member);
+        let meter = Meter::new(&self.code.cpu, &self.member, link.memory_bytes_max);
         let load = Load {
             function: self.function,
             app: self.code.app.clone(),

@@ -47,6 +47,8 @@ pub(crate) struct Link {
     exits: Arc<AtomicUsize>,
     code_bytes: AtomicU64,
     code_bytes_max: u64,
+    /// Memory that its process may have, bytes; with more it is ended.
+    pub(crate) memory_bytes_max: u64,
     loads: Mutex<HashMap<u64, oneshot::Sender<Result<Loaded>>>>,
     /// Times that it was told to load something and has not said what came of it.
     loading: AtomicUsize,
@@ -172,9 +174,10 @@ impl Link {
             tracing::warn!(walls, "a worker has fewer walls than it should: the machine did not grant these");
         }
         let (orders, ordered) = mpsc::unbounded_channel();
-        let link = Arc::new(Self::of(number, child.id().unwrap_or_default(), orders, &outfit.supervision));
-        let (busy, end) = (Arc::clone(&link.busy), link.end.clone());
         let (memory_bytes_max, supervision) = (outfit.memory_bytes_max, outfit.supervision);
+        let link = Self::of(number, child.id().unwrap_or_default(), orders, &supervision);
+        let link = Arc::new(Self { memory_bytes_max, ..link });
+        let (busy, end) = (Arc::clone(&link.busy), link.end.clone());
         let life = Life { child, stream, reader, errors, ordered, busy, end, memory_bytes_max, supervision };
         outfit.spawn.spawn("worker", Box::pin(life.live(Arc::downgrade(&link), link.dead.clone())));
         Ok(link)
@@ -200,6 +203,7 @@ impl Link {
             exits: Arc::default(),
             code_bytes: AtomicU64::new(0),
             code_bytes_max: supervision.code_bytes_max,
+            memory_bytes_max: u64::MAX,
             loads: Mutex::default(),
             loading: AtomicUsize::new(0),
             meters: Mutex::default(),
@@ -479,25 +483,27 @@ pub(crate) struct Meter {
     began: Instant,
     seen_ns: AtomicU64,
     held_bytes: AtomicU64,
+    /// Memory that the worker can have at most.
+    bytes_max: u64,
 }
 
 impl Meter {
-    /// Nothing so far.
-    pub(crate) fn new(cpu: &CpuTotal, member: &Arc<Member>) -> Arc<Self> {
+    /// Nothing so far, in a worker that can have so many bytes of memory.
+    pub(crate) fn new(cpu: &CpuTotal, member: &Arc<Member>, bytes_max: u64) -> Arc<Self> {
         let (cpu, member) = (cpu.clone(), Arc::clone(member));
         let (seen_ns, held_bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { cpu, member, began: Instant::now(), seen_ns, held_bytes })
+        Arc::new(Self { cpu, member, began: Instant::now(), seen_ns, held_bytes, bytes_max })
     }
 
-    /// It has used so much. No more counts than there was time for.
+    /// It has used so much. No more counts than there was time and room for.
     pub(crate) fn see(&self, used: &Used) {
         let elapsed_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let most_ns = elapsed_ns.saturating_mul(crate::machine::cpus());
         let now_ns = used.function_ns.min(most_ns);
         let before_ns = self.seen_ns.fetch_max(now_ns, Ordering::AcqRel);
         self.cpu.add(now_ns.saturating_sub(before_ns));
-        self.held_bytes.store(used.held_bytes, Ordering::Relaxed);
-        self.member.saw_memory(used.largest_bytes);
+        self.held_bytes.store(used.held_bytes.min(self.bytes_max), Ordering::Relaxed);
+        self.member.saw_memory(used.largest_bytes.min(self.bytes_max));
     }
 
     /// Memory of its instances when the worker said so last, bytes.
