@@ -456,7 +456,8 @@ mod tests {
             lane.put(Kind::Trailers, trailers);
         });
         assert_eq!(sound.await.unwrap().len(), 4 * HERE_FRAMES_MAX, "small parts are whole");
-        let refused: [(&str, fn(&mut Lane)); 3] = [
+        type Write = fn(&mut Lane);
+        let refused: [(&str, Write); 3] = [
             ("nothing", |lane| lane.put_data(Bytes::new())),
             ("trailers twice", |lane| (0..2).for_each(|_| lane.put(Kind::Trailers, trailers))),
             ("a part after the trailers", |lane| {

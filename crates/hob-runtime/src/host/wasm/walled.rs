@@ -453,11 +453,14 @@ impl Asker for Call {
         // that up: then the lane is closed, and no more.
         let deadline = self.beside.context.as_ref().map(|context| context.deadline);
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let left = left.unwrap_or_default() + WORKER_SLACK;
+        let left = left.unwrap_or_default();
         let (link, alone) = (Arc::clone(self.beside.link()), self.kept.is_none());
         let work = async move {
-            if timeout(left, rest.finish(self)).await.is_err() && alone {
-                drop(link.fault(&Broken("a call that was not over in time").into()));
+            let over = rest.finish(self);
+            if alone {
+                let _ = link.within(left, "a call that was not over in time", over).await;
+            } else {
+                let _ = timeout(left + WORKER_SLACK, over).await;
             }
         };
         spawn.spawn("wasm-after-answer", Box::pin(work));

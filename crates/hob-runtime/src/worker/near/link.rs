@@ -23,7 +23,7 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::timeout;
@@ -357,8 +357,7 @@ impl Link {
         self.loading.fetch_add(1, Ordering::AcqRel);
         self.order((Kind::Load, Some(code)), [None, None], |put| put.json(load));
         tokio::select! {
-            loaded = timeout(START_TIMEOUT_CEILING + WORKER_SLACK, answered) => loaded
-                .map_err(|_| self.fault(&Broken("code that was not loaded in time").into()))?.unwrap_or_else(|_| Err(self.fault(&Lost::Gone))),
+            loaded = self.within(START_TIMEOUT_CEILING, "code that was not loaded in time", answered) => loaded?.unwrap_or_else(|_| Err(self.fault(&Lost::Gone))),
             () = self.dead.cancelled() => Err(self.fault(&Lost::Gone)),
         }
     }
@@ -395,6 +394,29 @@ impl Link {
                     .detail(broken)
             }
         }
+    }
+
+    /// Waits for what the worker has to have done in this time and a little more. Pings alone do not make it sound: who is
+    /// late has broken the rules, and is ended.
+    ///
+    /// # Errors
+    /// It is late.
+    pub(crate) async fn within<T>(
+        &self,
+        time: Duration,
+        late: &'static str,
+        work: impl Future<Output = T>,
+    ) -> Result<T> {
+        self.in_time(time + WORKER_SLACK, late, work).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        most: Duration,
+        late: &'static str,
+        work: impl Future<Output = T>,
+    ) -> Result<T> {
+        timeout(most, work).await.map_err(|_| self.fault(&Broken(late).into()))
     }
 
     /// Takes a notice of the worker.
@@ -520,7 +542,20 @@ mod tests {
     use hob_core::code::Code;
     use std::sync::Arc;
     use std::sync::atomic::Ordering;
+    use std::time::Duration;
     use tokio::sync::mpsc;
+
+    /// A worker that answered pings and did nothing else held up whatever waited for it, and the node's stop.
+    #[tokio::test]
+    async fn who_is_late_is_ended() {
+        let (orders, _ordered) = mpsc::unbounded_channel();
+        let link = Link::of(1, 0, orders, &Supervision::default());
+        assert_eq!(link.within(Duration::ZERO, "late", async { 7 }).await, Ok(7));
+        assert!(link.is_alive());
+        let late = link.in_time(Duration::ZERO, "late", std::future::pending::<()>()).await.unwrap_err();
+        assert_eq!((late.code(), link.is_alive()), (Code::WorkerBroke, false));
+        assert!(link.end.is_cancelled());
+    }
 
     /// A captured worker wished for ways out and let the answers wait, with their sockets.
     #[tokio::test]

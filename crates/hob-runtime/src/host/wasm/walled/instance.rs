@@ -12,13 +12,11 @@ use crate::worker::lane::{Lane, Lost};
 use crate::worker::wire::{Broken, Kind, Take};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::WORKER_SLACK;
 use hob_core::port::BoxFuture;
 use hob_core::unit::millis;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
 
 /// What is known of an instance.
 pub(super) struct Status {
@@ -75,8 +73,8 @@ impl Kept {
             }
         };
         // The worker ends what does not begin within the time of a call.
-        let opened = timeout(unit.code.spec.timeout() + WORKER_SLACK, open).await;
-        let opened = opened.unwrap_or(Err(Lost::Broken(Broken("an instance that was not opened in time"))));
+        let late = "an instance that was not opened in time";
+        let opened = ready.link.within(unit.code.spec.timeout(), late, open).await?;
         opened.unwrap_or_else(|lost: Lost| Err(beside.lost(&lost)))?;
         let status = Arc::new(Status {
             fault: OnceLock::new(),
@@ -167,9 +165,9 @@ impl Instance for Kept {
             let _waited = self.ready.link.waited();
             if self.stop.send(grace).is_ok() {
                 // The worker ends it after the grace. Who does not is ended itself.
-                if timeout(grace + WORKER_SLACK, gone.wait_for(|gone| *gone)).await.is_err() {
-                    let late = Broken("an instance that has not ended in time").into();
-                    drop(self.ready.link.fault(&late));
+                let late = "an instance that has not ended in time";
+                let over = async { gone.wait_for(|gone| *gone).await.is_ok() };
+                if self.ready.link.within(grace, late, over).await.is_err() {
                     let _ = gone.wait_for(|gone| *gone).await;
                 }
             }
