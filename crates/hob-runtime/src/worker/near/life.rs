@@ -292,6 +292,8 @@ mod tests {
     async fn orders_and_notices_pass_each_other() {
         const ORDERS: u64 = 20_000;
         let (link, mut life, mut far) = life();
+        // However slow the machine is.
+        life.supervision.silence_max = Duration::from_secs(60);
         for function in 0..ORDERS {
             link.unload(function);
         }
