@@ -228,6 +228,20 @@ pub const WORKER_STARTS_WINDOW: Duration = Duration::from_secs(10);
 pub const WORKER_LANES_KEPT_MAX: usize = 256;
 /// Requests that the guests of one worker may have on their way at a time.
 pub const WORKER_EXITS_MAX: usize = 1024;
+/// Lanes that wait until a worker takes them, and apart from them answers to its wishes for ways out. A call that would need
+/// one more lane is refused; a worker that wishes for one more way out is ended.
+pub const WORKER_ORDERS_MAX: usize = 4096;
+/// How long orders may wait for a worker without a moment in which none does.
+pub const WORKER_BACKLOG_MAX: Duration = Duration::from_secs(60);
+/// Notices on what its functions have used that a worker may send a second; a sound one sends ten.
+pub const WORKER_TOTALS_PER_SECOND: u64 = 100;
+/// Of these, as many as may come at once when a worker or its node stood still.
+pub const WORKER_TOTALS_BURST: u64 = 6000;
+/// What a worker has beyond the time in which it has to be done: for opening and loading that of a start, for an answer's
+/// end its call's deadline, for stopping its grace. After that it is ended.
+pub const WORKER_SLACK: Duration = Duration::from_secs(30);
+/// How often is said that a worker has dropped lines of one call or instance, at most.
+pub const WORKER_DROPPED_INTERVAL: Duration = Duration::from_secs(1);
 /// Compiled code that a worker is given before it is exchanged for another one when it is idle: it never lets go of any.
 pub const WORKER_CODE_BYTES_MAX: u64 = 1 << 30;
 /// Memory that a worker may have besides what all instances of the node may have together, bytes.
@@ -242,6 +256,10 @@ pub const WALL_LOAD_BYTES_MAX: usize = 64 << 20;
 pub const WALL_PART_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a body that may be sent before the other side has taken them.
 pub const WALL_WINDOW_BYTES: usize = 256 << 10;
+/// Parts of a body below this are put together where they wait, bytes: each would else cost more than what is in it.
+pub const WALL_GATHERED_BYTES_MAX: usize = 16 << 10;
+/// Headers in one frame; of more than that the rest is not sent.
+pub const WALL_HEADERS_MAX: usize = 8192;
 /// Lines of a call that wait until the node reads them, bytes; what comes above this is dropped.
 pub const WALL_SAID_BYTES_MAX: usize = 256 << 10;
 /// Processes and threads of one instance behind walls, besides one for each call that it may have at a time.

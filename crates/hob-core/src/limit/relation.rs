@@ -18,6 +18,13 @@ const _: () =
     assert!(2 * HEADER_BYTES_MAX + URI_BYTES_MAX < WALL_FRAME_BYTES_MAX, "every head crosses as one frame");
 const _: () =
     assert!(WALL_PART_BYTES_MAX * 2 <= WALL_WINDOW_BYTES && WALL_WINDOW_BYTES < WALL_FRAME_BYTES_MAX);
+const _: () = assert!(WALL_GATHERED_BYTES_MAX < WALL_PART_BYTES_MAX, "a whole part is not copied");
+const _: () = assert!(
+    WALL_HEADERS_MAX <= 24_576 && WALL_HEADERS_MAX >= 2 * HEADER_COUNT_MAX,
+    "a map has room for as many headers (`http::HeaderMap`)"
+);
+const _: () = assert!(WORKER_EXITS_MAX < WORKER_ORDERS_MAX);
+const _: () = assert!(WORKER_SILENCE_MAX.as_millis() < WORKER_BACKLOG_MAX.as_millis());
 const _: () = assert!(6 * LOG_LINE_BYTES_MAX < WALL_FRAME_BYTES_MAX, "a line crosses, whatever is in it");
 const _: () = assert!(BODY_BYTES_DEFAULT <= BODY_BYTES_CEILING);
 const _: () = assert!(MEMORY_BYTES_DEFAULT <= WASM_MEMORY_BYTES_CEILING);

@@ -29,6 +29,8 @@ const DESCRIPTORS_MAX: usize = 4;
 pub(crate) struct Order {
     bytes: BytesMut,
     descriptor: Option<OwnedFd>,
+    /// There was no room for all of it.
+    held_back: bool,
 }
 
 impl Order {
@@ -37,7 +39,7 @@ impl Order {
         debug_assert_eq!(kind.brings_descriptor(), descriptor.is_some());
         let mut bytes = BytesMut::new();
         frame(&mut bytes, kind, fill);
-        Self { bytes, descriptor }
+        Self { bytes, descriptor, held_back: false }
     }
 
     /// Sends it.
@@ -45,20 +47,31 @@ impl Order {
     /// # Errors
     /// The other side has gone.
     pub(crate) async fn send(mut self, stream: &UnixStream) -> Result<(), Lost> {
-        while !self.bytes.is_empty() {
-            stream.writable().await?;
-            let sent = stream.try_io(Interest::WRITABLE, || self.try_send(stream));
-            match sent {
-                Ok(sent) => {
-                    self.bytes.advance(sent);
-                    // It has gone with the first byte.
-                    self.descriptor = None;
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        while !self.send_some(stream).await? {}
         Ok(())
+    }
+
+    /// Sends what there is room for once there is some: whether that was all. Whoever drops this has lost nothing.
+    ///
+    /// # Errors
+    /// The other side has gone.
+    pub(crate) async fn send_some(&mut self, stream: &UnixStream) -> Result<bool, Lost> {
+        if self.held_back {
+            stream.writable().await?;
+        }
+        // System calls that never wait would not let others have the thread.
+        tokio::task::consume_budget().await;
+        match stream.try_io(Interest::WRITABLE, || self.try_send(stream)) {
+            Ok(sent) => {
+                self.bytes.advance(sent);
+                // It has gone with the first byte.
+                self.descriptor = None;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.held_back = !self.bytes.is_empty();
+        Ok(!self.held_back)
     }
 
     fn try_send(&self, stream: &UnixStream) -> std::io::Result<usize> {
@@ -94,6 +107,8 @@ impl Reader {
     /// The other side has gone, or sent what is no frame.
     pub(crate) async fn next(&mut self, stream: &UnixStream) -> Result<(Frame, Option<OwnedFd>), Lost> {
         loop {
+            // Neither reading nor what was read already would ever let others have the thread.
+            tokio::task::consume_budget().await;
             if let Some(frame) = Frame::parse(&mut self.input, self.most)? {
                 let mut descriptor = None;
                 if frame.kind.brings_descriptor() {
@@ -129,5 +144,37 @@ impl Reader {
             }
         }
         Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, Reader, UnixStream};
+    use std::io::Write as _;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// Frames that are there already are read without waiting, and a runtime with one thread had no other task run.
+    #[tokio::test]
+    async fn who_reads_on_and_on_lets_others_have_the_thread() {
+        const FRAMES: usize = 2000;
+        let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let near = UnixStream::from_std(near).unwrap();
+        far.write_all(&[Kind::Pong as u8, 0, 0, 0, 0].repeat(FRAMES)).unwrap();
+        let mut reader = Reader::new(0, false);
+        assert!(reader.next(&near).await.is_ok());
+        let ran = AtomicBool::new(false);
+        let read = async {
+            for _ in 1..FRAMES {
+                assert!(reader.next(&near).await.is_ok());
+                if ran.load(Ordering::Acquire) {
+                    return true;
+                }
+            }
+            false
+        };
+        let other = async { ran.store(true, Ordering::Release) };
+        let (first, ()) = futures_util::future::join(read, other).await;
+        assert!(first, "nobody else ran while all was read");
     }
 }

@@ -36,11 +36,16 @@ pub(crate) trait Asker: Send + Unpin + 'static {
     fn lost(&mut self, why: &Lost) -> Fault;
 }
 
+/// Frames of an answer that are looked for beside its head, to send a small one as a whole.
+const HERE_FRAMES_MAX: usize = 16;
+
 /// Lane, request and asker.
 pub(crate) struct Exchange<A: Asker> {
     lane: Lane,
     request: Option<Sending>,
     credit: usize,
+    /// The answer's trailers have come: only its end may follow.
+    trailed: bool,
     asker: A,
 }
 
@@ -70,7 +75,7 @@ impl<A: Asker> Exchange<A> {
             put_request(put, &parts, hint);
         });
         let request = Some(Sending { body, rest: Bytes::new() });
-        let mut exchange = Self { lane, request, credit: WALL_WINDOW_BYTES, asker };
+        let mut exchange = Self { lane, request, credit: WALL_WINDOW_BYTES, trailed: false, asker };
         let answered = std::future::poll_fn(|context| exchange.poll_frame(context)).await;
         match answered {
             Err(lost) => Err(exchange.asker.lost(&lost)),
@@ -102,7 +107,7 @@ impl<A: Asker> Exchange<A> {
                 Ok(Some(frame)) => {
                     let last = frame.kind == Kind::BrokeOff;
                     here.push(frame);
-                    if last {
+                    if last || here.len() == HERE_FRAMES_MAX {
                         break;
                     }
                 }
@@ -127,13 +132,19 @@ impl<A: Asker> Exchange<A> {
     /// Hands to the asker what is his.
     fn sort(&mut self, mut frame: Frame) -> Result<Option<Frame>, Lost> {
         match frame.kind {
-            Kind::Head
-            | Kind::Data
-            | Kind::Trailers
-            | Kind::End
-            | Kind::BrokeOff
-            | Kind::Failed
-            | Kind::Over => Ok(Some(frame)),
+            Kind::Data | Kind::Trailers if self.trailed => {
+                Err(Broken("a part of a body after its trailers").into())
+            }
+            Kind::Data if frame.content.0.is_empty() => {
+                Err(Broken("a part of a body without content").into())
+            }
+            Kind::Trailers => {
+                self.trailed = true;
+                Ok(Some(frame))
+            }
+            Kind::Head | Kind::Data | Kind::End | Kind::BrokeOff | Kind::Failed | Kind::Over => {
+                Ok(Some(frame))
+            }
             Kind::Credit => {
                 let more = usize::try_from(frame.content.u64()?).unwrap_or(usize::MAX);
                 self.credit = self.credit.saturating_add(more).min(WALL_WINDOW_BYTES);
@@ -209,8 +220,8 @@ impl<A: Asker> Exchange<A> {
                 }
             }
             Ok(None) => {
-                let Self { lane, request, credit, asker } = self;
-                asker.linger(Rest { lane, request, credit, ended: true, asker: PhantomData });
+                let Self { lane, request, credit, trailed, asker } = self;
+                asker.linger(Rest { lane, request, credit, trailed, ended: true, asker: PhantomData });
             }
             Ok(Some(_)) => drop(self.asker.lost(&Broken("a frame after the answer").into())),
             Err(lost) => drop(self.asker.lost(&lost)),
@@ -223,16 +234,17 @@ pub(crate) struct Rest<A> {
     lane: Lane,
     request: Option<Sending>,
     credit: usize,
+    trailed: bool,
     /// Whether the answer's end has come.
     ended: bool,
     asker: PhantomData<fn(A)>,
 }
 
 impl<A: Asker> Rest<A> {
-    /// Waits until the other side is done.
+    /// Waits until the other side is done. Dropped, it closes the lane.
     pub(crate) async fn finish(self, asker: A) {
-        let Self { lane, request, credit, mut ended, .. } = self;
-        let mut exchange = Exchange { lane, request, credit, asker };
+        let Self { lane, request, credit, trailed, mut ended, .. } = self;
+        let mut exchange = Exchange { lane, request, credit, trailed, asker };
         loop {
             match std::future::poll_fn(|context| exchange.poll_frame(context)).await {
                 Ok(frame) if frame.kind == Kind::Over && ended => break,
@@ -378,11 +390,83 @@ impl<A: Asker> Exchange<A> {
         match self.next_here() {
             Ok(Some(frame)) if frame.kind == Kind::End => self.end(),
             Ok(None) => {
-                let Self { lane, request, credit, asker } = self;
-                asker.linger(Rest { lane, request, credit, ended: false, asker: PhantomData });
+                let Self { lane, request, credit, trailed, asker } = self;
+                asker.linger(Rest { lane, request, credit, trailed, ended: false, asker: PhantomData });
             }
             // There is something wrong: the lane is closed.
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Asker, Exchange, HERE_FRAMES_MAX, Kind, Lane, Lost, Rest};
+    use crate::body::{Body, empty};
+    use crate::worker::wire::{Broken, Frame, Hint, Put, put_answer};
+    use bytes::Bytes;
+    use hob_core::fault::{Fault, Result as Outcome};
+    use http_body_util::BodyExt as _;
+    use std::os::unix::net::UnixStream;
+
+    /// Who asks.
+    struct Caller;
+
+    impl Asker for Caller {
+        fn beside(&mut self, _: Frame) -> Result<(), Broken> {
+            Ok(())
+        }
+        fn finished(&mut self, _: Lane) {}
+        fn linger(self, _: Rest<Self>) {}
+        fn lost(&mut self, why: &Lost) -> Fault {
+            Fault::internal(format!("{why:?}"))
+        }
+    }
+
+    /// What comes of an answer that is made of this.
+    async fn answered(write: impl FnOnce(&mut Lane)) -> Outcome<Vec<u8>> {
+        let lane = |end: UnixStream| {
+            end.set_nonblocking(true).unwrap();
+            Lane::new(end.into()).unwrap()
+        };
+        let (near, far) = UnixStream::pair().unwrap();
+        let (near, mut far) = (lane(near), lane(far));
+        let parts = http::Response::new(()).into_parts().0;
+        far.put(Kind::Head, |put| put_answer(put, &parts, Hint::default()));
+        write(&mut far);
+        far.put(Kind::End, |_| {});
+        far.put(Kind::Over, |_| {});
+        far.flush().await.unwrap();
+        let request = http::Request::get("http://a/").body(Body::new(empty())).unwrap();
+        let reply = Exchange::ask(near, Kind::Call, |_| {}, request, Caller).await?;
+        Ok(reply.into_body().collect().await?.to_bytes().to_vec())
+    }
+
+    fn trailers(put: &mut Put<'_>) {
+        put.headers(&http::HeaderMap::new());
+    }
+
+    /// Trailers without an end were added to those before them until there was no more room, and parts of nothing cost
+    /// a captured worker nothing.
+    #[tokio::test]
+    async fn what_no_sound_worker_answers_is_refused() {
+        let small = Bytes::from_static(b"x");
+        let sound = answered(|lane| {
+            (0..4 * HERE_FRAMES_MAX).for_each(|_| lane.put_data(small.clone()));
+            lane.put(Kind::Trailers, trailers);
+        });
+        assert_eq!(sound.await.unwrap().len(), 4 * HERE_FRAMES_MAX, "small parts are whole");
+        type Write = fn(&mut Lane);
+        let refused: [(&str, Write); 3] = [
+            ("nothing", |lane| lane.put_data(Bytes::new())),
+            ("trailers twice", |lane| (0..2).for_each(|_| lane.put(Kind::Trailers, trailers))),
+            ("a part after the trailers", |lane| {
+                lane.put(Kind::Trailers, trailers);
+                lane.put_data(Bytes::from_static(b"x"));
+            }),
+        ];
+        for (what, write) in refused {
+            assert!(answered(write).await.is_err(), "{what}");
         }
     }
 }

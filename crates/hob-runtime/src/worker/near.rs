@@ -8,7 +8,9 @@
 //! **Invariants.** A process that was given to a space serves no other one. Whatever it does, its death is a fault
 //! of the calls that it had, and nothing else.
 
+mod life;
 mod link;
+mod watch;
 
 pub(crate) use link::{Link, Meter, Use};
 

@@ -5,16 +5,16 @@
 //! again. So this side can always read, and learns at once when the asker has gone.
 //!
 //! **Invariants.** When the asker goes, the handler and its answer are dropped. No more of a request waits here than
-//! the asker may send ahead.
+//! the asker may send ahead, and what waits costs little more memory than it has bytes, however small its parts are.
 
 use super::lane::{Lane, Lost, PENDING_BYTES_MAX};
 use super::outbox::Outbox;
 use super::wire::{Broken, Frame, Hint, Kind, put_answer};
 use crate::body::{Body, empty, full};
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
 use hob_core::fault::{Fault, Result as Outcome};
-use hob_core::limit::{WALL_PART_BYTES_MAX, WALL_WINDOW_BYTES};
+use hob_core::limit::{WALL_GATHERED_BYTES_MAX, WALL_PART_BYTES_MAX, WALL_WINDOW_BYTES};
 use http::HeaderMap;
 use http_body::{Frame as BodyFrame, SizeHint};
 use std::collections::VecDeque;
@@ -34,11 +34,54 @@ enum Part {
 #[derive(Default)]
 struct State {
     parts: VecDeque<Part>,
+    /// Small parts that have come after those, as one.
+    gathered: BytesMut,
     waiting_bytes: usize,
     taken_bytes: usize,
+    /// Its trailers have come: only its end may follow.
+    trailed: bool,
     ended: bool,
     /// Nobody reads it.
     dropped: bool,
+}
+
+impl State {
+    /// Takes in a part of the body. A small one is put to those before it: each would else cost more than its bytes,
+    /// and hold on to all that was read from the lane together with it. The only one that waits stays as it is.
+    fn add(&mut self, data: Bytes) {
+        self.waiting_bytes += data.len();
+        if data.len() >= WALL_GATHERED_BYTES_MAX || (self.parts.is_empty() && self.gathered.is_empty()) {
+            self.push(Part::Data(data));
+        } else {
+            self.gathered.extend_from_slice(&data);
+        }
+    }
+
+    fn push(&mut self, part: Part) {
+        if !self.gathered.is_empty() {
+            let gathered = std::mem::take(&mut self.gathered);
+            self.parts.push_back(Part::Data(gathered.freeze()));
+        }
+        self.parts.push_back(part);
+    }
+
+    /// What is to be read first.
+    fn first(&mut self) -> Option<&mut Part> {
+        if self.parts.is_empty() && !self.gathered.is_empty() {
+            let gathered = std::mem::take(&mut self.gathered);
+            self.parts.push_back(Part::Data(gathered.freeze()));
+        }
+        self.parts.front_mut()
+    }
+
+    fn pop(&mut self) -> Option<Part> {
+        self.first()?;
+        self.parts.pop_front()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.parts.is_empty() && self.gathered.is_empty()
+    }
 }
 
 /// What has come of a request and was not taken yet.
@@ -67,18 +110,29 @@ impl Inflow {
         }
         let Frame { kind, mut content } = frame;
         match kind {
+            Kind::Data | Kind::Trailers if state.trailed => {
+                return Err(Broken("a part of a body after its trailers"));
+            }
+            // It costs the window nothing, so that there would be no end of them.
+            Kind::Data if content.0.is_empty() => return Err(Broken("a part of a body without content")),
             Kind::Data if state.waiting_bytes + content.0.len() > WALL_WINDOW_BYTES => {
                 return Err(Broken("more of a body than there is room for"));
             }
             Kind::Data if state.dropped => state.taken_bytes += content.0.len(),
-            Kind::Data => {
-                state.waiting_bytes += content.0.len();
-                state.parts.push_back(Part::Data(content.0));
+            Kind::Data => state.add(content.0),
+            Kind::Trailers => {
+                let trailers = content.headers()?;
+                state.trailed = true;
+                if !state.dropped {
+                    state.push(Part::Trailers(trailers));
+                }
             }
-            Kind::Trailers => state.parts.push_back(Part::Trailers(content.headers()?)),
             Kind::End => state.ended = true,
             Kind::BrokeOff => {
-                state.parts.push_back(Part::Fault(content.fault()?));
+                let fault = content.fault()?;
+                if !state.dropped {
+                    state.push(Part::Fault(fault));
+                }
                 state.ended = true;
             }
             _ => return Err(Broken("a frame in the middle of a body")),
@@ -86,6 +140,11 @@ impl Inflow {
         drop(state);
         self.reader.wake();
         Ok(())
+    }
+
+    /// Whether nothing waits that has come.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     /// Whether all of it has come.
@@ -117,7 +176,7 @@ impl Inflow {
         let mut state = self.lock();
         let ended = state.ended;
         loop {
-            return Poll::Ready(match state.parts.front_mut() {
+            return Poll::Ready(match state.first() {
                 Some(Part::Data(data)) => {
                     let taken = data.split_to(most.min(data.len()));
                     if !data.has_remaining() {
@@ -143,7 +202,7 @@ impl Inflow {
     /// As a body; a small one that is all there as a whole.
     fn into_body(self: &Arc<Self>, hint: Hint) -> Body {
         let mut state = self.lock();
-        if state.ended {
+        if state.ended && state.gathered.is_empty() {
             match state.parts.make_contiguous() {
                 [] => return empty(),
                 [Part::Data(data)] => return full(std::mem::take(data)),
@@ -173,7 +232,7 @@ impl http_body::Body for Arriving {
         let Self { inflow, hint } = self.get_mut();
         inflow.reader.register(context.waker());
         let mut state = inflow.lock();
-        match state.parts.pop_front() {
+        match state.pop() {
             Some(Part::Data(data)) => {
                 inflow.take(data.len(), &mut state);
                 hint.taken(data.len());
@@ -188,7 +247,7 @@ impl http_body::Body for Arriving {
 
     fn is_end_stream(&self) -> bool {
         let state = self.inflow.lock();
-        self.hint.ended || (state.ended && state.parts.is_empty())
+        self.hint.ended || (state.ended && state.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -202,6 +261,7 @@ impl Drop for Arriving {
         state.dropped = true;
         let bytes = std::mem::take(&mut state.waiting_bytes);
         state.parts.clear();
+        state.gathered = BytesMut::new();
         state.taken_bytes += bytes;
         drop(state);
         self.inflow.filler.wake();
@@ -264,7 +324,10 @@ where
     while let Poll::Ready(frame) = lane.poll_next(context)? {
         inflow.put(frame)?;
     }
-    if let Some(bytes) = inflow.told() {
+    // Who reads nothing is told nothing, and none of it waits here.
+    if lane.pending() < PENDING_BYTES_MAX
+        && let Some(bytes) = inflow.told()
+    {
         lane.put(Kind::Credit, |put| put.u64(bytes));
     }
     loop {
@@ -359,8 +422,9 @@ fn spill(lane: &mut Lane, context: &mut Context<'_>, answerer: &mut impl Answere
 #[cfg(test)]
 mod tests {
     use super::{Inflow, TELL_BYTES};
-    use crate::worker::wire::{Frame, Hint, Kind, Take};
-    use bytes::Bytes;
+    use crate::worker::wire::{Broken, Frame, Hint, Kind, Put, Take, frame};
+    use bytes::{Bytes, BytesMut};
+    use hob_core::limit::{WALL_GATHERED_BYTES_MAX, WALL_WINDOW_BYTES};
     use http_body::Body as _;
     use http_body_util::BodyExt as _;
     use std::sync::Arc;
@@ -383,5 +447,89 @@ mod tests {
             assert_eq!(told.is_some(), number % 2 == 1, "the asker is told of each half");
             assert_eq!(body.size_hint().exact(), Some(total - taken), "part {number}, told");
         }
+    }
+
+    fn part(content: impl Into<Bytes>) -> Frame {
+        Frame { kind: Kind::Data, content: Take(content.into()) }
+    }
+
+    fn written(kind: Kind, fill: impl FnOnce(&mut Put<'_>)) -> Frame {
+        let mut bytes = BytesMut::new();
+        frame(&mut bytes, kind, fill);
+        Frame::parse(&mut bytes, usize::MAX).unwrap().unwrap()
+    }
+
+    fn trailers() -> Frame {
+        written(Kind::Trailers, |put| put.headers(&http::HeaderMap::new()))
+    }
+
+    /// A worker that somebody has captured filled the node's memory with parts of nothing, or of one byte each, each of
+    /// which cost a hundred; and with what it had read beside them.
+    #[tokio::test]
+    async fn small_parts_cost_what_they_have_in_bytes() {
+        let inflow = Arc::new(Inflow::default());
+        for _ in 0..WALL_WINDOW_BYTES {
+            inflow.put(part(&b"x"[..])).unwrap();
+        }
+        let (parts, gathered) = {
+            let state = inflow.lock();
+            assert!(state.gathered.capacity() <= 2 * WALL_WINDOW_BYTES);
+            (state.parts.len(), state.gathered.len())
+        };
+        assert_eq!((parts, gathered), (1, WALL_WINDOW_BYTES - 1));
+        assert!(inflow.put(part(&b"x"[..])).is_err(), "the window is full");
+        inflow.put(written(Kind::End, |_| {})).unwrap();
+        let body = inflow.into_body(Hint::default()).collect().await.unwrap().to_bytes();
+        assert_eq!(body.len(), WALL_WINDOW_BYTES);
+        assert!(inflow.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn parts_of_every_size_stay_in_order() {
+        let inflow = Arc::new(Inflow::default());
+        let mut expected = Vec::new();
+        for (number, length) in
+            [3, 5, WALL_GATHERED_BYTES_MAX, 7, 1, WALL_GATHERED_BYTES_MAX + 1, 2].into_iter().enumerate()
+        {
+            let content = vec![u8::try_from(number).unwrap(); length];
+            expected.extend_from_slice(&content);
+            inflow.put(part(content)).unwrap();
+        }
+        inflow.put(trailers()).unwrap();
+        inflow.put(written(Kind::End, |_| {})).unwrap();
+        let body = inflow.into_body(Hint::default()).collect().await.unwrap();
+        assert!(body.trailers().is_some());
+        assert_eq!(body.to_bytes(), expected);
+    }
+
+    #[test]
+    fn what_no_sound_worker_sends_of_a_body_is_refused() {
+        let stories: [(&str, &dyn Fn() -> Vec<Frame>); 4] = [
+            ("nothing", &|| vec![part(&b""[..])]),
+            ("trailers twice", &|| vec![trailers(), trailers()]),
+            ("a part after the trailers", &|| vec![trailers(), part(&b"x"[..])]),
+            ("a part after the end", &|| vec![written(Kind::End, |_| {}), part(&b"x"[..])]),
+        ];
+        for (what, frames) in stories {
+            for dropped in [false, true] {
+                let inflow = Arc::new(Inflow::default());
+                if dropped {
+                    drop(inflow.into_body(Hint::default()));
+                }
+                let done: Result<(), Broken> = frames().into_iter().try_for_each(|frame| inflow.put(frame));
+                assert!(done.is_err(), "{what}, {dropped}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_for_nobody() {
+        let inflow = Arc::new(Inflow::default());
+        inflow.put(part(&b"before"[..])).unwrap();
+        drop(inflow.into_body(Hint::default()));
+        inflow.put(part(vec![0; TELL_BYTES])).unwrap();
+        inflow.put(trailers()).unwrap();
+        assert!(inflow.lock().is_empty());
+        assert_eq!(inflow.told(), Some((TELL_BYTES + "before".len()) as u64), "and may be sent again");
     }
 }

@@ -9,7 +9,7 @@
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use hob_core::code::Code;
 use hob_core::fault::Fault;
-use hob_core::limit::WALL_FRAME_BYTES_MAX;
+use hob_core::limit::{WALL_FRAME_BYTES_MAX, WALL_HEADERS_MAX};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 
@@ -220,9 +220,11 @@ impl Put<'_> {
         self.0.put_slice(&serde_json::to_vec(value).unwrap_or_default());
     }
 
+    /// As many as the other side takes.
     pub(crate) fn headers(&mut self, headers: &HeaderMap) {
-        self.u16(u16::try_from(headers.len()).unwrap_or(u16::MAX));
-        for (name, value) in headers.iter().take(usize::from(u16::MAX)) {
+        let count = headers.len().min(WALL_HEADERS_MAX);
+        self.u16(u16::try_from(count).unwrap_or(u16::MAX));
+        for (name, value) in headers.iter().take(count) {
             self.bytes(name.as_str().as_bytes());
             self.bytes(value.as_bytes());
         }
@@ -275,16 +277,20 @@ impl Take {
 
     pub(crate) fn headers(&mut self) -> Result<HeaderMap, Broken> {
         let count = usize::from(self.u16()?);
+        const MANY: Broken = Broken("too many headers");
+        if count > WALL_HEADERS_MAX {
+            return Err(MANY);
+        }
         // Each has at least its two lengths, so that nobody has room kept for what does not come.
         if count * 8 > self.0.len() {
             return Err(SHORT);
         }
-        let mut headers = HeaderMap::with_capacity(count);
+        let mut headers = HeaderMap::try_with_capacity(count).map_err(|_| MANY)?;
         for _ in 0..count {
             let name = HeaderName::from_bytes(&self.bytes()?).map_err(|_| Broken("a header's name"))?;
             let value =
                 HeaderValue::from_maybe_shared(self.bytes()?).map_err(|_| Broken("a header's value"))?;
-            headers.try_append(name, value).map_err(|_| Broken("too many headers"))?;
+            headers.try_append(name, value).map_err(|_| MANY)?;
         }
         Ok(headers)
     }
@@ -648,5 +654,38 @@ mod tests {
             let frame = Frame::parse(&mut bytes, FRAME_BYTES_MAX).unwrap().unwrap();
             assert_eq!(frame.content.fault(), Ok(fault));
         }
+    }
+
+    /// A map of headers that was asked for more room than it can have took the node's task down.
+    #[test]
+    fn as_many_headers_as_somebody_says_are_no_room() {
+        let named = |count: usize| {
+            let mut bytes = BytesMut::new();
+            let mut put = Put(&mut bytes);
+            put.u16(u16::try_from(count).unwrap());
+            for number in 0..count {
+                put.bytes(format!("x{number}").as_bytes());
+                put.bytes(b"");
+            }
+            Take(bytes.freeze())
+        };
+        for (count, taken) in [
+            (0, true),
+            (WALL_HEADERS_MAX, true),
+            (WALL_HEADERS_MAX + 1, false),
+            (24_577, false),
+            (usize::from(u16::MAX), false),
+        ] {
+            let found = named(count).headers().map(|headers| headers.len());
+            assert_eq!(found.ok(), taken.then_some(count), "{count}");
+        }
+        // What is too much is not said in the first place.
+        let mut many = HeaderMap::new();
+        for _ in 0..=WALL_HEADERS_MAX {
+            many.append("x", HeaderValue::from_static(""));
+        }
+        let mut bytes = BytesMut::new();
+        Put(&mut bytes).headers(&many);
+        assert_eq!(Take(bytes.freeze()).headers().map(|headers| headers.len()), Ok(WALL_HEADERS_MAX));
     }
 }

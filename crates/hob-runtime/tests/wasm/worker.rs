@@ -181,6 +181,16 @@ async fn who_breaks_the_rules_is_ended() {
     assert_ne!(pid(&captured).await, worker);
 }
 
+/// Whether all threads of a process are stopped (`proc_pid_stat(5)`).
+fn stands_still(process: i32) -> bool {
+    let stopped = |task: std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    };
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    tasks.flatten().all(stopped)
+}
+
 /// A worker that says nothing is ended, whoever waits for it is told so, and the next one is there already.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_worker_is_ended_and_another_one_answers() {
@@ -192,6 +202,8 @@ async fn a_silent_worker_is_ended_and_another_one_answers() {
     let (worker, before) = (pid(&silent).await, pid(&neighbour).await);
     // SAFETY: the process is a child of this one, and has not been waited for.
     assert_eq!(unsafe { libc::kill(worker, libc::SIGSTOP) }, 0);
+    // A thread that runs meanwhile may still answer.
+    bench.eventually(|| stands_still(worker)).await;
     let mut calls = JoinSet::new();
     for _ in 0..4 {
         let function = Arc::clone(&silent);

@@ -10,6 +10,7 @@
 mod exit;
 mod instance;
 mod program;
+mod said;
 
 pub(super) use program::{Inward, Outward, put_exit};
 
@@ -30,13 +31,16 @@ use arc_swap::ArcSwapOption;
 use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fault::{Fault, Result};
+use hob_core::limit::WORKER_SLACK;
 use hob_core::log_line::Level;
 use hob_core::name::SpaceName;
 use hob_core::port::BoxFuture;
 use hob_core::unit::micros;
+use said::Said;
 use std::fs::File as OpenFile;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A function that runs in its space's worker.
@@ -187,7 +191,7 @@ impl Walled {
 
     async fn pass(&self, link: &Arc<Link>, found: &Compiled) -> Result<Ready> {
         let file = open(found)?;
-        let meter = Meter::new(&self.code.cpu, &self.member);
+        let meter = Meter::new(&self.code.cpu, &self.member, link.memory_bytes_max);
         let load = Load {
             function: self.function,
             app: self.code.app.clone(),
@@ -326,8 +330,7 @@ pub(super) struct Beside {
     /// The call that is charged.
     context: Option<Arc<Context>>,
     instance: u64,
-    /// What was told of it so far.
-    used: Used,
+    said: Said,
     /// Ends the ways out of the lane.
     exits: CancellationToken,
     _end: DropGuard,
@@ -342,8 +345,8 @@ impl Beside {
     ) -> Self {
         let exits = CancellationToken::new();
         let _end = exits.clone().drop_guard();
-        let (unit, meter) = (Arc::clone(unit), Arc::clone(meter));
-        Self { unit, meter, using, calls, context, instance, used: Used::default(), exits, _end }
+        let (unit, meter, said) = (Arc::clone(unit), Arc::clone(meter), Said::new(Instant::now()));
+        Self { unit, meter, using, calls, context, instance, said, exits, _end }
     }
 
     fn link(&self) -> &Arc<Link> {
@@ -353,19 +356,29 @@ impl Beside {
     /// Takes a frame that is no part of an answer.
     fn take(&mut self, mut frame: Frame) -> std::result::Result<(), Broken> {
         match frame.kind {
-            Kind::Log => self.log(frame.content.json()?),
+            Kind::Log => {
+                let line = frame.content.json()?;
+                self.said.line(&line)?;
+                self.log(line);
+            }
             Kind::Dropped => {
                 let (lines, bytes) = (frame.content.u64()?, frame.content.u64()?);
-                let text = format!(
-                    "dropped {lines} lines ({bytes} bytes): they came faster than the node reads them"
-                );
-                self.platform(text);
+                let told = self.said.dropped(lines, bytes, Instant::now());
+                self.dropped(told);
             }
             Kind::Used => self.used(&mut frame.content)?,
-            Kind::Exit => exit::open(self, frame.content.u64()?),
+            Kind::Exit => exit::open(self, frame.content.u64()?)?,
             _ => return Err(Broken("a frame that has no place on its lane")),
         }
         Ok(())
+    }
+
+    fn dropped(&self, told: Option<(u64, u64)>) {
+        if let Some((lines, bytes)) = told {
+            self.platform(format!(
+                "dropped {lines} lines ({bytes} bytes): they came faster than the node reads them"
+            ));
+        }
     }
 
     fn platform(&self, text: String) {
@@ -385,9 +398,9 @@ impl Beside {
     }
 
     fn used(&mut self, content: &mut Take) -> std::result::Result<(), Broken> {
-        let now = Used::take(content)?;
-        self.meter.see(&now);
-        let before = std::mem::replace(&mut self.used, now);
+        let used = Used::take(content)?;
+        self.meter.see(&used);
+        let (before, now) = self.said.used(&used, Instant::now());
         let Some(context) = &self.context else { return Ok(()) };
         let timing = &context.timing;
         match (before.call_ns, now.call_ns) {
@@ -405,6 +418,13 @@ impl Beside {
 
     fn lost(&self, why: &Lost) -> Fault {
         self.link().fault(why)
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let told = self.said.untold();
+        self.dropped(told);
     }
 }
 
@@ -429,7 +449,21 @@ impl Asker for Call {
 
     fn linger(self, rest: Rest<Self>) {
         let spawn = Arc::clone(&self.beside.unit.shared.environment.spawn);
-        spawn.spawn("wasm-after-answer", Box::pin(rest.finish(self)));
+        // What a guest does after its answer ends with its call's deadline. In an instance that is kept others may hold
+        // that up: then the lane is closed, and no more.
+        let deadline = self.beside.context.as_ref().map(|context| context.deadline);
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let left = left.unwrap_or_default();
+        let (link, alone) = (Arc::clone(self.beside.link()), self.kept.is_none());
+        let work = async move {
+            let over = rest.finish(self);
+            if alone {
+                let _ = link.within(left, "a call that was not over in time", over).await;
+            } else {
+                let _ = timeout(left + WORKER_SLACK, over).await;
+            }
+        };
+        spawn.spawn("wasm-after-answer", Box::pin(work));
     }
 
     fn lost(&mut self, why: &Lost) -> Fault {

@@ -1,6 +1,10 @@
-//! One worker process: its birth, its control connection, its end.
+//! One worker process: its birth, and what it is told. [`super::life`] carries that, and ends it.
+//!
+//! **Invariants.** What waits for a worker is bounded: the node makes no more lanes than it takes, and it may not wish for
+//! more ways out than it hears answers. A descriptor counts until it has gone to the worker.
 
 use super::Outfit;
+use super::life::{Life, last_words};
 use crate::cpu::CpuTotal;
 use crate::crowd::Member;
 use crate::environment::Supervision;
@@ -9,42 +13,45 @@ use crate::worker::lane::{Lane, Lost};
 use crate::worker::wire::{Broken, FRAME_BYTES_MAX, Frame, Hello, Kind, Loaded, Put, Used};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::{WORKER_EXITS_MAX, WORKER_LANES_KEPT_MAX, WORKER_LOOK_INTERVAL, WORKER_START_TIMEOUT};
+use hob_core::limit::{
+    START_TIMEOUT_CEILING, WORKER_EXITS_MAX, WORKER_LANES_KEPT_MAX, WORKER_ORDERS_MAX, WORKER_SLACK,
+    WORKER_START_TIMEOUT,
+};
 use hob_core::name::SpaceName;
-use hob_core::unit::{show_bytes, show_duration};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
-use tokio::process::{Child, ChildStderr};
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-
-/// Bytes of a worker's last words that are kept.
-const WORDS_BYTES_MAX: usize = 4 << 10;
-/// How long these are waited for, once it is gone.
-const WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A worker process that was started.
 pub(crate) struct Link {
-    number: u64,
+    pub(super) number: u64,
     pid: u32,
-    space: OnceLock<SpaceName>,
-    orders: mpsc::UnboundedSender<Order>,
+    pub(super) space: OnceLock<SpaceName>,
+    orders: mpsc::UnboundedSender<Waiting>,
+    /// Lanes that wait to be given to it.
+    lanes_ordered: Arc<AtomicUsize>,
+    /// Wishes for ways out whose answers wait.
+    wishes: Arc<AtomicUsize>,
     idle: Mutex<Vec<Lane>>,
     in_use: AtomicUsize,
     /// Of these, those on which somebody waits for the worker.
-    waiting: AtomicUsize,
-    busy: Arc<Notify>,
-    exits: AtomicUsize,
+    pub(super) waiting: AtomicUsize,
+    pub(super) busy: Arc<Notify>,
+    exits: Arc<AtomicUsize>,
     code_bytes: AtomicU64,
     code_bytes_max: u64,
+    /// Memory that its process may have, bytes; with more it is ended.
+    pub(crate) memory_bytes_max: u64,
     loads: Mutex<HashMap<u64, oneshot::Sender<Result<Loaded>>>>,
+    /// Times that it was told to load something and has not said what came of it.
+    loading: AtomicUsize,
     meters: Mutex<HashMap<u64, Arc<Meter>>>,
     /// Nothing is begun in it any more.
     closed: AtomicBool,
@@ -52,8 +59,38 @@ pub(crate) struct Link {
     retired: AtomicBool,
     /// The process has ended, or is about to be.
     dead: CancellationToken,
-    end: CancellationToken,
-    why: OnceLock<String>,
+    pub(super) end: CancellationToken,
+    pub(super) why: OnceLock<String>,
+}
+
+/// An order that waits to be sent, and as what it counts until then.
+pub(super) struct Waiting {
+    pub(super) order: Order,
+    _places: [Option<Arc<Place>>; 2],
+}
+
+impl Waiting {
+    /// One that counts as nothing.
+    pub(super) fn of(order: Order) -> Self {
+        Self { order, _places: [None, None] }
+    }
+}
+
+/// One of so many, until it is dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// Another one, and how many there were before.
+    fn take(of: &Arc<AtomicUsize>) -> (Arc<Self>, usize) {
+        let before = of.fetch_add(1, Ordering::AcqRel);
+        (Arc::new(Self(Arc::clone(of))), before)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -137,28 +174,38 @@ impl Link {
             tracing::warn!(walls, "a worker has fewer walls than it should: the machine did not grant these");
         }
         let (orders, ordered) = mpsc::unbounded_channel();
-        let link = Arc::new(Self::of(number, child.id().unwrap_or_default(), orders, &outfit.supervision));
-        let (busy, end) = (Arc::clone(&link.busy), link.end.clone());
         let (memory_bytes_max, supervision) = (outfit.memory_bytes_max, outfit.supervision);
+        let link = Self::of(number, child.id().unwrap_or_default(), orders, &supervision);
+        let link = Arc::new(Self { memory_bytes_max, ..link });
+        let (busy, end) = (Arc::clone(&link.busy), link.end.clone());
         let life = Life { child, stream, reader, errors, ordered, busy, end, memory_bytes_max, supervision };
         outfit.spawn.spawn("worker", Box::pin(life.live(Arc::downgrade(&link), link.dead.clone())));
         Ok(link)
     }
 
-    fn of(number: u64, pid: u32, orders: mpsc::UnboundedSender<Order>, supervision: &Supervision) -> Self {
+    pub(super) fn of(
+        number: u64,
+        pid: u32,
+        orders: mpsc::UnboundedSender<Waiting>,
+        supervision: &Supervision,
+    ) -> Self {
         Self {
             number,
             pid,
             space: OnceLock::new(),
             orders,
+            lanes_ordered: Arc::default(),
+            wishes: Arc::default(),
             idle: Mutex::default(),
             in_use: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             busy: Arc::default(),
-            exits: AtomicUsize::new(0),
+            exits: Arc::default(),
             code_bytes: AtomicU64::new(0),
             code_bytes_max: supervision.code_bytes_max,
+            memory_bytes_max: u64::MAX,
             loads: Mutex::default(),
+            loading: AtomicUsize::new(0),
             meters: Mutex::default(),
             closed: AtomicBool::new(false),
             retired: AtomicBool::new(false),
@@ -212,15 +259,21 @@ impl Link {
     }
 
     /// Tells it something. Whoever is gone is told nothing.
-    fn order(&self, kind: Kind, descriptor: Option<OwnedFd>, fill: impl FnOnce(&mut Put<'_>)) {
-        let _ = self.orders.send(Order::new(kind, descriptor, fill));
+    fn order(
+        &self,
+        (kind, descriptor): (Kind, Option<OwnedFd>),
+        places: [Option<Arc<Place>>; 2],
+        fill: impl FnOnce(&mut Put<'_>),
+    ) {
+        let _ = self.orders.send(Waiting { order: Order::new(kind, descriptor, fill), _places: places });
     }
 
     /// A lane, and a note that it is in use; `waits`: by somebody who waits for the worker, which then has to answer when
     /// it is asked whether it is there.
     ///
     /// # Errors
-    /// The fault of a worker that has ended, and `HOB-0903` when the node has no more descriptors.
+    /// The fault of a worker that has ended, `HOB-0903` when the node has no more descriptors, and that of a full queue
+    /// when the worker does not even take those lanes that it was to have before.
     pub(crate) fn lane(self: &Arc<Self>, waits: bool) -> Result<(Lane, Use)> {
         // Counted before the look: see `retire`.
         let using = Use::new(self, waits);
@@ -230,13 +283,19 @@ impl Link {
         if let Some(lane) = lock(&self.idle).pop() {
             return Ok((lane, using));
         }
+        let (ordered, before) = Place::take(&self.lanes_ordered);
+        if before >= WORKER_ORDERS_MAX {
+            let many =
+                format!("{before} calls wait for the worker already, the limit is {WORKER_ORDERS_MAX}");
+            return Err(Fault::new(Code::QueueFull, many).retry_after(1));
+        }
         let failed = |error: std::io::Error| {
             crate::machine::out_of_files(&error)
                 .unwrap_or_else(|| missing("cannot make a lane to a worker", error))
         };
         let (near, far) = pair().map_err(failed)?;
         let lane = Lane::new(near).map_err(failed)?;
-        self.order(Kind::Lane, Some(far), |_| {});
+        self.order((Kind::Lane, Some(far)), [Some(ordered), None], |_| {});
         Ok((lane, using))
     }
 
@@ -254,24 +313,32 @@ impl Link {
     }
 
     /// Makes a way out, which the worker knows under its own number. `None`: there are too many.
-    pub(crate) fn exit(self: &Arc<Self>, number: u64) -> Option<(Lane, Exit)> {
-        let before = self.exits.fetch_add(1, Ordering::AcqRel);
-        let exit = Exit(Arc::clone(self));
+    ///
+    /// # Errors
+    /// The worker has wished for so many ways out and heard so few answers as no sound one does.
+    pub(crate) fn exit(self: &Arc<Self>, number: u64) -> std::result::Result<Option<(Lane, Exit)>, Broken> {
+        let (wish, wishes) = Place::take(&self.wishes);
+        if wishes >= WORKER_ORDERS_MAX {
+            return Err(Broken("more wishes for ways out than it hears answers"));
+        }
+        let (place, before) = Place::take(&self.exits);
         if before < WORKER_EXITS_MAX
             && let Ok((near, far)) = pair()
             && let Ok(lane) = Lane::new(near)
         {
-            self.order(Kind::ExitAt, Some(far), |put| put.u64(number));
-            return Some((lane, exit));
+            // The far end is here until it is sent, also when the way out is not wanted any more.
+            let places = [Some(wish), Some(Arc::clone(&place))];
+            self.order((Kind::ExitAt, Some(far)), places, |put| put.u64(number));
+            return Ok(Some((lane, Exit { link: Arc::clone(self), _place: place })));
         }
-        self.order(Kind::NoExit, None, |put| put.u64(number));
-        None
+        self.order((Kind::NoExit, None), [Some(wish), None], |put| put.u64(number));
+        Ok(None)
     }
 
     /// Hands a function's code over and waits until it is loaded.
     ///
     /// # Errors
-    /// What the worker finds in it, or its own end.
+    /// What the worker finds in it, or its own end; that comes when it says nothing in the time of a start.
     pub(crate) async fn load(
         self: &Arc<Self>,
         (function, code, bytes): (u64, OwnedFd, u64),
@@ -287,9 +354,10 @@ impl Link {
         lock(&self.loads).insert(function, answer);
         lock(&self.meters).insert(function, Arc::clone(meter));
         self.code_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.order(Kind::Load, Some(code), |put| put.json(load));
+        self.loading.fetch_add(1, Ordering::AcqRel);
+        self.order((Kind::Load, Some(code)), [None, None], |put| put.json(load));
         tokio::select! {
-            loaded = answered => loaded.unwrap_or_else(|_| Err(self.fault(&Lost::Gone))),
+            loaded = self.within(START_TIMEOUT_CEILING, "code that was not loaded in time", answered) => loaded?.unwrap_or_else(|_| Err(self.fault(&Lost::Gone))),
             () = self.dead.cancelled() => Err(self.fault(&Lost::Gone)),
         }
     }
@@ -297,13 +365,13 @@ impl Link {
     /// Hands better code of a function over; its next instances have it.
     pub(crate) fn exchange(&self, function: u64, code: OwnedFd, bytes: u64) {
         self.code_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.order(Kind::Exchange, Some(code), |put| put.u64(function));
+        self.order((Kind::Exchange, Some(code)), [None, None], |put| put.u64(function));
     }
 
     /// A function is not called any more.
     pub(crate) fn unload(&self, function: u64) {
         lock(&self.meters).remove(&function);
-        self.order(Kind::Unload, None, |put| put.u64(function));
+        self.order((Kind::Unload, None), [None, None], |put| put.u64(function));
     }
 
     /// The fault of whoever waits on a lane that was lost. Who breaks the rules is ended.
@@ -328,12 +396,39 @@ impl Link {
         }
     }
 
+    /// Waits for what the worker has to have done in this time and a little more. Pings alone do not make it sound: who is
+    /// late has broken the rules, and is ended.
+    ///
+    /// # Errors
+    /// It is late.
+    pub(crate) async fn within<T>(
+        &self,
+        time: Duration,
+        late: &'static str,
+        work: impl Future<Output = T>,
+    ) -> Result<T> {
+        self.in_time(time + WORKER_SLACK, late, work).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        most: Duration,
+        late: &'static str,
+        work: impl Future<Output = T>,
+    ) -> Result<T> {
+        timeout(most, work).await.map_err(|_| self.fault(&Broken(late).into()))
+    }
+
     /// Takes a notice of the worker.
-    fn notice(&self, frame: Frame) -> Result<(), Broken> {
+    pub(super) fn notice(&self, frame: Frame) -> Result<(), Broken> {
         let mut content = frame.content;
         match frame.kind {
             Kind::Pong => {}
             Kind::Loaded => {
+                let fewer = |loading: usize| loading.checked_sub(1);
+                self.loading
+                    .fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer)
+                    .map_err(|_| Broken("code that it was not told to load"))?;
                 let function = content.u64()?;
                 let done = match content.u8()? {
                     1 => Ok(content.json::<Loaded>()?),
@@ -391,18 +486,15 @@ impl Drop for Use {
 }
 
 /// A way out is in use.
-pub(crate) struct Exit(Arc<Link>);
+pub(crate) struct Exit {
+    link: Arc<Link>,
+    _place: Arc<Place>,
+}
 
 impl Exit {
     /// The worker.
     pub(crate) fn link(&self) -> &Arc<Link> {
-        &self.0
-    }
-}
-
-impl Drop for Exit {
-    fn drop(&mut self) {
-        self.0.exits.fetch_sub(1, Ordering::AcqRel);
+        &self.link
     }
 }
 
@@ -413,25 +505,27 @@ pub(crate) struct Meter {
     began: Instant,
     seen_ns: AtomicU64,
     held_bytes: AtomicU64,
+    /// Memory that the worker can have at most.
+    bytes_max: u64,
 }
 
 impl Meter {
-    /// Nothing so far.
-    pub(crate) fn new(cpu: &CpuTotal, member: &Arc<Member>) -> Arc<Self> {
+    /// Nothing so far, in a worker that can have so many bytes of memory.
+    pub(crate) fn new(cpu: &CpuTotal, member: &Arc<Member>, bytes_max: u64) -> Arc<Self> {
         let (cpu, member) = (cpu.clone(), Arc::clone(member));
         let (seen_ns, held_bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { cpu, member, began: Instant::now(), seen_ns, held_bytes })
+        Arc::new(Self { cpu, member, began: Instant::now(), seen_ns, held_bytes, bytes_max })
     }
 
-    /// It has used so much. No more counts than there was time for.
+    /// It has used so much. No more counts than there was time and room for.
     pub(crate) fn see(&self, used: &Used) {
         let elapsed_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let most_ns = elapsed_ns.saturating_mul(crate::machine::cpus());
         let now_ns = used.function_ns.min(most_ns);
         let before_ns = self.seen_ns.fetch_max(now_ns, Ordering::AcqRel);
         self.cpu.add(now_ns.saturating_sub(before_ns));
-        self.held_bytes.store(used.held_bytes, Ordering::Relaxed);
-        self.member.saw_memory(used.largest_bytes);
+        self.held_bytes.store(used.held_bytes.min(self.bytes_max), Ordering::Relaxed);
+        self.member.saw_memory(used.largest_bytes.min(self.bytes_max));
     }
 
     /// Memory of its instances when the worker said so last, bytes.
@@ -440,127 +534,56 @@ impl Meter {
     }
 }
 
-/// What a process needs as long as it lives.
-struct Life {
-    child: Child,
-    stream: UnixStream,
-    reader: Reader,
-    errors: Option<ChildStderr>,
-    ordered: mpsc::UnboundedReceiver<Order>,
-    /// Told when the first lane is used.
-    busy: Arc<Notify>,
-    end: CancellationToken,
-    /// Memory of its process.
-    memory_bytes_max: u64,
-    supervision: Supervision,
-}
+#[cfg(test)]
+mod tests {
+    use super::{Link, WORKER_EXITS_MAX, WORKER_ORDERS_MAX};
+    use crate::environment::Supervision;
+    use crate::worker::wire::{Broken, Kind};
+    use hob_core::code::Code;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+    use tokio::sync::mpsc;
 
-impl Life {
-    async fn live(mut self, link: Weak<Link>, dead: CancellationToken) {
-        let why = self.carry(&link).await;
-        let retired = link.upgrade().is_none_or(|link| link.is_retired());
-        let _ = self.child.start_kill();
-        let status = self.child.wait().await.map(|status| status.to_string()).unwrap_or_default();
-        let words = last_words(&mut self.errors).await;
-        let why = why.unwrap_or_else(|| "it was not needed any more".to_owned());
-        if let Some(link) = link.upgrade() {
-            let _ = link.why.set(format!("{why} ({status}) {words}"));
-            let space = link.space.get().map(SpaceName::as_str).unwrap_or_default();
-            if retired {
-                tracing::debug!(space, worker = link.number, why, status, "a worker was ended");
-            } else {
-                tracing::warn!(space, worker = link.number, why, status, words, "a worker has ended");
-            }
-        }
-        dead.cancel();
+    /// A worker that answered pings and did nothing else held up whatever waited for it, and the node's stop.
+    #[tokio::test]
+    async fn who_is_late_is_ended() {
+        let (orders, _ordered) = mpsc::unbounded_channel();
+        let link = Link::of(1, 0, orders, &Supervision::default());
+        assert_eq!(link.within(Duration::ZERO, "late", async { 7 }).await, Ok(7));
+        assert!(link.is_alive());
+        let late = link.in_time(Duration::ZERO, "late", std::future::pending::<()>()).await.unwrap_err();
+        assert_eq!((late.code(), link.is_alive()), (Code::WorkerBroke, false));
+        assert!(link.end.is_cancelled());
     }
 
-    /// Carries orders and notices until the end, and says why that has come.
-    async fn carry(&mut self, link: &Weak<Link>) -> Option<String> {
-        let Self { child, stream, reader, ordered, busy, end, memory_bytes_max, supervision, .. } = self;
-        let Supervision { ping_interval, silence_max, .. } = *supervision;
-        let (mut asked, mut heard) = (false, Instant::now());
-        // While nobody waits for it, nobody asks, and there is a look at its memory now and then.
-        let (mut watched, mut next) = (false, tokio::time::Instant::now() + WORKER_LOOK_INTERVAL);
-        loop {
-            let order = tokio::select! {
-                biased;
-                () = end.cancelled() => return Some("it has ended, or the node has ended it".to_owned()),
-                order = ordered.recv() => Some(order?),
-                frame = reader.next(stream) => {
-                    heard = Instant::now();
-                    match frame {
-                        Err(Lost::Gone) => return Some("it has ended".to_owned()),
-                        Err(Lost::Broken(broken)) => return Some(format!("it broke the rules: {broken}")),
-                        Ok((frame, _)) => {
-                            let link = link.upgrade()?;
-                            if let Err(broken) = link.notice(frame) {
-                                return Some(format!("it broke the rules: {broken}"));
-                            }
-                        }
-                    }
-                    asked = false;
-                    None
-                }
-                _ = child.wait() => return Some("it has ended".to_owned()),
-                () = busy.notified(), if !watched => {
-                    watched = true;
-                    next = tokio::time::Instant::now() + ping_interval;
-                    None
-                }
-                () = sleep_until(next) => {
-                    let link = link.upgrade()?;
-                    let resident_bytes = resident_bytes(child.id());
-                    if resident_bytes > *memory_bytes_max {
-                        let most = show_bytes(*memory_bytes_max);
-                        return Some(format!("it had {} of memory, more than {most}", show_bytes(resident_bytes)));
-                    }
-                    watched = link.waiting.load(Ordering::Acquire) > 0;
-                    let pause = if watched { ping_interval } else { WORKER_LOOK_INTERVAL };
-                    next = tokio::time::Instant::now() + pause;
-                    if !watched {
-                        asked = false;
-                        None
-                    } else if asked && heard.elapsed() >= silence_max {
-                        return Some(format!("it was silent for {}", show_duration(heard.elapsed())));
-                    } else {
-                        if !asked {
-                            heard = Instant::now();
-                        }
-                        asked = true;
-                        Some(Order::new(Kind::Ping, None, |_| {}))
-                    }
-                }
-            };
-            if let Some(order) = order {
-                match timeout(silence_max, order.send(stream)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) => return Some("it has ended".to_owned()),
-                    Err(_) => return Some("it takes no orders".to_owned()),
-                }
-            }
+    /// A captured worker wished for ways out and let the answers wait, with their sockets.
+    #[tokio::test]
+    async fn what_waits_for_a_worker_is_counted() {
+        let (orders, mut ordered) = mpsc::unbounded_channel();
+        let link = Arc::new(Link::of(1, 0, orders, &Supervision::default()));
+        for number in 0..8 {
+            assert!(link.exit(number).unwrap().is_some());
         }
-    }
-}
+        assert_eq!(link.exits.load(Ordering::Acquire), 8, "until the far end has gone");
+        while ordered.try_recv().is_ok() {}
+        let counts = || [&link.exits, &link.wishes, &link.lanes_ordered].map(|of| of.load(Ordering::Acquire));
+        assert_eq!(counts(), [0, 0, 0]);
 
-/// Resident memory of a process; 0 where the system does not say.
-fn resident_bytes(pid: Option<u32>) -> u64 {
-    let statm =
-        pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()).unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default();
-    pages.saturating_mul(rustix::param::page_size() as u64)
-}
-
-/// What a worker has said on its standard error, as far as it is kept.
-async fn last_words(errors: &mut Option<ChildStderr>) -> String {
-    let Some(errors) = errors else { return String::new() };
-    let mut words = vec![0; WORDS_BYTES_MAX];
-    let mut read = 0;
-    while let Ok(Ok(more)) = timeout(WORDS_TIMEOUT, errors.read(&mut words[read..])).await {
-        if more == 0 {
-            break;
+        // There is no way out for any of these.
+        link.exits.store(WORKER_EXITS_MAX, Ordering::Release);
+        for number in 0..WORKER_ORDERS_MAX {
+            assert!(matches!(link.exit(number as u64), Ok(None)), "{number}");
         }
-        read += more;
+        let many = Broken("more wishes for ways out than it hears answers");
+        assert_eq!(link.exit(0).map(|_| ()), Err(many));
+        let waiting = std::iter::from_fn(|| ordered.try_recv().ok()).count();
+        assert_eq!((waiting, counts()), (WORKER_ORDERS_MAX, [WORKER_EXITS_MAX, 0, 0]));
+
+        link.lanes_ordered.store(WORKER_ORDERS_MAX, Ordering::Release);
+        assert_eq!(link.lane(true).map(|_| ()).map_err(|fault| fault.code()), Err(Code::QueueFull));
+        assert!(link.is_alive() && ordered.is_empty() && link.in_use() == 0);
+        link.order((Kind::Unload, None), [None, None], |put| put.u64(1));
+        assert_eq!(ordered.len(), 1, "the node's own orders pass");
     }
-    hob_core::log_line::harmless(&words[..read])
 }

@@ -20,8 +20,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// Opens the way out that a worker knows under this number.
-pub(super) fn open(beside: &Beside, number: u64) {
-    let Some((lane, exit)) = beside.link().exit(number) else { return };
+///
+/// # Errors
+/// As [`crate::worker::near::Link::exit`].
+pub(super) fn open(beside: &Beside, number: u64) -> Result<(), Broken> {
+    let Some((lane, exit)) = beside.link().exit(number)? else { return Ok(()) };
     let environment = &beside.unit.shared.environment;
     let outbound = Arc::clone(&environment.outbound);
     let (code, calls, instance) = (Arc::clone(&beside.unit.code), beside.calls.clone(), beside.instance);
@@ -44,6 +47,7 @@ pub(super) fn open(beside: &Beside, number: u64) {
         drop(exit);
     };
     environment.spawn.spawn("wasm-call", Box::pin(work));
+    Ok(())
 }
 
 async fn carry<F>(mut lane: Lane, call: impl FnOnce(http::Request<Body>) -> F + Send) -> Result<(), Lost>

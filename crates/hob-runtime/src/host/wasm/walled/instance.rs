@@ -61,7 +61,7 @@ impl Kept {
         let calls = Calls::many();
         let mut beside = Beside::new(&unit, &ready.meter, using, (calls.clone(), None, instance));
         let _waited = ready.link.waited();
-        let opened = async {
+        let open = async {
             lane.flush().await?;
             loop {
                 let frame = lane.next().await?;
@@ -72,7 +72,10 @@ impl Kept {
                 }
             }
         };
-        opened.await.unwrap_or_else(|lost: Lost| Err(beside.lost(&lost)))?;
+        // The worker ends what does not begin within the time of a call.
+        let late = "an instance that was not opened in time";
+        let opened = ready.link.within(unit.code.spec.timeout(), late, open).await?;
+        opened.unwrap_or_else(|lost: Lost| Err(beside.lost(&lost)))?;
         let status = Arc::new(Status {
             fault: OnceLock::new(),
             closed: watch::Sender::new(false),
@@ -161,8 +164,12 @@ impl Instance for Kept {
             self.status.end(None);
             let _waited = self.ready.link.waited();
             if self.stop.send(grace).is_ok() {
-                // The worker ends it after the grace; who does not is silent, and ended itself.
-                let _ = gone.wait_for(|gone| *gone).await;
+                // The worker ends it after the grace. Who does not is ended itself.
+                let late = "an instance that has not ended in time";
+                let over = async { gone.wait_for(|gone| *gone).await.is_ok() };
+                if self.ready.link.within(grace, late, over).await.is_err() {
+                    let _ = gone.wait_for(|gone| *gone).await;
+                }
             }
         })
     }

@@ -10,12 +10,13 @@ use crate::worker::near::Use;
 use crate::worker::serve::Inflow;
 use crate::worker::wire::{Broken, Frame, Kind, Put, Take};
 use bytes::{Buf as _, Bytes};
-use hob_core::limit::{WALL_PART_BYTES_MAX, WALL_WINDOW_BYTES};
+use hob_core::limit::{WALL_PART_BYTES_MAX, WALL_WINDOW_BYTES, WORKER_SLACK};
 use hob_core::unit::millis;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 /// How a program has ended.
 pub(in super::super) fn put_exit(into: &mut Put<'_>, exit: &Exit) {
@@ -124,6 +125,11 @@ impl<W: AsyncWrite + Unpin> Inward<W> {
         }
     }
 
+    /// Whether nothing that came waits to be written.
+    fn is_idle(&self) -> bool {
+        self.part.is_empty() && self.inflow.is_empty()
+    }
+
     /// Whether all that came was written.
     pub(in super::super) fn is_done(&self) -> bool {
         self.to.is_none() && self.part.is_empty()
@@ -146,8 +152,8 @@ pub(super) fn start(
     let calls = Calls::One(launch.context.clone());
     let beside = Beside::new(&unit, &ready.meter, using, (calls, launch.context, launch.instance));
     let (running, exit, stopped) = Running::new(stdin, stdout);
-    let life =
-        Life { lane, beside, stdin: Outward::new(given), stdout: Inward::new(printed), exit, over: false };
+    let (stdin, stdout) = (Outward::new(given), Inward::new(printed));
+    let life = Life { lane, beside, stdin, stdout, exit, over: false, late: None };
     let spawn = Arc::clone(&unit.shared.environment.spawn);
     spawn.spawn("wasm-program", Box::pin(life.live(stopped)));
     running
@@ -162,6 +168,8 @@ struct Life {
     exit: Ending,
     /// The worker is done with it.
     over: bool,
+    /// When the worker has to be.
+    late: Option<Pin<Box<Sleep>>>,
 }
 
 impl Life {
@@ -196,11 +204,23 @@ impl Life {
         while let Poll::Ready(stop) = stopped.poll_recv(context) {
             let Some(grace) = stop else { return Poll::Ready(Ok(false)) };
             self.lane.put(Kind::Stop, |put| put.u64(millis(grace)));
+            self.late = Some(Box::pin(sleep(grace + WORKER_SLACK)));
         }
         while !self.over
             && let Poll::Ready(frame) = self.lane.poll_next(context)?
         {
             self.take(frame)?;
+        }
+        if !self.over
+            && let Some(late) = &mut self.late
+        {
+            while late.as_mut().poll(context).is_ready() {
+                if self.stdout.is_idle() {
+                    return Poll::Ready(Err(Broken("a program that was not over in time").into()));
+                }
+                // What it has printed is not taken here.
+                late.set(sleep(WORKER_SLACK));
+            }
         }
         self.stdout.poll(&mut self.lane, context);
         if self.over {
@@ -228,10 +248,12 @@ impl Life {
             Kind::Exited => {
                 let exit = take_exit(&mut frame.content)?;
                 self.exit.send_replace(Some(exit));
+                self.late = Some(Box::pin(sleep(WORKER_SLACK)));
             }
             Kind::Failed => {
                 let fault = frame.content.fault()?;
                 self.exit.send_replace(Some(Exit::Trap(fault.to_string())));
+                self.late = Some(Box::pin(sleep(WORKER_SLACK)));
             }
             Kind::Over => self.over = true,
             _ => self.beside.take(frame)?,
