@@ -40,7 +40,7 @@ pub(crate) use confine::Confinement;
 use door::Door;
 pub use door::{Dial, Loopback};
 pub use offer::{Offer, examine};
-pub(crate) use view::{TMP, View, WORK};
+pub(crate) use view::{TMP, View, WORK, is_of_system};
 
 use crate::cgroup::Group;
 use filter::Filter;

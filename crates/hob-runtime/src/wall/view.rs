@@ -86,6 +86,11 @@ pub(crate) struct View {
     pub(crate) private_bytes: u64,
 }
 
+/// Whether everybody sees it, as it is the system's.
+pub(crate) fn is_of_system(path: &Path) -> bool {
+    SYSTEM.iter().any(|name| path.starts_with(Path::new("/").join(name)))
+}
+
 /// The steps of a view.
 pub(super) struct Steps {
     /// Before there is a process in the new process namespace.
@@ -214,10 +219,9 @@ impl View {
     }
 
     fn own(&self, all: &mut Builder) -> io::Result<()> {
-        let shown = |path: &Path| SYSTEM.iter().any(|name| path.starts_with(Path::new("/").join(name)));
         // In order, so that a folder comes before those in it, which are shown with it.
         let mut last: Option<&Path> = None;
-        for folder in self.same.iter().filter(|folder| !shown(folder)) {
+        for folder in self.same.iter().filter(|folder| !is_of_system(folder)) {
             if last.is_some_and(|last| folder.starts_with(last)) {
                 continue;
             }
