@@ -144,6 +144,7 @@ enum Phase {
     Sockets,
     First,
     Keeper,
+    Rest,
     Close,
     Identity,
     Seal,
@@ -199,6 +200,7 @@ impl<'a> Plan<'a> {
             (Phase::Spaces, Place::Behind(wall, _)) => self.spaces(wall),
             (Phase::Build, Place::Behind(wall, _)) => &wall.build,
             (Phase::First, Place::Behind(wall, _)) => &wall.first,
+            (Phase::Rest, Place::Behind(wall, _)) => &wall.rest,
             (Phase::Close, Place::Behind(wall, _)) => &wall.close,
             (Phase::Seal, Place::Behind(wall, _) | Place::In(wall, _)) => &wall.seal,
             (Phase::Sockets, _) => &self.sockets,
@@ -556,6 +558,7 @@ unsafe fn become_keeper(plan: &Plan<'_>) -> Result<std::convert::Infallible, Fai
             }
         }
         own_files_only();
+        step::take(&wall.rest, &mut []).map_err(of(Phase::Rest))?;
         execute(wall.sleeper, c"hob-init");
         Err((Phase::Process, 0, last()))
     }
