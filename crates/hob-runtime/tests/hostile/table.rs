@@ -77,8 +77,8 @@ print("escaped", wrong) if wrong else print("contained")
 import os
 wrong = []
 try:
-    status = dict(line.rstrip().split(":\t", 1) for line in open("/proc/1/status"))
-    wrong += [name for name in ["NoNewPrivs", "Seccomp"] if status[name] == "0"]
+    status = dict(line.split(":", 1) for line in open("/proc/1/status"))
+    wrong += [name for name in ["NoNewPrivs", "Seccomp"] if status[name].strip() == "0"]
     # Whose memory may be looked at has files of its own user's.
     wrong += ["memory"] if os.stat("/proc/1/mem").st_uid == os.getuid() else []
     for name in ["mem", "environ", "maps", "root"]:
