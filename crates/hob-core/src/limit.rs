@@ -284,6 +284,9 @@ pub const WALL_USER_FIRST: u32 = 0x7000_0000;
 pub const WALL_USERS_MAX: u32 = 0x0800_0000;
 /// Networks of former instances that are kept for the next ones of the same function, for each space.
 pub const WALL_NETWORKS_KEPT_MAX: usize = 16;
+/// Time in which a program that is born into a room has to be one. It takes a millisecond, or as long as a busy machine makes it wait; longer only if a program of
+/// that room holds it up, and the node starts no other program meanwhile.
+pub const WALL_BIRTH_MAX: Duration = Duration::from_secs(5);
 /// Connections that one instance behind walls may have open to the node at a time.
 pub const WALL_CONNECTIONS_MAX: usize = 256;
 /// Names for which one instance behind walls is given addresses.

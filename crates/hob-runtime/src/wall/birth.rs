@@ -20,12 +20,15 @@
 //! **Invariants.** Everything that a child reads outlives the call, because the caller sleeps until the child
 //! has executed its program or ended. Children write numbers only: descriptors, process ids, and why they failed.
 
+mod watch;
+
 use super::clone::clone_into;
 use super::confine::Confinement;
 use super::network::Network;
 use super::step::{self, Step};
 use super::{Listening, Room, Wall};
 use crate::cgroup::{Group, Joining};
+use hob_core::limit::WALL_BIRTH_MAX;
 use rustix::process::{Pid, WaitOptions, waitpid};
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
 use std::io;
@@ -34,6 +37,7 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr;
+use watch::Watch;
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// Stack of a child until it executes its program.
@@ -144,6 +148,7 @@ enum Phase {
     Sockets,
     First,
     Keeper,
+    Rest,
     Close,
     Identity,
     Seal,
@@ -199,6 +204,7 @@ impl<'a> Plan<'a> {
             (Phase::Spaces, Place::Behind(wall, _)) => self.spaces(wall),
             (Phase::Build, Place::Behind(wall, _)) => &wall.build,
             (Phase::First, Place::Behind(wall, _)) => &wall.first,
+            (Phase::Rest, Place::Behind(wall, _)) => &wall.rest,
             (Phase::Close, Place::Behind(wall, _)) => &wall.close,
             (Phase::Seal, Place::Behind(wall, _) | Place::In(wall, _)) => &wall.seal,
             (Phase::Sockets, _) => &self.sockets,
@@ -313,6 +319,10 @@ fn attempt(image: &Image<'_>, place: Place<'_>, network: Option<Network>) -> io:
     let walled = !matches!(place, Place::Open);
     let joining = image.group.map(Group::joining).transpose()?;
     let plan_pointer: *mut Plan<'_> = &raw mut plan;
+    let _watch = match place {
+        Place::In(_, room) => Some(Watch::over(room.pidfd.try_clone()?, WALL_BIRTH_MAX)?),
+        Place::Open | Place::Behind(..) => None,
+    };
     let blocked = Blocked::all()?;
     // SAFETY: the child shares this memory, but this thread sleeps until the child has executed its program or ended, so
     // that the stacks, `plan` and what they point to outlive it, and nobody else looks at them. The children make system calls
@@ -556,6 +566,7 @@ unsafe fn become_keeper(plan: &Plan<'_>) -> Result<std::convert::Infallible, Fai
             }
         }
         own_files_only();
+        step::take(&wall.rest, &mut []).map_err(of(Phase::Rest))?;
         execute(wall.sleeper, c"hob-init");
         Err((Phase::Process, 0, last()))
     }

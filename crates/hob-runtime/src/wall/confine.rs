@@ -56,7 +56,7 @@ impl Confinement {
         rustix::thread::set_no_new_privs(true)?;
         // Functions that compute must not keep the node from its sockets.
         setpriority_process(None, self.niceness)?;
-        setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+        dump_nothing()?;
         setrlimit(Resource::Nofile, self.files)?;
         if let Some(tasks) = self.tasks {
             setrlimit(Resource::Nproc, tasks)?;
@@ -71,6 +71,15 @@ impl Confinement {
         }
         Ok(())
     }
+}
+
+/// Sees to it that this process leaves no core dump, neither in a file nor with a program of the machine's that would get its memory.
+///
+/// A limit of zero does not hold for programs (core(5), `|` in `core_pattern`); the kernel refuses them for a limit of one, at which it writes no file
+/// either. Who may have nothing at all cannot raise it.
+pub(crate) fn dump_nothing() -> rustix::io::Result<()> {
+    let limit = |bytes| setrlimit(Resource::Core, Rlimit { current: Some(bytes), maximum: Some(bytes) });
+    limit(1).or_else(|_| limit(0))
 }
 
 /// The limit, or what the node itself may have if that is less.

@@ -45,8 +45,13 @@ const NATIVE: u32 = 0;
 const NEW_NAMESPACE: u32 = 0x7e02_0080;
 /// `TIOCSTI` and `TIOCLINUX`: typing into somebody else's terminal.
 const TERMINAL_INPUT: [u32; 2] = [0x5412, 0x541c];
-/// The families of addresses that programs need: unix, IPv4, IPv6, and netlink to ask for their own interfaces.
-const FAMILIES: [u32; 4] = [1, 2, 10, 16];
+/// The families of addresses that programs need with every protocol: unix, IPv4, IPv6.
+const FAMILIES: [u32; 3] = [1, 2, 10];
+/// The family whose protocols reach far into the kernel, and the only one of them that programs need, to ask for their own interfaces.
+const NETLINK: u32 = 16;
+const NETLINK_ROUTE: u32 = 0;
+/// The family of connected pairs.
+const PAIRS: [u32; 1] = [1];
 /// `PR_SET_SECCOMP`: more filters make nothing safer here, and are compiled by the kernel.
 const OWN_FILTERS: [u32; 1] = [22];
 
@@ -63,6 +68,8 @@ pub(crate) enum Answer {
     OneOf { argument: u32, values: Cow<'static, [u32]>, error: c_int },
     /// Allowed unless an argument is one of these.
     NoneOf { argument: u32, values: Cow<'static, [u32]> },
+    /// Allowed for the families of [`FAMILIES`], and of [`NETLINK`] for routes.
+    Families,
 }
 
 /// A filter, ready to be installed.
@@ -90,6 +97,12 @@ impl Filter {
     /// The filter of any program of a function.
     pub(super) fn of_programs() -> Self {
         Self::new(of_programs(), libc::ENOSYS)
+    }
+
+    /// The filter of a room's first process, which sleeps once it has executed the program for that.
+    pub(super) fn of_keepers() -> Self {
+        let allowed = table::OF_KEEPERS.iter().map(|call| (*call, Answer::Allow));
+        Self::new(allowed.collect(), libc::EPERM)
     }
 
     /// One with these answers, the first that is given for a call; every other call fails with `otherwise`.
@@ -157,9 +170,11 @@ fn of_programs() -> Vec<(c_long, Answer)> {
         // Its flags are in memory, where a filter cannot look: libraries fall back to `clone`.
         (libc::SYS_clone3, Answer::Fail(libc::ENOSYS)),
         (libc::SYS_clone, Answer::WithoutBits { argument: 0, bits: NEW_NAMESPACE }),
+        (libc::SYS_socket, Answer::Families),
+        // The kernel makes pairs of two families only, but asks the module of any that it knows.
         (
-            libc::SYS_socket,
-            Answer::OneOf { argument: 0, values: Cow::Borrowed(&FAMILIES), error: libc::EAFNOSUPPORT },
+            libc::SYS_socketpair,
+            Answer::OneOf { argument: 0, values: Cow::Borrowed(&PAIRS), error: libc::EAFNOSUPPORT },
         ),
         (libc::SYS_ioctl, Answer::NoneOf { argument: 1, values: Cow::Borrowed(&TERMINAL_INPUT) }),
         (libc::SYS_prctl, Answer::NoneOf { argument: 0, values: Cow::Borrowed(&OWN_FILTERS) }),
@@ -222,8 +237,26 @@ impl Answer {
             Self::NoneOf { argument: at, values } => {
                 one_of(argument(*at), values, ret(RETURN_ALLOW), fail(libc::EPERM))
             }
+            Self::Families => families(),
         }
     }
+}
+
+/// Loads the family and compares; of one family it loads the protocol as well.
+fn families() -> Vec<Instruction> {
+    let mut code = vec![load(ARGUMENTS)];
+    for (at, family) in FAMILIES.iter().enumerate() {
+        let left = u8::try_from(FAMILIES.len() - at).unwrap_or(u8::MAX);
+        code.push(jump(JUMP_EQUAL, *family, left + 3, 0));
+    }
+    code.extend([
+        jump(JUMP_EQUAL, NETLINK, 0, 2),
+        load(ARGUMENTS + 2 * 8),
+        jump(JUMP_EQUAL, NETLINK_ROUTE, 1, 0),
+        fail(libc::EAFNOSUPPORT),
+        ret(RETURN_ALLOW),
+    ]);
+    code
 }
 
 /// Loads, compares, and returns `other` or, at the first value that is equal, `equal`.

@@ -13,7 +13,7 @@
 //! the node's memory makes the kernel add up all of its mappings (process accounting, `acct_collect`), which are thousands
 //! where there is WASM, and take half a millisecond and more.
 
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{MemfdFlags, Mode, memfd_create};
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 
@@ -84,6 +84,9 @@ fn in_memory(code: &[u8]) -> io::Result<OwnedFd> {
     file.write_all(&elf(code))?;
     // What is open for writing cannot be executed.
     let reopened = std::fs::File::open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file)))?;
+    // Who executes what he may not read has a memory that nobody may look at (`would_dump` in the kernel, ptrace(2)). Else programs of a room, who are the
+    // same user as its first process, could write their own code into it, which no filter holds.
+    rustix::fs::fchmod(&reopened, Mode::from_raw_mode(0o111))?;
     Ok(reopened.into())
 }
 

@@ -36,11 +36,11 @@ pub(crate) mod rule;
 pub(crate) mod step;
 mod view;
 
-pub(crate) use confine::Confinement;
+pub(crate) use confine::{Confinement, dump_nothing};
 use door::Door;
 pub use door::{Dial, Loopback};
 pub use offer::{Offer, examine};
-pub(crate) use view::{TMP, View, WORK};
+pub(crate) use view::{TMP, View, WORK, is_of_system};
 
 use crate::cgroup::Group;
 use filter::Filter;
@@ -121,6 +121,8 @@ pub(crate) struct Wall {
     first: Vec<Step>,
     close: Vec<Step>,
     seal: Vec<Step>,
+    /// The last steps of the room's first process.
+    rest: Vec<Step>,
     /// Gives each room a user; `None`: its programs keep the node's, inside of a user namespace.
     users: Option<Arc<AtomicU32>>,
     nested: bool,
@@ -208,10 +210,11 @@ impl Walls {
         let seal = rules.into_iter().chain([Step::Filter(Filter::of_programs())]).collect();
         Ok(Wall {
             spaces,
-            build: view.before,
+            build: [Step::Name(view::NAME.into())].into_iter().chain(view.before).collect(),
             first: view.first,
             close: view.after,
             seal,
+            rest: vec![Step::Filter(Filter::of_keepers())],
             users: root.then(|| Arc::clone(&self.users)),
             nested: root && self.offer.nested,
             sleeper: self.programs[0].as_raw_fd(),
@@ -242,11 +245,12 @@ impl Wall {
 
     /// Who the program becomes.
     fn identity(&self, user: Option<u32>) -> Vec<Step> {
-        let Some(user) = user else { return vec![Step::NoCapabilities] };
+        let Some(user) = user else { return vec![Step::Guarded] };
         let mut steps = Vec::new();
         if self.nested {
             // The new namespace gives every capability in it, so that what is given up before would not be missed.
-            steps.extend([Step::User(user), Step::Unshare(libc::CLONE_NEWUSER)]);
+            // Nobody else is ever in it, so that nobody may look at who is on the way there.
+            steps.extend([Step::User(user), Step::Visible, Step::Unshare(libc::CLONE_NEWUSER)]);
             steps.extend(mapped(user, user).into_iter().flatten());
         } else {
             steps.extend([Step::NoNewCapabilities, Step::User(user)]);

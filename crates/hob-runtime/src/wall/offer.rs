@@ -24,12 +24,19 @@ pub struct Offer {
     pub landlock: Option<c_long>,
     /// Whether a child of root is in a user namespace besides being another user.
     pub nested: bool,
+    /// Whether each instance is another user outside; else all are the node's.
+    pub users: bool,
 }
 
 impl Offer {
     /// Everything that is known.
     pub(super) fn all() -> Self {
-        Self { proc: true, landlock: rule::version(), nested: true }
+        Self {
+            proc: true,
+            landlock: rule::version(),
+            nested: true,
+            users: rustix::process::geteuid().is_root(),
+        }
     }
 }
 
@@ -38,9 +45,15 @@ impl std::fmt::Display for Offer {
         f.write_str(if self.nested { "in user namespaces" } else { "as other users" })?;
         f.write_str(if self.proc { ", `/proc` of their own" } else { ", no `/proc`" })?;
         match self.landlock {
-            Some(version) => write!(f, ", landlock {version}"),
-            None => f.write_str(", no landlock"),
+            Some(version) => write!(f, ", landlock {version}")?,
+            None => f.write_str(", no landlock")?,
         }
+        // What the kernel counts by user, one function can use up for all of them and for the node.
+        f.write_str(if self.users {
+            ""
+        } else {
+            ", all as the node's user outside, who has one `fs.epoll.max_user_watches` with them"
+        })
     }
 }
 
@@ -55,7 +68,7 @@ pub(super) fn fit(mut walls: Walls) -> io::Result<Walls> {
         Offer { proc: false, ..all },
         Offer { nested: false, ..all },
         Offer { landlock: None, ..all },
-        Offer { proc: false, nested: false, landlock: None },
+        Offer { proc: false, nested: false, landlock: None, ..all },
     ];
     for offer in fewer {
         walls.offer = offer;

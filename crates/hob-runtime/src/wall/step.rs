@@ -12,6 +12,8 @@ use std::ptr;
 
 /// The largest number of a capability that any kernel knows; prctl(2) says where the kernel's own end is.
 const CAPABILITIES: c_int = 63;
+/// The number of the capability that guards a memory: `CAP_SYS_PTRACE`.
+const GUARDING: u32 = 19;
 /// Sockets that wait to be accepted at a listener of a door.
 const BACKLOG: c_int = 1024;
 
@@ -51,8 +53,16 @@ pub(crate) enum Step {
     Open(Socket),
     /// Gives up the right to get capabilities by a program, as long as it holds that which this takes.
     NoNewCapabilities,
-    /// Becomes this user and group, and of no other group.
+    /// Becomes this user and group, and of no other group, with a memory that nobody else of that user may look at.
     User(u32),
+    /// Gets back the right to look at oneself in `/proc`, which a change of the user takes away. As long as the memory is the node's this opens it to
+    /// whoever is that user in the same user namespace, so it is for one who leaves this for a namespace of its own.
+    Visible,
+    /// Gives the machine's name in a host name namespace.
+    Name(CString),
+    /// Gives up every capability but one, which is never used and which the kernel takes away with the next program. Until then the memory
+    /// is the node's, and who has fewer capabilities in the same user namespace may not look at it (`cap_ptrace_access_check` in the kernel, ptrace(2)).
+    Guarded,
     /// Gives up every capability, for good.
     NoCapabilities,
     /// Only what these rules allow can be reached from here (landlock(7)).
@@ -185,7 +195,10 @@ impl Step {
                     0
                 }
                 Self::User(id) => return become_user(*id),
-                Self::NoCapabilities => return no_capabilities(),
+                Self::Visible => check(libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0))?,
+                Self::Name(name) => check(libc::sethostname(name.as_ptr(), name.count_bytes()))?,
+                Self::Guarded => return keep_capabilities(1 << GUARDING),
+                Self::NoCapabilities => return keep_capabilities(0),
                 Self::Restrict(rules) => return rules.enter(),
                 Self::Filter(filter) => return filter.enter(),
             };
@@ -212,7 +225,11 @@ impl Step {
             Self::Route(_) | Self::Routes(_) => "making every address local".to_owned(),
             Self::Open(_) => "opening a socket".to_owned(),
             Self::User(id) => format!("becoming user {id}"),
-            Self::NoNewCapabilities | Self::NoCapabilities => "giving up capabilities".to_owned(),
+            Self::Visible => "looking at oneself".to_owned(),
+            Self::Name(name) => format!("naming the machine `{}`", text(name)),
+            Self::NoNewCapabilities | Self::NoCapabilities | Self::Guarded => {
+                "giving up capabilities".to_owned()
+            }
             Self::Restrict(_) => "restricting itself by landlock".to_owned(),
             Self::Filter(_) => "filtering system calls".to_owned(),
         }
@@ -409,9 +426,9 @@ unsafe fn become_user(id: u32) -> Result<(), c_int> {
         check(libc::syscall(libc::SYS_setgroups, 0, ptr::null::<c_void>()))?;
         check(libc::syscall(libc::SYS_setresgid, id, id, id))?;
         check(libc::syscall(libc::SYS_setresuid, id, id, id))?;
-        // A change of the user takes away the right to look at oneself in `/proc`, which the next step needs. The
-        // program gets a memory of its own, for which this is decided anew.
-        check(libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0))?;
+        // A change of the user does this by itself, unless the machine is set otherwise (`fs.suid_dumpable`). The memory is the node's here; the program gets
+        // one of its own, for which it is decided anew.
+        check(libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0))?;
     }
     Ok(())
 }
@@ -429,16 +446,20 @@ fn bound_capabilities() {
 
 /// # Safety
 /// As [`take`].
-unsafe fn no_capabilities() -> Result<(), c_int> {
+unsafe fn keep_capabilities(permitted: u32) -> Result<(), c_int> {
     /// linux/capability.h: version 3, 64 bits in two halves.
     const VERSION: u32 = 0x2008_0522;
     bound_capabilities();
     // SAFETY: the kernel reads a header of two and data of six numbers.
     unsafe {
         let header = [VERSION, 0];
-        let none = [0_u32; 6];
-        check(libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()))?;
+        // Effective, permitted and inheritable ones, twice.
+        let kept = [0, permitted, 0, 0, 0, 0];
+        check(libc::syscall(libc::SYS_capset, header.as_ptr(), kept.as_ptr()))?;
         libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

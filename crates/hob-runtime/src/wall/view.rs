@@ -10,7 +10,7 @@
 use super::step::{Mount, Step};
 use hob_core::limit::{WALL_FILES_MAX, WALL_ROOT_BYTES_MAX};
 use std::collections::BTreeSet;
-use std::ffi::{CString, c_ulong};
+use std::ffi::{CStr, CString, c_ulong};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,6 +18,8 @@ use std::path::{Component, Path, PathBuf};
 
 /// The number by which a child knows its own user and group.
 pub(super) const USER: u32 = 1000;
+/// The name of the machine that it sees.
+pub(super) const NAME: &CStr = c"hob";
 /// Where a child starts: a private folder with links to its package's files.
 pub(crate) const WORK: &str = "/work";
 /// A child's `HOME` and `TMPDIR`.
@@ -51,6 +53,7 @@ const ETC_FILE_BYTES_MAX: u64 = 1 << 20;
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
 /// Files of `/proc` that say too much of the machine.
 const MASKED_FILES: &[&str] = &[
+    "cmdline",
     "kcore",
     "keys",
     "key-users",
@@ -84,6 +87,11 @@ pub(crate) struct View {
     pub(crate) links: Vec<(String, PathBuf)>,
     /// Bytes in `/tmp`, `/work` and `/dev/shm` together.
     pub(crate) private_bytes: u64,
+}
+
+/// Whether everybody sees it, as it is the system's.
+pub(crate) fn is_of_system(path: &Path) -> bool {
+    SYSTEM.iter().any(|name| path.starts_with(Path::new("/").join(name)))
 }
 
 /// The steps of a view.
@@ -214,10 +222,9 @@ impl View {
     }
 
     fn own(&self, all: &mut Builder) -> io::Result<()> {
-        let shown = |path: &Path| SYSTEM.iter().any(|name| path.starts_with(Path::new("/").join(name)));
         // In order, so that a folder comes before those in it, which are shown with it.
         let mut last: Option<&Path> = None;
-        for folder in self.same.iter().filter(|folder| !shown(folder)) {
+        for folder in self.same.iter().filter(|folder| !is_of_system(folder)) {
             if last.is_some_and(|last| folder.starts_with(last)) {
                 continue;
             }

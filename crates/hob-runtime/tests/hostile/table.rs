@@ -71,6 +71,39 @@ print("escaped", wrong) if wrong else print("contained")
 "#,
     ),
     python(
+        "the first process",
+        "T4",
+        r#"
+import os
+wrong = []
+try:
+    status = dict(line.split(":", 1) for line in open("/proc/1/status"))
+    wrong += [name for name in ["NoNewPrivs", "Seccomp"] if status[name].strip() == "0"]
+    # Whose memory may be looked at has files of its own user's.
+    wrong += ["memory"] if os.stat("/proc/1/mem").st_uid == os.getuid() else []
+    for name in ["mem", "environ", "maps", "root"]:
+        try:
+            os.close(os.open(f"/proc/1/{name}", os.O_RDWR if name == "mem" else os.O_RDONLY))
+            wrong.append(name)
+        except OSError:
+            pass
+except FileNotFoundError:
+    pass
+print("escaped", wrong) if wrong else print("contained")
+"#,
+    ),
+    python(
+        "names of the machine",
+        "T4",
+        r#"
+import os
+seen = [os.uname().nodename] if os.uname().nodename != "hob" else []
+if os.path.exists("/proc/cmdline"):
+    seen += open("/proc/cmdline").read().split()
+print("escaped", seen) if seen else print("contained")
+"#,
+    ),
+    python(
         "files of the machine",
         "T4",
         r#"

@@ -122,7 +122,7 @@ pub(super) fn on_path(word: &str, path: &str) -> Option<PathBuf> {
         .find(|file| executable(file))
 }
 
-fn executable(file: &Path) -> bool {
+pub(super) fn executable(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 

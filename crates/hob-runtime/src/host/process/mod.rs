@@ -273,6 +273,11 @@ impl Native {
         }
     }
 
+    /// Whether its program is the machine's and not the system's, so that walls may hide it.
+    fn may_be_hidden(&self) -> bool {
+        self.wall.is_some() && !self.program.starts_with(&self.code.dir) && !wall::is_of_system(&self.program)
+    }
+
     fn refused(&self, error: &std::io::Error) -> Fault {
         if let Some(fault) = machine::out_of_files(error) {
             return fault;
@@ -283,6 +288,12 @@ impl Native {
         }
         let program = self.program.display();
         match error.kind() {
+            std::io::ErrorKind::NotFound if self.may_be_hidden() => Fault::new(
+                Code::ProgramMissing,
+                format!("`{program}` is not shown to functions, or needs a loader that this machine lacks"),
+            )
+            .hint("let the operator put it on the node's `PATH`, or show its folder with `hob serve --readable <FOLDER>`")
+            .detail(error),
             std::io::ErrorKind::NotFound => Fault::new(
                 Code::ProgramMissing,
                 format!("`{program}` needs a loader that this machine lacks"),

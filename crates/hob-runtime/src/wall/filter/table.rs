@@ -234,7 +234,6 @@ pub(super) const ALLOWED: &[Group] = &[
             SYS_sendto,
             SYS_setsockopt,
             SYS_shutdown,
-            SYS_socketpair,
         ],
     ),
     #[cfg(target_arch = "x86_64")]
@@ -390,6 +389,17 @@ pub(super) const DENIED: &[c_long] = &[
     SYS_uselib,
     #[cfg(target_arch = "x86_64")]
     SYS_ustat,
+];
+
+/// What a room's first process makes: it executes the program that sleeps, and this sleeps or ends.
+pub(super) const OF_KEEPERS: &[c_long] = &[
+    SYS_execveat,
+    SYS_exit,
+    SYS_exit_group,
+    SYS_ppoll,
+    SYS_restart_syscall,
+    #[cfg(target_arch = "x86_64")]
+    SYS_pause,
 ];
 
 /// What processes of Hob's own may make that serve strangers: nothing in it reaches beyond the process.

@@ -11,8 +11,8 @@ use libc::*;
 const CALLS_MAX: usize = 194;
 
 /// What the kernel would return, and after how many instructions.
-fn run(filter: &Filter, architecture: u32, number: c_long, arguments: [u32; 2]) -> (u32, usize) {
-    let (mut at, mut value) = (0, 0);
+fn run(filter: &Filter, architecture: u32, number: c_long, arguments: impl AsRef<[u32]>) -> (u32, usize) {
+    let (mut at, mut value, arguments) = (0, 0, arguments.as_ref());
     for steps in 1.. {
         let instruction = filter.0[at];
         let jumps =
@@ -23,7 +23,7 @@ fn run(filter: &Filter, architecture: u32, number: c_long, arguments: [u32; 2]) 
                 value = match instruction.value {
                     NUMBER => u32::try_from(number).unwrap(),
                     ARCHITECTURE => architecture,
-                    offset => arguments[(offset as usize - 16) / 8],
+                    offset => arguments.get((offset as usize - 16) / 8).copied().unwrap_or_default(),
                 }
             }
             JUMP => at += instruction.value as usize,
@@ -57,6 +57,8 @@ fn calls_get_the_answer_of_the_table() {
         ("a user namespace", SYS_clone, [0x1000_0000 | 17, 0], failed(EPERM)),
         ("clone3", SYS_clone3, [0, 0], failed(ENOSYS)),
         ("TCP", SYS_socket, [2, 1], RETURN_ALLOW),
+        ("a pair", SYS_socketpair, [1, 1], RETURN_ALLOW),
+        ("a pair of another family", SYS_socketpair, [30, 1], failed(EAFNOSUPPORT)),
         ("packets", SYS_socket, [17, 3], failed(EAFNOSUPPORT)),
         ("the hypervisor", SYS_socket, [40, 1], failed(EAFNOSUPPORT)),
         ("a terminal's size", SYS_ioctl, [1, 0x5413], RETURN_ALLOW),
@@ -71,6 +73,27 @@ fn calls_get_the_answer_of_the_table() {
         ("the other way to call", 0x4000_0000, [0, 0], failed(ENOSYS)),
     ] {
         assert_eq!(run(&filter, NATIVE, number, arguments).0, expected, "{what}");
+    }
+    for (family, protocol, expected) in [
+        (1, 5, RETURN_ALLOW),
+        (10, 17, RETURN_ALLOW),
+        (16, 0, RETURN_ALLOW),
+        // Netfilter, the diagnosis of sockets, the kernel's ciphers.
+        (16, 12, failed(EAFNOSUPPORT)),
+        (16, 4, failed(EAFNOSUPPORT)),
+        (38, 0, failed(EAFNOSUPPORT)),
+    ] {
+        assert_eq!(
+            run(&filter, NATIVE, SYS_socket, [family, 3, protocol]).0,
+            expected,
+            "{family} {protocol}"
+        );
+    }
+    let keepers = Filter::of_keepers();
+    for (number, expected) in
+        [(SYS_execveat, RETURN_ALLOW), (SYS_exit_group, RETURN_ALLOW), (SYS_openat, failed(EPERM))]
+    {
+        assert_eq!(run(&keepers, NATIVE, number, [0; 2]).0, expected, "{number}");
     }
     let mut allowed: Vec<c_long> = ALLOWED.iter().flat_map(|(_, calls)| *calls).copied().collect();
     let groups = ALLOWED.iter().map(|(what, calls)| format!("{what} {}", calls.len()));

@@ -11,11 +11,12 @@
 //! named, and told to the node.
 
 use super::filter;
+use crate::wall::dump_nothing;
 use crate::wall::step::{Mount, Step, take_here};
 use hob_core::limit::{COMPILED_BYTES_MAX, PROCESS_NICENESS, WORKER_FILES_MAX};
 use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, Signal, getegid, geteuid, getpriority_process, getrlimit,
-    set_dumpable_behavior, set_parent_process_death_signal, setpriority_process, setrlimit, setsid,
+    Resource, Rlimit, Signal, getegid, geteuid, getpriority_process, getrlimit,
+    set_parent_process_death_signal, setpriority_process, setrlimit, setsid,
 };
 use std::ffi::c_int;
 use std::io;
@@ -44,7 +45,7 @@ pub(super) fn begin() -> io::Result<OwnedFd> {
     let _ = setsid();
     let niceness = getpriority_process(None).unwrap_or_default().saturating_add(PROCESS_NICENESS).min(19);
     setpriority_process(None, niceness)?;
-    cap(Resource::Core, 0)?;
+    dump_nothing()?;
     cap(Resource::Nofile, WORKER_FILES_MAX)?;
     // Files in memory, into which wasmtime puts what memories begin with.
     cap(Resource::Fsize, COMPILED_BYTES_MAX)?;
@@ -71,7 +72,7 @@ pub(super) fn leave() -> Vec<String> {
     } else if let Err(error) = empty_root() {
         missing.push(format!("an empty root: {error}"));
     }
-    if root && let Err(error) = become_user() {
+    if root && let Err(error) = take_here(&[Step::NoNewCapabilities, Step::User(USER)]) {
         missing.push(format!("another user: {error}"));
     }
     if let Err(error) = take_here(&[Step::NoCapabilities]) {
@@ -90,12 +91,6 @@ pub(super) fn leave() -> Vec<String> {
 /// When the kernel takes no filter.
 pub(super) fn seal() -> io::Result<()> {
     filter::install()
-}
-
-/// A program that is started looks at itself in `/proc` once more ([`Step::User`]); a worker starts none, and never does.
-fn become_user() -> io::Result<()> {
-    take_here(&[Step::NoNewCapabilities, Step::User(USER)])?;
-    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 fn namespaces(root: bool) -> io::Result<()> {
