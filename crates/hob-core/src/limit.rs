@@ -246,6 +246,9 @@ pub const WALL_WINDOW_BYTES: usize = 256 << 10;
 pub const WALL_SAID_BYTES_MAX: usize = 256 << 10;
 /// Processes and threads of one instance behind walls, besides one for each call that it may have at a time.
 pub const WALL_TASKS_MAX: u64 = 64;
+/// How long it may take until a native program is executed, its walls included, milliseconds. It takes about one; what takes
+/// longer than this was stopped, or waits for a disk that does not answer, and is ended.
+pub const PROCESS_BIRTH_MS_MAX: u64 = 5000;
 /// Processes and threads that a control group counts besides those of an instance: the first of its room, and who builds its walls.
 pub const CGROUP_TASKS_OWN: u64 = 2;
 /// The share of the processors of all native functions together where the node is in a group beside theirs, which has 100

@@ -25,6 +25,7 @@
 //! ([`hob_core::egress`]).
 
 pub(crate) mod birth;
+pub(crate) mod bound;
 mod clone;
 mod confine;
 mod door;

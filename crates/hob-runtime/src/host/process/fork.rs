@@ -1,15 +1,19 @@
-//! Starting child processes, on one thread that lives as long as the host.
+//! Starting child processes, on threads that live as long as the host.
 //!
 //! **Why a thread.** A child asks the kernel to be killed with its parent (`PR_SET_PDEATHSIG`), and the
 //! kernel takes the *thread* that forked for the parent. Threads of an async runtime come and go.
 //!
+//! **Why two.** The thread sleeps until a child executes its program. One that is born into a room where programs run already can be held up by them, for as
+//! long as a birth may take; so such births wait for each other only, and not those of all others for them.
+//!
 //! **How.** The thread makes the working folder, if none is left of an earlier program, and the pipes, and has the child born ([`birth`]), which confines itself
-//! before it executes anything foreign. A file descriptor becomes readable when the child ends.
+//! before it executes anything foreign, in bounded time ([`Bound`]). A file descriptor becomes readable when the child ends.
 
 use super::account;
 use super::folder::{Folder, WORK, Wanted};
 use crate::cgroup::{AppGroups, Group, Limits};
 use crate::wall::birth::{self, Image, Place};
+use crate::wall::bound::Bound;
 use crate::wall::{self, Confinement, Listening, Room, Wall};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -18,7 +22,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use zeroize::Zeroize;
@@ -77,25 +81,35 @@ pub(super) struct Born {
 
 type Order = (Job, oneshot::Sender<io::Result<Born>>);
 
-/// The thread that starts children. It ends when the last handle is dropped.
+/// The threads that start children. They end when the last handle is dropped.
 pub(super) struct Forker {
-    orders: mpsc::Sender<Order>,
+    confinement: Confinement,
+    birth_max: Duration,
+    /// For those that are born where nobody else is.
+    apart: mpsc::Sender<Order>,
+    /// For those that are born into a room; `None`: there was none yet.
+    among: Mutex<Option<mpsc::Sender<Order>>>,
     started: AtomicU64,
 }
 
 impl Forker {
-    pub(super) fn start() -> io::Result<Self> {
-        let (orders, received) = mpsc::channel::<Order>();
+    /// With births that take at most so long.
+    pub(super) fn start(birth_max: Duration) -> io::Result<Self> {
         let confinement = Confinement::here();
-        let work = move || {
-            for (job, reply) in received {
-                if let Err(Ok(born)) = reply.send(spawn(job, confinement)) {
-                    abandon(&born);
-                }
-            }
-        };
-        std::thread::Builder::new().name("hob-fork".to_owned()).spawn(work)?;
-        Ok(Self { orders, started: AtomicU64::new(0) })
+        let (apart, among) = (thread(confinement, birth_max)?, Mutex::default());
+        Ok(Self { confinement, birth_max, apart, among, started: AtomicU64::new(0) })
+    }
+
+    /// The thread for a birth.
+    fn orders(&self, place: &JobPlace) -> io::Result<mpsc::Sender<Order>> {
+        if !matches!(place, JobPlace::In { .. }) {
+            return Ok(self.apart.clone());
+        }
+        let mut among = self.among.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(orders) = &*among {
+            return Ok(orders.clone());
+        }
+        Ok(among.insert(thread(self.confinement, self.birth_max)?).clone())
     }
 
     /// A number for the next working folder.
@@ -106,9 +120,27 @@ impl Forker {
     pub(super) async fn spawn(&self, job: Job) -> io::Result<Born> {
         let gone = || io::Error::other("the thread that starts processes has ended");
         let (reply, born) = oneshot::channel();
-        self.orders.send((job, reply)).map_err(|_| gone())?;
+        self.orders(&job.place)?.send((job, reply)).map_err(|_| gone())?;
         born.await.map_err(|_| gone())?
     }
+}
+
+/// A thread that starts what is ordered.
+fn thread(confinement: Confinement, birth_max: Duration) -> io::Result<mpsc::Sender<Order>> {
+    let (orders, received) = mpsc::channel::<Order>();
+    let bound = Bound::start(birth_max)?;
+    let held = Arc::clone(&bound);
+    let work = move || {
+        for (job, reply) in received {
+            if let Err(Ok(born)) = reply.send(spawn(job, confinement, &held)) {
+                abandon(&born);
+            }
+        }
+        held.close();
+    };
+    let started = std::thread::Builder::new().name("hob-fork".to_owned()).spawn(work);
+    started.inspect_err(|_| bound.close())?;
+    Ok(orders)
 }
 
 /// Ends a child for which nobody waits any more.
@@ -117,7 +149,7 @@ fn abandon(born: &Born) {
     let _ = account::reap(born.pid);
 }
 
-fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
+fn spawn(job: Job, confinement: Confinement, bound: &Bound) -> io::Result<Born> {
     let Job { program, args, env, stdin, place: job_place, folder, groups } = job;
     let folder = folder.map(Wanted::open).transpose()?;
     let work = folder.as_ref().map_or_else(|| PathBuf::from(wall::WORK), |folder| folder.path().join(WORK));
@@ -139,7 +171,10 @@ fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
     // A program that joins a room is in the group of the room.
     let (group, there) = match &job_place {
         JobPlace::In { room, .. } => (None, room.group().cloned()),
-        _ => groups.and_then(group).map_or((None, None), |group| (Some(Arc::clone(&group)), Some(group))),
+        _ => {
+            let group = groups.map(group).transpose()?.flatten();
+            (group.clone(), group)
+        }
     };
     let image = Image {
         group: there.as_deref(),
@@ -149,6 +184,7 @@ fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
         directory: &work,
         streams: [&its_input, &its_output, &its_errors],
         confinement,
+        bound,
     };
     let born = retry_busy(|| birth::spawn(&image, place))?;
     let room = match &job_place {
@@ -163,13 +199,17 @@ fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
 }
 
 /// A control group of its own for a program.
-fn group((groups, limits): (Arc<AppGroups>, Limits)) -> Option<Arc<Group>> {
+///
+/// # Errors
+/// When there is none for a program with a limit of processors, which nothing else holds and of which its owner was told that it holds.
+fn group((groups, limits): (Arc<AppGroups>, Limits)) -> io::Result<Option<Arc<Group>>> {
     match groups.make(limits) {
-        Ok(group) => Some(Arc::new(group)),
+        Ok(group) => Ok(Some(Arc::new(group))),
+        Err(error) if limits.cpu_milli.is_some() && groups.holds_processors() => Err(error),
         Err(error) => {
             // Its memory is watched then, as where there are no groups.
             tracing::warn!(%error, "an instance has no control group: the kernel makes none");
-            None
+            Ok(None)
         }
     }
 }
