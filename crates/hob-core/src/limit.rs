@@ -249,6 +249,10 @@ pub const WALL_TASKS_MAX: u64 = 64;
 /// How long it may take until a native program is executed, its walls included, milliseconds. It takes about one; what takes
 /// longer than this was stopped, or waits for a disk that does not answer, and is ended.
 pub const PROCESS_BIRTH_MS_MAX: u64 = 5000;
+/// Threads of an instance that are asked for their children when its memory is watched through `/proc`.
+pub const WATCHED_THREADS_MAX: usize = 2048;
+/// Open files of an instance at which the same watch looks whether they are memory.
+pub const WATCHED_FILES_MAX: usize = 2048;
 /// Processes and threads that a control group counts besides those of an instance: the first of its room, and who builds its walls.
 pub const CGROUP_TASKS_OWN: u64 = 2;
 /// The share of the processors of all native functions together where the node is in a group beside theirs, which has 100

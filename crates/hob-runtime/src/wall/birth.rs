@@ -689,3 +689,6 @@ unsafe fn default_signals() {
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
     }
 }
+
+#[cfg(test)]
+mod tests;

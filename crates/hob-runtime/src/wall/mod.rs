@@ -241,6 +241,14 @@ impl Wall {
         self.users.as_ref().map(|users| WALL_USER_FIRST + next(users))
     }
 
+    /// The same, where every program waits at the last until something reads this pipe.
+    #[cfg(test)]
+    pub(crate) fn held_up(mut self, pipe: &Path) -> Self {
+        use std::os::unix::ffi::OsStrExt as _;
+        self.seal.insert(0, Step::File(CString::new(pipe.as_os_str().as_bytes()).unwrap()));
+        self
+    }
+
     /// Who the program becomes.
     fn identity(&self, user: Option<u32>) -> Vec<Step> {
         let Some(user) = user else { return vec![Step::NoCapabilities] };

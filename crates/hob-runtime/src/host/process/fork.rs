@@ -228,3 +228,57 @@ fn retry_busy<T>(mut spawn: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     }
     spawn()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Born, Forker, Job, JobPlace, Variables, abandon};
+    use crate::wall::{Choice, View, Walls};
+    use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    fn job(place: JobPlace) -> Job {
+        let (program, env) = (PathBuf::from("/bin/true"), Variables(Vec::new()));
+        Job { program, args: Vec::new(), env, stdin: false, place, folder: None, groups: None }
+    }
+
+    #[tokio::test]
+    async fn a_birth_among_strangers_keeps_nobody_else_waiting() {
+        const TASKS: u64 = 8;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let Some(walls) = Walls::open(Choice::Auto, &folder.path().join("wall")).unwrap() else {
+            println!("skipped: this machine gives no walls");
+            return;
+        };
+        let pipe = folder.path().join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        std::fs::set_permissions(&pipe, std::fs::Permissions::from_mode(0o666)).unwrap();
+        let view =
+            View { same: [folder.path().to_owned()].into(), private_bytes: 1 << 20, ..View::default() };
+        let wall = Arc::new(walls.wall(&view).unwrap());
+        let held = Arc::new(walls.wall(&view).unwrap().held_up(&pipe));
+        // Nobody is ended here.
+        let forker = Forker::start(Duration::from_secs(600)).unwrap();
+        let behind = || JobPlace::Behind { wall: Arc::clone(&wall), listening: Vec::new(), tasks_max: TASKS };
+        let first: Born = forker.spawn(job(behind())).await.unwrap();
+        let room = Arc::clone(first.room.as_ref().unwrap());
+        let mut among = Box::pin(forker.spawn(job(JobPlace::In { wall: held, room, tasks_max: TASKS })));
+        for _ in 0..2 {
+            let other = tokio::select! {
+                // In this order, so that the one that is held up is ordered first.
+                biased;
+                born = &mut among => panic!("it is held up: {:?}", born.err()),
+                other = forker.spawn(job(behind())) => other.unwrap(),
+            };
+            abandon(&other);
+        }
+        let _reader =
+            rustix::fs::open(&pipe, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
+                .unwrap();
+        abandon(&among.await.unwrap());
+        abandon(&first);
+    }
+}
