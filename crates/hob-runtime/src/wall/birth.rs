@@ -357,9 +357,19 @@ fn attempt(image: &Image<'_>, place: Place<'_>, network: Option<Network>) -> io:
     // only.
     let first = unsafe { have_first(walled, joining.as_ref(), &mut stack, plan_pointer) };
     drop(blocked);
+    let ends = first.as_ref().ok().filter(|_| walled);
+    // The midwife is in the group until it has ended: a limit of processors would hold it up even now.
+    ends.inspect(|(pid, _)| reap(*pid));
     let in_time = image.bound.over();
     image.group.inspect(|group| group.all_born());
     let (pid, pidfd) = first?;
+    if in_time.is_err() {
+        if !walled {
+            reap(pid);
+        }
+        // Until then they may be in this memory.
+        image.bound.take_away();
+    }
     // SAFETY: `plan` is alive, and the children that might write to it have left this memory.
     let told = unsafe { ptr::read_volatile(&raw const (*plan_pointer).told) };
     // SAFETY: nobody owns what was just read, and the place it came from is forgotten without being dropped.
@@ -369,13 +379,7 @@ fn attempt(image: &Image<'_>, place: Place<'_>, network: Option<Network>) -> io:
     // SAFETY: as was just said.
     let sockets: Vec<OwnedFd> = sockets.map(|socket| unsafe { OwnedFd::from_raw_fd(*socket) }).collect();
     let first = owned((pid.as_raw_nonzero().get(), pidfd));
-    if walled || in_time.is_err() {
-        reap(pid);
-    }
-    if let Err(late) = in_time {
-        image.bound.take_away();
-        return Err(late);
-    }
+    in_time?;
     let (child, room) = if walled { (owned(told.program), owned(told.keeper)) } else { (first, None) };
     let wall = match place {
         Place::Behind(wall, _) => Some(wall),

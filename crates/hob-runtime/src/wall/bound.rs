@@ -7,6 +7,8 @@
 //! **How.** The kernel writes the descriptors of a birth's processes where this one reads them, before they run. When the time is over they are ended:
 //! those that were born last first, since the ones before them sleep until these have left the node's memory. That goes on until the birth says that it is over.
 //!
+//! A midwife that is ended all the same leaves its children in that memory, so whoever asked for the birth waits for them as well ([`Bound::take_away`]).
+//!
 //! **Invariants.** A descriptor is closed only after [`Bound::over`], and nobody is ended after it: the number means no other process.
 
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};

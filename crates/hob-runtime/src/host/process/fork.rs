@@ -232,7 +232,9 @@ fn retry_busy<T>(mut spawn: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 #[cfg(test)]
 mod tests {
     use super::{Born, Forker, Job, JobPlace, Variables, abandon};
+    use crate::cgroup::{Groups, Limits};
     use crate::wall::{Choice, View, Walls};
+    use hob_core::name::{AppName, SpaceName};
     use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::PathBuf;
@@ -244,20 +246,66 @@ mod tests {
         Job { program, args: Vec::new(), env, stdin: false, place, folder: None, groups: None }
     }
 
+    /// Walls in a folder that its programs may read.
+    fn walls() -> Option<(tempfile::TempDir, Walls, View)> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let walls = Walls::open(Choice::Auto, &folder.path().join("wall")).unwrap();
+        let view =
+            View { same: [folder.path().to_owned()].into(), private_bytes: 1 << 20, ..View::default() };
+        let Some(walls) = walls else {
+            println!("skipped: this machine gives no walls");
+            return None;
+        };
+        Some((folder, walls, view))
+    }
+
+    /// Ten that compute have spent what the group has before any wall could be built.
+    #[tokio::test]
+    async fn a_limit_of_processors_does_not_hold_births_up() {
+        use std::io::Read as _;
+        /// One takes a few milliseconds, and with a hundredth of a processor for eleven programs seconds.
+        const BIRTHS: usize = 4;
+        const BIRTHS_LAST_MAX: Duration = Duration::from_secs(5);
+        let groups = Arc::new(Groups::open());
+        let app = groups.app(&SpaceName::default_space(), &AppName::new("shop").unwrap()).unwrap();
+        let Some(app) = app.map(Arc::new).filter(|app| app.holds_processors()) else {
+            println!("skipped: no control group of this machine holds processors");
+            return;
+        };
+        let Some((_folder, walls, view)) = walls() else { return };
+        let wall = Arc::new(walls.wall(&view).unwrap());
+        let forker = Forker::start(Duration::from_secs(600)).unwrap();
+        let limits = Limits { memory_bytes: 256 << 20, tasks: 64, cpu_milli: Some(10) };
+        let script = "for i in 1 2 3 4 5 6 7 8 9 10; do while :; do :; done & done; echo; wait";
+        let computes = Job {
+            program: PathBuf::from("/bin/sh"),
+            args: ["-c", script].map(str::to_owned).to_vec(),
+            groups: Some((app, limits)),
+            ..job(JobPlace::Behind { wall: Arc::clone(&wall), listening: Vec::new(), tasks_max: 64 })
+        };
+        let mut first = forker.spawn(computes).await.unwrap();
+        let room = first.room.take().unwrap();
+        std::fs::File::from(first.output.try_clone().unwrap()).read_exact(&mut [0]).unwrap();
+        let begun = std::time::Instant::now();
+        let mut born = Vec::new();
+        for _ in 0..BIRTHS {
+            let place = JobPlace::In { wall: Arc::clone(&wall), room: Arc::clone(&room), tasks_max: 64 };
+            born.push(forker.spawn(job(place)).await.unwrap());
+        }
+        let took = begun.elapsed();
+        room.kill();
+        born.iter().chain([&first]).for_each(abandon);
+        assert!(took < BIRTHS_LAST_MAX, "{took:?}");
+    }
+
     #[tokio::test]
     async fn a_birth_among_strangers_keeps_nobody_else_waiting() {
         const TASKS: u64 = 8;
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let Some(walls) = Walls::open(Choice::Auto, &folder.path().join("wall")).unwrap() else {
-            println!("skipped: this machine gives no walls");
-            return;
-        };
+        let Some((folder, walls, view)) = walls() else { return };
         let pipe = folder.path().join("pipe");
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         std::fs::set_permissions(&pipe, std::fs::Permissions::from_mode(0o666)).unwrap();
-        let view =
-            View { same: [folder.path().to_owned()].into(), private_bytes: 1 << 20, ..View::default() };
         let wall = Arc::new(walls.wall(&view).unwrap());
         let held = Arc::new(walls.wall(&view).unwrap().held_up(&pipe));
         // Nobody is ended here.
