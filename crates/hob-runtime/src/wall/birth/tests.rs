@@ -101,6 +101,14 @@ fn whoever_is_held_up_while_it_is_born_is_ended() {
 }
 
 #[test]
+fn a_step_without_a_descriptor_is_known_for_what_it_is() {
+    for (number, is_known) in [(libc::EMFILE, true), (libc::ENFILE, true), (libc::EADDRINUSE, false)] {
+        let error = super::in_words("opening a socket", io::Error::from_raw_os_error(number));
+        assert_eq!(crate::machine::out_of_files(&error).is_some(), is_known, "{error}");
+    }
+}
+
+#[test]
 fn a_birth_that_fails_leaves_no_socket() {
     /// Of a port that nothing else in this process has.
     fn open_at(port: u16) -> usize {
