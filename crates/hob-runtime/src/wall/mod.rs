@@ -245,7 +245,10 @@ impl Wall {
     #[cfg(test)]
     pub(crate) fn held_up(mut self, pipe: &Path) -> Self {
         use std::os::unix::ffi::OsStrExt as _;
-        self.seal.insert(0, Step::File(CString::new(pipe.as_os_str().as_bytes()).unwrap()));
+        self.seal.insert(
+            0,
+            Step::File(CString::new(pipe.as_os_str().as_bytes()).expect("a path has no zero in it")),
+        );
         self
     }
 
