@@ -264,6 +264,13 @@ pub const WALL_HEADERS_MAX: usize = 8192;
 pub const WALL_SAID_BYTES_MAX: usize = 256 << 10;
 /// Processes and threads of one instance behind walls, besides one for each call that it may have at a time.
 pub const WALL_TASKS_MAX: u64 = 64;
+/// How long it may take until a native program is executed, its walls included, milliseconds. It takes about one; what takes
+/// longer than this was stopped, or waits for a disk that does not answer, and is ended.
+pub const PROCESS_BIRTH_MS_MAX: u64 = 5000;
+/// Threads of an instance that are asked for their children when its memory is watched through `/proc`.
+pub const WATCHED_THREADS_MAX: usize = 2048;
+/// Open files of an instance at which the same watch looks whether they are memory.
+pub const WATCHED_FILES_MAX: usize = 2048;
 /// Processes and threads that a control group counts besides those of an instance: the first of its room, and who builds its walls.
 pub const CGROUP_TASKS_OWN: u64 = 2;
 /// The share of the processors of all native functions together where the node is in a group beside theirs, which has 100
@@ -284,9 +291,6 @@ pub const WALL_USER_FIRST: u32 = 0x7000_0000;
 pub const WALL_USERS_MAX: u32 = 0x0800_0000;
 /// Networks of former instances that are kept for the next ones of the same function, for each space.
 pub const WALL_NETWORKS_KEPT_MAX: usize = 16;
-/// Time in which a program that is born into a room has to be one. It takes a millisecond, or as long as a busy machine makes it wait; longer only if a program of
-/// that room holds it up, and the node starts no other program meanwhile.
-pub const WALL_BIRTH_MAX: Duration = Duration::from_secs(5);
 /// Connections that one instance behind walls may have open to the node at a time.
 pub const WALL_CONNECTIONS_MAX: usize = 256;
 /// Names for which one instance behind walls is given addresses.

@@ -153,7 +153,8 @@ pub fn files_max() -> u64 {
 
 /// Why something was not opened, if it is because this process or the machine has no file descriptor left.
 pub fn out_of_files(error: &std::io::Error) -> Option<Fault> {
-    let errno = Errno::from_io_error(error)?;
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    let errno = Errno::from_io_error(error).or_else(|| Errno::from_io_error(cause?))?;
     matches!(errno, Errno::MFILE | Errno::NFILE).then(|| {
         let most = files_max();
         Fault::new(Code::MachineLacks, format!("the node has no file descriptor left; it may have {most}"))

@@ -7,6 +7,10 @@
 //! memory of whom it ends. It passes over such children by itself (`in_vfork`, mm/oom_kill.c), but not when it ends a group as a
 //! whole (`memory.oom.group`). So that is asked for only while no child is being born into the group ([`Group::all_born`]).
 //!
+//! **Processors.** A limit of them is lifted as long as well: the walls are built by a child in the group, and the node's thread that starts
+//! programs sleeps meanwhile. With a hundredth of a processor, or beside others of the group that have spent it all, one birth would take seconds, and
+//! the starts of all other functions with it.
+//!
 //! **Invariants.** Dropping it ends everything inside and removes it, which may take milliseconds.
 
 use super::level::{self, Level};
@@ -20,7 +24,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How large a file that is read of a group can be: `memory.stat` has some sixty lines.
 const TEXT_BYTES_MAX: usize = 4096;
@@ -33,6 +37,7 @@ pub(crate) struct Group {
     entered: Vec<(Version, PathBuf)>,
     memory: Option<Memory>,
     time: Option<Time>,
+    processors: Option<Processors>,
     /// Its app's.
     _app: Arc<Level>,
 }
@@ -58,6 +63,15 @@ struct Time {
     before_ns: AtomicU64,
 }
 
+/// Where its limit of processors is set and lifted.
+struct Processors {
+    file: File,
+    version: Version,
+    quota_us: u64,
+    /// Whether it is set.
+    holds: AtomicBool,
+}
+
 /// How a child gets into a group.
 #[derive(Debug, Default)]
 pub(crate) struct Joining {
@@ -80,6 +94,7 @@ impl Group {
             entered: Vec::new(),
             memory: None,
             time: None,
+            processors: None,
             _app: Arc::clone(app),
         };
         for (branch, parent) in branches.iter().zip(app.folders()) {
@@ -116,7 +131,7 @@ impl Group {
             put(&folder.join("pids.max"), limits.tasks)?;
         }
         if let Some(milli) = limits.cpu_milli.filter(|_| branch.has(Controller::Cpu)) {
-            limit_processors(branch.version, folder, milli)?;
+            self.processors = Some(Processors::limit(branch.version, folder, milli)?);
         }
         let time = match branch.version {
             Version::V1 => branch.has(Controller::CpuTime).then(|| read("cpuacct.usage")),
@@ -129,12 +144,11 @@ impl Group {
         Ok(())
     }
 
-    /// How a child gets in. Until [`Group::all_born`] the killer takes processes one by one.
+    /// How a child gets in. Until [`Group::all_born`] the killer takes processes one by one, and no limit of processors holds.
     ///
     /// # Errors
-    /// When a file cannot be opened.
+    /// When a file cannot be opened; then nothing has changed.
     pub(crate) fn joining(&self) -> io::Result<Joining> {
-        self.kill_as_one(false);
         let mut joining = Joining::default();
         for (version, folder) in &self.entered {
             let write = |name: &str| std::fs::OpenOptions::new().write(true).open(folder.join(name));
@@ -148,12 +162,15 @@ impl Group {
                 }
             }
         }
+        self.kill_as_one(false);
+        self.processors.iter().for_each(|processors| processors.hold(false));
         Ok(joining)
     }
 
     /// All children that were to be born have executed their programs.
     pub(crate) fn all_born(&self) {
         self.kill_as_one(true);
+        self.processors.iter().for_each(|processors| processors.hold(true));
         if let Some(time) = &self.time {
             // What it took to build walls is the node's.
             let _ = time.before_ns.compare_exchange(0, time.read_ns(), Ordering::Relaxed, Ordering::Relaxed);
@@ -257,18 +274,45 @@ fn limit_memory(version: Version, folder: &Path, bytes: u64) -> io::Result<()> {
     }
 }
 
-/// Sets how much processor time there is in each period. Where a group above has less in version 1, the kernel does not take
-/// more than that; then that holds.
-fn limit_processors(version: Version, folder: &Path, milli: u32) -> io::Result<()> {
-    let quota_us = u64::from(milli) * CPU_PERIOD_US / 1000;
-    let done = match version {
-        Version::V1 => put(&folder.join("cpu.cfs_period_us"), CPU_PERIOD_US)
-            .and_then(|()| put(&folder.join(cpu_limit(version)), quota_us)),
-        Version::V2 => put_text(&folder.join(cpu_limit(version)), &format!("{quota_us} {CPU_PERIOD_US}")),
-    };
-    match done {
-        Err(error) if version == Version::V1 && error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        done => if_there(done),
+impl Processors {
+    /// Sets how much processor time there is in each period, so that a kernel that does not take it is known before anything is born.
+    ///
+    /// # Errors
+    /// When the kernel does not take it, or has no such file: whoever asks was told that the limit holds.
+    fn limit(version: Version, folder: &Path, milli: u32) -> io::Result<Self> {
+        if version == Version::V1 {
+            put(&folder.join("cpu.cfs_period_us"), CPU_PERIOD_US)?;
+        }
+        let file = std::fs::OpenOptions::new().write(true).open(folder.join(cpu_limit(version)))?;
+        let quota_us = u64::from(milli) * CPU_PERIOD_US / 1000;
+        let processors = Self { file, version, quota_us, holds: AtomicBool::new(true) };
+        processors.write(true)?;
+        Ok(processors)
+    }
+
+    /// Sets it, or lifts it for a birth.
+    fn hold(&self, holds: bool) {
+        if self.holds.swap(holds, Ordering::Relaxed) != holds
+            && let Err(error) = self.write(holds)
+        {
+            tracing::error!(%error, holds, "a limit of processors cannot be changed");
+        }
+    }
+
+    fn write(&self, holds: bool) -> io::Result<()> {
+        let text = match (self.version, holds) {
+            (Version::V1, true) => self.quota_us.to_string(),
+            (Version::V1, false) => "-1".to_owned(),
+            (Version::V2, true) => format!("{} {CPU_PERIOD_US}", self.quota_us),
+            (Version::V2, false) => format!("max {CPU_PERIOD_US}"),
+        };
+        match self.file.write_at(text.as_bytes(), 0) {
+            // Where a group above has less in version 1, the kernel does not take more than that; then that holds.
+            Err(error) if self.version == Version::V1 && error.kind() == io::ErrorKind::InvalidInput => {
+                Ok(())
+            }
+            done => done.map(drop),
+        }
     }
 }
 
@@ -282,11 +326,7 @@ pub(super) fn cpu_limit(version: Version) -> &'static str {
 
 /// Writes a number into a file that is there.
 pub(super) fn put(file: &Path, number: u64) -> io::Result<()> {
-    put_text(file, &number.to_string())
-}
-
-fn put_text(file: &Path, text: &str) -> io::Result<()> {
-    std::fs::OpenOptions::new().write(true).open(file)?.write_at(text.as_bytes(), 0).map(drop)
+    std::fs::OpenOptions::new().write(true).open(file)?.write_at(number.to_string().as_bytes(), 0).map(drop)
 }
 
 fn if_there(done: io::Result<()>) -> io::Result<()> {

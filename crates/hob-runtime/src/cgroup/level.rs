@@ -84,6 +84,13 @@ impl Level {
         Arc::new(Self { folders, children: Mutex::default(), _parent: None, _locks: locks })
     }
 
+    /// One that is a folder of a test.
+    #[cfg(test)]
+    pub(super) fn at(folder: PathBuf, parent: &Arc<Self>) -> Arc<Self> {
+        let (folders, parent) = (vec![folder], Some(Arc::clone(parent)));
+        Arc::new(Self { folders, children: Mutex::default(), _parent: parent, _locks: Vec::new() })
+    }
+
     /// One below another, with a name that no other had.
     pub(super) fn make(parent: &Arc<Self>, name: &str) -> io::Result<Arc<Self>> {
         let folders = parent.folders.iter().map(|folder| folder.join(name)).collect();

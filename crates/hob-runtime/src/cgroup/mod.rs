@@ -225,7 +225,9 @@ impl AppGroups {
     ///
     /// # Errors
     /// When the kernel makes no more groups, or does not take a limit.
-    pub(crate) fn make(&self, limits: Limits) -> io::Result<Group> {
+    pub(crate) fn make(&self, mut limits: Limits) -> io::Result<Group> {
+        // Where no kernel holds it, whoever asks was told so.
+        limits.cpu_milli = limits.cpu_milli.filter(|_| self.holds_processors());
         Group::make(&self.groups.branches, &self.level, self.groups.next_number(), limits)
     }
 }

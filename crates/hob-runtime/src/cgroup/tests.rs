@@ -1,7 +1,8 @@
 //! Groups of this machine, as far as it gives any.
 
-use super::plan::Version;
-use super::{Groups, Limits, Offer, level};
+use super::level::Level;
+use super::plan::{Controller, Version};
+use super::{Branch, Groups, Limits, Offer, group, level};
 use hob_core::name::{AppName, SpaceName};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
@@ -58,6 +59,52 @@ fn what_is_made_is_entered_counted_ended_and_removed() {
     assert!(folders.iter().all(|folder| !folder.exists()), "{folders:?}");
     drop(groups);
     assert!(own.iter().all(|folder| !folder.exists()), "{own:?}");
+}
+
+/// What builds walls in a group is the node's, and keeps the births of all others waiting.
+#[test]
+fn a_limit_of_processors_is_lifted_while_something_is_born() {
+    let groups = Arc::new(Groups::open());
+    if !groups.holds_processors {
+        println!("skipped: no control group of this machine holds processors: {}", groups.offer);
+        return;
+    }
+    let app = groups.app(&SpaceName::default_space(), &AppName::new("shop").unwrap()).unwrap().unwrap();
+    let at = groups.branches.iter().position(|branch| branch.has(Controller::Cpu)).unwrap();
+    let version = groups.branches[at].version;
+    let (held, lifted) = match version {
+        Version::V1 => ("1000", "-1"),
+        Version::V2 => ("1000 100000", "max 100000"),
+    };
+    let group = app.make(Limits { memory_bytes: 64 << 20, tasks: 16, cpu_milli: Some(10) }).unwrap();
+    let folders = std::fs::read_dir(&app.level.folders()[at]).unwrap().flatten();
+    let folder = folders.map(|entry| entry.path()).find(|path| path.is_dir()).unwrap();
+    let now = || std::fs::read_to_string(folder.join(group::cpu_limit(version))).unwrap();
+    for _ in 0..2 {
+        let joining = group.joining().unwrap();
+        assert_eq!(now().trim(), lifted);
+        drop(joining);
+        group.all_born();
+        assert_eq!(now().trim(), held);
+    }
+}
+
+/// Whoever asks for one was told that it holds.
+#[test]
+fn a_limit_of_processors_without_its_file_is_an_error() {
+    let place = tempfile::tempdir().unwrap();
+    let level = Level::of(Vec::new());
+    for version in [Version::V1, Version::V2] {
+        let branches = [Branch { version, controllers: vec![Controller::Cpu], deep: true }];
+        let folder = place.path().join(version.called());
+        std::fs::create_dir(&folder).unwrap();
+        let app = Level::at(folder, &level);
+        for (cpu_milli, is_made) in [(None, true), (Some(10), false)] {
+            let limits = Limits { memory_bytes: 64 << 20, tasks: 16, cpu_milli };
+            let made = group::Group::make(&branches, &app, u64::from(cpu_milli.unwrap_or_default()), limits);
+            assert_eq!(made.is_ok(), is_made, "{version:?} {cpu_milli:?}");
+        }
+    }
 }
 
 #[test]

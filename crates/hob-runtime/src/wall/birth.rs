@@ -17,18 +17,18 @@
 //! **With a control group** the first child is born into it where the kernel has version 2 of them, and writes itself into it
 //! before it does anything else where it has version 1; whoever is born later is in it from the beginning.
 //!
+//! **How long.** A birth that takes too long is ended from beside ([`super::bound`]).
+//!
 //! **Invariants.** Everything that a child reads outlives the call, because the caller sleeps until the child
 //! has executed its program or ended. Children write numbers only: descriptors, process ids, and why they failed.
 
-mod watch;
-
+use super::bound::{Bound, Process};
 use super::clone::clone_into;
 use super::confine::Confinement;
 use super::network::Network;
 use super::step::{self, Step};
 use super::{Listening, Room, Wall};
 use crate::cgroup::{Group, Joining};
-use hob_core::limit::WALL_BIRTH_MAX;
 use rustix::process::{Pid, WaitOptions, waitpid};
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
 use std::io;
@@ -37,7 +37,6 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr;
-use watch::Watch;
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// Stack of a child until it executes its program.
@@ -57,6 +56,8 @@ pub(crate) struct Image<'a> {
     pub(crate) confinement: Confinement,
     /// What holds it and all that it starts.
     pub(crate) group: Option<&'a Group>,
+    /// How long its birth may take.
+    pub(crate) bound: &'a Bound,
 }
 
 /// Pointers to strings, with a null at the end, as execve(2) takes them.
@@ -126,6 +127,7 @@ struct Plan<'a> {
     /// Those of the room's first process.
     keeper: Vec<Step>,
     stacks: [*mut c_void; 2],
+    bound: &'a Bound,
     told: Told,
 }
 
@@ -160,7 +162,7 @@ enum Phase {
 
 impl<'a> Plan<'a> {
     fn new(
-        image: &Image<'_>,
+        image: &Image<'a>,
         place: Place<'a>,
         (user, network): (Option<u32>, Option<&Network>),
         stacks: [*mut c_void; 2],
@@ -186,6 +188,7 @@ impl<'a> Plan<'a> {
             groups: Vec::new(),
             spaces: network.map(|network| network.enter(super::NAMESPACES)).unwrap_or_default(),
             stacks,
+            bound: image.bound,
             told: Told { sockets: vec![-1; sockets.len()], keeper: (0, -1), program: (0, -1), failed: None },
             sockets,
             identity,
@@ -210,17 +213,36 @@ impl<'a> Plan<'a> {
             (Phase::Sockets, _) => &self.sockets,
             (Phase::Keeper, _) => &self.keeper,
             (Phase::Identity, _) => &self.identity,
-            (Phase::Group, _) => return in_words("entering a control group", &cause),
+            (Phase::Group, _) => return in_words("entering a control group", cause),
             _ => return cause,
         };
-        in_words(&steps.get(at).map_or_else(|| format!("{phase:?}"), Step::show), &cause)
+        in_words(&steps.get(at).map_or_else(|| format!("{phase:?}"), Step::show), cause)
+    }
+}
+
+/// What failed, and why: whoever asks gets the number of the error as well.
+#[derive(Debug)]
+struct InWords {
+    what: String,
+    cause: io::Error,
+}
+
+impl std::fmt::Display for InWords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.what, self.cause)
+    }
+}
+
+impl std::error::Error for InWords {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
     }
 }
 
 /// Of the kind of an error only a want of memory is kept: that a folder is not there, say, does not mean the program.
-fn in_words(what: &str, cause: &io::Error) -> io::Error {
+fn in_words(what: &str, cause: io::Error) -> io::Error {
     let kind = Some(cause.kind()).filter(|kind| *kind == io::ErrorKind::OutOfMemory);
-    io::Error::new(kind.unwrap_or(io::ErrorKind::Other), format!("{what}: {cause}"))
+    io::Error::new(kind.unwrap_or(io::ErrorKind::Other), InWords { what: what.to_owned(), cause })
 }
 
 /// The stacks of the children.
@@ -261,9 +283,11 @@ unsafe fn have_first(
     plan: *mut Plan<'_>,
 ) -> io::Result<(Pid, RawFd)> {
     let child: extern "C" fn(*mut c_void) -> c_int = if walled { midwife } else { enter };
-    let own = if walled { libc::CLONE_FILES } else { libc::CLONE_PIDFD };
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | own;
-    let mut pidfd: RawFd = -1;
+    let own = if walled { libc::CLONE_FILES } else { 0 };
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | own;
+    // SAFETY: as for this function.
+    let bound = unsafe { (*plan).bound };
+    let pidfd = bound.place(Process::First);
     let mut groups: Vec<RawFd> =
         joining.iter().flat_map(|joining| &joining.write).map(|file| file.as_raw_fd()).collect();
     let of = |pid: i64| i32::try_from(pid).ok().filter(|pid| *pid > 0).and_then(Pid::from_raw);
@@ -271,12 +295,13 @@ unsafe fn have_first(
         // SAFETY: as for this function; the kernel writes one number to `pidfd`, where it is asked to.
         let born = unsafe {
             (*plan).groups.clone_from(&groups);
-            let told = (!walled).then_some(&mut pidfd);
-            clone_into(group.as_raw_fd(), flags, told, stack.whole(), (child, plan.cast()))
+            clone_into(group.as_raw_fd(), flags, pidfd, stack.whole(), (child, plan.cast()))
         };
         if let Some(pid) = of(born) {
-            return Ok((pid, pidfd));
+            // SAFETY: the kernel has written it.
+            return Ok((pid, unsafe { ptr::read_volatile(pidfd) }));
         }
+        bound.has_no(Process::First);
         let error = c_int::try_from(-born).unwrap_or(libc::EINVAL);
         // An older kernel, or one that keeps the call from this process.
         if ![libc::ENOSYS, libc::EINVAL, libc::E2BIG, libc::EPERM, libc::EACCES].contains(&error) {
@@ -287,9 +312,15 @@ unsafe fn have_first(
     // SAFETY: as above.
     let pid = unsafe {
         (*plan).groups = groups;
-        libc::clone(child, stack.top(), flags | libc::SIGCHLD, plan.cast(), &raw mut pidfd)
+        libc::clone(child, stack.top(), flags | libc::SIGCHLD, plan.cast(), pidfd)
     };
-    of(pid.into()).map(|pid| (pid, pidfd)).ok_or_else(io::Error::last_os_error)
+    let Some(pid) = of(pid.into()) else {
+        let error = io::Error::last_os_error();
+        bound.has_no(Process::First);
+        return Err(error);
+    };
+    // SAFETY: the kernel has written it.
+    Ok((pid, unsafe { ptr::read_volatile(pidfd) }))
 }
 
 /// Executes a program in a new child.
@@ -299,10 +330,12 @@ unsafe fn have_first(
 pub(crate) fn spawn(image: &Image<'_>, place: Place<'_>) -> io::Result<Born> {
     if let Place::Behind(wall, _) = place
         && let Some(network) = wall.networks.take(wall.number)
-        // Whatever is wrong with it, there are new ones.
-        && let Ok(born) = attempt(image, place, Some(network))
     {
-        return Ok(born);
+        match attempt(image, place, Some(network)) {
+            // Whatever is wrong with it, there are new ones, unless there is no time left.
+            Err(error) if error.kind() != io::ErrorKind::TimedOut => {}
+            done => return done,
+        }
     }
     attempt(image, place, None)
 }
@@ -317,39 +350,44 @@ fn attempt(image: &Image<'_>, place: Place<'_>, network: Option<Network>) -> io:
     };
     let mut plan = Plan::new(image, place, (user, network.as_ref()), [second.top(), third.top()])?;
     let walled = !matches!(place, Place::Open);
-    let joining = image.group.map(Group::joining).transpose()?;
     let plan_pointer: *mut Plan<'_> = &raw mut plan;
-    let _watch = match place {
-        Place::In(_, room) => Some(Watch::over(room.pidfd.try_clone()?, WALL_BIRTH_MAX)?),
-        Place::Open | Place::Behind(..) => None,
-    };
     let blocked = Blocked::all()?;
+    let joining = image.group.map(Group::joining).transpose()?;
+    image.bound.begin();
     // SAFETY: the child shares this memory, but this thread sleeps until the child has executed its program or ended, so
     // that the stacks, `plan` and what they point to outlive it, and nobody else looks at them. The children make system calls
     // only.
     let first = unsafe { have_first(walled, joining.as_ref(), &mut stack, plan_pointer) };
     drop(blocked);
+    let ends = first.as_ref().ok().filter(|_| walled);
+    // The midwife is in the group until it has ended: a limit of processors would hold it up even now.
+    ends.inspect(|(pid, _)| reap(*pid));
+    let in_time = image.bound.over();
     image.group.inspect(|group| group.all_born());
     let (pid, pidfd) = first?;
+    if in_time.is_err() {
+        if !walled {
+            reap(pid);
+        }
+        // Until then they may be in this memory.
+        image.bound.take_away();
+    }
     // SAFETY: `plan` is alive, and the children that might write to it have left this memory.
     let told = unsafe { ptr::read_volatile(&raw const (*plan_pointer).told) };
     // SAFETY: nobody owns what was just read, and the place it came from is forgotten without being dropped.
     unsafe { ptr::write(&raw mut (*plan_pointer).told, Told::nothing()) };
-    let (child, room) = if walled {
-        reap(pid);
-        (owned(told.program), owned(told.keeper))
-    } else {
-        (owned((pid.as_raw_nonzero().get(), pidfd)), None)
-    };
-    // SAFETY: the midwife opened them in this process's table, and nobody else knows of them.
-    let sockets =
-        told.sockets.iter().filter(|socket| **socket >= 0).map(|fd| unsafe { OwnedFd::from_raw_fd(*fd) });
+    // Whatever becomes of the birth, they are closed with it: the midwife opened them in this process's table, and nobody else knows of them.
+    let sockets = told.sockets.iter().filter(|socket| **socket >= 0);
+    // SAFETY: as was just said.
+    let sockets: Vec<OwnedFd> = sockets.map(|socket| unsafe { OwnedFd::from_raw_fd(*socket) }).collect();
+    let first = owned((pid.as_raw_nonzero().get(), pidfd));
+    in_time?;
+    let (child, room) = if walled { (owned(told.program), owned(told.keeper)) } else { (first, None) };
     let wall = match place {
         Place::Behind(wall, _) => Some(wall),
         Place::Open | Place::In(..) => None,
     };
-    let room =
-        room.zip(wall).map(|(keeper, wall)| Room::new(wall, (user, network), keeper, sockets.collect()));
+    let room = room.zip(wall).map(|(keeper, wall)| Room::new(wall, (user, network), keeper, sockets));
     let Some(failed) = told.failed else {
         let (pid, pidfd) = child.ok_or_else(|| io::Error::other("a birth without a child"))?;
         return Ok(Born { pid, pidfd, room });
@@ -489,7 +527,7 @@ unsafe fn deliver(plan: *mut Plan<'_>) -> Result<(), Failed> {
                 step::take((&*plan).spaces(wall), &mut []).map_err(of(Phase::Spaces))?;
                 step::take(&wall.build, &mut []).map_err(of(Phase::Build))?;
                 step::take(&(*plan).sockets, &mut (*plan).told.sockets).map_err(of(Phase::Sockets))?;
-                (*plan).told.keeper = have(keep, second, plan).map_err(PROCESS)?;
+                (*plan).told.keeper = have((keep, Process::Keeper), second, plan).map_err(PROCESS)?;
                 if ptr::read_volatile(&raw const (*plan).told.failed).is_some() {
                     return Err((Phase::Process, 0, libc::ECHILD));
                 }
@@ -502,7 +540,7 @@ unsafe fn deliver(plan: *mut Plan<'_>) -> Result<(), Failed> {
                 }
             }
         }
-        (*plan).told.program = have(enter, third, plan).map_err(PROCESS)?;
+        (*plan).told.program = have((enter, Process::Program), third, plan).map_err(PROCESS)?;
         // The kernel kills both with the node; it may have died before they could ask for that.
         (*plan).confinement.has_node().map_err(|error| PROCESS(error.raw_os_error()))
     }
@@ -524,15 +562,23 @@ fn join(groups: &[RawFd]) -> Result<(), c_int> {
 /// # Safety
 /// As [`deliver`].
 unsafe fn have(
-    child: extern "C" fn(*mut c_void) -> c_int,
+    (child, process): (extern "C" fn(*mut c_void) -> c_int, Process),
     stack: *mut c_void,
     plan: *mut Plan<'_>,
 ) -> Result<(c_int, RawFd), c_int> {
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT | libc::CLONE_PIDFD | libc::SIGCHLD;
-    let mut pidfd: RawFd = -1;
-    // SAFETY: see `spawn`: the stack is alive and used by this child alone.
-    let pid = unsafe { libc::clone(child, stack, flags, plan.cast(), &raw mut pidfd) };
-    if pid < 0 { Err(last()) } else { Ok((pid, pidfd)) }
+    // SAFETY: see `spawn`: the stack is alive and used by this child alone; the kernel writes one number.
+    unsafe {
+        let bound = (*plan).bound;
+        let pidfd = bound.place(process);
+        let pid = libc::clone(child, stack, flags, plan.cast(), pidfd);
+        if pid >= 0 {
+            return Ok((pid, ptr::read_volatile(pidfd)));
+        }
+        let error = last();
+        bound.has_no(process);
+        Err(error)
+    }
 }
 
 /// The first process of a room, until it executes the program that only sleeps.
@@ -650,3 +696,6 @@ unsafe fn default_signals() {
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,17 +34,17 @@ struct Arguments {
 ///
 /// # Safety
 /// `stack` is a range of memory (its lower end and its bytes, both multiples of 16) that nobody else uses until the child has
-/// executed a program or ended. `child` never returns, and may do what [`super::birth`] says.
+/// executed a program or ended. The kernel writes one number to `pidfd`. `child` never returns, and may do what [`super::birth`] says.
 pub(super) unsafe fn clone_into(
     group: RawFd,
     flags: c_int,
-    pidfd: Option<&mut RawFd>,
+    pidfd: *mut RawFd,
     stack: (*mut c_void, usize),
     (child, plan): (extern "C" fn(*mut c_void) -> c_int, *mut c_void),
 ) -> i64 {
     let arguments = Arguments {
         flags: u64::from(flags.unsigned_abs()) | INTO_CGROUP,
-        pidfd: pidfd.map_or(0, |pidfd| std::ptr::from_mut(pidfd) as u64),
+        pidfd: pidfd as u64,
         exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
         stack: stack.0 as u64,
         stack_size: stack.1 as u64,

@@ -25,6 +25,7 @@
 //! ([`hob_core::egress`]).
 
 pub(crate) mod birth;
+pub(crate) mod bound;
 mod clone;
 mod confine;
 mod door;
@@ -241,6 +242,17 @@ impl Wall {
     fn next_user(&self) -> Option<u32> {
         let next = |users: &Arc<AtomicU32>| users.fetch_add(1, Ordering::Relaxed) % WALL_USERS_MAX;
         self.users.as_ref().map(|users| WALL_USER_FIRST + next(users))
+    }
+
+    /// The same, where every program waits at the last until something reads this pipe.
+    #[cfg(test)]
+    pub(crate) fn held_up(mut self, pipe: &Path) -> Self {
+        use std::os::unix::ffi::OsStrExt as _;
+        self.seal.insert(
+            0,
+            Step::File(CString::new(pipe.as_os_str().as_bytes()).expect("a path has no zero in it")),
+        );
+        self
     }
 
     /// Who the program becomes.

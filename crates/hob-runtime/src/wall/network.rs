@@ -8,7 +8,7 @@
 //! **How.** A network is kept by a descriptor, with that of its user namespace where the node is not root. Rooms of the same wall (of one function, then) take
 //! it from [`Networks`]; whoever finds something in it makes a new one.
 //!
-//! **Invariants.** A network has one room at a time, and the next one only when nothing of the last lives. One in which a connection is left, for as long as
+//! **Invariants.** A network has one room at a time, and the next one only when nothing of the last lives. One in which a connection is left (this network, whatever else the machine has), for as long as
 //! its ports may still be taken, is not used again ([`Step::Deserted`]): a kernel that lets them wait all the same makes a start slower, not wrong.
 
 use super::step::Step;

@@ -6,6 +6,7 @@
 //! makes no other for a user), landlock, and a user namespace below root's other walls.
 
 use super::birth::{Image, Place, reap, spawn};
+use super::bound::Bound;
 use super::{Confinement, Listening, View, Walls, init, rule};
 use hob_core::code::Code;
 use hob_core::fault::Fault;
@@ -101,6 +102,7 @@ fn attempt(walls: &Walls) -> io::Result<()> {
         streams: [&null, &null, &null],
         confinement: Confinement::here().with_tasks(8),
         group: None,
+        bound: &Bound::none(),
     };
     let born = spawn(&image, Place::Behind(&wall, &[Listening::Anywhere(80), Listening::Datagrams(53)]))?;
     reap(born.pid);

@@ -344,18 +344,113 @@ unsafe fn write(path: &CStr, text: &[u8]) -> Result<(), c_int> {
 /// # Safety
 /// As [`take`].
 unsafe fn deserted() -> Result<(), c_int> {
-    const NOBODY: &[u8] = b" orphan 0 tw 0 ";
     let mut text = [0_u8; 512];
-    // SAFETY: the path ends with a zero; the buffer is as long as is said.
-    let read = unsafe {
-        let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-        let file = fd(check(libc::open(c"/proc/thread-self/net/sockstat".as_ptr(), flags))?);
-        let read = check(libc::read(file, text.as_mut_ptr().cast(), text.len()) as i64);
-        libc::close(file);
-        usize::try_from(read?).unwrap_or_default()
+    // SAFETY: as for this function.
+    let read = unsafe { Table::open(c"/proc/thread-self/net/sockstat")?.read(&mut text)? };
+    match left(text.get(..read).unwrap_or_default()) {
+        Some((0, 0)) => Ok(()),
+        // Those that have lost their process are counted for the whole machine. Which of them are here say the tables, for which the kernel
+        // walks through all connections of the machine.
+        // SAFETY: as for this function.
+        Some((_, 0)) => unsafe { without_orphans(c"/proc/thread-self/net/tcp") }
+            // A kernel without IPv6 has no second one.
+            .and_then(|()| match unsafe { without_orphans(c"/proc/thread-self/net/tcp6") } {
+                Err(libc::ENOENT) => Ok(()),
+                done => done,
+            }),
+        _ => Err(libc::EADDRINUSE),
+    }
+}
+
+/// How many connections have no process any more, and how many wait for their time to be over, as sockstat says it.
+fn left(sockstat: &[u8]) -> Option<(u64, u64)> {
+    let number = |name: &[u8]| {
+        let at = sockstat.windows(name.len()).position(|part| part == name)? + name.len();
+        let digits = sockstat.get(at..)?.iter().take_while(|byte| byte.is_ascii_digit());
+        digits.map(|digit| u64::from(digit - b'0')).reduce(|number, digit| number.saturating_mul(10) + digit)
     };
-    let text = text.get(..read).unwrap_or_default();
-    if text.windows(NOBODY.len()).any(|part| part == NOBODY) { Ok(()) } else { Err(libc::EADDRINUSE) }
+    Some((number(b" orphan ")?, number(b" tw ")?))
+}
+
+/// Whether every connection of a table belongs to a process.
+///
+/// # Safety
+/// As [`take`].
+unsafe fn without_orphans(path: &CStr) -> Result<(), c_int> {
+    let mut text = [0_u8; 2048];
+    let mut rows = Rows::default();
+    // SAFETY: as for this function.
+    unsafe {
+        let table = Table::open(path)?;
+        loop {
+            let read = table.read(&mut text)?;
+            if read == 0 {
+                return Ok(());
+            }
+            if rows.have_orphan(text.get(..read).unwrap_or_default()) {
+                return Err(libc::EADDRINUSE);
+            }
+        }
+    }
+}
+
+/// Rows of `/proc/net/tcp` that are read piece by piece.
+#[derive(Default)]
+struct Rows {
+    /// Words of this row that have ended.
+    words: usize,
+    /// How long the current word is, and whether it begins with a zero.
+    word: (usize, bool),
+}
+
+impl Rows {
+    /// Whether a connection ends in this piece that has no socket of a process: its inode is 0.
+    fn have_orphan(&mut self, piece: &[u8]) -> bool {
+        const INODE: usize = 9;
+        for byte in piece {
+            if !byte.is_ascii_whitespace() {
+                self.word = (self.word.0 + 1, if self.word.0 == 0 { *byte == b'0' } else { self.word.1 });
+                continue;
+            }
+            if self.words == INODE && self.word == (1, true) {
+                return true;
+            }
+            self.words += usize::from(self.word.0 > 0);
+            self.word = (0, false);
+            if *byte == b'\n' {
+                self.words = 0;
+            }
+        }
+        false
+    }
+}
+
+/// A file of the kernel's that is read; closed with it.
+struct Table(RawFd);
+
+impl Table {
+    /// # Safety
+    /// As [`take`].
+    unsafe fn open(path: &CStr) -> Result<Self, c_int> {
+        // SAFETY: the path ends with a zero.
+        let file = check(unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) })?;
+        Ok(Self(fd(file)))
+    }
+
+    /// # Safety
+    /// As [`take`].
+    unsafe fn read(&self, text: &mut [u8]) -> Result<usize, c_int> {
+        // SAFETY: the buffer is as long as is said.
+        let read = check(unsafe { libc::read(self.0, text.as_mut_ptr().cast(), text.len()) } as i64)?;
+        Ok(usize::try_from(read).unwrap_or_default())
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // SAFETY: nobody else knows of this descriptor.
+        unsafe { libc::close(self.0) };
+    }
 }
 
 /// # Safety

@@ -83,8 +83,17 @@ async fn too_much_memory_ends_a_program_and_its_children() {
     }
     let bench = Bench::open();
     let hog = "import time\nkept = b'x' * (300 << 20)\ntime.sleep(30)\n";
-    for run in [&["python3", "hog.py"][..], &["sh", "-c", "python3 hog.py; echo done"]] {
-        let code = bench.code("stdio", run, &[("hog.py", hog.as_bytes())], |spec| {
+    // What nobody has mapped, and what a thread has started that is not the first.
+    let file = "import os, time\nfile = os.memfd_create('kept')\nfor _ in range(300):\n    os.write(file, bytes(1 << 20))\ntime.sleep(30)\n";
+    let thread = "import subprocess, threading\nthreading.Thread(target=lambda: subprocess.run(['python3', 'hog.py'])).start()\n";
+    let files = [("hog.py", hog.as_bytes()), ("file.py", file.as_bytes()), ("thread.py", thread.as_bytes())];
+    for run in [
+        &["python3", "hog.py"][..],
+        &["sh", "-c", "python3 hog.py; echo done"],
+        &["python3", "file.py"],
+        &["python3", "thread.py"],
+    ] {
+        let code = bench.code("stdio", run, &files, |spec| {
             spec.memory_bytes = 64 << 20;
         });
         let pool = bench.pool(code).await.unwrap();

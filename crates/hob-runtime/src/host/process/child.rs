@@ -243,6 +243,11 @@ impl Watcher {
     async fn run(mut self) {
         let verdict = self.watch().await;
         self.session.signal(Signal::KILL);
+        if verdict.is_some() {
+            // Until it has given its memory back, which takes long where that is much: nobody waits for it on a thread of the runtime, nor
+            // with the session locked.
+            self.ended().await;
+        }
         if self.room.is_none() {
             // Whoever left the session is still in the group.
             self.group.iter().for_each(|group| group.kill());
@@ -272,14 +277,6 @@ impl Watcher {
 
     /// Waits for the end, and says why if it was not the program's own.
     async fn watch(&self) -> Option<Exit> {
-        let ended = async {
-            // SAFETY: the descriptor is borrowed from `self`, so it stays open and its own as long as
-            // the registration lives.
-            match unsafe { AsyncFd::register(self.pidfd.as_fd()) } {
-                Ok(fd) => drop(fd.readable().await),
-                Err(error) => tracing::error!(%error, "cannot wait for a child"),
-            }
-        };
         let late = async {
             match &self.context {
                 Some(context) => sleep_until(context.deadline.into()).await,
@@ -288,9 +285,19 @@ impl Watcher {
         };
         tokio::select! {
             biased;
-            () = ended => self.lacked_memory().then_some(Exit::MemoryLimit),
+            () = self.ended() => self.lacked_memory().then_some(Exit::MemoryLimit),
             () = late => Some(Exit::Deadline),
             () = self.memory_exceeded() => Some(Exit::MemoryLimit),
+        }
+    }
+
+    /// Waits until it can be reaped without waiting.
+    async fn ended(&self) {
+        // SAFETY: the descriptor is borrowed from `self`, so it stays open and its own as long as
+        // the registration lives.
+        match unsafe { AsyncFd::register(self.pidfd.as_fd()) } {
+            Ok(fd) => drop(fd.readable().await),
+            Err(error) => tracing::error!(%error, "cannot wait for a child"),
         }
     }
 
@@ -356,11 +363,21 @@ impl Watcher {
         self.session.account.look(&processes);
         let total = |bytes: fn(i32) -> u64| processes.iter().map(|pid| bytes(*pid)).sum::<u64>();
         // Pages that a parent shares with its forked workers count once, which costs more to find out.
-        let bytes = total(procfs::resident_bytes);
+        let resident_bytes = total(procfs::resident_bytes);
+        let files_bytes = procfs::files_in_memory_bytes(&processes);
+        // What is mapped of these files is in both; few programs have any.
+        let beside = |mapped: fn(i32) -> u64| {
+            if files_bytes == 0 { 0 } else { files_bytes.saturating_sub(total(mapped)) }
+        };
+        let bytes = resident_bytes.saturating_add(beside(procfs::resident_shared_bytes));
         self.member.saw_memory(bytes.min(self.memory_bytes_max));
-        let exceeds =
-            bytes > self.memory_bytes_max && total(procfs::proportional_bytes) > self.memory_bytes_max;
-        (bytes, exceeds)
+        let exactly = || {
+            let bytes = total(procfs::proportional_bytes);
+            bytes.saturating_add(beside(procfs::proportional_shared_bytes))
+        };
+        // Where a file is mapped often, the first sum counts it once for each, but the second does not.
+        let may_exceed = resident_bytes.saturating_add(files_bytes) > self.memory_bytes_max;
+        (bytes, may_exceed && exactly() > self.memory_bytes_max)
     }
 
     /// Takes the child's exit status; from here on its number may be another's.

@@ -1,15 +1,19 @@
-//! Starting child processes, on one thread that lives as long as the host.
+//! Starting child processes, on threads that live as long as the host.
 //!
 //! **Why a thread.** A child asks the kernel to be killed with its parent (`PR_SET_PDEATHSIG`), and the
 //! kernel takes the *thread* that forked for the parent. Threads of an async runtime come and go.
 //!
+//! **Why two.** The thread sleeps until a child executes its program. One that is born into a room where programs run already can be held up by them, for as
+//! long as a birth may take; so such births wait for each other only, and not those of all others for them.
+//!
 //! **How.** The thread makes the working folder, if none is left of an earlier program, and the pipes, and has the child born ([`birth`]), which confines itself
-//! before it executes anything foreign. A file descriptor becomes readable when the child ends.
+//! before it executes anything foreign, in bounded time ([`Bound`]). A file descriptor becomes readable when the child ends.
 
 use super::account;
 use super::folder::{Folder, WORK, Wanted};
 use crate::cgroup::{AppGroups, Group, Limits};
 use crate::wall::birth::{self, Image, Place};
+use crate::wall::bound::Bound;
 use crate::wall::{self, Confinement, Listening, Room, Wall};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -18,7 +22,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use zeroize::Zeroize;
@@ -77,25 +81,35 @@ pub(super) struct Born {
 
 type Order = (Job, oneshot::Sender<io::Result<Born>>);
 
-/// The thread that starts children. It ends when the last handle is dropped.
+/// The threads that start children. They end when the last handle is dropped.
 pub(super) struct Forker {
-    orders: mpsc::Sender<Order>,
+    confinement: Confinement,
+    birth_max: Duration,
+    /// For those that are born where nobody else is.
+    apart: mpsc::Sender<Order>,
+    /// For those that are born into a room; `None`: there was none yet.
+    among: Mutex<Option<mpsc::Sender<Order>>>,
     started: AtomicU64,
 }
 
 impl Forker {
-    pub(super) fn start() -> io::Result<Self> {
-        let (orders, received) = mpsc::channel::<Order>();
+    /// With births that take at most so long.
+    pub(super) fn start(birth_max: Duration) -> io::Result<Self> {
         let confinement = Confinement::here();
-        let work = move || {
-            for (job, reply) in received {
-                if let Err(Ok(born)) = reply.send(spawn(job, confinement)) {
-                    abandon(&born);
-                }
-            }
-        };
-        std::thread::Builder::new().name("hob-fork".to_owned()).spawn(work)?;
-        Ok(Self { orders, started: AtomicU64::new(0) })
+        let (apart, among) = (thread(confinement, birth_max)?, Mutex::default());
+        Ok(Self { confinement, birth_max, apart, among, started: AtomicU64::new(0) })
+    }
+
+    /// The thread for a birth.
+    fn orders(&self, place: &JobPlace) -> io::Result<mpsc::Sender<Order>> {
+        if !matches!(place, JobPlace::In { .. }) {
+            return Ok(self.apart.clone());
+        }
+        let mut among = self.among.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(orders) = &*among {
+            return Ok(orders.clone());
+        }
+        Ok(among.insert(thread(self.confinement, self.birth_max)?).clone())
     }
 
     /// A number for the next working folder.
@@ -106,9 +120,27 @@ impl Forker {
     pub(super) async fn spawn(&self, job: Job) -> io::Result<Born> {
         let gone = || io::Error::other("the thread that starts processes has ended");
         let (reply, born) = oneshot::channel();
-        self.orders.send((job, reply)).map_err(|_| gone())?;
+        self.orders(&job.place)?.send((job, reply)).map_err(|_| gone())?;
         born.await.map_err(|_| gone())?
     }
+}
+
+/// A thread that starts what is ordered.
+fn thread(confinement: Confinement, birth_max: Duration) -> io::Result<mpsc::Sender<Order>> {
+    let (orders, received) = mpsc::channel::<Order>();
+    let bound = Bound::start(birth_max)?;
+    let held = Arc::clone(&bound);
+    let work = move || {
+        for (job, reply) in received {
+            if let Err(Ok(born)) = reply.send(spawn(job, confinement, &held)) {
+                abandon(&born);
+            }
+        }
+        held.close();
+    };
+    let started = std::thread::Builder::new().name("hob-fork".to_owned()).spawn(work);
+    started.inspect_err(|_| bound.close())?;
+    Ok(orders)
 }
 
 /// Ends a child for which nobody waits any more.
@@ -117,7 +149,7 @@ fn abandon(born: &Born) {
     let _ = account::reap(born.pid);
 }
 
-fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
+fn spawn(job: Job, confinement: Confinement, bound: &Bound) -> io::Result<Born> {
     let Job { program, args, env, stdin, place: job_place, folder, groups } = job;
     let folder = folder.map(Wanted::open).transpose()?;
     let work = folder.as_ref().map_or_else(|| PathBuf::from(wall::WORK), |folder| folder.path().join(WORK));
@@ -139,7 +171,10 @@ fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
     // A program that joins a room is in the group of the room.
     let (group, there) = match &job_place {
         JobPlace::In { room, .. } => (None, room.group().cloned()),
-        _ => groups.and_then(group).map_or((None, None), |group| (Some(Arc::clone(&group)), Some(group))),
+        _ => {
+            let group = groups.map(group).transpose()?.flatten();
+            (group.clone(), group)
+        }
     };
     let image = Image {
         group: there.as_deref(),
@@ -149,6 +184,7 @@ fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
         directory: &work,
         streams: [&its_input, &its_output, &its_errors],
         confinement,
+        bound,
     };
     let born = retry_busy(|| birth::spawn(&image, place))?;
     let room = match &job_place {
@@ -163,13 +199,17 @@ fn spawn(job: Job, confinement: Confinement) -> io::Result<Born> {
 }
 
 /// A control group of its own for a program.
-fn group((groups, limits): (Arc<AppGroups>, Limits)) -> Option<Arc<Group>> {
+///
+/// # Errors
+/// When there is none for a program with a limit of processors, which nothing else holds and of which its owner was told that it holds.
+fn group((groups, limits): (Arc<AppGroups>, Limits)) -> io::Result<Option<Arc<Group>>> {
     match groups.make(limits) {
-        Ok(group) => Some(Arc::new(group)),
+        Ok(group) => Ok(Some(Arc::new(group))),
+        Err(error) if limits.cpu_milli.is_some() && groups.holds_processors() => Err(error),
         Err(error) => {
             // Its memory is watched then, as where there are no groups.
             tracing::warn!(%error, "an instance has no control group: the kernel makes none");
-            None
+            Ok(None)
         }
     }
 }
@@ -187,4 +227,106 @@ fn retry_busy<T>(mut spawn: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         }
     }
     spawn()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Born, Forker, Job, JobPlace, Variables, abandon};
+    use crate::cgroup::{Groups, Limits};
+    use crate::wall::{Choice, View, Walls};
+    use hob_core::name::{AppName, SpaceName};
+    use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    fn job(place: JobPlace) -> Job {
+        let (program, env) = (PathBuf::from("/bin/true"), Variables(Vec::new()));
+        Job { program, args: Vec::new(), env, stdin: false, place, folder: None, groups: None }
+    }
+
+    /// Walls in a folder that its programs may read.
+    fn walls() -> Option<(tempfile::TempDir, Walls, View)> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let walls = Walls::open(Choice::Auto, &folder.path().join("wall")).unwrap();
+        let view =
+            View { same: [folder.path().to_owned()].into(), private_bytes: 1 << 20, ..View::default() };
+        let Some(walls) = walls else {
+            println!("skipped: this machine gives no walls");
+            return None;
+        };
+        Some((folder, walls, view))
+    }
+
+    /// Ten that compute have spent what the group has before any wall could be built.
+    #[tokio::test]
+    async fn a_limit_of_processors_does_not_hold_births_up() {
+        use std::io::Read as _;
+        /// One takes a few milliseconds, and with a hundredth of a processor for eleven programs seconds.
+        const BIRTHS: usize = 4;
+        const BIRTHS_LAST_MAX: Duration = Duration::from_secs(5);
+        let groups = Arc::new(Groups::open());
+        let app = groups.app(&SpaceName::default_space(), &AppName::new("shop").unwrap()).unwrap();
+        let Some(app) = app.map(Arc::new).filter(|app| app.holds_processors()) else {
+            println!("skipped: no control group of this machine holds processors");
+            return;
+        };
+        let Some((_folder, walls, view)) = walls() else { return };
+        let wall = Arc::new(walls.wall(&view).unwrap());
+        let forker = Forker::start(Duration::from_secs(600)).unwrap();
+        let limits = Limits { memory_bytes: 256 << 20, tasks: 64, cpu_milli: Some(10) };
+        let script = "for i in 1 2 3 4 5 6 7 8 9 10; do while :; do :; done & done; echo; wait";
+        let computes = Job {
+            program: PathBuf::from("/bin/sh"),
+            args: ["-c", script].map(str::to_owned).to_vec(),
+            groups: Some((app, limits)),
+            ..job(JobPlace::Behind { wall: Arc::clone(&wall), listening: Vec::new(), tasks_max: 64 })
+        };
+        let mut first = forker.spawn(computes).await.unwrap();
+        let room = first.room.take().unwrap();
+        std::fs::File::from(first.output.try_clone().unwrap()).read_exact(&mut [0]).unwrap();
+        let begun = std::time::Instant::now();
+        let mut born = Vec::new();
+        for _ in 0..BIRTHS {
+            let place = JobPlace::In { wall: Arc::clone(&wall), room: Arc::clone(&room), tasks_max: 64 };
+            born.push(forker.spawn(job(place)).await.unwrap());
+        }
+        let took = begun.elapsed();
+        room.kill();
+        born.iter().chain([&first]).for_each(abandon);
+        assert!(took < BIRTHS_LAST_MAX, "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn a_birth_among_strangers_keeps_nobody_else_waiting() {
+        const TASKS: u64 = 8;
+        let Some((folder, walls, view)) = walls() else { return };
+        let pipe = folder.path().join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        std::fs::set_permissions(&pipe, std::fs::Permissions::from_mode(0o666)).unwrap();
+        let wall = Arc::new(walls.wall(&view).unwrap());
+        let held = Arc::new(walls.wall(&view).unwrap().held_up(&pipe));
+        // Nobody is ended here.
+        let forker = Forker::start(Duration::from_secs(600)).unwrap();
+        let behind = || JobPlace::Behind { wall: Arc::clone(&wall), listening: Vec::new(), tasks_max: TASKS };
+        let first: Born = forker.spawn(job(behind())).await.unwrap();
+        let room = Arc::clone(first.room.as_ref().unwrap());
+        let mut among = Box::pin(forker.spawn(job(JobPlace::In { wall: held, room, tasks_max: TASKS })));
+        for _ in 0..2 {
+            let other = tokio::select! {
+                // In this order, so that the one that is held up is ordered first.
+                biased;
+                born = &mut among => panic!("it is held up: {:?}", born.err()),
+                other = forker.spawn(job(behind())) => other.unwrap(),
+            };
+            abandon(&other);
+        }
+        let _reader =
+            rustix::fs::open(&pipe, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
+                .unwrap();
+        abandon(&among.await.unwrap());
+        abandon(&first);
+    }
 }

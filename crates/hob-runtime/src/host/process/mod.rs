@@ -38,12 +38,13 @@ use folder::{Folders, Wanted};
 use fork::{Forker, Job, JobPlace, Variables};
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::{WALL_PRIVATE_BYTES_MAX, WALL_TASKS_MAX};
+use hob_core::limit::{PROCESS_BIRTH_MS_MAX, WALL_PRIVATE_BYTES_MAX, WALL_TASKS_MAX};
 use hob_core::port::BoxFuture;
 use hob_core::unit::{show_bytes, show_processors};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 pub(super) const ROW: HostRow = HostRow {
     name: "process",
@@ -81,7 +82,8 @@ const LAYERS: &str = "opt";
 
 impl Process {
     fn open(environment: &Arc<Environment>) -> Result<Self> {
-        let forker = Forker::start().map_err(|error| unusable(&environment.work_dir, error))?;
+        let forker = Forker::start(Duration::from_millis(PROCESS_BIRTH_MS_MAX))
+            .map_err(|error| unusable(&environment.work_dir, error))?;
         let groups = Arc::new(Groups::open());
         groups.announce();
         Self::with(environment, Arc::new(forker), groups)
@@ -311,6 +313,9 @@ impl Native {
             }
             std::io::ErrorKind::PermissionDenied => {
                 Fault::new(Code::ProgramMissing, format!("`{program}` may not be executed")).detail(error)
+            }
+            std::io::ErrorKind::TimedOut => {
+                refused(&format!("`{program}` was not started within {PROCESS_BIRTH_MS_MAX} ms"), error)
             }
             _ => refused(&format!("cannot start `{program}`"), error),
         }

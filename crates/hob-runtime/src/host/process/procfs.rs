@@ -4,10 +4,12 @@
 //! left the session by a variable that it inherited. Neither needs a privilege.
 
 use super::diagnosis;
+use hob_core::limit::{WATCHED_FILES_MAX, WATCHED_THREADS_MAX};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
 /// The variable that marks every process of an instance; its value is the instance's working folder.
 pub(super) const MARK: &str = "HOB_INSTANCE";
@@ -104,23 +106,77 @@ pub(super) fn reaped_ns(pid: i32) -> u64 {
     stat::<2>(pid, 13).map_or(0, |times| ticks_ns(&times))
 }
 
-/// Whether a process has children, as far as the kernel says so quickly.
-pub(super) fn has_children(pid: Pid) -> bool {
-    let pid = pid.as_raw_nonzero();
-    std::fs::read(format!("/proc/{pid}/task/{pid}/children")).map_or(true, |children| !children.is_empty())
+/// The children of a process as its threads have them, without a walk through `/proc`: the kernel says of each thread whom it has
+/// forked (proc(5), `/proc/<pid>/task/<tid>/children`). An error where it says nothing.
+fn children(pid: i32) -> impl Iterator<Item = std::io::Result<Vec<i32>>> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads.map(|thread| {
+        let children = std::fs::read_to_string(thread.path().join("children"))?;
+        Ok(children.split_ascii_whitespace().filter_map(|child| child.parse().ok()).collect())
+    })
 }
 
-/// A process and its descendants, as far as the kernel names them quickly: without a walk through `/proc`.
+/// Whether a process has children, as far as the kernel says so quickly.
+pub(super) fn has_children(pid: Pid) -> bool {
+    let children = children(pid.as_raw_nonzero().get());
+    let mut looked = children.take(WATCHED_THREADS_MAX).peekable();
+    looked.peek().is_none() || looked.any(|children| children.map_or(true, |children| !children.is_empty()))
+}
+
+/// A process and its descendants, as far as the kernel names them quickly: without a walk through `/proc`. Of more than
+/// [`WATCHED_THREADS_MAX`] threads the rest is not asked.
 pub(super) fn family(pid: Pid) -> Vec<i32> {
     let mut family = vec![pid.as_raw_nonzero().get()];
-    let mut at = 0;
+    let (mut at, mut threads_left) = (0, WATCHED_THREADS_MAX);
     while let Some(parent) = family.get(at).copied() {
-        let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
-        let children = children.unwrap_or_default();
-        family.extend(children.split_ascii_whitespace().filter_map(|child| child.parse::<i32>().ok()));
+        for children in children(parent).take(threads_left) {
+            threads_left -= 1;
+            family.extend(children.unwrap_or_default());
+        }
         at += 1;
     }
     family
+}
+
+/// Bytes of the files in memory (memfd_create(2)) that processes have open, each once: what is written into one and not mapped is
+/// in no process's resident memory. Of more than [`WATCHED_FILES_MAX`] open files the rest is not looked at.
+pub(super) fn files_in_memory_bytes(processes: &[i32]) -> u64 {
+    let open = |pid: &i32| std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let mut seen = HashSet::new();
+    let mut bytes = 0_u64;
+    for file in processes.iter().flat_map(open).take(WATCHED_FILES_MAX) {
+        let path = file.path();
+        // Only of these is more asked: a file of a disk may be slow to answer.
+        if is_in_memory(&path)
+            && let Ok(stat) = rustix::fs::stat(&path)
+            && seen.insert((stat.st_dev, stat.st_ino))
+        {
+            const BLOCK_BYTES: u64 = 512;
+            bytes = bytes.saturating_add(
+                u64::try_from(stat.st_blocks).unwrap_or_default().saturating_mul(BLOCK_BYTES),
+            );
+        }
+    }
+    bytes
+}
+
+/// Whether a link of `/proc/<pid>/fd` leads to a file in memory.
+fn is_in_memory(link: &Path) -> bool {
+    const BEGINNING: &[u8] = b"/memfd:";
+    let mut begins = [0; BEGINNING.len()];
+    let read = rustix::fs::readlinkat_raw(rustix::fs::CWD, link, &mut begins);
+    read.is_ok_and(|read| read == BEGINNING.len()) && begins == *BEGINNING
+}
+
+/// How much of [`resident_bytes`] is memory that a file in memory may be.
+pub(super) fn resident_shared_bytes(pid: i32) -> u64 {
+    kib_field(&format!("/proc/{pid}/status"), "RssShmem:").unwrap_or_default()
+}
+
+/// The same of [`proportional_bytes`].
+pub(super) fn proportional_shared_bytes(pid: i32) -> u64 {
+    kib_field(&format!("/proc/{pid}/smaps_rollup"), "Pss_Shmem:")
+        .unwrap_or_else(|| resident_shared_bytes(pid))
 }
 
 /// Resident memory of one process in bytes; 0 once it has ended. `statm` has seven numbers, of pages; `status`, which
@@ -211,7 +267,33 @@ fn listener(row: &str) -> Option<(SocketAddr, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::listener;
+    use super::{family, files_in_memory_bytes, has_children, listener};
+    use rustix::fs::{MemfdFlags, memfd_create};
+    use std::io::Write as _;
+
+    #[test]
+    fn the_children_of_every_thread_are_of_the_family() {
+        // A test is never the first thread of its process.
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let own = rustix::process::getpid();
+        let (family, has_children) = (family(own), has_children(own));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(family.contains(&i32::try_from(child.id()).unwrap()) && has_children, "{family:?}");
+    }
+
+    #[test]
+    fn what_is_written_into_a_file_in_memory_counts_once_for_all_who_have_it_open() {
+        const BYTES: usize = 8 << 20;
+        let own = [rustix::process::getpid().as_raw_nonzero().get()];
+        let mut file = std::fs::File::from(memfd_create(c"hidden", MemfdFlags::CLOEXEC).unwrap());
+        let _same = file.try_clone().unwrap();
+        // Room that nobody has filled is no memory.
+        file.set_len(16 * BYTES as u64).unwrap();
+        file.write_all(&vec![1; BYTES]).unwrap();
+        let counted = files_in_memory_bytes(&[own, own].concat());
+        assert!((BYTES as u64..2 * BYTES as u64).contains(&counted), "{counted}");
+    }
 
     #[test]
     #[cfg(target_endian = "little")]

@@ -1,6 +1,6 @@
 //! Steps, taken by processes of the test's own.
 
-use super::{Step, take};
+use super::{Rows, Step, left, take};
 use rustix::pipe::PipeFlags;
 use std::ffi::{CString, c_int};
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -86,4 +86,38 @@ fn the_guard_is_gone_with_the_next_program() {
     });
     let how = ended(pid);
     assert!(how == 0 || how == 100, "{how}");
+}
+
+#[test]
+fn what_the_kernel_says_of_connections_is_read() {
+    for (orphan, waiting) in [(0, 0), (3, 0), (0, 12), (40, 256)] {
+        let text = format!(
+            "sockets: used 9\nTCP: inuse 1 orphan {orphan} tw {waiting} alloc 4 mem 0\nUDP: inuse 0 mem 0\n"
+        );
+        assert_eq!(left(text.as_bytes()), Some((orphan, waiting)), "{text}");
+    }
+    assert_eq!(left(b"sockets: used 9\n"), None);
+}
+
+#[test]
+fn a_connection_without_a_process_is_found_however_its_table_comes() {
+    const HEAD: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+    let row = |inode: &str| {
+        format!(
+            "   0: 0100007F:1F90 00000000:0000 04 00000000:00000000 00:00000000 00000000     0        0 {inode} 1 0 20\n"
+        )
+    };
+    for (table, expected) in [
+        (HEAD.to_owned(), false),
+        ([HEAD, &row("4242")].concat(), false),
+        ([HEAD, &row("4240"), &row("10")].concat(), false),
+        ([HEAD, &row("0")].concat(), true),
+        ([HEAD, &row("4242"), &row("0"), &row("7")].concat(), true),
+    ] {
+        for piece in [1, 7, 100, 4096] {
+            let mut rows = Rows::default();
+            let found = table.as_bytes().chunks(piece).any(|piece| rows.have_orphan(piece));
+            assert_eq!(found, expected, "{piece}: {table}");
+        }
+    }
 }
