@@ -23,7 +23,7 @@ use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fact::Fact;
 use hob_core::fault::{Fault, FaultWire, Result};
-use hob_core::limit::CONTROL_BODY_BYTES_MAX;
+use hob_core::limit::{ARTIFACTS_ASKED_MAX, CONTROL_BODY_BYTES_MAX};
 use hob_core::name::{AppName, FunctionName, RevisionNumber, SpaceName};
 use hob_core::port::LogRecord;
 use hob_core::spec::AppSpec;
@@ -101,9 +101,13 @@ impl Client {
 
     /// Those of `digests` that the node lacks.
     pub(crate) async fn missing(&self, digests: Vec<Digest>) -> Result<Vec<Digest>> {
-        let body = json(&MissingRequest { digests });
-        let mut answer = self.request(Method::POST, "/v1/artifacts/missing", body).await?;
-        Ok(self.read::<MissingReply>(&mut answer).await?.missing)
+        let mut missing = Vec::new();
+        for some in digests.chunks(ARTIFACTS_ASKED_MAX) {
+            let body = json(&MissingRequest { digests: some.to_vec() });
+            let mut answer = self.request(Method::POST, "/v1/artifacts/missing", body).await?;
+            missing.extend(self.read::<MissingReply>(&mut answer).await?.missing);
+        }
+        Ok(missing)
     }
 
     /// Uploads a file under its digest.
