@@ -146,8 +146,9 @@ impl Node {
         }
         tokio::join!(self.spaces.stop(), self.default.stop(&self.common));
         self.common.tokens.note().await;
-        self.common.audit.close().await;
         self.common.tasks.stop().await;
+        // Behind the last task: a change that the stop has cut is to be in it.
+        self.common.audit.close().await;
         for address in &self.control {
             if let Address::Unix(path) = address {
                 // Somebody else may have removed it.

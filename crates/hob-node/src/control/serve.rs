@@ -2,7 +2,7 @@
 //!
 //! **How.** Who asks, then in which space (the header `hob-space`, for who is bound to none), then what is asked for, then
 //! whether he may; then the operation, which sees that space's objects only. All of it is told to the audit log
-//! ([`crate::audit`]): a change before it is answered.
+//! ([`crate::audit`]): a change before it is answered, and whether or not anybody waits for that answer.
 
 use super::auth::Peer;
 use super::{Ask, Control, Guard, Keeper, Operation, find};
@@ -116,8 +116,8 @@ async fn admit(
 ) -> std::result::Result<Response<Body>, (Arc<Control>, Fault)> {
     let first = &entrance.control;
     let caller = entrance.guard.check(request.headers(), peer, &first.tokens).map_err(|fault| {
-        let (who, from) = ("nobody".to_owned(), peer.to_string());
-        let act = caller::act(who, from, caller::CONTROL, meant(&request), None, SpaceName::default_space());
+        let (from, space) = (peer.to_string(), SpaceName::default_space());
+        let act = caller::stranger(from, caller::CONTROL, meant(&request), None, space);
         count(first, act, &fault, id);
         (Arc::clone(first), fault)
     })?;
@@ -171,11 +171,10 @@ async fn answer_with(
         return Err(fault);
     }
     let act = caller.act(operation.id, on, space);
-    let action = Action::begin(&control.audit, act, id.to_string(), operation.is_change()).await?;
+    let action = Action::begin(&control.audit, act, id.to_string(), operation.weight()).await?;
     let ask = Ask { path, request, keeper, caller: caller.clone(), action: action.clone() };
-    let answered = (operation.handle)(Arc::clone(control), ask).await;
-    action.answered(answered.as_ref().err()).await?;
-    let mut response = answered?;
+    let handled = (operation.handle)(Arc::clone(control), ask);
+    let mut response = action.run(handled, |fault| fault).await?;
     if response.status() == StatusCode::OK
         && let Ok(status) = StatusCode::from_u16(operation.status)
     {
