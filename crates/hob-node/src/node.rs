@@ -227,8 +227,8 @@ fn serve_control(
     bound: Vec<Bound>,
     closing: &CancellationToken,
 ) -> Vec<Address> {
-    let serve = |Bound { listener, guard, address }| {
-        control::serve((operations, keeper), listener, guard, closing.clone(), &operations.tasks);
+    let serve = |Bound { listener, guard, address, tls }| {
+        control::serve((operations, keeper), (listener, tls), guard, closing.clone(), &operations.tasks);
         address
     };
     bound.into_iter().map(serve).collect()

@@ -11,7 +11,7 @@ use crate::caller::{self, Caller};
 use crate::clock::now_ms;
 use crate::gateway::body;
 use crate::identity;
-use crate::listener::{self, Connection, Listener, Open};
+use crate::listener::{self, Connection, Listener, Open, Place};
 use crate::problem::{self, Form};
 use crate::task::Tasks;
 use crate::wire::{self, Exchange, Strict};
@@ -31,6 +31,7 @@ use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// The header that names the space that a request is about.
@@ -39,16 +40,16 @@ pub(crate) const HOB_SPACE: &str = "hob-space";
 /// Begins to serve one listener until `closing`.
 pub(crate) fn serve(
     (control, keeper): (&Arc<Control>, &Arc<dyn Keeper>),
-    listener: Listener,
+    (listener, tls): (Listener, Option<TlsAcceptor>),
     guard: Guard,
     closing: CancellationToken,
     tasks: &Arc<Tasks>,
 ) {
-    let shared = Arc::new(Entrance { control: Arc::clone(control), keeper: Arc::clone(keeper), guard });
+    let shared = Arc::new(Entrance { control: Arc::clone(control), keeper: Arc::clone(keeper), guard, tls });
     let each = move |connection, place| {
         let shared = Arc::clone(&shared);
         async move {
-            drive(shared, connection).await;
+            drive(shared, connection, &place).await;
             drop(place);
         }
     };
@@ -61,13 +62,23 @@ struct Entrance {
     control: Arc<Control>,
     keeper: Arc<dyn Keeper>,
     guard: Guard,
+    tls: Option<TlsAcceptor>,
 }
 
 type Shared = Arc<Entrance>;
 
-async fn drive(shared: Shared, connection: Connection) {
+async fn drive(shared: Shared, connection: Connection, place: &Place) {
     match connection {
-        Connection::Tcp(stream, peer) => speak(shared, stream, Peer::Address(peer.ip())).await,
+        Connection::Tcp(stream, from) => {
+            let peer = Peer::Address(from.ip());
+            let Some(tls) = shared.tls.clone() else { return speak(shared, stream, peer).await };
+            match wire::in_time(place, HEADER_TIMEOUT, tls.accept(stream)).await {
+                Ok(Ok(stream)) => speak(shared, stream, peer).await,
+                Ok(Err(error)) | Err(error) => {
+                    tracing::debug!(%error, %from, "a connection to the control API ends before it is one");
+                }
+            }
+        }
         Connection::Unix(stream) => match stream.peer_cred() {
             Ok(peer) => speak(shared, stream, Peer::User(peer.uid())).await,
             Err(error) => tracing::warn!(%error, "the system does not say who connects to the control API"),

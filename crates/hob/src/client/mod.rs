@@ -15,7 +15,7 @@ mod space;
 mod top;
 mod watch;
 
-pub(crate) use connection::{Answer, Endpoint, Payload, send};
+pub(crate) use connection::{Answer, Endpoint, Payload, connect_tls, send};
 pub(crate) use top::Reports;
 
 use bytes::Bytes;
@@ -238,10 +238,7 @@ impl Client {
     }
 
     async fn send(&self, mut request: Request<Payload>) -> Result<Answer> {
-        let host = match &self.endpoint {
-            Endpoint::Unix(_) => "localhost",
-            Endpoint::Tcp(address) => address,
-        };
+        let host = self.endpoint.host();
         let headers = request.headers_mut();
         if !headers.contains_key(header::HOST) {
             headers.insert(header::HOST, host.parse().map_err(Fault::internal)?);
@@ -287,8 +284,11 @@ impl Client {
     }
 
     fn unreachable(&self, why: impl std::fmt::Display) -> Fault {
-        Fault::new(Code::NodeUnreachable, format!("no node answers at `{}`: {why}", self.endpoint))
-            .hint("start one with `hob serve`, or name another with `--control`")
+        let hint = match &self.endpoint {
+            Endpoint::Tls(_) => "see that it runs; name a certificate of its own with `SSL_CERT_FILE=FILE`",
+            _ => "start one with `hob serve`, or name another with `--control`",
+        };
+        Fault::new(Code::NodeUnreachable, format!("no node answers at `{}`: {why}", self.endpoint)).hint(hint)
     }
 }
 
