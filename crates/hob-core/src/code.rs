@@ -164,7 +164,7 @@ codes! {
     Forbidden           = "HOB-0702", 403, Caller, REFUSED, "the request to the control API is not allowed";
     NodeUnreachable     = "HOB-0703", 502, Caller, PLATFORM, "no node answers there";
     ControlRequest      = "HOB-0704", 400, Caller, USAGE, "the request to the control API cannot be understood";
-    ControlOpen         = "HOB-0705", 400, Caller, REFUSED, "the control API is never opened on TCP without a token";
+    ControlOpen         = "HOB-0705", 400, Caller, REFUSED, "the control API is never opened on TCP without a token, nor beyond this machine without TLS";
     DashboardOff        = "HOB-0706", 404, Caller, NOT_FOUND, "the node has no dashboard";
     DashboardOpen       = "HOB-0707", 400, Caller, REFUSED, "the dashboard is never opened beyond this machine without TLS";
     SpaceNotFound       = "HOB-0708", 404, Caller, NOT_FOUND, "there is no such space";

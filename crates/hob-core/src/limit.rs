@@ -35,6 +35,9 @@ pub const DEPLOY_CONCURRENCY: usize = 2;
 /// How long an uploaded artifact that no revision needs is kept, so that the deploy for which it came
 /// finds it.
 pub const UPLOAD_KEPT: Duration = Duration::from_secs(3600);
+/// Artifacts of a space that are kept for clients which are still uploading: more than any one deploy can name. Of more
+/// the oldest are forgotten.
+pub const UPLOADS_KEPT_MAX: usize = 200_000;
 /// How long a starting node waits for a data folder that another process has.
 pub const DATA_LOCK_WAIT: Duration = Duration::from_millis(300);
 /// Requests that wait for the thread which keeps the control state.
@@ -64,6 +67,8 @@ pub const ENV_VAR_BYTES_MAX: usize = 32 << 10;
 pub const ARTIFACT_BYTES_MAX: u64 = 512 << 20;
 /// Files of one function's package.
 pub const PACKAGE_FILES_MAX: usize = 20_000;
+/// Artifacts that one request asks for; a client with more asks again.
+pub const ARTIFACTS_ASKED_MAX: usize = 20_000;
 /// All files of one function's package together.
 pub const PACKAGE_BYTES_MAX: u64 = 1 << 30;
 /// Path of one file inside a package.

@@ -5,13 +5,17 @@
 //! **How.** [`Allowance::take`] lets requests and events through at the space's rate, [`Allowance::begin`] a call as long
 //! as there are not too many, whoever makes it: a client, a function, the control API. Deliveries of events, runs and
 //! asynchronous calls count as well, but nobody waits for them, so they wait for their place ([`Allowance::begin_in_time`]).
-//! [`Allowance::keep`] lets bytes be stored. What is stored is measured now and then and
+//! [`Allowance::keep`] lets bytes be stored. What is stored is measured now and then ([`stored`]) and
 //! reckoned in between. Where there is no quota nothing is counted. Memory is held against its quota where
 //! instances start ([`hob_runtime::crowd`]).
 //!
 //! **Invariants.** A request costs no lock. One space's allowance knows nothing of another's.
 //!
 //! **Not here:** the numbers and the words of what is refused ([`hob_core::space`]).
+
+mod stored;
+
+pub(crate) use stored::Stored;
 
 use arc_swap::ArcSwap;
 use hob_core::fault::{Fault, Result};
@@ -20,11 +24,9 @@ use hob_core::limit::{
     SPACE_LOG_BYTES_KEPT, SPACE_STORAGE_LOOK_INTERVAL, SPACE_TURN_WAIT,
 };
 use hob_core::name::SpaceName;
-use hob_core::port::{Facts, Log};
 use hob_core::space::{Quotas, Resource, pace, refused};
 use hob_core::unit::millis;
 use hob_runtime::crowd::Crowd;
-use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,6 +52,10 @@ pub(crate) struct Allowance {
     /// A call has ended.
     ended: Notify,
     stored: Stored,
+    /// Bytes that are stored, as far as is known.
+    stored_bytes: AtomicU64,
+    /// When they were measured, milliseconds since `began`, plus one; 0: never.
+    looked_ms: AtomicU64,
     crowd: Arc<Crowd>,
 }
 
@@ -60,50 +66,6 @@ enum Full {
     Rate(u64),
     /// So many run.
     Calls(u64),
-}
-
-/// What a space stores.
-pub(crate) struct Stored {
-    log: Arc<dyn Log>,
-    facts: Arc<dyn Facts>,
-    artifacts: PathBuf,
-    bytes: AtomicU64,
-    /// When it was measured, milliseconds since the allowance began, plus one; 0: never.
-    looked_ms: AtomicU64,
-}
-
-impl Stored {
-    /// What is kept below this folder, and behind these ports.
-    pub(crate) fn new(log: &Arc<dyn Log>, facts: &Arc<dyn Facts>, data: &Path) -> Self {
-        Self {
-            log: Arc::clone(log),
-            facts: Arc::clone(facts),
-            artifacts: data.join("artifacts"),
-            bytes: AtomicU64::new(0),
-            looked_ms: AtomicU64::new(0),
-        }
-    }
-
-    async fn measure(&self) -> Result<u64> {
-        let topics = self.log.topics().await?;
-        let topics: u64 = topics.iter().map(|(_, topic)| topic.bytes).sum();
-        let (_, facts) = self.facts.size().await?;
-        let folder = self.artifacts.clone();
-        let artifacts =
-            tokio::task::spawn_blocking(move || bytes_in(&folder)).await.map_err(Fault::internal)?;
-        Ok(topics + facts + artifacts)
-    }
-}
-
-/// Bytes of the files in a folder and those below it; what is not there has none.
-fn bytes_in(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let bytes = entries.map(|entry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => bytes_in(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
-    });
-    bytes.sum()
 }
 
 /// A call that is counted as long as this is there.
@@ -136,6 +98,8 @@ impl Allowance {
             calls: AtomicU64::new(0),
             ended: Notify::new(),
             stored,
+            stored_bytes: AtomicU64::new(0),
+            looked_ms: AtomicU64::new(0),
             crowd,
         };
         this.set(quotas);
@@ -145,13 +109,13 @@ impl Allowance {
     /// Without any limit, for tests of what asks it.
     #[cfg(test)]
     pub(crate) fn unlimited(
-        log: &Arc<dyn Log>,
-        facts: &Arc<dyn Facts>,
+        log: &Arc<dyn hob_core::port::Log>,
+        facts: &Arc<dyn hob_core::port::Facts>,
         tasks: &Arc<crate::task::Tasks>,
     ) -> Arc<Self> {
         use hob_runtime::crowd::Shares;
         let crowd = Crowd::new(Shares::here(None), Arc::clone(tasks) as _);
-        let stored = Stored::new(log, facts, Path::new("/nowhere"));
+        let stored = Stored::new(log, facts, std::path::Path::new("/nowhere"), "/nowhere".into());
         Self::new(SpaceName::default_space(), None, Quotas::unlimited(), stored, crowd)
     }
 
@@ -322,24 +286,24 @@ impl Allowance {
     pub(crate) async fn keep(&self, bytes: u64) -> Result<()> {
         let Some(limit) = self.quotas.load().limit(Resource::Storage) else { return Ok(()) };
         self.look().await?;
-        let have = self.stored.bytes.fetch_add(bytes, Ordering::AcqRel);
+        let have = self.stored_bytes.fetch_add(bytes, Ordering::AcqRel);
         if have.saturating_add(bytes) <= limit {
             return Ok(());
         }
-        self.stored.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.stored_bytes.fetch_sub(bytes, Ordering::AcqRel);
         Err(refused(&self.space, Resource::Storage, (have, bytes), limit))
     }
 
     /// Measures what is stored, unless somebody has just done so.
     async fn look(&self) -> Result<()> {
         let now_ms = millis(self.began.elapsed()) + 1;
-        let looked_ms = self.stored.looked_ms.load(Ordering::Acquire);
+        let looked_ms = self.looked_ms.load(Ordering::Acquire);
         if looked_ms > 0 && now_ms.saturating_sub(looked_ms) < millis(SPACE_STORAGE_LOOK_INTERVAL) {
             return Ok(());
         }
         let bytes = self.stored.measure().await?;
-        self.stored.bytes.store(bytes, Ordering::Release);
-        self.stored.looked_ms.store(now_ms, Ordering::Release);
+        self.stored_bytes.store(bytes, Ordering::Release);
+        self.looked_ms.store(now_ms, Ordering::Release);
         Ok(())
     }
 

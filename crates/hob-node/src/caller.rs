@@ -3,8 +3,8 @@
 //! **Not here:** what a caller may do ([`hob_core::access`]), and how somebody becomes one: [`crate::control`],
 //! [`crate::tokens`], [`crate::sign_in`].
 
-use hob_core::access::Principal;
-use hob_core::access::audit::Act;
+use hob_core::access::audit::{Act, Book};
+use hob_core::access::{Principal, Scope};
 use hob_core::limit::AUDIT_TEXT_BYTES_MAX;
 use hob_core::name::SpaceName;
 
@@ -46,11 +46,32 @@ impl Caller {
 
     /// An act of his, whose outcome is not known yet.
     pub(crate) fn act(&self, operation: &str, on: Option<String>, space: SpaceName) -> Act {
-        act(self.who(), self.from.clone(), self.via, operation, on, space)
+        let act = act(self.who(), self.from.clone(), self.via, operation, on, space);
+        Act { book: self.book(), ..act }
+    }
+
+    /// Which chain of the audit log has his lines.
+    fn book(&self) -> Book {
+        match &self.principal {
+            Principal { space: Some(_), .. } => Book::Guests,
+            Principal { scopes, .. } if scopes.allow(Scope::Admin) => Book::Operators,
+            _ => Book::Tokens,
+        }
     }
 }
 
-/// An act of somebody, whose outcome is not known yet.
+/// An act of somebody who did not say who he is, or not so that he was believed; how it ended is not known yet.
+pub(crate) fn stranger(
+    from: String,
+    via: &str,
+    operation: &str,
+    on: Option<String>,
+    space: SpaceName,
+) -> Act {
+    Act { book: Book::Guests, ..act("nobody".to_owned(), from, via, operation, on, space) }
+}
+
+/// An act of somebody who may do everything, whose outcome is not known yet.
 pub(crate) fn act(
     who: String,
     from: String,
@@ -60,7 +81,8 @@ pub(crate) fn act(
     space: SpaceName,
 ) -> Act {
     let on = on.map(|text| short(&text)).filter(|text| !text.is_empty());
-    Act { who, from, via: via.to_owned(), operation: operation.to_owned(), on, space, outcome: String::new() }
+    let (via, operation) = (via.to_owned(), operation.to_owned());
+    Act { who, from, via, operation, on, space, outcome: String::new(), book: Book::Operators }
 }
 
 /// The beginning of a text that somebody has chosen, harmless in a terminal.
@@ -74,4 +96,29 @@ fn short(text: &str) -> String {
         out.push(c);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CONTROL, Caller};
+    use hob_core::access::audit::Book;
+    use hob_core::access::{Scope, Scopes};
+    use hob_core::name::SpaceName;
+
+    #[test]
+    fn each_has_his_chain() {
+        let team = SpaceName::new("team").ok();
+        for (scopes, space, book) in [
+            (vec![Scope::Admin], None, Book::Operators),
+            (vec![Scope::Read, Scope::Admin], None, Book::Operators),
+            (vec![Scope::Deploy, Scope::Secrets], None, Book::Tokens),
+            (vec![Scope::Read], team.clone(), Book::Guests),
+            (vec![Scope::Admin], team, Book::Guests),
+        ] {
+            let mut caller = Caller::operator("token", String::new(), CONTROL);
+            caller.principal.space = space;
+            caller.principal.scopes = Scopes::from_iter(scopes);
+            assert_eq!(caller.book(), book, "{:?}", caller.principal);
+        }
+    }
 }

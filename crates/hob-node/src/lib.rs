@@ -61,6 +61,7 @@ pub use hob_runtime::machine::answer_soon;
 pub use hob_runtime::wall::{Choice as WallChoice, Wanted as Walls};
 pub use node::Node;
 pub use settings::{Address, Clients, Dashboard, Otlp, Place, SecretKey, Settings, Tls};
+pub use tls::connect_tls;
 
 /// What the program does when it was started with [`COMPILE_COMMAND`] as its first argument: compiles
 /// one component under limits of its own, and ends.

@@ -146,8 +146,9 @@ impl Node {
         }
         tokio::join!(self.spaces.stop(), self.default.stop(&self.common));
         self.common.tokens.note().await;
-        self.common.audit.close().await;
         self.common.tasks.stop().await;
+        // Behind the last task: a change that the stop has cut is to be in it.
+        self.common.audit.close().await;
         for address in &self.control {
             if let Address::Unix(path) = address {
                 // Somebody else may have removed it.
@@ -226,8 +227,8 @@ fn serve_control(
     bound: Vec<Bound>,
     closing: &CancellationToken,
 ) -> Vec<Address> {
-    let serve = |Bound { listener, guard, address }| {
-        control::serve((operations, keeper), listener, guard, closing.clone(), &operations.tasks);
+    let serve = |Bound { listener, guard, address, tls }| {
+        control::serve((operations, keeper), (listener, tls), guard, closing.clone(), &operations.tasks);
         address
     };
     bound.into_iter().map(serve).collect()

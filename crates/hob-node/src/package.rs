@@ -6,7 +6,9 @@
 //! **How.** A package is made below `incoming/`, every file checked against its digest on its way, and
 //! renamed when it is whole; it is taken away by the same rename before it is deleted. Files are
 //! copies, not links: a function that finds a way to write to its package must not reach the artifact
-//! of which other packages are made. Files are 0444 or 0555, folders 0555.
+//! of which other packages are made: without walls a program is the node's own user, whom no mode of a file stops, and
+//! one inode has one mode, while an artifact may be a program here and data there. So packages count
+//! as what they are on disk against the quota of their space. Files are 0444 or 0555, folders 0555.
 //!
 //! **Invariants.** A folder with a package's name is whole. Packages are made again from artifacts at
 //! any time, so they are not synced: after a start of the machine (not of the node) all are made anew,
@@ -173,6 +175,11 @@ impl Packages {
 pub(crate) fn name_of(package: &BTreeMap<String, PackageFile>) -> String {
     let json = serde_json::to_vec(package).expect("a package has text keys only");
     Digest::of(&json).hex()
+}
+
+/// Bytes that a package takes, since its files are copies.
+pub(crate) fn bytes_of(package: &BTreeMap<String, PackageFile>) -> u64 {
+    package.values().fold(0, |bytes, file| bytes.saturating_add(file.size))
 }
 
 /// One file to be copied.

@@ -22,7 +22,7 @@ pub(crate) const DOMAIN: &str = "localhost";
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Node")]
 pub(crate) struct Connection {
-    /// Control API of the node: `unix:PATH` or `HOST:PORT` [default: unix:DATA/control.sock]
+    /// Control API of the node: `unix:PATH`, `HOST:PORT` or `https://HOST:PORT` [default: unix:DATA/control.sock]
     #[arg(long, env = "HOB_CONTROL", value_name = "ADDRESS", hide_env_values = true)]
     control: Option<String>,
     /// File that holds the token for a control API on TCP
@@ -183,7 +183,7 @@ pub(crate) fn control_socket(data: &Path) -> PathBuf {
     data.join("control.sock")
 }
 
-/// Reads `unix:PATH`, `HOST:PORT` or `http://HOST:PORT`.
+/// Reads `unix:PATH`, `HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`.
 ///
 /// # Errors
 /// `HOB-0111`.
@@ -191,13 +191,15 @@ pub(crate) fn endpoint(text: &str) -> Result<Endpoint> {
     if let Some(path) = text.strip_prefix("unix:") {
         return Ok(Endpoint::Unix(path.into()));
     }
-    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    let secure = text.strip_prefix("https://");
+    let address = secure.or_else(|| text.strip_prefix("http://")).unwrap_or(text).trim_end_matches('/');
     let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     if port.is_none() || address.contains('/') {
         return Err(Fault::new(Code::Usage, format!("`{text}` is not a control address"))
-            .hint("write `unix:PATH` or `HOST:PORT`"));
+            .hint("write `unix:PATH`, `HOST:PORT` or `https://HOST:PORT`"));
     }
-    Ok(Endpoint::Tcp(address.to_owned()))
+    let address = address.to_owned();
+    Ok(if secure.is_some() { Endpoint::Tls(address) } else { Endpoint::Tcp(address) })
 }
 
 /// Reads an address to listen on.
@@ -293,7 +295,8 @@ mod tests {
                 "{text}"
             );
         }
-        for bad in ["", "node", "node:http", "http://node:1/x"] {
+        assert_eq!(endpoint("https://node:7000/").unwrap(), Endpoint::Tls("node:7000".into()));
+        for bad in ["", "node", "node:http", "http://node:1/x", "https://node"] {
             assert_eq!(endpoint(bad).unwrap_err().code().text(), "HOB-0111", "{bad}");
         }
         assert_eq!(listen_address(":80").unwrap().to_string(), "0.0.0.0:80");

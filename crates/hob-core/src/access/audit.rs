@@ -7,17 +7,17 @@
 //! in without changing all that follow. The oldest lines are removed by the node to stay within a bound; a line says
 //! where the log begins from then on ([`Kept`]). Whoever can write the file can make a whole new chain, which is why
 //! the last digest is shown ([`Head`]): noted somewhere else, it proves that the chain up to it is still the same.
-//! Actions that change nothing and happen often are counted ([`Tally`]), so that they cannot push others out.
+//! There are three such chains ([`Book`]), so that nobody's lines push out those of whoever is trusted more.
+//! Actions that change nothing and happen often are counted ([`super::tally`]).
 //!
 //! **Not here:** files and times (`hob-node`).
 
 use crate::code::Code;
 use crate::digest::{Digest, Hasher};
 use crate::fault::{Fault, Result};
-use crate::limit::AUDIT_TALLIES_MAX;
 use crate::name::SpaceName;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// What the outcome of an action that was done is called; of others it is the code of their fault.
 pub const DONE: &str = "ok";
@@ -25,6 +25,50 @@ pub const DONE: &str = "ok";
 pub const TRIM: &str = "audit.trim";
 /// The operation of a line that says that the log was found broken when the node started.
 pub const BROKEN: &str = "audit.broken";
+
+/// Which of the log's chains holds a line: the lines of one cannot push out those of another.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Book {
+    /// What was done by those who may do everything, and by the node itself.
+    #[default]
+    Operators,
+    /// By tokens and access keys for a part of that, which are bound to no space.
+    Tokens,
+    /// By whoever is bound to a space, and by strangers.
+    Guests,
+}
+
+impl Book {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Operators, Self::Tokens, Self::Guests];
+
+    /// Its word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Operators => "operators",
+            Self::Tokens => "tokens",
+            Self::Guests => "guests",
+        }
+    }
+
+    fn is_operators(&self) -> bool {
+        *self == Self::Operators
+    }
+}
 
 /// What somebody did, or tried to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -44,6 +88,9 @@ pub struct Act {
     pub space: SpaceName,
     /// `ok`, or the code of the fault.
     pub outcome: String,
+    /// The chain that holds the line; absent: `operators`.
+    #[serde(default, skip_serializing_if = "Book::is_operators")]
+    pub book: Book,
 }
 
 /// One line of the log.
@@ -110,6 +157,37 @@ impl Head {
     }
 }
 
+/// Ends of the chains of a log that somebody has noted; of one that is not named nothing is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Noted(pub BTreeMap<Book, Head>);
+
+impl Noted {
+    /// Reads `SEQUENCE:DIGEST`, one for each chain in their order, with commas between them.
+    ///
+    /// # Errors
+    /// A sentence that names the form.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split(',').collect();
+        if parts.len() > Book::ALL.len() {
+            return Err(format!("`{text}` has more ends than an audit log has chains"));
+        }
+        let heads = Book::ALL.into_iter().zip(parts).map(|(book, part)| Ok((book, Head::parse(part)?)));
+        heads.collect::<Result<_, String>>().map(Self)
+    }
+}
+
+impl std::fmt::Display for Noted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let last =
+            self.0.iter().rfind(|(_, head)| head.sequence > 0).map_or(Book::Operators, |(book, _)| *book);
+        let shown = Book::ALL.into_iter().take_while(|book| *book <= last).map(|book| {
+            let head = self.0.get(&book).copied().unwrap_or_default();
+            format!("{}:{}", head.sequence, head.digest.hex())
+        });
+        f.write_str(&shown.collect::<Vec<_>>().join(","))
+    }
+}
+
 /// Writes `act` behind `head`: the line without its end, and the new head.
 pub fn write(
     head: Head,
@@ -171,6 +249,9 @@ pub struct AuditReport {
     pub first: u64,
     /// The end; noted elsewhere, it proves later that nothing up to it has changed.
     pub head: Head,
+    /// The ends of the other chains.
+    #[serde(default)]
+    pub others: BTreeMap<Book, Head>,
     /// What is wrong, from the beginning; at most a handful.
     pub problems: Vec<String>,
 }
@@ -238,6 +319,7 @@ impl Check {
             lines: self.lines,
             first: first.sequence,
             head: self.head,
+            others: BTreeMap::new(),
             problems: self.problems,
         }
     }
@@ -250,6 +332,22 @@ impl Check {
 }
 
 impl AuditReport {
+    /// The same with what was found in another chain.
+    #[must_use]
+    pub fn with(mut self, book: Book, other: Self) -> Self {
+        self.whole &= other.whole;
+        self.lines += other.lines;
+        self.others.insert(book, other.head);
+        self.problems.extend(other.problems.iter().map(|what| format!("{}: {what}", book.word())));
+        self
+    }
+
+    /// All ends, for somebody who notes them.
+    pub fn ends(&self) -> Noted {
+        let own = (Book::Operators, self.head);
+        Noted(self.others.iter().map(|(book, head)| (*book, *head)).chain([own]).collect())
+    }
+
     /// Whether the log is whole.
     ///
     /// # Errors
@@ -261,41 +359,9 @@ impl AuditReport {
     }
 }
 
-/// Counts actions that happen often: the first time is told at once, the others together later.
-#[derive(Debug, Default)]
-pub struct Tally {
-    counted: HashMap<Act, u64>,
-}
-
-impl Tally {
-    /// Counts one; true when it is the first of its kind since [`Tally::take`], and is to be told now.
-    ///
-    /// Of more kinds than [`AUDIT_TALLIES_MAX`] the further ones are told as one for each operation and outcome,
-    /// whoever did it.
-    pub fn count(&mut self, act: &mut Act) -> bool {
-        if !self.counted.contains_key(act) && self.counted.len() >= AUDIT_TALLIES_MAX {
-            (act.who, act.from, act.on) = ("many".to_owned(), "many".to_owned(), None);
-        }
-        let times = self.counted.entry(act.clone()).or_insert(0);
-        *times += 1;
-        *times == 1
-    }
-
-    /// What happened again since it was first told, and how often; begins anew.
-    pub fn take(&mut self) -> Vec<(Act, u64)> {
-        let again = std::mem::take(&mut self.counted).into_iter().filter(|(_, times)| *times > 1);
-        let mut again: Vec<(Act, u64)> = again.map(|(act, times)| (act, times - 1)).collect();
-        again.sort_unstable_by(|(left, _), (right, _)| {
-            (&left.who, &left.operation, &left.on).cmp(&(&right.who, &right.operation, &right.on))
-        });
-        again
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Act, Check, DONE, Head, Kept, TRIM, Tally, write};
-    use crate::limit::AUDIT_TALLIES_MAX;
+    use super::{Act, Book, Check, DONE, Head, Kept, Noted, TRIM, write};
     use crate::name::SpaceName;
 
     fn act(operation: &str) -> Act {
@@ -307,6 +373,7 @@ mod tests {
             on: Some("desk".into()),
             space: SpaceName::default_space(),
             outcome: DONE.into(),
+            book: Book::Operators,
         }
     }
 
@@ -370,6 +437,17 @@ mod tests {
         let noted = Head::parse(&format!("3:{}", heads[2].digest.hex())).unwrap();
         assert_eq!(noted, heads[2]);
         assert!(Head::parse("3").is_err() && Head::parse("x:y").is_err());
+        let check = || Check::new(None).end(None);
+        let report = check().with(Book::Tokens, check());
+        assert_eq!(Noted::parse(&report.ends().to_string()).unwrap().0.len(), 1, "empty ones are left out");
+        let mut guest = check();
+        guest.head = heads[1];
+        guest.problems.push("it is torn".into());
+        let report = report.with(Book::Guests, guest);
+        let noted = Noted::parse(&report.ends().to_string()).unwrap();
+        assert_eq!((noted.0[&Book::Tokens], noted.0[&Book::Guests]), (Head::default(), heads[1]));
+        assert_eq!(report.problems, ["guests: it is torn"]);
+        assert!(Noted::parse("1:x").is_err() && Noted::parse(&format!("{noted},{noted}")).is_err());
     }
 
     #[test]
@@ -381,21 +459,5 @@ mod tests {
         for (from, whole) in [(0, true), (1, false), (2, true), (3, false)] {
             assert_eq!(check(&lines[from..], head, None).is_ok(), whole, "from {from}");
         }
-    }
-
-    #[test]
-    fn what_happens_often_is_counted() {
-        let mut tally = Tally::default();
-        assert!(tally.count(&mut act("apps.list")) && tally.count(&mut act("apps.get")));
-        assert!(!tally.count(&mut act("apps.list")) && !tally.count(&mut act("apps.list")));
-        assert_eq!(tally.take(), [(act("apps.list"), 2)]);
-        assert!(tally.take().is_empty() && tally.count(&mut act("apps.list")));
-        for at in 0..2 * AUDIT_TALLIES_MAX {
-            let mut one = Act { from: at.to_string(), ..act("apps.list") };
-            tally.count(&mut one);
-            assert_eq!(one.from == "many", at + 1 >= AUDIT_TALLIES_MAX, "{at}");
-        }
-        let again = tally.take();
-        assert_eq!((again.len(), again[0].0.who.as_str(), again[0].1), (1, "many", AUDIT_TALLIES_MAX as u64));
     }
 }

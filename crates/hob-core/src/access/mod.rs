@@ -4,13 +4,14 @@
 //! anything. What is decided here holds for the control API, the dashboard and whatever else asks for operations.
 //!
 //! **How.** Each operation of the control API names a [`Need`]; whoever asks is a [`Principal`]; [`Principal::may`] is
-//! the decision. [`token`] is how a program shows who it is, [`attempts`] how often it may be wrong, and [`audit`] what
-//! is written down about it.
+//! the decision. [`token`] is how a program shows who it is, [`attempts`] how often it may be wrong, [`audit`] what
+//! is written down about it, and [`tally`] what of that is counted.
 //!
 //! **Not here:** where tokens and the audit log are kept (`hob-node`).
 
 pub mod attempts;
 pub mod audit;
+pub mod tally;
 pub mod token;
 
 use crate::code::Code;

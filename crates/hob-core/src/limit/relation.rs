@@ -45,5 +45,8 @@ const _: () = assert!(CONNECTIONS_PER_CLIENT_MAX < CONNECTIONS_MAX, "one client 
 const _: () = assert!(WASM_EPOCH_TICK.as_millis() < TURN_LAPSE.as_millis());
 const _: () = assert!(MEMORY_SHARE_PERCENT + MEMORY_LEFT_PERCENT < 100);
 const _: () = assert!(AUDIT_SEGMENT_BYTES * 4 <= AUDIT_BYTES_MAX, "removing one file leaves most of the log");
+const _: () = assert!(AUDIT_SEGMENT_BYTES * 4 <= AUDIT_OTHERS_BYTES_MAX);
+const _: () = assert!(AUDIT_TALLIES_PER_PRINCIPAL_MAX * 2 <= AUDIT_TALLIES_MAX, "one leaves room for others");
 const _: () = assert!(TOKEN_LIFETIME_DEFAULT.as_millis() <= TOKEN_LIFETIME_MAX.as_millis());
 const _: () = assert!(DASHBOARD_SESSION_IDLE.as_millis() < DASHBOARD_SESSION_AGE.as_millis());
+const _: () = assert!(ARTIFACTS_ASKED_MAX <= UPLOADS_KEPT_MAX, "what one request asks for is kept");

@@ -10,7 +10,7 @@ pub const SPACE_APPS_DEFAULT: u64 = 100;
 pub const SPACE_FUNCTIONS_DEFAULT: u64 = 500;
 /// Memory of a space's instances together, bytes.
 pub const SPACE_MEMORY_BYTES_DEFAULT: u64 = 1 << 30;
-/// Artifacts, topics and facts of a space together, bytes.
+/// What a space keeps on disk together: artifacts, packages, layers, compiled functions, topics, facts, control state; bytes.
 pub const SPACE_STORAGE_BYTES_DEFAULT: u64 = 10 << 30;
 /// Topics of a space, those that Hob makes for itself not counted.
 pub const SPACE_TOPICS_DEFAULT: u64 = 1000;
@@ -73,8 +73,10 @@ pub const ATTEMPT_REFILL: Duration = Duration::from_secs(6);
 pub const ATTEMPT_ADDRESSES_MAX: usize = 4096;
 /// One file of the audit log; the oldest are removed whole.
 pub const AUDIT_SEGMENT_BYTES: u64 = 4 << 20;
-/// The audit log on disk: the oldest files go above this.
+/// The audit log on disk, as far as it is of operators: the oldest files go above this.
 pub const AUDIT_BYTES_MAX: u64 = 128 << 20;
+/// The same of lesser tokens, and the same again of whoever is bound to a space and of strangers.
+pub const AUDIT_OTHERS_BYTES_MAX: u64 = 64 << 20;
 /// How long the audit log is kept: 400 days.
 pub const AUDIT_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
 /// What a line of the audit log says of one thing, such as a path.
@@ -85,6 +87,10 @@ pub const AUDIT_TALLY_EVERY: Duration = Duration::from_secs(600);
 pub const AUDIT_TALLY_WAIT: Duration = Duration::from_secs(1);
 /// Kinds of actions that are counted apart; of more only operation and outcome are told.
 pub const AUDIT_TALLIES_MAX: usize = 1024;
+/// The same of one principal; of more only operation, outcome and his name are told.
+pub const AUDIT_TALLIES_PER_PRINCIPAL_MAX: usize = 64;
+/// Lines of one principal in a minute about what changed nothing: refused changes, sign-ins; further ones are counted.
+pub const AUDIT_LINES_PER_MINUTE: u32 = 30;
 /// Lines of the audit log that wait while it cannot be written; further ones are lost, and that is logged.
 pub const AUDIT_UNWRITTEN_MAX: usize = 4096;
 /// Lines of the audit log that one request lists.

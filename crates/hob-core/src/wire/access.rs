@@ -59,8 +59,9 @@ impl AuditQuery {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditCheckQuery {
-    /// An end of the log that was noted earlier, `SEQUENCE:DIGEST`: it has to be there as it was.
+    /// Ends of the log that were noted earlier, `SEQUENCE:DIGEST` for each chain with commas between them: they have to be
+    /// there as they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^[0-9]+:(sha256:)?[0-9a-f]{64}$"))]
+    #[schemars(regex(pattern = "^[0-9]+:(sha256:)?[0-9a-f]{64}(,[0-9]+:(sha256:)?[0-9a-f]{64}){0,2}$"))]
     pub noted: Option<String>,
 }

@@ -157,6 +157,9 @@ impl Switch<'_> {
         let apps = &self.turn.apps;
         ready::check_hosts(apps, target)?;
         ready::check_quotas(apps, target)?;
+        if origin == Origin::New {
+            ready::keep(apps, target).await?;
+        }
         ready::make_ready(apps, target, report).await?;
         (apps.observe)(Step::Ready);
         let mut writes = self.writes(target, origin)?;

@@ -48,6 +48,7 @@ use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fact::{Change, Changed, Failure, What};
 use hob_core::fault::{Fault, Result};
+use hob_core::limit::ARTIFACTS_ASKED_MAX;
 use hob_core::name::{AppName, FunctionName, RevisionNumber, SecretName};
 use hob_core::port::{Blobs, Spawn, State, Upload};
 use hob_core::rollout;
@@ -336,11 +337,21 @@ impl Apps {
     /// even if no revision needs them.
     ///
     /// # Errors
-    /// `HOB-0601` when the store cannot be read.
+    /// `HOB-0704` for too many of them, `HOB-0601` when the store cannot be read.
     pub async fn missing(&self, digests: &[Digest]) -> Result<Vec<Digest>> {
+        if digests.len() > ARTIFACTS_ASKED_MAX {
+            let what = format!(
+                "the request asks for {} artifacts, the limit is {ARTIFACTS_ASKED_MAX}",
+                digests.len()
+            );
+            let fault = Fault::new(Code::ControlRequest, what).with_status(413);
+            return Err(fault.hint("ask for the others in requests of their own"));
+        }
         let held = self.shelf.hold().await;
         let missing = self.blobs.missing(digests).await?;
-        held.keep(digests);
+        // What is not there is nothing to keep: whoever names digests would only fill the node's memory.
+        let lacking: HashSet<&Digest> = missing.iter().collect();
+        held.keep(digests.iter().filter(|digest| !lacking.contains(digest)));
         Ok(missing)
     }
 
@@ -359,8 +370,10 @@ impl Apps {
     /// `HOB-0202` when the bytes have another digest.
     pub async fn publish(&self, upload: Box<dyn Upload>, expected: Digest) -> Result<u64> {
         let held = self.shelf.hold().await;
-        held.keep(&[expected]);
-        upload.finish(expected).await
+        let bytes = upload.finish(expected).await?;
+        // Only now, since an upload that was refused leaves nothing. No sweep comes between.
+        held.keep([&expected]);
+        Ok(bytes)
     }
 
     fn live_app(&self, app: &AppName) -> Result<Arc<LiveApp>> {

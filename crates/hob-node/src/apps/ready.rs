@@ -3,7 +3,7 @@
 use super::{Apps, Report, Step};
 use crate::live::LiveRevision;
 use crate::live::functions::{Functions, Maker, Of};
-use crate::package::Packages;
+use crate::package::{self, Packages};
 use crate::secrets::Secrets;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use hob_core::code::Code;
@@ -20,6 +20,8 @@ use hob_runtime::cpu::CpuTotal;
 use hob_runtime::host::{Prepared, Progress};
 use hob_runtime::pool::Pool;
 use hob_runtime::runtime::Runtime;
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -211,6 +213,27 @@ pub(super) fn check_quotas(apps: &Apps, revision: &LiveRevision) -> Result<()> {
         let judged = allowance.admit(Resource::Memory, 0, function.memory_bytes);
         judged.map_err(|fault| of_function(fault, name))
     })
+}
+
+/// Checks that the space may store a new revision: what is written of it, and the packages that it needs and nobody has made.
+/// Functions with the same files share one. Those of a kept revision were let in when it came.
+///
+/// # Errors
+/// `HOB-0712`, and `HOB-06xx` when what is stored cannot be measured.
+pub(super) async fn keep(apps: &Apps, revision: &LiveRevision) -> Result<()> {
+    let allowance = apps.bus.allowance();
+    if !allowance.limits(Resource::Storage) {
+        return Ok(());
+    }
+    let there = apps.packages.names()?;
+    let functions = revision.spec.functions.values();
+    let needed: HashMap<String, u64> = functions
+        .map(|function| (package::name_of(&function.package), package::bytes_of(&function.package)))
+        .filter(|(name, _)| !there.contains(OsStr::new(name)))
+        .collect();
+    let written = serde_json::to_vec(&*revision.spec).map_err(Fault::internal)?.len() as u64;
+    let bytes = needed.values().fold(written, |bytes, more| bytes.saturating_add(*more));
+    allowance.keep(bytes).await
 }
 
 /// Checks that no other app has one of the revision's own hosts, nor another space.

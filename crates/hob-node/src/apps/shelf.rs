@@ -5,13 +5,13 @@
 //!
 //! **How.** Whoever makes something that is not recorded yet holds the shelf meanwhile; a sweep needs
 //! it alone, and does not wait for it: the next change sweeps. Artifacts of clients that are still
-//! uploading are kept for [`UPLOAD_KEPT`].
+//! uploading are kept for [`UPLOAD_KEPT`], as long as there are not more than [`UPLOADS_KEPT_MAX`].
 
 use super::{Apps, Step, record};
 use crate::package;
 use hob_core::digest::Digest;
 use hob_core::fault::Result;
-use hob_core::limit::UPLOAD_KEPT;
+use hob_core::limit::{UPLOAD_KEPT, UPLOADS_KEPT_MAX};
 use hob_core::spec::PackageFile;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
@@ -24,7 +24,7 @@ use tokio::sync::{RwLock, RwLockReadGuard};
 #[derive(Default)]
 pub(super) struct Shelf {
     lock: RwLock<()>,
-    /// Artifacts that a client has or was told to have, and when that was.
+    /// Stored artifacts that a client has uploaded or asked for, and when that was.
     uploads: Mutex<HashMap<Digest, Instant>>,
     /// Whether there may be something to sweep.
     dusty: AtomicBool,
@@ -47,7 +47,8 @@ impl Shelf {
         self.dusty.store(true, Ordering::Release);
     }
 
-    fn recent_uploads(&self) -> Vec<Digest> {
+    /// Those that are kept although no revision may need them.
+    pub(super) fn recent_uploads(&self) -> Vec<Digest> {
         let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         uploads.retain(|_, since| since.elapsed() < UPLOAD_KEPT);
         uploads.keys().copied().collect()
@@ -55,11 +56,28 @@ impl Shelf {
 }
 
 impl Held<'_> {
-    /// Keeps these artifacts for the deploy that will need them.
-    pub(super) fn keep(&self, digests: &[Digest]) {
+    /// Keeps these artifacts, which are stored, for the deploy that will need them.
+    pub(super) fn keep<'a>(&self, digests: impl IntoIterator<Item = &'a Digest>) {
         let now = Instant::now();
         let mut uploads = self.shelf.uploads.lock().unwrap_or_else(PoisonError::into_inner);
-        uploads.extend(digests.iter().map(|digest| (*digest, now)));
+        uploads.extend(digests.into_iter().map(|digest| (*digest, now)));
+        if uploads.len() > UPLOADS_KEPT_MAX {
+            forget_oldest(&mut uploads, UPLOADS_KEPT_MAX);
+        }
+    }
+}
+
+/// Forgets those that have been there longest, until there are half as many as may be: not for each one anew.
+fn forget_oldest(uploads: &mut HashMap<Digest, Instant>, most: usize) {
+    let mut times: Vec<Instant> = uploads.values().copied().collect();
+    let (_, oldest, _) = times.select_nth_unstable(uploads.len() - most / 2);
+    let oldest = *oldest;
+    uploads.retain(|_, since| *since >= oldest);
+    // Many of one request came at the same moment.
+    let spare = uploads.len().saturating_sub(most);
+    let gone: Vec<Digest> = uploads.keys().take(spare).copied().collect();
+    for digest in gone {
+        uploads.remove(&digest);
     }
 }
 
@@ -125,5 +143,26 @@ impl Needed {
     fn add(&mut self, package: &BTreeMap<String, PackageFile>) {
         self.artifacts.extend(package.values().map(|file| file.digest));
         self.packages.insert(package::name_of(package).into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::forget_oldest;
+    use hob_core::digest::Digest;
+    use std::collections::HashMap;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn the_oldest_uploads_are_forgotten_first() {
+        let began = Instant::now();
+        for (same, left) in [(1, 4), (11, 8)] {
+            let at = |number: u8| began + Duration::from_secs(u64::from(number / same));
+            let mut uploads: HashMap<Digest, Instant> =
+                (0..11).map(|number| (Digest::of(&[number]), at(number))).collect();
+            forget_oldest(&mut uploads, 8);
+            assert_eq!(uploads.len(), left, "{same} at a moment");
+            assert!(same > 1 || (7..11).all(|number| uploads.contains_key(&Digest::of(&[number]))));
+        }
     }
 }

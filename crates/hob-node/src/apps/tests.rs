@@ -1,5 +1,6 @@
 //! Deploys, rollbacks and removals are whole: when they fail, when they race and when the node is killed.
 
+mod bounds;
 mod density;
 mod kill;
 

@@ -1,11 +1,13 @@
-//! The files of an audit log: lines, one after the other, in segments of which the oldest go.
+//! The files of one chain of an audit log: lines, one after the other, in segments of which the oldest go.
 //!
-//! **How.** `audit/<first sequence>.log`, for the node's user alone. A line that a crash has cut short was never
+//! **How.** `<folder of the chain>/<first sequence>.log`, for the node's user alone. A line that a crash has cut short was never
 //! answered and is removed at the next start. What could not be written is kept in memory and goes first when writing
 //! works again.
 
-use hob_core::access::audit::{self, Act, DONE, Head, Kept, TRIM};
-use hob_core::limit::{AUDIT_BYTES_MAX, AUDIT_KEPT, AUDIT_SEGMENT_BYTES, AUDIT_UNWRITTEN_MAX};
+use hob_core::access::audit::{self, Act, Book, DONE, Head, Kept, TRIM};
+use hob_core::limit::{
+    AUDIT_BYTES_MAX, AUDIT_KEPT, AUDIT_OTHERS_BYTES_MAX, AUDIT_SEGMENT_BYTES, AUDIT_UNWRITTEN_MAX,
+};
 use hob_core::name::SpaceName;
 use hob_core::unit::millis;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -27,6 +29,7 @@ pub(super) struct Line {
 
 /// The files.
 pub(super) struct Segments {
+    book: Book,
     folder: PathBuf,
     /// At least one, the oldest first; the last one is written.
     files: Vec<Segment>,
@@ -53,8 +56,9 @@ impl Segment {
 }
 
 impl Segments {
-    /// Opens a folder, which is made if there is none; also what is wrong with its end, given where it once was.
-    pub(super) fn open(folder: &Path, known: Option<Head>) -> io::Result<(Self, Option<String>)> {
+    /// Opens the folder of a chain, which is made if there is none; also what is wrong with its end, given where it once
+    /// was.
+    pub(super) fn open(folder: &Path, book: Book, known: Option<Head>) -> io::Result<(Self, Option<String>)> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let mut firsts: Vec<u64> = Vec::new();
         for entry in fs::read_dir(folder)? {
@@ -81,7 +85,7 @@ impl Segments {
         let wrong = known.and_then(|known| ended.wrong(known, head));
         File::open(folder)?.sync_all()?;
         let folder = folder.to_owned();
-        Ok((Self { folder, files, open, head, unwritten: Vec::new(), lost: 0 }, wrong))
+        Ok((Self { book, folder, files, open, head, unwritten: Vec::new(), lost: 0 }, wrong))
     }
 
     /// The last line.
@@ -170,7 +174,7 @@ impl Segments {
         let on = Some(format!("{} files", gone));
         let act =
             crate::caller::act(node(), node(), crate::caller::NODE, TRIM, on, SpaceName::default_space());
-        let act = Act { outcome: DONE.to_owned(), ..act };
+        let act = Act { outcome: DONE.to_owned(), book: self.book, ..act };
         let (line, head) = audit::write(self.head, now_ms, act, (None, None), Some(kept));
         self.write(&format!("{line}\n"), head, true)?;
         for file in self.files.drain(..gone) {
@@ -182,11 +186,12 @@ impl Segments {
     /// How many of the oldest files are beyond the limits; never the last two.
     fn too_many(&self, now_ms: u64) -> usize {
         let mut bytes: u64 = self.files.iter().map(|file| file.bytes).sum();
+        let most = if self.book == Book::Operators { AUDIT_BYTES_MAX } else { AUDIT_OTHERS_BYTES_MAX };
         let mut gone = 0;
         while gone + 2 < self.files.len() {
             let next = self.files[gone + 1].begins.map_or(now_ms, |(begun_ms, _)| begun_ms);
             let old = next.saturating_add(millis(AUDIT_KEPT)) < now_ms;
-            if bytes <= AUDIT_BYTES_MAX && !old {
+            if bytes <= most && !old {
                 break;
             }
             bytes -= self.files[gone].bytes;

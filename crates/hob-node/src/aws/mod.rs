@@ -28,6 +28,7 @@ mod version;
 
 pub(crate) use serve::{Lambdas, serve};
 
+use crate::audit::Weight;
 use crate::control::Control;
 use crate::keys::Keys;
 use crate::telemetry::Budget;
@@ -100,9 +101,10 @@ struct Operation {
 }
 
 impl Operation {
-    /// Whether the audit log has it on disk before it is answered.
-    fn is_change(&self) -> bool {
-        self.method != "GET" && !self.name.starts_with("Invoke")
+    /// What the audit log does about it.
+    fn weight(&self) -> Weight {
+        let works = self.method == "GET" || self.name.starts_with("Invoke");
+        if works { Weight::Look } else { Weight::Change }
     }
 }
 

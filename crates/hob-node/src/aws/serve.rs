@@ -5,7 +5,7 @@ use super::records::Records;
 use super::{Lambda, Parts, find_operation};
 use crate::aside::{Aside, Peer};
 use crate::audit::Action;
-use crate::caller::{Caller, LAMBDA, act};
+use crate::caller::{self, Caller, LAMBDA};
 use crate::clock::now_ms;
 use crate::control::Control;
 use crate::identity;
@@ -13,7 +13,7 @@ use crate::keys::Keys;
 use crate::listener::Listener;
 use crate::per_space::PerSpace;
 use crate::telemetry::Budget;
-use hob_core::access::audit::Act;
+use hob_core::access::audit::{Act, Book};
 use hob_core::aws::signature::Claim;
 use hob_core::fact::{Failure, Refused, What};
 use hob_core::fault::Result;
@@ -102,7 +102,7 @@ async fn handle(lambda: &Arc<Lambda>, id: InvocationId, request: Request<Incomin
     let ask = match lambda.admit(operation, path, request).await {
         Ok(ask) => ask,
         Err(refusal) => {
-            let act = act("nobody".to_owned(), from, LAMBDA, operation.name, on, lambda.control.space());
+            let act = caller::stranger(from, LAMBDA, operation.name, on, lambda.control.space());
             let act = Act { outcome: refusal.fault.code().text().to_owned(), ..act };
             lambda.control.audit.count(act, Some(id.to_string()));
             return Err(refusal);
@@ -110,11 +110,12 @@ async fn handle(lambda: &Arc<Lambda>, id: InvocationId, request: Request<Incomin
     };
     tracing::debug!(%id, operation = operation.name, "a request to the Lambda API");
     let caller = Caller::operator(&format!("key {}", ask.key), from, LAMBDA);
-    let act = caller.act(operation.name, on, lambda.control.space());
-    let action = Action::begin(&lambda.control.audit, act, id.to_string(), operation.is_change()).await?;
-    let answered = (operation.handle)(Arc::clone(lambda), super::Ask { id, ..ask }).await;
-    action.answered(answered.as_ref().err().map(|refusal| &refusal.fault)).await?;
-    answered
+    let space = lambda.control.space();
+    let book = if space.is_default() { Book::Tokens } else { Book::Guests };
+    let act = Act { book, ..caller.act(operation.name, on, space) };
+    let action = Action::begin(&lambda.control.audit, act, id.to_string(), operation.weight()).await?;
+    let handled = (operation.handle)(Arc::clone(lambda), super::Ask { id, ..ask });
+    action.run(handled, |refusal: &Refusal| &refusal.fault).await
 }
 
 impl Lambda {

@@ -43,6 +43,7 @@ impl Lambda {
             let content = tokio::fs::read(&file).await.map_err(Fault::internal)?;
             let digest = Digest::of(&content);
             if !self.control.apps.missing(&[digest]).await?.is_empty() {
+                self.control.bus.allowance().keep(content.len() as u64).await?;
                 let mut upload = self.control.apps.upload().await?;
                 upload.write(&content).await?;
                 self.control.apps.publish(upload, digest).await?;

@@ -150,7 +150,10 @@ fn rollback(control: Arc<Control>, ask: Ask) -> Handled {
 
 /// The last line of a change.
 async fn finish(lines: Lines, action: Action, result: Result<Deployed>) {
-    let told = action.end(result.as_ref().err()).await;
+    let told = match &result {
+        Ok(deployed) if !deployed.changed => action.changed_nothing().await,
+        _ => action.end(result.as_ref().err()).await,
+    };
     let event = match told.and(result) {
         Ok(deployed) => DeployEvent::Done(deployed),
         Err(fault) => {

@@ -1,7 +1,7 @@
 //! Operations on the audit log.
 
 use super::{Ask, Control, Handled, Operation, Payload, json, query, stream};
-use hob_core::access::audit::Head;
+use hob_core::access::audit::Noted;
 use hob_core::access::{Need, Scope};
 use hob_core::wire::{AuditCheckQuery, AuditEntry, AuditQuery, AuditReport};
 use http::StatusCode;
@@ -54,7 +54,7 @@ fn list(control: Arc<Control>, ask: Ask) -> Handled {
 fn verify(control: Arc<Control>, ask: Ask) -> Handled {
     Box::pin(async move {
         let AuditCheckQuery { noted } = query::read(ask.request.uri())?;
-        let noted = noted.as_deref().map(Head::parse).transpose().map_err(|why| query::refuse(&why))?;
-        json(StatusCode::OK, &control.audit.check(noted).await?)
+        let noted = noted.as_deref().map(Noted::parse).transpose().map_err(|why| query::refuse(&why))?;
+        json(StatusCode::OK, &control.audit.check(noted.unwrap_or_default()).await?)
     })
 }

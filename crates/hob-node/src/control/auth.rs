@@ -21,8 +21,8 @@ use std::net::IpAddr;
 pub(crate) enum Guard {
     /// Only this user, and root.
     Owner { uid: u32 },
-    /// Whoever has the operator's token, or one that the node has made.
-    Token(String),
+    /// Whoever has the operator's token, or one that the node has made; and whether they come by TLS.
+    Token { own: String, secure: bool },
 }
 
 /// The other end of a connection.
@@ -55,9 +55,10 @@ impl Guard {
         }
         match (self, peer) {
             (Self::Owner { uid: owner }, Peer::User(user)) => as_user(user, *owner),
-            (Self::Token(own), Peer::Address(address)) => {
+            (Self::Token { own, secure }, Peer::Address(address)) => {
                 let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-                if !is_own_host(host) {
+                // Who let his own name point here has no certificate that is good for that name: by TLS any name will do.
+                if !secure && !is_own_host(host) {
                     return Err(Fault::new(
                         Code::Forbidden,
                         format!("the control API does not answer to host `{host}`"),
@@ -113,7 +114,10 @@ mod tests {
         let state = hob_bus::open("memory", &hob_bus::EngineSettings::new(data.path())).unwrap().state;
         let tasks = Tasks::new();
         let tokens = Tokens::open(state, &tasks).await.unwrap();
-        let tcp = (&Guard::Token("s3cret".into()), Peer::Address("127.0.0.1".parse().unwrap()));
+        let (own, peer) = (|| "s3cret".to_owned(), Peer::Address("127.0.0.1".parse().unwrap()));
+        let (plain, secure) =
+            (Guard::Token { own: own(), secure: false }, Guard::Token { own: own(), secure: true });
+        let (tcp, tls) = ((&plain, peer), (&secure, peer));
         let unix = Guard::Owner { uid: 1000 };
         let (owner, root, other) =
             ((&unix, Peer::User(1000)), (&unix, Peer::User(0)), (&unix, Peer::User(1001)));
@@ -128,6 +132,9 @@ mod tests {
             (tcp, "host: evil.example|authorization: Bearer s3cret", "HOB-0702"),
             (tcp, "authorization: Bearer s3cret", "HOB-0702"),
             (tcp, "host: localhost|origin: http://localhost|authorization: Bearer s3cret", "HOB-0702"),
+            (tls, "host: node.example:9000|authorization: Bearer s3cret", "operator"),
+            (tls, "host: node.example:9000", "HOB-0701"),
+            (tls, "host: a.b|origin: https://a.b|authorization: Bearer s3cret", "HOB-0702"),
             (owner, "host: anything", "owner"),
             (root, "host: anything", "root"),
             (other, "host: anything|authorization: Bearer s3cret", "HOB-0702"),

@@ -8,6 +8,7 @@
 //! and tests that call operations hold what is answered against the document.
 
 use super::{Operation, Payload};
+use crate::audit::Weight;
 use hob_core::access::Need;
 use hob_core::code::Code::{self, *};
 use std::collections::{BTreeMap, BTreeSet};
@@ -184,7 +185,7 @@ fn always(operation: &Operation) -> impl Iterator<Item = Code> {
     if operation.path.contains('{') {
         codes.extend([NameInvalid, ControlRequest]);
     }
-    if operation.is_change() {
+    if operation.weight() != Weight::Look {
         codes.push(AuditUnwritable);
     }
     codes.into_iter()

@@ -41,7 +41,7 @@ pub(crate) use space::{Keeper, describe};
 
 use crate::alerts::Alerts;
 use crate::apps::Apps;
-use crate::audit::{Action, Audit};
+use crate::audit::{Action, Audit, Weight};
 use crate::bus::Bus;
 use crate::caller::Caller;
 use crate::calls::Calls;
@@ -186,13 +186,18 @@ struct Operation {
 }
 
 impl Operation {
-    /// Whether the audit log has it on disk before it is answered: it changes what is deployed, kept or allowed, or
-    /// shows what only a few may know. Calls and events are the work that a node is there for, and have facts.
-    fn is_change(&self) -> bool {
-        match self.needs.scope() {
-            Some(Scope::Admin | Scope::Secrets) => true,
-            Some(Scope::Invoke | Scope::Publish) => false,
-            _ => self.method != Some("GET"),
+    /// What the audit log does about it. A change is what changes what is deployed, kept or allowed. Watched is what shows
+    /// things that only a few may know, or lets somebody in. Calls and events are the work that a node is there for, and
+    /// have facts; artifacts are nothing until a deploy names them, and one of those may have thousands.
+    fn weight(&self) -> Weight {
+        let looks = self.method == Some("GET");
+        match (self.id, self.needs.scope()) {
+            ("artifacts.missing" | "artifacts.put", _) => Weight::Look,
+            ("dashboard.link", _) => Weight::Watched,
+            (_, Some(Scope::Invoke | Scope::Publish)) => Weight::Look,
+            (_, Some(Scope::Admin | Scope::Secrets)) if looks => Weight::Watched,
+            _ if looks => Weight::Look,
+            _ => Weight::Change,
         }
     }
 }
@@ -395,7 +400,28 @@ fn nothing() -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::secret::told_path;
-    use super::{OPERATIONS, find, parts};
+    use super::{OPERATIONS, Weight, find, parts};
+
+    #[test]
+    fn what_the_audit_log_does_about_each_operation() {
+        let of = |id: &str| {
+            let all = OPERATIONS.iter().copied().flatten();
+            let found: Vec<Weight> = all.filter(|one| one.id == id).map(|one| one.weight()).collect();
+            assert_eq!(found.len(), 1, "{id}");
+            found[0]
+        };
+        for (weight, operations) in [
+            (
+                Weight::Look,
+                "apps.list apps.get artifacts.missing artifacts.put functions.call events.publish",
+            ),
+            (Weight::Watched, "dashboard.link tokens.list secrets.list audit.list audit.verify"),
+            (Weight::Change, "apps.deploy apps.rollback apps.remove secrets.set tokens.create spaces.remove"),
+            (Weight::Change, "events.purge letters.drop subscriptions.pause schedules.fire functions.cool"),
+        ] {
+            operations.split(' ').for_each(|id| assert_eq!(of(id), weight, "{id}"));
+        }
+    }
 
     #[test]
     fn paths_are_found_in_the_table() {

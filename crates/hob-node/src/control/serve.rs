@@ -2,7 +2,7 @@
 //!
 //! **How.** Who asks, then in which space (the header `hob-space`, for who is bound to none), then what is asked for, then
 //! whether he may; then the operation, which sees that space's objects only. All of it is told to the audit log
-//! ([`crate::audit`]): a change before it is answered.
+//! ([`crate::audit`]): a change before it is answered, and whether or not anybody waits for that answer.
 
 use super::auth::Peer;
 use super::{Ask, Control, Guard, Keeper, Operation, find, secret};
@@ -11,7 +11,7 @@ use crate::caller::{self, Caller};
 use crate::clock::now_ms;
 use crate::gateway::body;
 use crate::identity;
-use crate::listener::{self, Connection, Listener, Open};
+use crate::listener::{self, Connection, Listener, Open, Place};
 use crate::problem::{self, Form};
 use crate::task::Tasks;
 use crate::wire::{self, Exchange, Strict};
@@ -31,6 +31,7 @@ use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// The header that names the space that a request is about.
@@ -39,16 +40,16 @@ pub(crate) const HOB_SPACE: &str = "hob-space";
 /// Begins to serve one listener until `closing`.
 pub(crate) fn serve(
     (control, keeper): (&Arc<Control>, &Arc<dyn Keeper>),
-    listener: Listener,
+    (listener, tls): (Listener, Option<TlsAcceptor>),
     guard: Guard,
     closing: CancellationToken,
     tasks: &Arc<Tasks>,
 ) {
-    let shared = Arc::new(Entrance { control: Arc::clone(control), keeper: Arc::clone(keeper), guard });
+    let shared = Arc::new(Entrance { control: Arc::clone(control), keeper: Arc::clone(keeper), guard, tls });
     let each = move |connection, place| {
         let shared = Arc::clone(&shared);
         async move {
-            drive(shared, connection).await;
+            drive(shared, connection, &place).await;
             drop(place);
         }
     };
@@ -61,13 +62,23 @@ struct Entrance {
     control: Arc<Control>,
     keeper: Arc<dyn Keeper>,
     guard: Guard,
+    tls: Option<TlsAcceptor>,
 }
 
 type Shared = Arc<Entrance>;
 
-async fn drive(shared: Shared, connection: Connection) {
+async fn drive(shared: Shared, connection: Connection, place: &Place) {
     match connection {
-        Connection::Tcp(stream, peer) => speak(shared, stream, Peer::Address(peer.ip())).await,
+        Connection::Tcp(stream, from) => {
+            let peer = Peer::Address(from.ip());
+            let Some(tls) = shared.tls.clone() else { return speak(shared, stream, peer).await };
+            match wire::in_time(place, HEADER_TIMEOUT, tls.accept(stream)).await {
+                Ok(Ok(stream)) => speak(shared, stream, peer).await,
+                Ok(Err(error)) | Err(error) => {
+                    tracing::debug!(%error, %from, "a connection to the control API ends before it is one");
+                }
+            }
+        }
         Connection::Unix(stream) => match stream.peer_cred() {
             Ok(peer) => speak(shared, stream, Peer::User(peer.uid())).await,
             Err(error) => tracing::warn!(%error, "the system does not say who connects to the control API"),
@@ -116,8 +127,8 @@ async fn admit(
 ) -> std::result::Result<Response<Body>, (Arc<Control>, Fault)> {
     let first = &entrance.control;
     let caller = entrance.guard.check(request.headers(), peer, &first.tokens).map_err(|fault| {
-        let (who, from) = ("nobody".to_owned(), peer.to_string());
-        let act = caller::act(who, from, caller::CONTROL, meant(&request), None, SpaceName::default_space());
+        let (from, space) = (peer.to_string(), SpaceName::default_space());
+        let act = caller::stranger(from, caller::CONTROL, meant(&request), None, space);
         count(first, act, &fault, id);
         (Arc::clone(first), fault)
     })?;
@@ -173,11 +184,10 @@ async fn answer_with(
         return Err(fault);
     }
     let act = caller.act(operation.id, on, space);
-    let action = Action::begin(&control.audit, act, id.to_string(), operation.is_change()).await?;
+    let action = Action::begin(&control.audit, act, id.to_string(), operation.weight()).await?;
     let ask = Ask { operation, path, request, keeper, caller: caller.clone(), action: action.clone() };
-    let answered = (operation.handle)(Arc::clone(control), ask).await;
-    action.answered(answered.as_ref().err()).await?;
-    let mut response = answered?;
+    let handled = (operation.handle)(Arc::clone(control), ask);
+    let mut response = action.run(handled, |fault| fault).await?;
     if response.status() == StatusCode::OK
         && let Ok(status) = StatusCode::from_u16(operation.status)
     {

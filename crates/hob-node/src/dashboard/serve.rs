@@ -7,7 +7,7 @@ use super::guard::{Guard, check_token, promise};
 use super::visit::{Content, Visit};
 use super::{Dashboard, Page, asset, layout, live};
 use crate::aside::{Aside, Peer};
-use crate::audit::Action;
+use crate::audit::{Action, Weight};
 use crate::caller::{self, Caller, DASHBOARD};
 use crate::clock::now_ms;
 use crate::control::Control;
@@ -322,13 +322,12 @@ impl Dashboard {
         match caller.and_then(|caller| may(&caller).map(|()| caller)) {
             Ok(caller) => {
                 let act = caller.act(operation, None, space);
-                Action::begin(audit, act, id, true).await?.end(None).await?;
+                Action::begin(audit, act, id, Weight::Watched).await?.end(None).await?;
                 Ok(caller)
             }
             Err(fault) => {
-                let (who, from) = ("nobody".to_owned(), peer.to_string());
-                let act = caller::act(who, from, DASHBOARD, operation, None, space);
-                Action::begin(audit, act, id, false).await?.end(Some(&fault)).await?;
+                let act = caller::stranger(peer.to_string(), DASHBOARD, operation, None, space);
+                Action::begin(audit, act, id, Weight::Look).await?.end(Some(&fault)).await?;
                 Err(fault)
             }
         }

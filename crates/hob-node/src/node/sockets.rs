@@ -4,7 +4,7 @@ use crate::apps::Addresses;
 use crate::control::Guard;
 use crate::keys::Keys;
 use crate::listener::Listener;
-use crate::settings::{Address, Dashboard, Settings};
+use crate::settings::{Address, Dashboard, Settings, Tls};
 use crate::tls;
 use hob_core::code::Code;
 use hob_core::egress::Doors;
@@ -35,10 +35,14 @@ impl Sockets {
     /// `HOB-0902` when an address is taken, `HOB-0705` and `HOB-0706` for one that would be open to others,
     /// `HOB-0103` and `HOB-0108` for a certificate and `HOB-0627` for keys that cannot be used.
     pub(super) fn bind(settings: &Settings) -> Result<Self> {
-        let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
+        let tls = settings.tls.as_ref().map(|tls| tls::acceptor(tls, tls::HTTP2_OR_1)).transpose()?;
         let http = Listener::bind(settings.http)?;
         let inner = bind_inner()?;
-        let control = settings.control.iter().map(bind_control).collect::<Result<Vec<_>>>()?;
+        let control = settings
+            .control
+            .iter()
+            .map(|at| bind_control(at, settings.tls.as_ref()))
+            .collect::<Result<Vec<_>>>()?;
         let board = bind_dashboard(settings)?;
         let lambda = settings.lambda.map(|at| bind_lambda(at, settings)).transpose()?;
         let addresses =
@@ -73,24 +77,38 @@ pub(super) struct Bound {
     pub(super) listener: Listener,
     pub(super) guard: Guard,
     pub(super) address: Address,
+    pub(super) tls: Option<TlsAcceptor>,
 }
 
-fn bind_control(address: &Address) -> Result<Bound> {
+/// Binds a control address: plain on this machine alone, with the gateway's certificate beyond it, since tokens and the
+/// values of secrets go through it.
+fn bind_control(address: &Address, certificate: Option<&Tls>) -> Result<Bound> {
     match address {
         Address::Unix(path) => {
             let listener = Listener::bind_unix(path)?;
             let uid = owner(path)?;
-            Ok(Bound { listener, guard: Guard::Owner { uid }, address: address.clone() })
+            Ok(Bound { listener, guard: Guard::Owner { uid }, address: address.clone(), tls: None })
         }
         Address::Tcp(at, token) if token.trim().is_empty() => {
             let what = format!("the control API at `{at}` has no token");
             Err(Fault::new(Code::ControlOpen, what).hint("name a file that holds one: `--token-file FILE`"))
         }
         Address::Tcp(at, token) => {
+            let tls = match certificate {
+                _ if at.ip().is_loopback() => None,
+                Some(tls) => Some(tls::acceptor(tls, tls::HTTP1)?),
+                None => {
+                    let what =
+                        format!("the control API at `{at}` could be reached from other machines without TLS");
+                    return Err(Fault::new(Code::ControlOpen, what).hint(
+                        "give `--tls-cert` and `--tls-key`, or keep `127.0.0.1` and come by `ssh -L`",
+                    ));
+                }
+            };
             let listener = Listener::bind(*at)?;
             let at = listener.local().unwrap_or(*at);
-            let guard = Guard::Token(token.trim().to_owned());
-            Ok(Bound { listener, guard, address: Address::Tcp(at, token.clone()) })
+            let guard = Guard::Token { own: token.trim().to_owned(), secure: tls.is_some() };
+            Ok(Bound { listener, guard, address: Address::Tcp(at, token.clone()), tls })
         }
     }
 }
@@ -167,4 +185,29 @@ fn port(listener: &Listener) -> Result<u16> {
 fn url(addresses: &Addresses, asked: SocketAddr, http: &Listener) -> String {
     let scheme = if addresses.secure { "https" } else { "http" };
     format!("{scheme}://{}", http.local().unwrap_or(asked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bind_control;
+    use crate::settings::{Address, Tls};
+
+    #[tokio::test]
+    async fn beyond_this_machine_the_control_api_is_never_plain() {
+        let fixture = |name: &str| format!("{}/tests/all/tls/{name}", env!("CARGO_MANIFEST_DIR")).into();
+        let tls = Tls { certificate: fixture("certificate.pem"), key: fixture("key.pem") };
+        for (at, certificate, expected) in [
+            ("127.0.0.1:0", None, Ok(false)),
+            ("127.0.0.1:0", Some(&tls), Ok(false)),
+            ("0.0.0.0:0", None, Err("HOB-0705")),
+            ("192.0.2.7:0", None, Err("HOB-0705")),
+            ("[::]:0", None, Err("HOB-0705")),
+            ("0.0.0.0:0", Some(&tls), Ok(true)),
+        ] {
+            let address = Address::Tcp(at.parse().unwrap(), "s3cret".to_owned());
+            let bound = bind_control(&address, certificate);
+            let found = bound.map(|bound| bound.tls.is_some()).map_err(|fault| fault.code().text());
+            assert_eq!(found, expected, "{at}");
+        }
+    }
 }

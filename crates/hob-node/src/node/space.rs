@@ -146,7 +146,7 @@ impl Space {
         let Engine { state, blobs, log, facts } = engine;
         let settings = settings_of(&common.settings, &name);
         let tasks = if name.is_default() { Arc::clone(&common.tasks) } else { Tasks::new() };
-        let stored = Stored::new(&log, &facts, &settings.data);
+        let stored = Stored::new(&log, &facts, &settings.data, packs_of(&cache_of(&settings), &name));
         let allowance = Allowance::new(name.clone(), created_ms, quotas, stored, Arc::clone(&common.crowd));
         let (inner, port) = inner;
         let address = inner.local();

@@ -3,12 +3,14 @@
 //! **How.** The operations come from the OpenAPI document, which is made from the same table as the routing: an
 //! operation that is added is asked by every principal here, too.
 
-use crate::support::{Got, TOKEN, TestNode, exchange, node, settings};
+use crate::support::{App, Got, TOKEN, TestNode, exchange, node, settings};
 use bytes::Bytes;
 use hob_core::access::Scope;
 use hob_node::{Address, Node};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 const BEARER: &str = "authorization";
@@ -198,6 +200,42 @@ async fn who_guesses_waits_and_made_tokens_do_not() {
     assert!(!waiting.header("retry-after").is_empty());
     assert_eq!(ask(at, Some(&made), "GET", "/v1/apps", "").await.status, 200, "nobody is locked out");
     assert_eq!(node.control("GET", "/v1/apps", "").await.status, 200, "nor the socket's owner");
+    node.node.stop().await;
+}
+
+/// A deploy token makes so many kinds of requests that they are not told apart any more, removes an app and hangs up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_hangs_up_is_named_all_the_same() {
+    let node = node(|settings| {
+        settings.control.push(Address::Tcp("127.0.0.1:0".parse().unwrap(), TOKEN.into()));
+    })
+    .await;
+    let at = tcp(&node);
+    node.deployed(&App::new("prize").function("a", "stdio", "sh", "echo hi", &[])).await;
+    let (token, _) = make(at, "ci", &["deploy"], Value::Null).await;
+    for number in 0..1100 {
+        assert_eq!(ask(at, Some(&token), "GET", &format!("/v1/apps/n{number}"), "").await.status, 404);
+    }
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let request =
+        format!("DELETE /v1/apps/prize HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    drop(stream);
+    let until = Instant::now() + Duration::from_secs(60);
+    while ask(at, Some(TOKEN), "GET", "/v1/apps/prize", "").await.status == 200 {
+        assert!(Instant::now() < until, "it is not removed");
+    }
+    loop {
+        let lines = ask(at, Some(TOKEN), "GET", "/v1/audit?operation=apps.remove", "").await.body;
+        let entries: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        if let [entry] = &entries[..] {
+            let told = (&entry["on"], &entry["outcome"], &entry["book"]);
+            assert_eq!(told, (&json!("prize"), &json!("ok"), &json!("tokens")), "{entry}");
+            assert!(entry["who"].as_str().unwrap().starts_with("token ci ("), "{entry}");
+            break;
+        }
+        assert!(Instant::now() < until && entries.is_empty(), "{lines}");
+    }
     node.node.stop().await;
 }
 

@@ -48,6 +48,42 @@ async fn an_open_tcp_address_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beyond_this_machine_it_speaks_tls_or_not_at_all() {
+    let everywhere = || Address::Tcp("0.0.0.0:0".parse().unwrap(), TOKEN.into());
+    let (mut settings, _data) = crate::support::settings();
+    settings.control.push(everywhere());
+    let refused = hob_node::Node::start(settings).await.err().unwrap();
+    assert_eq!(refused.code().text(), "HOB-0705");
+
+    let fixture = |name: &str| format!("{}/tests/all/tls/{name}", env!("CARGO_MANIFEST_DIR")).into();
+    let (certificate, key): (std::path::PathBuf, _) = (fixture("certificate.pem"), fixture("key.pem"));
+    let node = node(|settings| {
+        settings.tls = Some(hob_node::Tls { certificate: certificate.clone(), key });
+        settings.control.push(everywhere());
+    })
+    .await;
+    let Some(Address::Tcp(address, _)) = node.node.control().last().cloned() else {
+        panic!("no TCP address")
+    };
+    let connect = || TcpStream::connect(("127.0.0.1", address.port()));
+    let bearer = format!("Bearer {TOKEN}");
+    // A name is as good as an address, since the certificate vouches for it.
+    for (headers, expected) in [
+        (vec![("host", "localhost"), ("authorization", &*bearer)], 200),
+        (vec![("host", "node.example"), ("authorization", &*bearer)], 200),
+        (vec![("host", "node.example")], 401),
+    ] {
+        let stream = hob_node::connect_tls(connect().await.unwrap(), "localhost", Some(&certificate));
+        let got = exchange(stream.await.unwrap(), "GET", "/v1/node", &headers, Bytes::new()).await.unwrap();
+        assert_eq!(got.status, expected, "{headers:?}");
+    }
+    let headers = [("host", "localhost"), ("authorization", &*bearer)];
+    let plain = exchange(connect().await.unwrap(), "GET", "/v1/node", &headers, Bytes::new()).await;
+    assert!(plain.is_err(), "no token in clear is answered");
+    node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nonsense_is_refused_with_the_reason() {
     let node = node(|_| ()).await;
     let (right, other) = (Digest::of(b"hello"), Digest::of(b"other"));

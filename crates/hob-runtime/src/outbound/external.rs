@@ -52,6 +52,19 @@ pub struct External {
     own: OnceLock<Outside>,
 }
 
+/// How a client speaks TLS with whoever has a certificate that the roots of Mozilla vouch for.
+///
+/// # Errors
+/// `HOB-0901`, when the cryptography cannot do what TLS needs.
+pub fn public_tls() -> Result<rustls::ClientConfig> {
+    use hyper_rustls::ConfigBuilderExt;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(Fault::internal)?;
+    Ok(config.with_webpki_roots().with_no_client_auth())
+}
+
 impl External {
     /// Without any connection. Certificates are judged by the roots of Mozilla.
     ///
@@ -66,13 +79,7 @@ impl External {
     /// # Errors
     /// As [`External::new`].
     pub fn with(spawn: Arc<dyn Spawn>, resolver: Arc<dyn Resolve>) -> Result<Self> {
-        use hyper_rustls::ConfigBuilderExt;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(Fault::internal)?
-            .with_webpki_roots()
-            .with_no_client_auth();
+        let tls = public_tls()?;
         let way = Arc::new(Way::new(resolver));
         Ok(Self { tls, way, strangers: false, spawn, clients: Mutex::default(), own: OnceLock::new() })
     }

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 request over a unix socket or TCP, and its answer as it comes.
+//! One HTTP/1.1 request over a unix socket, TCP or TLS, and its answer as it comes.
 //!
 //! **Why.** A command makes a handful of requests; a pool of connections would be machinery for
 //! nothing. And nothing is spawned: whoever waits for the answer also drives the connection.
@@ -26,6 +26,30 @@ pub(crate) enum Endpoint {
     Unix(PathBuf),
     /// `host:port`.
     Tcp(String),
+    /// The same with TLS.
+    Tls(String),
+}
+
+impl Endpoint {
+    /// What a request names as its host.
+    pub(crate) fn host(&self) -> &str {
+        match self {
+            Self::Unix(_) => "localhost",
+            Self::Tcp(address) | Self::Tls(address) => address,
+        }
+    }
+}
+
+/// Connects to a node that speaks TLS. It is judged by the certificates in the file that `SSL_CERT_FILE` names, as other
+/// programs do it, else by the roots of Mozilla.
+pub(crate) async fn connect_tls(
+    address: &str,
+) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
+    let roots = std::env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()).map(PathBuf::from);
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    hob_node::connect_tls(stream, host, roots.as_deref()).await
 }
 
 impl std::fmt::Display for Endpoint {
@@ -33,6 +57,7 @@ impl std::fmt::Display for Endpoint {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Tcp(address) => f.write_str(address),
+            Self::Tls(address) => write!(f, "https://{address}"),
         }
     }
 }
@@ -79,6 +104,7 @@ pub(crate) async fn send(endpoint: &Endpoint, request: http::Request<Payload>) -
     match endpoint {
         Endpoint::Unix(path) => exchange(UnixStream::connect(path).await?, request).await,
         Endpoint::Tcp(address) => exchange(TcpStream::connect(address).await?, request).await,
+        Endpoint::Tls(address) => exchange(connect_tls(address).await?, request).await,
     }
 }
 

@@ -15,7 +15,7 @@ mod space;
 mod top;
 mod watch;
 
-pub(crate) use connection::{Answer, Endpoint, Payload, send};
+pub(crate) use connection::{Answer, Endpoint, Payload, connect_tls, send};
 pub(crate) use top::Reports;
 
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use hob_core::code::Code;
 use hob_core::digest::Digest;
 use hob_core::fact::Fact;
 use hob_core::fault::{Fault, FaultWire, Result};
-use hob_core::limit::CONTROL_BODY_BYTES_MAX;
+use hob_core::limit::{ARTIFACTS_ASKED_MAX, CONTROL_BODY_BYTES_MAX};
 use hob_core::name::{AppName, FunctionName, RevisionNumber, SpaceName};
 use hob_core::port::LogRecord;
 use hob_core::spec::AppSpec;
@@ -101,9 +101,13 @@ impl Client {
 
     /// Those of `digests` that the node lacks.
     pub(crate) async fn missing(&self, digests: Vec<Digest>) -> Result<Vec<Digest>> {
-        let body = json(&MissingRequest { digests });
-        let mut answer = self.request(Method::POST, "/v1/artifacts/missing", body).await?;
-        Ok(self.read::<MissingReply>(&mut answer).await?.missing)
+        let mut missing = Vec::new();
+        for some in digests.chunks(ARTIFACTS_ASKED_MAX) {
+            let body = json(&MissingRequest { digests: some.to_vec() });
+            let mut answer = self.request(Method::POST, "/v1/artifacts/missing", body).await?;
+            missing.extend(self.read::<MissingReply>(&mut answer).await?.missing);
+        }
+        Ok(missing)
     }
 
     /// Uploads a file under its digest.
@@ -234,10 +238,7 @@ impl Client {
     }
 
     async fn send(&self, mut request: Request<Payload>) -> Result<Answer> {
-        let host = match &self.endpoint {
-            Endpoint::Unix(_) => "localhost",
-            Endpoint::Tcp(address) => address,
-        };
+        let host = self.endpoint.host();
         let headers = request.headers_mut();
         if !headers.contains_key(header::HOST) {
             headers.insert(header::HOST, host.parse().map_err(Fault::internal)?);
@@ -283,8 +284,11 @@ impl Client {
     }
 
     fn unreachable(&self, why: impl std::fmt::Display) -> Fault {
-        Fault::new(Code::NodeUnreachable, format!("no node answers at `{}`: {why}", self.endpoint))
-            .hint("start one with `hob serve`, or name another with `--control`")
+        let hint = match &self.endpoint {
+            Endpoint::Tls(_) => "see that it runs; name a certificate of its own with `SSL_CERT_FILE=FILE`",
+            _ => "start one with `hob serve`, or name another with `--control`",
+        };
+        Fault::new(Code::NodeUnreachable, format!("no node answers at `{}`: {why}", self.endpoint)).hint(hint)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::output::shown::{dash, short, time};
 use crate::output::{Output, Table};
 use crate::settings::Connection;
 use clap::Subcommand;
+use hob_core::access::audit::Book;
 use hob_core::fault::Result;
 use hob_core::wire::{AuditEntry, AuditQuery, AuditReport};
 
@@ -77,7 +78,7 @@ impl Command for Audit {
                 let query =
                     AuditQuery { since_ms: since, until_ms: until, who, operation, on, refused, limit };
                 let all = connection.client()?.audit(&query).await?;
-                let names: Vec<String> = all.iter().map(|entry| entry.sequence.to_string()).collect();
+                let names: Vec<String> = all.iter().map(name).collect();
                 output.result(&all, &names, |output| table(&all, output.wide()));
                 if all.is_empty() {
                     output.note("the audit log has no such line");
@@ -114,9 +115,17 @@ fn table(all: &[AuditEntry], wide: bool) -> String {
     if all.is_empty() { String::new() } else { table.text(wide) }
 }
 
-/// The end of the log, for somebody who notes it.
+/// A line's number; with its chain, unless that is the operators'.
+fn name(entry: &AuditEntry) -> String {
+    match entry.act.book {
+        Book::Operators => entry.sequence.to_string(),
+        book => format!("{}:{}", book.word(), entry.sequence),
+    }
+}
+
+/// The ends of the log's chains, for somebody who notes them.
 fn end(report: &AuditReport) -> String {
-    format!("{}:{}", report.head.sequence, report.head.digest.hex())
+    report.ends().to_string()
 }
 
 fn shown(report: &AuditReport) -> String {

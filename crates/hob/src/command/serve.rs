@@ -151,6 +151,13 @@ fn control_address(text: &str, token: Option<&str>) -> Result<Address> {
         (Endpoint::Tcp(address), Some(token)) => {
             Ok(Address::Tcp(settings::listen_address(&address)?, token.to_owned()))
         }
+        (Endpoint::Tls(_), _) => Err(Fault::new(
+            Code::Usage,
+            format!("`{text}` is not an address to listen on"),
+        )
+        .hint(
+            "leave `https://` away: beyond this machine the control API has the certificate of `--tls-cert`",
+        )),
         (Endpoint::Tcp(address), None) => Err(Fault::new(
             Code::ControlOpen,
             format!("the control API at `{address}` would be open to everybody"),
@@ -162,6 +169,8 @@ fn control_address(text: &str, token: Option<&str>) -> Result<Address> {
 fn shown(address: &Address) -> String {
     match address {
         Address::Unix(path) => format!("unix:{}", path.display()),
+        // Beyond this machine it is never without TLS.
+        Address::Tcp(address, _token) if !address.ip().is_loopback() => format!("https://{address}"),
         Address::Tcp(address, _token) => address.to_string(),
     }
 }

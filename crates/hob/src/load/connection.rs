@@ -5,7 +5,7 @@
 
 use super::tally::Reply;
 use super::{Ask, Target};
-use crate::client::Endpoint;
+use crate::client::{Endpoint, connect_tls};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
@@ -44,6 +44,7 @@ impl Connection {
                     stream.set_nodelay(true)?;
                     Self::over(stream).await
                 }
+                Endpoint::Tls(address) => Self::over(connect_tls(address).await?).await,
             }
         };
         match timeout(longest, connected).await {

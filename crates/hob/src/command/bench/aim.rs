@@ -1,7 +1,7 @@
 //! Where the calls of a load test go: to the gateway by the function's address, or through the control API.
 
 use super::super::call::{self, Target as Named, target};
-use crate::client::{Client, Endpoint};
+use crate::client::Client;
 use crate::load::Target;
 use hob_core::code::Code;
 use hob_core::fault::{Fault, Result};
@@ -137,11 +137,7 @@ fn gate(wish: &Wish<'_>, gateway: &Uri, authority: &str, path: &str) -> Result<T
 /// A target behind the control API, and its address.
 fn door(client: &Client, wish: &Wish<'_>, path: &str) -> Result<(Target, String)> {
     let (endpoint, own) = client.door()?;
-    let host = match &endpoint {
-        Endpoint::Unix(_) => "localhost",
-        Endpoint::Tcp(address) => address,
-    };
-    let host = HeaderValue::from_str(host).map_err(Fault::internal)?;
+    let host = HeaderValue::from_str(endpoint.host()).map_err(Fault::internal)?;
     let url = format!("{endpoint}{path}");
     Ok((Target { path: uri(path)?, headers: headers(wish, host, own), endpoint }, url))
 }
