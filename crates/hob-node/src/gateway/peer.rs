@@ -6,6 +6,7 @@ use crate::settings::Clients;
 use crate::sync::lock;
 use crate::wire::Exchange;
 use hob_core::limit::H2_STREAMS_MAX;
+use hob_core::share::door::Client;
 use hob_core::unit::millis;
 use http::HeaderValue;
 use std::fmt::Write;
@@ -120,6 +121,11 @@ impl Peer {
             since != Wait::FOR_NOBODY && now.saturating_sub(since) >= millis(long)
         };
         lock(&self.waits).iter().filter_map(Weak::upgrade).any(late)
+    }
+
+    /// Whose share of what strangers may have counts.
+    pub(super) fn client(&self) -> Client {
+        Client::of(self.address.ip())
     }
 
     /// The scheme, for `Forwarded` and `X-Forwarded-Proto`.
