@@ -398,3 +398,6 @@ fn traced(stored: Stored, by: InvocationId) -> Stored {
     }
     Stored { trace: Some(identity::trace(by, None)), ..stored }
 }
+
+#[cfg(test)]
+mod tests;
