@@ -31,6 +31,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
+/// The folder in a space's data folder where archives of layers lie.
+pub(crate) const LAYERS: &str = "aws-layers";
 /// No limit, where it is looked at for each request.
 const NONE: u64 = u64::MAX;
 
@@ -66,7 +68,8 @@ enum Full {
 pub(crate) struct Stored {
     log: Arc<dyn Log>,
     facts: Arc<dyn Facts>,
-    artifacts: PathBuf,
+    /// Of artifacts and of layers.
+    folders: [PathBuf; 2],
     bytes: AtomicU64,
     /// When it was measured, milliseconds since the allowance began, plus one; 0: never.
     looked_ms: AtomicU64,
@@ -78,7 +81,7 @@ impl Stored {
         Self {
             log: Arc::clone(log),
             facts: Arc::clone(facts),
-            artifacts: data.join("artifacts"),
+            folders: ["artifacts", LAYERS].map(|folder| data.join(folder)),
             bytes: AtomicU64::new(0),
             looked_ms: AtomicU64::new(0),
         }
@@ -88,10 +91,10 @@ impl Stored {
         let topics = self.log.topics().await?;
         let topics: u64 = topics.iter().map(|(_, topic)| topic.bytes).sum();
         let (_, facts) = self.facts.size().await?;
-        let folder = self.artifacts.clone();
-        let artifacts =
-            tokio::task::spawn_blocking(move || bytes_in(&folder)).await.map_err(Fault::internal)?;
-        Ok(topics + facts + artifacts)
+        let folders = self.folders.clone();
+        let files = move || folders.iter().map(|folder| bytes_in(folder)).sum::<u64>();
+        let files = tokio::task::spawn_blocking(files).await.map_err(Fault::internal)?;
+        Ok(topics + facts + files)
     }
 }
 

@@ -31,7 +31,7 @@ impl Drop for Folder {
 type Files = BTreeMap<String, (PathBuf, bool)>;
 
 impl Lambda {
-    /// Stores the files of an archive as artifacts.
+    /// Stores the files of an archive as artifacts, if the space may have so much more.
     pub(super) async fn unpack(&self, archive: Vec<u8>) -> Answered<BTreeMap<String, PackageFile>> {
         let folder = self.control.data.join("work").join(format!("archive-{}", identity::invocation()));
         let folder = Arc::new(Folder(folder));
@@ -43,6 +43,7 @@ impl Lambda {
             let content = tokio::fs::read(&file).await.map_err(Fault::internal)?;
             let digest = Digest::of(&content);
             if !self.control.apps.missing(&[digest]).await?.is_empty() {
+                self.control.bus.allowance().keep(content.len() as u64).await?;
                 let mut upload = self.control.apps.upload().await?;
                 upload.write(&content).await?;
                 self.control.apps.publish(upload, digest).await?;
