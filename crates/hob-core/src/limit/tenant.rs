@@ -10,7 +10,7 @@ pub const SPACE_APPS_DEFAULT: u64 = 100;
 pub const SPACE_FUNCTIONS_DEFAULT: u64 = 500;
 /// Memory of a space's instances together, bytes.
 pub const SPACE_MEMORY_BYTES_DEFAULT: u64 = 1 << 30;
-/// Artifacts, topics and facts of a space together, bytes.
+/// Artifacts, layers, topics and facts of a space together, bytes.
 pub const SPACE_STORAGE_BYTES_DEFAULT: u64 = 10 << 30;
 /// Topics of a space, those that Hob makes for itself not counted.
 pub const SPACE_TOPICS_DEFAULT: u64 = 1000;
