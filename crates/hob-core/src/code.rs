@@ -207,6 +207,7 @@ codes! {
     LogDamaged          = "HOB-0814", 500, Platform, PLATFORM, "stored events are damaged";
     TriggerConflict     = "HOB-0815", 409, Caller, CONFLICT, "two triggers of an app have the same name";
     EventExpired        = "HOB-0816", 410, Caller, TIMEOUT, "the event expired before it could be delivered";
+    IngressFull         = "HOB-0817", 503, Limit, TIMEOUT, "there is no room for another body with events or calls";
     CallExpired         = "HOB-0821", 504, Limit, TIMEOUT, "an asynchronous call is older than it may be";
     // Platform.
     Internal            = "HOB-0901", 500, Platform, PLATFORM, "a fault in Hob itself";

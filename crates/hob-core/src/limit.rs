@@ -494,8 +494,19 @@ pub const EVENT_ATTRIBUTE_BYTES_MAX: usize = 32 << 10;
 pub const EVENT_BATCH_MAX: usize = 1000;
 /// One batch of events on the wire.
 pub const EVENT_BATCH_BYTES_MAX: usize = 8 << 20;
-/// Bodies with events and asynchronous calls that a node holds at a time, all together; more wait.
+/// Bodies with events and asynchronous calls of space `default` that a node holds at a time, all together; more wait.
 pub const INGRESS_BYTES_MAX: usize = 256 << 20;
+/// Strangers' part of that room, and of a space's: one of so many, so that functions and the control API always publish.
+pub const INGRESS_OUTSIDE_SHARE: usize = 2;
+/// What bodies of one client address may have of strangers' part: one of so many, and at least one whole body.
+pub const INGRESS_CLIENT_SHARE: usize = 4;
+/// A stranger's body that is there whole with its first piece and has no more bytes counts for no address: nobody waits for
+/// its client.
+pub const INGRESS_SMALL_BYTES_MAX: usize = 16 << 10;
+/// How long a body waits for room; it is refused then, and what it has is free.
+pub const INGRESS_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Time in which a whole body with events or of an asynchronous call has to be there.
+pub const INGRESS_BODY_TIMEOUT: Duration = Duration::from_secs(120);
 /// Filters of one subscription, nested ones included.
 pub const FILTERS_MAX: usize = 64;
 /// How deep filters and CESQL expressions may be nested.
@@ -575,6 +586,10 @@ pub const DELIVERY_BACKOFF_CEILING: Duration = Duration::from_secs(24 * 3600);
 pub const DELIVERY_ANSWER_BYTES_MAX: usize = EVENT_BYTES_MAX;
 /// What a dead letter keeps of the last answer.
 pub const DEAD_LETTER_ANSWER_BYTES_MAX: usize = 1024;
+/// Dead letters that one request names to be redriven or dropped.
+pub const LETTERS_DEALT_MAX: usize = 1000;
+/// Dead letters of one answer, in bytes: it ends with the letter that goes beyond.
+pub const LETTERS_LISTED_BYTES_MAX: usize = 4 << 20;
 /// Asynchronous calls of one function that run at a time.
 pub const ASYNC_CONCURRENCY: u32 = 64;
 /// Attempts to send the result of an asynchronous call to the address that its caller named.

@@ -49,7 +49,7 @@ pub enum Resource {
     Functions,
     /// Memory of all instances, bytes.
     Memory,
-    /// Artifacts, topics and facts, bytes.
+    /// Artifacts, layers, topics and facts, bytes.
     Storage,
     /// Topics.
     Topics,

@@ -33,6 +33,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
+/// The folder in a space's data folder where archives of layers lie.
+pub(crate) const LAYERS: &str = "aws-layers";
 /// No limit, where it is looked at for each request.
 const NONE: u64 = u64::MAX;
 

@@ -28,6 +28,7 @@ use hob_core::id::InvocationId;
 use hob_core::limit::{ASYNC_BODY_BYTES_MAX, ASYNC_RESULT_KEPT};
 use hob_core::name::{AppName, FunctionName, TopicName};
 use hob_core::port::Durability;
+use hob_core::share::door::Client;
 use hob_core::trace::TraceContext;
 use hob_core::unit::millis;
 use hob_core::wire::{CallInfo, CallState};
@@ -76,6 +77,8 @@ pub(crate) struct Acceptance<'a> {
     pub(crate) code: &'a FunctionCode,
     pub(crate) id: InvocationId,
     pub(crate) trace: TraceContext,
+    /// The stranger who asks for it; `None`: it is asked for by the node, a function, or somebody who is known.
+    pub(crate) client: Option<Client>,
     /// Where the result is to be sent; see [`take_callback`].
     pub(crate) callback: Option<String>,
 }
@@ -125,7 +128,7 @@ impl Calls {
     /// Takes a call; it is on disk when this returns.
     ///
     /// # Errors
-    /// `HOB-0405` for a body above the limit, and those of [`Bus::publish`].
+    /// `HOB-0405` for a body above the limit, and those of [`Bus::collect`] and [`Bus::publish`].
     pub(crate) async fn accept(&self, by: Acceptance<'_>, request: Request<Body>) -> Result<Response<Body>> {
         self.accept_after(by, 0, request).await
     }
@@ -143,11 +146,12 @@ impl Calls {
         let (head, body) = request.into_parts();
         let most =
             ASYNC_BODY_BYTES_MAX.min(usize::try_from(by.code.spec.body_bytes_max).unwrap_or(usize::MAX));
-        let (body, _room) = self.bus.collect(body, most).await.map_err(|fault| match fault.code() {
-            Code::EventTooLarge => Fault::new(Code::BodyTooLarge, fault.message().to_owned())
-                .hint("call without `Prefer: respond-async`, or put the data elsewhere"),
-            _ => fault,
-        })?;
+        let (body, _room) =
+            self.bus.collect(body, most, by.client).await.map_err(|fault| match fault.code() {
+                Code::EventTooLarge => Fault::new(Code::BodyTooLarge, fault.message().to_owned())
+                    .hint("call without `Prefer: respond-async`, or put the data elsewhere"),
+                _ => fault,
+            })?;
         let version = by.code.numbered.as_ref().map(|numbered| numbered.version);
         let message = Message::request(&head, body, by.callback).with_version(version);
         let (app, function) = (&by.code.app, &by.code.name);

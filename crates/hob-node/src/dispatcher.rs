@@ -264,7 +264,7 @@ impl Dispatcher {
     ) -> Result<Reply> {
         let telling = telling?;
         let (body, _room) =
-            self.bus.collect(body, OTLP_BODY_BYTES_MAX).await.map_err(|fault| match fault.code() {
+            self.bus.collect(body, OTLP_BODY_BYTES_MAX, None).await.map_err(|fault| match fault.code() {
                 Code::EventTooLarge => Fault::new(Code::BodyTooLarge, fault.message())
                     .hint("send fewer spans or records at once"),
                 _ => fault,

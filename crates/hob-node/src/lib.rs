@@ -38,6 +38,7 @@ mod per_space;
 mod problem;
 mod proxy;
 pub mod reference;
+mod room;
 mod schedules;
 mod scrape;
 mod secrets;

@@ -58,7 +58,8 @@ impl Exception {
             | Code::BudgetSpent
             | Code::SpaceRate
             | Code::SpaceCalls
-            | Code::TopicFull => Self::TooManyRequests,
+            | Code::TopicFull
+            | Code::IngressFull => Self::TooManyRequests,
             Code::BodyTooLarge | Code::ArtifactTooLarge | Code::EventTooLarge => Self::RequestTooLarge,
             Code::AwsUnsupported => Self::UnknownOperation,
             Code::AwsSignature => Self::InvalidSignature,
@@ -104,6 +105,7 @@ mod tests {
             (Code::AppNotFound, "ResourceNotFoundException"),
             (Code::DeployConflict, "ResourceConflictException"),
             (Code::QueueFull, "TooManyRequestsException"),
+            (Code::IngressFull, "TooManyRequestsException"),
             (Code::BodyTooLarge, "RequestTooLargeException"),
             (Code::StoreIo, "ServiceException"),
             (Code::Stopping, "ServiceException"),

@@ -11,6 +11,8 @@ pub const AWS_ASYNC_BYTES_MAX: usize = ASYNC_BODY_BYTES_MAX;
 pub const AWS_RESPONSE_BYTES_MAX: usize = (6 << 20) + 100;
 /// Request that brings an archive to the Lambda API: 50 MiB (Lambda quotas, "Deployment package size"), in base64.
 pub const AWS_ARCHIVE_BYTES_MAX: usize = (50 << 20) / 3 * 4 + (64 << 10);
+/// Bodies of requests to the Lambda API that a node holds until it knows who sent them, all together.
+pub const AWS_INGRESS_BYTES_MAX: usize = 320 << 20;
 /// Memory of a function of the Lambda API, in MiB.
 pub const AWS_MEMORY_MIB: std::ops::RangeInclusive<u64> = 128..=32_768;
 /// Time-out of a function of the Lambda API, in seconds.

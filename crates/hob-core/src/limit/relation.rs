@@ -9,8 +9,18 @@ const _: () = assert!(ASYNC_BODY_BYTES_MAX < EVENT_BYTES_MAX && ASYNC_RESULT_BYT
 const _: () =
     assert!(EVENT_BYTES_MAX <= EVENT_BATCH_BYTES_MAX && EVENT_BATCH_BYTES_MAX <= LOG_GROUP_BYTES_MAX);
 const _: () = assert!((LOG_GROUP_BYTES_MAX as u64) < LOG_SEGMENT_BYTES);
-const _: () = assert!(EVENT_BATCH_BYTES_MAX < INGRESS_BYTES_MAX);
-const _: () = assert!(EVENT_BATCH_BYTES_MAX < SPACE_INGRESS_BYTES_MAX);
+const _: () = assert!(SPACE_INGRESS_BYTES_MAX <= INGRESS_BYTES_MAX);
+const _: () = assert!(
+    EVENT_BATCH_BYTES_MAX < SPACE_INGRESS_BYTES_MAX / INGRESS_OUTSIDE_SHARE,
+    "a stranger's largest body leaves room for others'"
+);
+const _: () =
+    assert!(ASYNC_BODY_BYTES_MAX <= EVENT_BATCH_BYTES_MAX && OTLP_BODY_BYTES_MAX <= EVENT_BATCH_BYTES_MAX);
+const _: () = assert!(
+    AWS_ARCHIVE_BYTES_MAX <= AWS_INGRESS_BYTES_MAX / INGRESS_CLIENT_SHARE,
+    "one client's largest body leaves room for others'"
+);
+const _: () = assert!(INGRESS_WAIT_MAX.as_millis() < INGRESS_BODY_TIMEOUT.as_millis());
 const _: () = assert!(DELIVERY_BACKOFF_MIN_DEFAULT.as_millis() <= DELIVERY_BACKOFF_MAX_DEFAULT.as_millis());
 const _: () = assert!(2 * NAME_BYTES_MAX + 2 <= 63, "`<function>--<app>` must be one DNS label");
 const _: () = assert!(URI_BYTES_MAX < HEADER_BYTES_MAX);

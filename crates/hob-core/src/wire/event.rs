@@ -232,7 +232,8 @@ pub struct DeadLettersQuery {
     /// From this sequence on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
-    /// At most so many; 100 by default, 1000 at most.
+    /// At most so many; 100 by default, 1000 at most. Of large ones fewer come, some 4 MiB at once: go on behind the last
+    /// one until none come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
 }
@@ -276,7 +277,7 @@ pub struct DeadLetter {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LettersRequest {
-    /// These; empty: all that are there now.
+    /// These, each once, 1000 at most; empty: all that are there now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sequences: Vec<u64>,
 }

@@ -1,10 +1,12 @@
 //! Who may ask: whoever signs a request with one of the node's keys.
 //!
 //! **How.** What can be judged by the headers is judged before the body is read, so that a stranger costs no memory;
-//! the signature covers the body, so it comes after.
+//! the signature covers the body, so it comes after. Until then bodies are held in a room of their own: whoever knows no
+//! more than a key's id keeps nobody from publishing.
 
 use super::answer::{Answered, Refusal};
 use super::{Ask, Lambda, Operation};
+use crate::aside::Peer;
 use crate::clock::now_ms;
 use crate::gateway::body::incoming;
 use crate::identity::{self, same_secret};
@@ -14,6 +16,7 @@ use hob_core::aws::signature::{Claim, Content, Wrong};
 use hob_core::code::Code;
 use hob_core::fault::Fault;
 use hob_core::limit::AWS_BODY_TIMEOUT;
+use hob_core::share::door::Client;
 use http::Request;
 use hyper::body::Incoming;
 use tokio::time::timeout;
@@ -26,6 +29,7 @@ impl Lambda {
         path: Vec<String>,
         request: Request<Incoming>,
     ) -> Answered<Ask> {
+        let from = Peer::of(&request);
         let (head, body) = request.into_parts();
         let claim = Claim::read(&head.headers).map_err(refuse)?;
         claim.check(&head.headers, now_ms()).map_err(refuse)?;
@@ -34,7 +38,8 @@ impl Lambda {
             return Err(refuse(Wrong::Incomplete(what.to_owned())));
         }
         let key = self.keys.get(&claim.key).map_err(|_| unknown())?;
-        let collected = self.control.bus.collect(incoming(body), operation.body_bytes_max);
+        let client = Client::of(from.0);
+        let collected = self.room.collect(incoming(body), operation.body_bytes_max, Some(client));
         let (body, room) =
             timeout(AWS_BODY_TIMEOUT, collected).await.map_err(|_| late())?.map_err(too_large)?;
         let content = Content {

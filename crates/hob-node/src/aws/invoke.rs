@@ -107,7 +107,7 @@ impl Lambda {
             request.extensions_mut().insert(Terms(terms.clone()));
         }
         let trace = identity::trace(ask.id, forward::caller_trace(&ask.head.headers));
-        let by = Acceptance { code: target.pool.code(), id: ask.id, trace, callback: None };
+        let by = Acceptance { code: target.pool.code(), id: ask.id, trace, client: None, callback: None };
         self.control.calls.accept(by, request).await?;
         Ok(nothing(status))
     }

@@ -8,6 +8,7 @@
 use super::answer::{Answered, Refusal, json, nothing};
 use super::page::page;
 use super::{Ask, Handled, Lambda, Operation, operation};
+use crate::allowance::LAYERS;
 use crate::clock::now_ms;
 use hob_core::aws::error::Exception;
 use hob_core::aws::function::archive;
@@ -41,8 +42,6 @@ const VERSIONS: &str = "/2018-10-31/layers/{}/versions";
 const VERSION: &str = "/2018-10-31/layers/{}/versions/{}";
 /// What the keys of layers in the store begin with.
 const KEYS: &str = "aws-layers/";
-/// The folder of archives in the data folder.
-const ARCHIVES: &str = "aws-layers";
 /// Where the files of layers are in a package.
 pub(super) const OPT: &str = "opt/";
 /// Layers or versions of a page, unless the request wants fewer.
@@ -80,7 +79,7 @@ impl Lambda {
     }
 
     fn archive_of(&self, file: &str) -> PathBuf {
-        self.control.data.join(ARCHIVES).join(format!("{file}.zip"))
+        self.control.data.join(LAYERS).join(format!("{file}.zip"))
     }
 
     /// A version of a layer.
@@ -165,9 +164,12 @@ fn publish(lambda: Arc<Lambda>, ask: Ask) -> Handled {
         lambda.control.bus.allowance().keep(archive.len() as u64).await?;
         // First the archive is there, then it has a name.
         let file = lambda.archive_of(&version.file);
+        if !tokio::fs::try_exists(&file).await.map_err(Fault::internal)? {
+            lambda.control.bus.allowance().keep(version.code_bytes).await?;
+        }
         let part = file.with_extension(format!("{}.part", crate::identity::invocation()));
         let write = async {
-            tokio::fs::create_dir_all(lambda.control.data.join(ARCHIVES)).await?;
+            tokio::fs::create_dir_all(lambda.control.data.join(LAYERS)).await?;
             tokio::fs::write(&part, &archive).await?;
             tokio::fs::File::open(&part).await?.sync_all().await?;
             tokio::fs::rename(&part, &file).await

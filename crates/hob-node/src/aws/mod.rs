@@ -31,6 +31,7 @@ pub(crate) use serve::{Lambdas, serve};
 use crate::audit::Weight;
 use crate::control::Control;
 use crate::keys::Keys;
+use crate::room::Room;
 use crate::telemetry::Budget;
 use crate::versions::Versions;
 use answer::{Answered, Refusal};
@@ -80,6 +81,8 @@ pub(crate) struct Lambda {
     control: Arc<Control>,
     keys: Arc<Keys>,
     records: Arc<Records>,
+    /// For bodies of whoever is not known yet: the node's, whatever the space.
+    room: Arc<Room>,
     /// What versions and aliases want of the node.
     versions: Arc<Versions>,
     /// Whether nobody but client and node can change what is sent.

@@ -12,13 +12,16 @@ use crate::identity;
 use crate::keys::Keys;
 use crate::listener::Listener;
 use crate::per_space::PerSpace;
+use crate::room::Room;
 use crate::telemetry::Budget;
 use hob_core::access::audit::{Act, Book};
 use hob_core::aws::signature::Claim;
 use hob_core::fact::{Failure, Refused, What};
 use hob_core::fault::Result;
 use hob_core::id::InvocationId;
-use hob_core::limit::{FACTS_REFUSED_PER_SECOND, H2_STREAMS_MAX};
+use hob_core::limit::{
+    AWS_ARCHIVE_BYTES_MAX, AWS_INGRESS_BYTES_MAX, FACTS_REFUSED_PER_SECOND, H2_STREAMS_MAX,
+};
 use hob_core::name::SpaceName;
 use hob_core::port::State;
 use hob_runtime::body::Body;
@@ -32,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 /// The API of all spaces, behind one listener.
 pub(crate) struct Lambdas {
     each: Arc<PerSpace<Lambda>>,
+    room: Arc<Room>,
     tls: Option<TlsAcceptor>,
     private: bool,
 }
@@ -41,14 +45,16 @@ impl Lambdas {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let Parts { control, state, keys, tls, loopback } = parts;
         let private = loopback || tls.is_some();
-        Arc::new(Self { each: PerSpace::new(Lambda::new(control, state, keys, private)), tls, private })
+        let room = Arc::new(Room::of_strangers(AWS_INGRESS_BYTES_MAX, AWS_ARCHIVE_BYTES_MAX));
+        let default = Lambda::new(control, state, keys, (&room, private));
+        Arc::new(Self { each: PerSpace::new(default), room, tls, private })
     }
 
     /// From now on a space has the API, over its own objects and state; `None`: it has it no more.
     pub(crate) fn show(&self, space: &SpaceName, parts: Option<(Arc<Control>, Arc<dyn State>)>) {
         let made = parts.and_then(|(control, state)| {
             let (keys, _) = control.lambda.clone()?;
-            Some(Lambda::new(control, state, keys, self.private))
+            Some(Lambda::new(control, state, keys, (&self.room, self.private)))
         });
         self.each.show(space, made);
     }
@@ -119,10 +125,15 @@ async fn handle(lambda: &Arc<Lambda>, id: InvocationId, request: Request<Incomin
 }
 
 impl Lambda {
-    fn new(control: Arc<Control>, state: Arc<dyn State>, keys: Arc<Keys>, private: bool) -> Arc<Self> {
+    fn new(
+        control: Arc<Control>,
+        state: Arc<dyn State>,
+        keys: Arc<Keys>,
+        (room, private): (&Arc<Room>, bool),
+    ) -> Arc<Self> {
         let (records, refused) = (Records::new(state), Budget::new(FACTS_REFUSED_PER_SECOND));
         let versions = Arc::clone(&control.why.rules.versions);
-        Arc::new(Self { control, keys, records, versions, private, refused })
+        Arc::new(Self { control, keys, records, room: Arc::clone(room), versions, private, refused })
     }
 
     /// That a request was not granted, so that its id can be asked for.

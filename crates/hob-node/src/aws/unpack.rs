@@ -31,7 +31,7 @@ impl Drop for Folder {
 type Files = BTreeMap<String, (PathBuf, bool)>;
 
 impl Lambda {
-    /// Stores the files of an archive as artifacts.
+    /// Stores the files of an archive as artifacts, if the space may have so much more.
     pub(super) async fn unpack(&self, archive: Vec<u8>) -> Answered<BTreeMap<String, PackageFile>> {
         let folder = self.control.data.join("work").join(format!("archive-{}", identity::invocation()));
         let folder = Arc::new(Folder(folder));

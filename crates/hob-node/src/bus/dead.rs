@@ -11,7 +11,7 @@ use hob_core::code::Code;
 use hob_core::event::Event;
 use hob_core::event::record::{self, Only, Stored};
 use hob_core::fault::{Fault, Result};
-use hob_core::limit::DEAD_LETTER_ANSWER_BYTES_MAX;
+use hob_core::limit::{DEAD_LETTER_ANSWER_BYTES_MAX, LETTERS_DEALT_MAX, LETTERS_LISTED_BYTES_MAX};
 use hob_core::name::{AppName, TopicName, TriggerName};
 use hob_core::port::{Durability, NewRecord, ReadLimit};
 use hob_core::subscription::Ranges;
@@ -211,15 +211,17 @@ impl Bus {
         Ok(newest.is_some_and(|placed| placed.stored.event.extensions.contains_key(REASON)))
     }
 
-    /// Letters of a topic from a sequence on that are not dealt with.
+    /// Letters of a topic from a sequence on that are not dealt with: some, where together they are large. There are no
+    /// more where there are none.
     ///
     /// # Errors
     /// Those of the log and the store.
     pub(crate) async fn letters(&self, topic: &TopicName, from: u64, most: usize) -> Result<Vec<DeadLetter>> {
-        let (dealt, mut found) = (self.dealt(topic).await?.0, Vec::new());
-        let more = |letter| {
+        let (dealt, mut found, mut bytes) = (self.dealt(topic).await?.0, Vec::new(), 0);
+        let more = |letter: DeadLetter| {
+            bytes += shown_bytes(&letter);
             found.push(letter);
-            found.len() < most
+            found.len() < most && bytes < LETTERS_LISTED_BYTES_MAX
         };
         self.open_letters(topic, &dealt, from, more).await?;
         Ok(found)
@@ -257,16 +259,25 @@ impl Bus {
         placed.and_then(|placed| shown(topic, &placed)).ok_or_else(|| not_found(topic, sequence))
     }
 
-    /// Redrives or drops letters: these, or all that are there. Returns how many.
+    /// Redrives or drops letters: these, each once, or all that are there. Returns how many.
     ///
     /// # Errors
-    /// `HOB-0811` for a sequence that is no letter or dealt with already; nothing is done then. What was
-    /// redriven before a later one failed stays redriven.
+    /// `HOB-0811` for a sequence that is no letter or dealt with already, and `HOB-0704` for too many of them; nothing is
+    /// done then. `HOB-0712` and `HOB-0713` where the space may not have so much more, and those of the log: what was
+    /// redriven before stays redriven.
     pub(crate) async fn deal(&self, topic: &TopicName, sequences: &[u64], deal: Deal) -> Result<u64> {
+        if sequences.len() > LETTERS_DEALT_MAX {
+            let what =
+                format!("{} dead letters are named, the limit is {LETTERS_DEALT_MAX}", sequences.len());
+            let hint = "name fewer at once, or none, which means all of them";
+            return Err(Fault::new(Code::ControlRequest, what).hint(hint));
+        }
         let _one_at_a_time = self.letters.lock().await;
         let (mut dealt, mut version) = self.dealt(topic).await?;
         let mut chosen = sequences.to_vec();
-        for sequence in sequences {
+        chosen.sort_unstable();
+        chosen.dedup();
+        for sequence in &chosen {
             if dealt.letters.contains(*sequence) || self.letter(topic, *sequence).await.is_err() {
                 return Err(not_found(topic, *sequence));
             }
@@ -278,25 +289,36 @@ impl Bus {
             };
             self.open_letters(topic, &dealt, 0, more).await?;
         }
-        let mut count = 0;
+        let (mut count, mut failed) = (0, None);
         for group in chosen.chunks(PAGE.records) {
+            let before = count;
             for sequence in group {
                 if deal == Deal::Redrive {
-                    self.redrive(topic, *sequence).await?;
+                    failed = self.redrive(topic, *sequence).await.err();
+                }
+                if failed.is_some() {
+                    break;
                 }
                 dealt.letters.insert(*sequence, *sequence);
                 count += 1;
             }
-            let write = position::write(position::letters(topic), &dealt, version)?;
-            self.state.commit(vec![write]).await?;
-            version = Some(version.unwrap_or(0) + 1);
+            // Also where one has failed: those before it are not to be redriven once more.
+            if count > before {
+                let write = position::write(position::letters(topic), &dealt, version)?;
+                self.state.commit(vec![write]).await?;
+                version = Some(version.unwrap_or(0) + 1);
+            }
+            if failed.is_some() {
+                break;
+            }
         }
         self.trim_letters(topic, &dealt).await?;
-        Ok(count)
+        failed.map_or(Ok(count), |fault| Err(after(fault, count)))
     }
 
     /// Publishes the event once more, for the subscription that gave it up alone. It is delivered by
-    /// the current revision: the one that failed may be why it is here.
+    /// the current revision: the one that failed may be why it is here. The space may have it or not, as if somebody
+    /// published it.
     async fn redrive(&self, topic: &TopicName, sequence: u64) -> Result<()> {
         let placed = self.event(topic, sequence).await?.ok_or_else(|| not_found(topic, sequence))?;
         let letter = shown(topic, &placed).ok_or_else(|| not_found(topic, sequence))?;
@@ -306,7 +328,8 @@ impl Bus {
         let hops = if only.is_some() { placed.stored.hops } else { 0 };
         let stored = Stored { event, hops, cause: None, only, trace: placed.stored.trace };
         let record = NewRecord { payload: record::encode(&stored), key: None };
-        let published = self.append(&letter.from_topic, vec![record], Durability::Disk).await?;
+        self.allowance.take(1)?;
+        let published = self.keep_and_append(&letter.from_topic, vec![record], Durability::Disk).await?;
         for place in published {
             self.tell_redriven(&letter.from_topic, place.sequence, &stored);
         }
@@ -332,6 +355,20 @@ impl Bus {
 fn not_found(topic: &TopicName, sequence: u64) -> Fault {
     Fault::new(Code::DeadLetterNotFound, format!("topic `{topic}` has no open dead letter {sequence}"))
         .hint(format!("hob dlq ls {topic}"))
+}
+
+/// The fault that ended it after so many letters.
+fn after(fault: Fault, count: u64) -> Fault {
+    if count == 0 {
+        return fault;
+    }
+    let hint = fault.hint_text().map(|hint| format!("{hint}; ")).unwrap_or_default();
+    fault.hint(format!("{hint}{count} letter(s) before are redriven and stay so"))
+}
+
+/// What a letter takes of an answer.
+fn shown_bytes(letter: &DeadLetter) -> usize {
+    serde_json::to_vec(letter).map_or(LETTERS_LISTED_BYTES_MAX, |text| text.len())
 }
 
 fn key_of(text: &str) -> Option<Key> {

@@ -1,53 +1,63 @@
 //! Requests that bring events: from outside, from functions, and from the control API.
 //!
 //! **How.** All three read the same three forms (CloudEvents HTTP binding 1.0.2) and get the same answer:
-//! `202` with the place of each event and how safe it is.
+//! `202` with the place of each event and how safe it is. What they bring is held in the space's room ([`crate::room`]).
 
 use super::Bus;
+use crate::room::{Held, too_large};
 use bytes::Bytes;
 use hob_core::code::Code;
 use hob_core::event::record::{Cause, Stored};
 use hob_core::event::{Event, http as binding};
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
-use hob_core::limit::EVENT_BATCH_BYTES_MAX;
+use hob_core::limit::{EVENT_BATCH_BYTES_MAX, INGRESS_BODY_TIMEOUT};
 use hob_core::name::TopicName;
 use hob_core::port::Durability;
+use hob_core::share::door::Client;
 use hob_core::trace::TraceContext;
-use hob_core::unit::show_bytes;
+use hob_core::unit::show_duration;
 use hob_core::wire::Published;
 use hob_runtime::body::{self, Body};
 use hob_runtime::outbound::Caller;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::sync::SemaphorePermit;
+use tokio::time::timeout;
 
-/// In what the room for bodies is counted.
-pub(super) const ROOM_UNIT: usize = 1 << 10;
 /// The trace of whoever sends events that name none themselves (W3C Trace Context).
 const TRACEPARENT: &str = "traceparent";
 /// The header of an acknowledgement that says how safe the events are.
 pub(crate) const DURABILITY: HeaderName = HeaderName::from_static("hob-durability");
 
+/// A request from outside.
+#[derive(Clone, Copy)]
+pub(crate) struct Stranger {
+    /// Its id.
+    pub(crate) id: InvocationId,
+    /// Who sends it.
+    pub(crate) client: Client,
+}
+
 impl Bus {
     /// Publishes the events of a request; `caller` is the function that sent it, if one did, and `by` the
-    /// request, if it has an id.
+    /// request, if it came from outside.
     ///
     /// # Errors
     /// `HOB-0805` for one of the node's own topics, `HOB-0801` and `HOB-0802` for what is no event or
-    /// too large, `HOB-0713` for too many in a second, and those of [`Bus::publish`].
+    /// too large, `HOB-0713` for too many in a second, and those of [`Bus::collect`] and [`Bus::publish`].
     pub(crate) async fn take(
         &self,
         topic: &TopicName,
         request: Request<Body>,
         caller: Option<&Caller>,
         durability: Durability,
-        by: Option<InvocationId>,
+        by: Option<Stranger>,
     ) -> Result<Response<Body>> {
         let (head, body) = request.into_parts();
-        let (events, _room) = self.read_events(topic, &head.headers, body).await.inspect_err(|fault| {
+        let (client, by) = (by.map(|by| by.client), by.map(|by| by.id));
+        let read = self.read_events(topic, &head.headers, body, client).await;
+        let (events, _room) = read.inspect_err(|fault| {
             let by = by.or_else(|| caller?.context.as_ref().map(|context| context.id));
             self.tell_unread(topic, &head.headers, by, fault);
         })?;
@@ -70,26 +80,28 @@ impl Bus {
         topic: &TopicName,
         headers: &HeaderMap,
         body: Body,
-    ) -> Result<(Vec<Event>, SemaphorePermit<'_>)> {
+        client: Option<Client>,
+    ) -> Result<(Vec<Event>, Held<'_>)> {
         if topic.is_own() {
             return Err(Fault::new(Code::TopicReserved, format!("topic `{topic}` is the node's own"))
                 .hint("choose a name that does not begin with `hob.`"));
         }
-        let (body, room) = self.collect(body, EVENT_BATCH_BYTES_MAX).await?;
+        let (body, room) = self.collect(body, EVENT_BATCH_BYTES_MAX, client).await?;
         Ok((binding::read(headers, body)?, room))
     }
 
-    /// The bytes of a request's body that may have so many, as soon as the node has room for them.
+    /// The bytes of a request's body that may have so many, and their room; `client` is the stranger who sends it, if one
+    /// does.
     ///
     /// # Errors
-    /// As [`whole`].
-    pub(crate) async fn collect(&self, body: Body, most: usize) -> Result<(Bytes, SemaphorePermit<'_>)> {
-        let announced = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
-        // What is above the limit is refused when it is read.
-        let units = announced.unwrap_or(most).min(most).div_ceil(ROOM_UNIT);
-        let room = self.room.acquire_many(u32::try_from(units).unwrap_or(u32::MAX)).await;
-        let room = room.map_err(|_| Fault::internal("the room for bodies is closed"))?;
-        Ok((whole(body, most).await?, room))
+    /// Those of [`Room::collect`](crate::room::Room::collect), and `HOB-0407` for a body that takes too long.
+    pub(crate) async fn collect(
+        &self,
+        body: Body,
+        most: usize,
+        client: Option<Client>,
+    ) -> Result<(Bytes, Held<'_>)> {
+        timeout(INGRESS_BODY_TIMEOUT, self.room.collect(body, most, client)).await.map_err(|_| late())?
     }
 
     /// Answers a request to an event route: the events it brings, or a web hook's handshake.
@@ -101,7 +113,7 @@ impl Bus {
         topic: &TopicName,
         origins: &[String],
         request: Request<Body>,
-        by: InvocationId,
+        by: Stranger,
     ) -> Result<Response<Body>> {
         if *request.method() != Method::OPTIONS {
             return self.take(topic, request, None, Durability::Disk, Some(by)).await;
@@ -134,15 +146,18 @@ pub(crate) async fn whole(body: Body, most: usize) -> Result<Bytes> {
     let collected = Limited::new(body, most).collect().await;
     collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
         if error.is::<LengthLimitError>() {
-            let what = format!("the body has more than {}", show_bytes(most as u64));
-            return Fault::new(Code::EventTooLarge, what)
-                .hint("send less at once, or put the data elsewhere and name it with `dataref`");
+            return too_large(most);
         }
         match error.downcast::<Fault>() {
             Ok(fault) => *fault,
             Err(other) => Fault::new(Code::RequestMalformed, "the body ended early").detail(other),
         }
     })
+}
+
+fn late() -> Fault {
+    let what = format!("the request's body did not arrive within {}", show_duration(INGRESS_BODY_TIMEOUT));
+    Fault::new(Code::RequestTimeout, what).hint("send less at once")
 }
 
 fn acknowledge(published: &[Published], durability: Durability) -> Result<Response<Body>> {

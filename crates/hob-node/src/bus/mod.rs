@@ -17,13 +17,14 @@ mod topics;
 
 use crate::allowance::Allowance;
 use crate::identity;
+use crate::room::Room;
 use crate::sync::lock;
 use crate::telemetry::{Budget, Telemetry};
 use hob_core::code::Code;
 use hob_core::event::record::{self, Stored};
 use hob_core::fault::{Fault, Result};
 use hob_core::id::InvocationId;
-use hob_core::limit::{EVENT_BATCH_MAX, EVENT_HOPS_MAX, FACTS_EVENTS_PER_SECOND};
+use hob_core::limit::{EVENT_BATCH_BYTES_MAX, EVENT_BATCH_MAX, EVENT_HOPS_MAX, FACTS_EVENTS_PER_SECOND};
 use hob_core::name::TopicName;
 use hob_core::port::{Durability, Log, NewRecord, ReadLimit, State, TopicSettings};
 use hob_core::space::Resource;
@@ -33,7 +34,7 @@ use hob_core::wire::Published;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tell::Teller;
-use tokio::sync::{MutexGuard, Semaphore, watch};
+use tokio::sync::{MutexGuard, watch};
 use topics::Topics;
 
 /// Publishes, reads, and wakes those who wait.
@@ -43,8 +44,8 @@ pub(crate) struct Bus {
     /// The sequence after the last published one, for those who wait for it.
     arrivals: Mutex<HashMap<TopicName, watch::Sender<u64>>>,
     topics: Topics,
-    /// Room for the bodies of requests, in KiB.
-    room: Semaphore,
+    /// Room for the bodies of requests.
+    room: Room,
     /// Held while the log is told what is settled, so that it hears the newest last.
     settling: tokio::sync::Mutex<()>,
     /// Held while the set of dead letters that are dealt with changes.
@@ -97,7 +98,7 @@ impl Bus {
             state,
             arrivals: Mutex::default(),
             topics: Topics::default(),
-            room: Semaphore::new(allowance.ingress_bytes() / ingress::ROOM_UNIT),
+            room: Room::shared(allowance.ingress_bytes(), EVENT_BATCH_BYTES_MAX),
             settling: tokio::sync::Mutex::default(),
             letters: tokio::sync::Mutex::default(),
             telemetry,
@@ -162,6 +163,16 @@ impl Bus {
             key: stored.only.is_none().then(|| stored.event.key()),
         });
         let records: Vec<NewRecord> = records.collect();
+        self.keep_and_append(topic, records, durability).await
+    }
+
+    /// Appends records, if the space may have so much more and the topic.
+    async fn keep_and_append(
+        &self,
+        topic: &TopicName,
+        records: Vec<NewRecord>,
+        durability: Durability,
+    ) -> Result<Vec<Published>> {
         self.allowance.keep(records.iter().map(|record| record.payload.len() as u64).sum()).await?;
         let _beginning = self.begin(topic).await?;
         self.append(topic, records, durability).await
@@ -288,6 +299,14 @@ impl Bus {
         })
     }
 
+    /// The sequence to which somebody goes who is told to: behind the last event is nothing to leave out.
+    ///
+    /// # Errors
+    /// Those of the log.
+    pub(crate) async fn within(&self, topic: &TopicName, at: StartAt) -> Result<u64> {
+        Ok(self.start(topic, at).await?.min(self.start(topic, StartAt::Now).await?))
+    }
+
     /// What tells of events that are published in a topic from now on: the sequence after the last one,
     /// 0 before the first.
     pub(crate) fn arrivals(&self, topic: &TopicName) -> watch::Receiver<u64> {
@@ -379,3 +398,6 @@ fn traced(stored: Stored, by: InvocationId) -> Stored {
     }
     Stored { trace: Some(identity::trace(by, None)), ..stored }
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,7 +88,7 @@ static ERRORS: &[Row] = &[
     row("topics.get", &[TOPIC, &[TopicNotFound]]),
     row(
         "events.publish",
-        &[APPEND, &[TopicReserved, EventLoop, RequestMalformed, RequestTimeout, SpaceRate]],
+        &[APPEND, &[TopicReserved, EventLoop, RequestMalformed, RequestTimeout, SpaceRate, IngressFull]],
     ),
     row("events.read", &[TOPIC, &[TopicNotFound]]),
     row("events.purge", &[TOPIC, &[TopicNotFound, LogReadOnly]]),
@@ -109,7 +109,10 @@ static ERRORS: &[Row] = &[
     row("letters.topics", &[TOPIC]),
     row("letters.list", &[TOPIC, &[TopicNotFound, DeadLetterNotFound]]),
     row("letters.get", &[TOPIC, &[TopicNotFound, DeadLetterNotFound]]),
-    row("letters.redrive", &[APPEND, WRITE, &[TopicNotFound, DeadLetterNotFound, SubscriptionNotFound]]),
+    row(
+        "letters.redrive",
+        &[APPEND, WRITE, &[TopicNotFound, DeadLetterNotFound, SubscriptionNotFound, SpaceRate]],
+    ),
     row("letters.drop", &[WRITE, TOPIC, &[TopicNotFound, DeadLetterNotFound]]),
     row("calls.get", &[TOPIC, &[AsyncCallNotFound]]),
     row("metrics.read", &[]),

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// Letters that are shown unless more are asked for.
 const SHOWN: u64 = 100;
-/// Letters that are shown at most.
+/// Letters that are shown at most, however small.
 const SHOWN_MAX: u64 = 1000;
 
 pub(super) static OPERATIONS: &[Operation] = &[

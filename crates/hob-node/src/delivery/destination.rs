@@ -125,7 +125,7 @@ impl Ended<'_> {
         request.extensions_mut().insert(RawCall::default());
         let id = identity::invocation();
         let trace = identity::trace(id, self.placed.stored.trace);
-        let by = Acceptance { code: target.pool.code(), id, trace, callback: None };
+        let by = Acceptance { code: target.pool.code(), id, trace, client: None, callback: None };
         let hops = self.placed.stored.hops + 1;
         parts.calls.accept_after(by, hops, request).await.map(drop)
     }

@@ -320,7 +320,7 @@ impl Delivery {
     /// `HOB-0807` when there is none, and those of the log.
     pub(crate) async fn seek(self: &Arc<Self>, key: &Key, to: StartAt) -> Result<()> {
         let handle = self.handle(key).await?;
-        let sequence = self.parts.bus.start(&handle.role.topic(&key.app), to).await?;
+        let sequence = self.parts.bus.within(&handle.role.topic(&key.app), to).await?;
         handle.ask(|answer| Wish::Seek(sequence, answer)).await?
     }
 

@@ -46,7 +46,7 @@ pub(super) fn no_place(fault: &Fault) -> Outcome {
 pub(super) fn not_kept(fault: &Fault) -> Outcome {
     let after_ms = fault.retry_after_s().map(|seconds| u64::from(seconds) * 1000);
     match fault.code() {
-        Code::StoreIo | Code::StoreFull | Code::TopicFull | Code::LogReadOnly => {
+        Code::StoreIo | Code::StoreFull | Code::TopicFull | Code::LogReadOnly | Code::IngressFull => {
             Outcome::Overloaded { after_ms }
         }
         _ => Outcome::Retry { after_ms },

@@ -25,6 +25,7 @@ mod upgrade;
 pub(crate) use serve::{Server, serve};
 pub(crate) use tenant::{Tenant, Tenants};
 
+use crate::bus::ingress::Stranger;
 use crate::calls::{self, Acceptance};
 use crate::identity;
 use crate::live::LiveRevision;
@@ -131,7 +132,8 @@ impl Gateway {
                 (response, Some(found.revision))
             }
             Ok(Choice::Events(revision, topic, route)) => {
-                (self.take_events(&tenant, &arrival, (&revision, &topic, &route), request).await, None)
+                let to = (&*revision, &topic, &*route);
+                (self.take_events(&tenant, (&arrival, peer), to, request).await, None)
             }
             Ok(Choice::Call(rest)) => {
                 let answer = tenant.calls.answer(request.method(), &rest).await;
@@ -180,7 +182,8 @@ impl Gateway {
         };
         forward::inward(&mut parts.headers, peer);
         parts.uri = parts.uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from);
-        let by = Acceptance { code: found.pool.code(), id: arrival.id, trace: context.trace, callback };
+        let (code, client) = (found.pool.code(), Some(peer.client()));
+        let by = Acceptance { code, id: arrival.id, trace: context.trace, client, callback };
         let request = Request::from_parts(parts, body::incoming_from(incoming, &self.clients));
         tenant.calls.accept(by, request).await.unwrap_or_else(refuse)
     }
@@ -189,7 +192,7 @@ impl Gateway {
     async fn take_events(
         &self,
         tenant: &Tenant,
-        arrival: &Arrival,
+        (arrival, peer): (&Arrival, &Peer),
         (revision, topic, route): (&LiveRevision, &TopicName, &str),
         request: Request<Incoming>,
     ) -> Response<Body> {
@@ -197,7 +200,8 @@ impl Gateway {
         let origins = routes.iter().find(|spec| spec.route == route).map(|spec| spec.origins.as_slice());
         let origins = origins.unwrap_or_default();
         let request = request.map(|body| body::incoming_from(body, &self.clients));
-        let taken = tenant.bus.take_from_outside(topic, origins, request, arrival.id);
+        let by = Stranger { id: arrival.id, client: peer.client() };
+        let taken = tenant.bus.take_from_outside(topic, origins, request, by);
         taken.await.unwrap_or_else(|fault| arrival.refuse(&fault))
     }
 

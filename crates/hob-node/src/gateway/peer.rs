@@ -6,6 +6,7 @@ use crate::listener::Place;
 use crate::settings::Clients;
 use crate::sync::lock;
 use crate::wire::Exchange;
+use hob_core::share::door::Client;
 use hob_core::unit::millis;
 use http::HeaderValue;
 use std::fmt::Write;
@@ -80,6 +81,11 @@ impl Peer {
     /// What an answer is given away with; `None` for HTTP/1.1, whose socket tells what is taken.
     pub(super) fn giver(&self) -> Option<Giver> {
         self.http2.then(|| self.unsent.giver())
+    }
+
+    /// Whose share of what strangers may have counts.
+    pub(super) fn client(&self) -> Client {
+        Client::of(self.address.ip())
     }
 
     /// The scheme, for `Forwarded` and `X-Forwarded-Proto`.

@@ -10,6 +10,7 @@ mod clients;
 mod control;
 mod events;
 mod facts;
+mod layers;
 mod malformed;
 mod metrics;
 mod protocol;

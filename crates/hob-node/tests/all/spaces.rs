@@ -599,9 +599,19 @@ async fn what_a_kill_has_left_is_finished_at_the_next_start() {
 
 /// The names of the functions that the Lambda API lists for a key.
 async fn listed_by(address: &str, id: &str, secret: &str) -> Got {
+    ask_lambda(address, (id, secret), ("GET", "/2015-03-31/functions"), "").await
+}
+
+/// What the Lambda API answers to a request that is signed with a key.
+pub(crate) async fn ask_lambda(
+    address: &str,
+    (id, secret): (&str, &str),
+    (method, path): (&str, &str),
+    body: impl Into<bytes::Bytes>,
+) -> Got {
+    let body = body.into();
     let now_ms = u64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
     let time: String = timestamp(now_ms).chars().filter(|one| !"-:".contains(*one)).take(15).collect();
-    let path = "/2015-03-31/functions";
     let scope = format!("AWS4-HMAC-SHA256 Credential={id}/{}/us-east-1/lambda/aws4_request", &time[..8]);
     let signed = |signature: &str| format!("{scope}, SignedHeaders=host;x-amz-date, Signature={signature}");
     let time = format!("{time}Z");
@@ -613,11 +623,11 @@ async fn listed_by(address: &str, id: &str, secret: &str) -> Got {
         ])
     };
     let headers = head(&signed("00"));
-    let content = Content { method: "GET", path, query: "" };
-    let signature = Claim::read(&headers).unwrap().signature(secret, &headers, content, b"").unwrap();
+    let content = Content { method, path, query: "" };
+    let signature = Claim::read(&headers).unwrap().signature(secret, &headers, content, &body).unwrap();
     let (signature, stream) = (signed(&signature), tokio::net::TcpStream::connect(address).await.unwrap());
     let all = [("host", address), ("x-amz-date", &*time), ("authorization", &*signature)];
-    crate::support::exchange(stream, "GET", path, &all, bytes::Bytes::new()).await.unwrap()
+    crate::support::exchange(stream, method, path, &all, body).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

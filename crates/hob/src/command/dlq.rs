@@ -165,16 +165,16 @@ impl Ls {
             let limit = u64::try_from(left).unwrap_or(PAGE).min(PAGE);
             let page = client.letters(topic, &DeadLettersQuery { from, limit: Some(limit) }).await?;
             let last = page.last().map(|letter| letter.sequence);
-            let full = page.len() as u64 == limit;
             all.extend(page);
             if all.len() > wanted {
                 let next = all[wanted].sequence;
                 all.truncate(wanted);
                 return Ok((all, Some(next)));
             }
+            // Fewer than were asked for may have come because they are large; only none says that there are no more.
             match last {
-                Some(last) if full => from = Some(last + 1),
-                Some(_) | None => return Ok((all, None)),
+                Some(last) => from = Some(last + 1),
+                None => return Ok((all, None)),
             }
         }
     }

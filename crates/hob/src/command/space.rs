@@ -100,7 +100,7 @@ struct Limits {
     /// Memory of all instances, such as `512MiB`
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
-    /// Artifacts, topics and facts, such as `10GiB`
+    /// Artifacts, layers, topics and facts, such as `10GiB`
     #[arg(long, value_name = "SIZE")]
     storage: Option<String>,
     /// Topics

@@ -19,8 +19,13 @@ const SHOWN: usize = 50;
 pub(in crate::dashboard) fn show(visit: Visit) -> Shown {
     Box::pin(async move {
         let topic: TopicName = visit.name(0)?;
-        let path = format!("/v1/dead-letters/{topic}?limit={LETTERS}");
-        let letters: Vec<DeadLetter> = visit.api().get(&path).await?;
+        let path = |from: u64, limit: u64| format!("/v1/dead-letters/{topic}?from={from}&limit={limit}");
+        let letters: Vec<DeadLetter> = visit.api().get(&path(0, LETTERS)).await?;
+        // Of large letters fewer come than are asked for.
+        let more = match letters.last() {
+            Some(last) => !visit.api().get::<Vec<DeadLetter>>(&path(last.sequence + 1, 1)).await?.is_empty(),
+            None => false,
+        };
         let groups = groups(&letters);
         let mut content = Content::new(topic.to_string()).below("/dead-letters", "Dead letters");
         if letters.is_empty() {
@@ -28,7 +33,7 @@ pub(in crate::dashboard) fn show(visit: Visit) -> Shown {
                 html! { p class="calm" { span class="mark good" { "none" } " No letter is left here." } },
             ));
         }
-        content = content.still(all(&visit, &topic, letters.len() as u64));
+        content = content.still(all(&visit, &topic, (letters.len() as u64, more)));
         for (at, group) in groups.iter().enumerate() {
             content = content.still(section(&visit, &topic, at, group));
         }
@@ -36,9 +41,9 @@ pub(in crate::dashboard) fn show(visit: Visit) -> Shown {
     })
 }
 
-fn all(visit: &Visit, topic: &TopicName, letters: u64) -> Markup {
+fn all(visit: &Visit, topic: &TopicName, (letters, more): (u64, bool)) -> Markup {
     let path = |verb: &str| join(&["dead-letters", topic.as_str(), verb]);
-    let more = if letters == LETTERS { "the first " } else { "" };
+    let more = if more { "the first " } else { "" };
     html! {
         div class="row" {
             p { (more) (counted(letters, "letter")) }
