@@ -15,6 +15,7 @@ use crate::control::{Control, Keeper, describe};
 use crate::dashboard::Boards;
 use crate::gateway::Tenants;
 use crate::keys::Keys;
+use crate::live::Live;
 use crate::sync::lock;
 use hob_bus::{Engine, EngineSettings};
 use hob_core::code::Code;
@@ -84,6 +85,8 @@ pub(super) struct Spaces {
     state: Arc<dyn State>,
     default: Arc<Control>,
     runtime: Arc<Runtime>,
+    /// The apps of `default`.
+    live: Arc<Live>,
     doors: Doors,
     named: Mutex<BTreeMap<SpaceName, Entry>>,
     /// Held while one comes or goes.
@@ -99,6 +102,20 @@ pub(super) async fn quotas_of_default(state: &dyn State) -> Result<Quotas> {
     let stored = state.get(&key(&name)).await?;
     let record: Option<Record> = stored.map(|entry| read(&name, &entry.value)).transpose()?;
     Ok(Quotas::of_new(&name).with(&record.map(|record| record.quotas).unwrap_or_default()))
+}
+
+/// How many spaces are stored beside `default`, but for those that are on their way out: it has to be known before the first
+/// function of `default` starts, which is to be behind a wall if there are others.
+///
+/// # Errors
+/// `HOB-06xx` when the records cannot be read.
+pub(super) async fn count(state: &dyn State) -> Result<usize> {
+    let mut count = 0;
+    for (key, entry) in state.scan(RECORDS).await? {
+        let name = SpaceName::new(key.strip_prefix(RECORDS).unwrap_or_default())?;
+        count += usize::from(!name.is_default() && !read(&name, &entry.value)?.removing);
+    }
+    Ok(count)
 }
 
 fn key(space: &SpaceName) -> String {
@@ -123,6 +140,7 @@ impl Spaces {
             state: Arc::clone(&default.state),
             default: Arc::clone(&default.control),
             runtime: Arc::clone(&default.services.runtime),
+            live: Arc::clone(&default.ground.live),
             doors,
             named: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
@@ -159,7 +177,9 @@ impl Spaces {
 
     async fn start(&self, name: &SpaceName, record: &Record) -> Result<Space> {
         // Before its first call: from now on there are walls between spaces.
-        self.common.named.fetch_max(1, Ordering::Relaxed);
+        if self.common.named.fetch_max(1, Ordering::Relaxed) == 0 {
+            cool(&self.live);
+        }
         let (node, folder) = (&self.common.settings, folder_of(&self.common.settings.data, name));
         let opened = {
             let (engine, folder) = (node.engine.clone(), folder.clone());
@@ -291,10 +311,12 @@ impl Spaces {
             (named.remove(&name).and_then(|entry| entry.open), named.len())
         };
         self.common.named.store(left, Ordering::Relaxed);
-        if let Some(space) = open
-            && tokio::time::timeout(SPACE_DRAIN_TIMEOUT, space.stop(&self.common)).await.is_err()
-        {
-            tracing::warn!(space = %name, "something of a removed space still ran and is left to end by itself");
+        if let Some(space) = open {
+            let runtime = Arc::clone(&space.services.runtime);
+            if tokio::time::timeout(SPACE_DRAIN_TIMEOUT, space.stop(&self.common)).await.is_err() {
+                tracing::warn!(space = %name, "something of a removed space still ran and is left to end by itself");
+            }
+            runtime.leave().await;
         }
         self.erase(&name).await
     }
@@ -402,6 +424,18 @@ impl Spaces {
     }
 }
 
+/// Ends the guests of `default` that have no call, so that the next ones are behind a wall. Who has one, or is kept by `min`, is
+/// left where it is: nothing of `default` fails because a space comes.
+fn cool(live: &Live) {
+    let table = live.load();
+    let revisions = table.apps().values().flat_map(|app| app.kept.values());
+    for pool in revisions.flat_map(|revision| revision.functions.made()) {
+        if pool.code().spec.host == "wasm" {
+            pool.cool();
+        }
+    }
+}
+
 /// Makes the folder of a space for nobody but the node's user, as the data folder is.
 fn make_folder(folder: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -430,5 +464,26 @@ fn not_found<'a>(name: &SpaceName, known: impl Iterator<Item = &'a SpaceName>) -
     match nearest(name.as_str(), known.map(SpaceName::as_str)) {
         Some(near) => fault.hint(format!("did you mean `{near}`?")),
         None => fault.hint("`hob space ls` lists the spaces, `hob space create NAME` makes one"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Expect, Quotas, Record, SpaceName, Write, count, key};
+    use hob_bus::EngineSettings;
+
+    #[tokio::test]
+    async fn stored_spaces_are_counted_before_one_is_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = hob_bus::open("memory", &EngineSettings::new(folder.path())).unwrap().state;
+        for (name, removing, expected) in
+            [("default", false, 0), ("gone", true, 0), ("one", false, 1), ("two", false, 2)]
+        {
+            let record = Record { created_ms: None, quotas: Quotas::unlimited(), removing };
+            let value = Some(serde_json::to_vec(&record).unwrap());
+            let write = Write { key: key(&SpaceName::new(name).unwrap()), expect: Expect::Absent, value };
+            state.commit(vec![write]).await.unwrap();
+            assert_eq!(count(&*state).await.unwrap(), expected, "{name}");
+        }
     }
 }
