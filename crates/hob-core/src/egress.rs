@@ -212,12 +212,14 @@ fn canonical(address: IpAddr) -> IpAddr {
 }
 
 /// Where clouds tell a machine its credentials and what it shall run, as far as it lies in no range that is denied
-/// as a whole: Azure's is a public address, those of Alibaba, AWS and Google by IPv6 are private ones.
-const METADATA: [IpAddr; 4] = [
+/// as a whole: Azure's is a public address, those of Alibaba, AWS, Google, Oracle and Scaleway by IPv6 are private ones.
+const METADATA: [IpAddr; 6] = [
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)),
 ];
 
 /// Private networks: RFC 1918, shared address space (RFC 6598), unique local (RFC 4193).

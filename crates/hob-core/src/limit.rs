@@ -317,11 +317,20 @@ pub const WASM_HANDLES_MAX: usize = 1024;
 pub const WASM_HOSTCALL_BYTES_MAX: usize = 16 << 20;
 /// One set of header fields that a guest builds, as it lies in memory.
 pub const WASM_FIELDS_BYTES_MAX: usize = 64 << 10;
+/// Fields of one set that a JavaScript function builds, so that they take no more as they lie in memory.
+pub const JAVASCRIPT_FIELDS_MAX: usize = 512;
+/// Making an instance of a component that is kept, in which the start functions of its modules run: meanwhile it has one
+/// of the node's few starts, so that a function's own `timeout` may only shorten it.
+pub const WASM_START_TIMEOUT: Duration = Duration::from_secs(30);
 /// Stack of a WASM guest, bytes; the rest of its 2 MiB is for what the node does when it calls. An interpreter takes
 /// half a KiB of it for each call in its program.
 pub const WASM_STACK_BYTES_MAX: usize = 1536 << 10;
 /// Streams that one instance of a JavaScript function compresses or decompresses at a time: each takes up to 400 KiB of the node.
 pub const JAVASCRIPT_CODERS_MAX: usize = 32;
+/// Bytes that one of these streams takes at a time: the piece of `crates/hob-runtime/javascript/shim/compress.js`.
+pub const JAVASCRIPT_PIECE_BYTES_MAX: usize = 8192;
+/// Bytes that it gives for one piece: the most that Deflate makes of it (1,032 times as much), and what it held back.
+pub const JAVASCRIPT_RECODED_BYTES_MAX: usize = 9 << 20;
 /// Evaluating a JavaScript module at its deploy.
 pub const JAVASCRIPT_EVALUATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Random bytes that a guest may ask for in one call.
@@ -384,6 +393,10 @@ pub const WASM_INSTANCES_MAX: u32 = 4096;
 pub const COMPILE_TIMEOUT: Duration = Duration::from_secs(180);
 /// Memory for compiling one component.
 pub const COMPILE_MEMORY_BYTES_MAX: u64 = 3 << 30;
+/// A component or module in binary form; the largest that interpreters come in have some 60 MiB.
+pub const WASM_BINARY_BYTES_MAX: u64 = 256 << 20;
+/// A component or module as text: reading it takes up to 80 times as much memory, and the node does it.
+pub const WASM_TEXT_BYTES_MAX: u64 = 1 << 20;
 /// Size of a component's machine code.
 pub const COMPILED_BYTES_MAX: u64 = 512 << 20;
 /// A component that is expected to take longer to compile serves with quick code first, and is optimised

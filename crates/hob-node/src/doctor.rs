@@ -81,6 +81,12 @@ static PROBES: &[Probe] = &[
         without: "native functions run as the node's user and see its files; `--require-walls` refuses to start",
     },
     Probe {
+        name: "files of compilers",
+        look: compilers,
+        with: "a compiler of WASM reads its input and writes its output, and reaches no other file",
+        without: "a compiler of WASM that a component takes over reads and writes what the node's user may",
+    },
+    Probe {
         name: "python3",
         look: || program("python3"),
         with: "Python functions can run",
@@ -154,6 +160,11 @@ fn overcommit() -> Result<String, String> {
 fn walls() -> Result<String, String> {
     let folder = std::env::temp_dir().join(format!("hob-doctor-{}", identity::secret()));
     hob_runtime::wall::examine(&folder).map(|offer| offer.to_string())
+}
+
+fn compilers() -> Result<String, String> {
+    let found = hob_runtime::compilers_have_own_files().then(|| "landlock holds them".to_owned());
+    found.ok_or_else(|| "the kernel has no landlock".to_owned())
 }
 
 fn readable(path: &str) -> Result<String, String> {

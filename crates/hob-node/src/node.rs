@@ -37,7 +37,7 @@ use sockets::{Board, Bound, Desk, Sockets};
 use space::{Common, Of, Space};
 use spaces::{Doors, Spaces};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -209,7 +209,7 @@ async fn common(settings: &Settings, sockets: &Sockets, state: &Arc<dyn State>) 
         hosts: Hosts::new(&settings.domain),
         doors: Arc::new(ArcSwap::from_pointee(sockets.doors())),
         names: Arc::default(),
-        named: Arc::default(),
+        named: Arc::new(AtomicUsize::new(spaces::count(&**state).await?)),
         instances: Arc::new(AtomicU64::new(1)),
         node: info(&sockets.url, &settings.domain),
         tokens: Tokens::open(Arc::clone(state), &tasks).await?,

@@ -19,8 +19,9 @@ pub struct Environment {
     pub space: SpaceName,
     /// Compiled code, kept between starts; private to the node's user.
     pub cache_dir: PathBuf,
-    /// Compiled functions that components of the space leave for each other; made when there are any. What a component of one space has
-    /// compiled is never taken for one of another.
+    /// Compiled functions that components of the space leave for each other; made when there are any. None of them is taken for
+    /// a component that another space deploys. But what is compiled with their help lies in `cache_dir`, by the component's digest,
+    /// for every space that has the same component.
     pub packs_dir: PathBuf,
     /// Whether other nodes keep theirs in the same folder: then nothing is removed for not being needed here. Spaces
     /// of one node share the folder too, and know of each other what is needed.

@@ -38,4 +38,4 @@ pub mod wall;
 pub mod witness;
 mod worker;
 
-pub use host::wasm::{Captured, compile_child, worker_child};
+pub use host::wasm::{Captured, compile_child, compilers_have_own_files, worker_child};

@@ -69,8 +69,10 @@ impl Runtime {
         Ok(Self { environment, hosts, needs: Arc::clone(&self.needs) })
     }
 
-    /// The space is gone, and needs nothing any more.
+    /// The space is gone, and needs nothing any more. Not only the next space of that name must not meet what is left of it:
+    /// whatever still runs in its worker ends. May be told twice.
     pub async fn leave(&self) {
+        self.hosts.values().for_each(|host| host.leave());
         self.needs.lock().await.remove(&self.environment.space);
     }
 

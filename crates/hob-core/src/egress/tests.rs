@@ -74,6 +74,8 @@ fn without_a_list_only_public_addresses_are_reached() {
         168.63.129.16          -                        refused
         100.100.100.200        -                        refused
         [fd20:ce::254]         -                        refused
+        [fd00:c1::a9fe:a9fe]   -                        refused
+        [fd00:42::42]          -                        refused
         [2606:4700::5efe:a00:1] -                       refused
         [2606:4700::200:5efe:7f00:1] -                  refused
         [::ffff:0:127.0.0.1]   -                        refused
@@ -111,6 +113,8 @@ fn a_list_allows_what_it_names_and_nothing_else() {
         db.corp.example        169.254.169.254          denied
         db.corp.example        fd00:ec2::254            denied
         db.corp.example        fd20:ce::254             denied
+        db.corp.example        fd00:c1::a9fe:a9fe       denied
+        db.corp.example        fd00:42::42              denied
         db.corp.example        100.100.100.200          denied
         db.corp.example        168.63.129.16            denied
         db.corp.example        fd00::7                  reached

@@ -44,9 +44,17 @@ const _: () = assert!(
     "what a guest can make the host hold must stay below what it may hold itself"
 );
 const _: () = assert!(
+    JAVASCRIPT_PIECE_BYTES_MAX * 1032 + (64 << 10) <= JAVASCRIPT_RECODED_BYTES_MAX,
+    "what the runtime gives is never refused for what becomes of it"
+);
+const _: () =
+    assert!(JAVASCRIPT_FIELDS_MAX * 128 <= WASM_FIELDS_BYTES_MAX, "a field without a byte takes 104");
+const _: () = assert!(
     COMPILE_PACK_BYTES_MAX * 4 <= COMPILE_CACHE_BYTES_MAX,
     "one component must not push all others out"
 );
+const _: () =
+    assert!(WASM_TEXT_BYTES_MAX * 80 < WASM_BINARY_BYTES_MAX && WASM_BINARY_BYTES_MAX < PACKAGE_BYTES_MAX);
 const _: () = assert!(COMPILE_TIMEOUT.as_millis() < OPTIMISE_TIMEOUT.as_millis());
 const _: () = assert!(START_BACKOFF_MIN.as_millis() < START_BACKOFF_MAX.as_millis());
 const _: () = assert!(CONCURRENCY_DEFAULT_HTTP <= CONCURRENCY_CEILING);

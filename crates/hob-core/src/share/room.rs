@@ -10,11 +10,13 @@
 //! are stopped, the least recently used first. Nobody is overtaken for lack of memory, so that a large instance
 //! is not starved by small ones. Where nothing runs, anything may start: a node always gets on. A space has a quota of
 //! its own besides ([`Quota`]): whoever does not fit into that waits for instances of the own space to end, and holds
-//! up nobody else.
+//! up nobody else. Where there are several spaces, none has all of the starts that may go on at a time: one whose
+//! instances never become ready would keep those of all others from starting.
 //!
-//! **Invariants**, checked in `tests`: what is admitted fits, or is alone; starts at a time are bounded; each space, and
-//! each app of it, is served in its turn.
+//! **Invariants**, checked in `tests`: what is admitted fits, or is alone; starts at a time are bounded, and those of one
+//! space by one less; each space, and each app of it, is served in its turn.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 /// A start that waits; numbers grow.
@@ -44,6 +46,8 @@ pub struct Taken {
     pub tight: bool,
     /// Guests wait for a processor: fewer starts at a time.
     pub crowded: bool,
+    /// There are several spaces, whether they wait or not.
+    pub shared: bool,
 }
 
 /// How one more instance fits into its space's quota.
@@ -75,7 +79,8 @@ pub enum Verdict {
 pub struct Room {
     budget_bytes: u64,
     starts_max: u32,
-    starting: u32,
+    /// Slow starts that go on, of each space that has any.
+    starting: BTreeMap<u32, u32>,
     /// Spaces that wait, the next first, and the apps of each that do.
     line: VecDeque<(u32, VecDeque<u32>)>,
     asks: BTreeMap<u32, BTreeMap<Ticket, Ask>>,
@@ -90,7 +95,7 @@ impl Room {
         Self {
             budget_bytes,
             starts_max: starts_max.max(1),
-            starting: 0,
+            starting: BTreeMap::new(),
             line: VecDeque::new(),
             asks: BTreeMap::new(),
             whose: BTreeMap::new(),
@@ -110,7 +115,21 @@ impl Room {
 
     /// Slow starts that go on.
     pub fn starting(&self) -> u32 {
-        self.starting
+        self.starting.values().sum()
+    }
+
+    /// Whether one more slow start of a space may go on.
+    ///
+    /// While guests wait for a processor there are half as many, but a space without any has its one all the same: what
+    /// crowds the processors may be the starts of another.
+    fn may_start(&self, space: u32, taken: Taken) -> bool {
+        let starts_max = if taken.crowded { self.starts_max.div_ceil(2) } else { self.starts_max };
+        let (all, own) = (self.starting(), self.starting.get(&space).copied().unwrap_or_default());
+        if !taken.shared {
+            return all < starts_max;
+        }
+        let first = own == 0 && all < self.starts_max;
+        first || (all < starts_max && own < starts_max.saturating_sub(1).max(1))
     }
 
     /// Whether an instance of this size fits beside what is taken.
@@ -162,20 +181,24 @@ impl Room {
         self.line.push_back((space, apps));
     }
 
-    /// A slow start is over.
-    pub fn started(&mut self) {
-        self.starting = self.starting.saturating_sub(1);
+    /// A slow start of a space is over.
+    pub fn started(&mut self, space: u32) {
+        if let Entry::Occupied(mut own) = self.starting.entry(space) {
+            *own.get_mut() -= 1;
+            if *own.get() == 0 {
+                own.remove();
+            }
+        }
     }
 
     /// Looks whether somebody may start now; `quota` tells how one fits into its space's. Asked again until it admits
     /// nobody.
     pub fn next(&mut self, taken: Taken, quota: impl Fn(&Ask) -> Quota) -> Verdict {
         let (mut otherwise, mut full) = (Verdict::Wait, Vec::new());
-        let starts_max = if taken.crowded { self.starts_max.div_ceil(2) } else { self.starts_max };
         for app in self.line.iter().flat_map(|(_, apps)| apps) {
             let first = self.asks.get(app).and_then(BTreeMap::first_key_value);
             let Some((ticket, ask)) = first.map(|(ticket, ask)| (*ticket, *ask)) else { continue };
-            if ask.slow && self.starting >= starts_max {
+            if ask.slow && !self.may_start(ask.space, taken) {
                 continue;
             }
             // In a space too nobody is overtaken for lack of memory.
@@ -194,7 +217,9 @@ impl Room {
             }
             self.leave(ticket);
             self.served(ask.space, ask.app);
-            self.starting += u32::from(ask.slow);
+            if ask.slow {
+                *self.starting.entry(ask.space).or_default() += 1;
+            }
             return Verdict::Admit(ticket, ask);
         }
         otherwise

@@ -145,13 +145,37 @@ impl Ground {
 /// Which WASM functions of a space run in its worker process.
 fn workers(settings: &Settings, common: &Common, space: &SpaceName) -> Workers {
     let (place, space, named) = (settings.wasm, space.clone(), Arc::clone(&common.named));
-    let space_of = move |_: &AppName| {
-        let walled = match place {
-            Place::Auto => named.load(Ordering::Relaxed) > 0,
-            Place::InProcess => false,
-            Place::Worker => true,
-        };
-        walled.then(|| space.clone())
-    };
+    let space_of =
+        move |_: &AppName| is_walled(place, &space, named.load(Ordering::Relaxed)).then(|| space.clone());
     Workers { space_of: Arc::new(space_of), command: settings.worker.clone(), ..Workers::none() }
+}
+
+/// Whether functions of a space run in its worker, where so many spaces are there beside `default`. Those of another space
+/// always do: while it is removed, it is none of these any more and still runs.
+fn is_walled(place: Place, space: &SpaceName, named: usize) -> bool {
+    match place {
+        Place::Auto => !space.is_default() || named > 0,
+        Place::InProcess => false,
+        Place::Worker => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Place, SpaceName, is_walled};
+
+    #[test]
+    fn a_stranger_is_walled_as_long_as_it_is_there_and_default_beside_any() {
+        let (default, other) = (SpaceName::default_space(), SpaceName::new("other").unwrap());
+        for (place, of_default, beside, of_other) in [
+            (Place::Auto, false, true, true),
+            (Place::InProcess, false, false, false),
+            (Place::Worker, true, true, true),
+        ] {
+            assert_eq!(is_walled(place, &default, 0), of_default, "{place:?}");
+            assert_eq!(is_walled(place, &default, 1), beside, "{place:?}");
+            // On its way out it is not counted.
+            assert_eq!([0, 1].map(|named| is_walled(place, &other, named)), [of_other; 2], "{place:?}");
+        }
+    }
 }

@@ -15,6 +15,7 @@ use crate::control::{Control, Keeper, describe};
 use crate::dashboard::Boards;
 use crate::gateway::Tenants;
 use crate::keys::Keys;
+use crate::live::Live;
 use crate::sync::lock;
 use hob_bus::{Engine, EngineSettings};
 use hob_core::code::Code;
@@ -84,6 +85,8 @@ pub(super) struct Spaces {
     state: Arc<dyn State>,
     default: Arc<Control>,
     runtime: Arc<Runtime>,
+    /// The apps of `default`.
+    live: Arc<Live>,
     doors: Doors,
     named: Mutex<BTreeMap<SpaceName, Entry>>,
     /// Held while one comes or goes.
@@ -99,6 +102,20 @@ pub(super) async fn quotas_of_default(state: &dyn State) -> Result<Quotas> {
     let stored = state.get(&key(&name)).await?;
     let record: Option<Record> = stored.map(|entry| read(&name, &entry.value)).transpose()?;
     Ok(Quotas::of_new(&name).with(&record.map(|record| record.quotas).unwrap_or_default()))
+}
+
+/// How many spaces are stored beside `default`, but for those that are on their way out: it has to be known before the first
+/// function of `default` starts, which is to be behind a wall if there are others.
+///
+/// # Errors
+/// `HOB-06xx` when the records cannot be read.
+pub(super) async fn count(state: &dyn State) -> Result<usize> {
+    let mut count = 0;
+    for (key, entry) in state.scan(RECORDS).await? {
+        let name = SpaceName::new(key.strip_prefix(RECORDS).unwrap_or_default())?;
+        count += usize::from(!name.is_default() && !read(&name, &entry.value)?.removing);
+    }
+    Ok(count)
 }
 
 fn key(space: &SpaceName) -> String {
@@ -123,6 +140,7 @@ impl Spaces {
             state: Arc::clone(&default.state),
             default: Arc::clone(&default.control),
             runtime: Arc::clone(&default.services.runtime),
+            live: Arc::clone(&default.ground.live),
             doors,
             named: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
@@ -177,7 +195,9 @@ impl Spaces {
 
     async fn start(&self, name: &SpaceName, record: &Record) -> Result<Space> {
         // Before its first call: from now on there are walls between spaces.
-        self.common.named.fetch_max(1, Ordering::Relaxed);
+        if self.common.named.fetch_max(1, Ordering::Relaxed) == 0 {
+            cool(&self.live);
+        }
         let (node, folder) = (&self.common.settings, folder_of(&self.common.settings.data, name));
         let opened = {
             let (engine, folder) = (node.engine.clone(), folder.clone());
@@ -312,10 +332,12 @@ impl Spaces {
             (named.remove(&name).and_then(|entry| entry.open), named.len())
         };
         self.common.named.store(left, Ordering::Relaxed);
-        if let Some(space) = open
-            && tokio::time::timeout(SPACE_DRAIN_TIMEOUT, space.stop(&self.common)).await.is_err()
-        {
-            tracing::warn!(space = %name, "something of a removed space still ran and is left to end by itself");
+        if let Some(space) = open {
+            let runtime = Arc::clone(&space.services.runtime);
+            if tokio::time::timeout(SPACE_DRAIN_TIMEOUT, space.stop(&self.common)).await.is_err() {
+                tracing::warn!(space = %name, "something of a removed space still ran and is left to end by itself");
+            }
+            runtime.leave().await;
         }
         self.erase(&name).await
     }
@@ -431,6 +453,18 @@ impl Spaces {
             Fault::new(Code::SpaceUnavailable, format!("space `{space}` could not be opened"))
                 .hint("the node's log says why")
         })
+    }
+}
+
+/// Ends the guests of `default` that have no call, so that the next ones are behind a wall. Who has one, or is kept by `min`, is
+/// left where it is: nothing of `default` fails because a space comes.
+fn cool(live: &Live) {
+    let table = live.load();
+    let revisions = table.apps().values().flat_map(|app| app.kept.values());
+    for pool in revisions.flat_map(|revision| revision.functions.made()) {
+        if pool.code().spec.host == "wasm" {
+            pool.cool();
+        }
     }
 }
 

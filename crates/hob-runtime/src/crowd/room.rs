@@ -76,6 +76,8 @@ pub struct Permit {
 pub(crate) struct Starting {
     crowd: Arc<Crowd>,
     kind: Kind,
+    /// Number of its space.
+    space: u32,
 }
 
 impl Line {
@@ -131,7 +133,7 @@ impl Permit {
 
 impl Drop for Starting {
     fn drop(&mut self) {
-        lock(self.crowd.rooms.line(self.kind)).room.started();
+        lock(self.crowd.rooms.line(self.kind)).room.started(self.space);
         self.crowd.pump(self.kind);
     }
 }
@@ -349,18 +351,19 @@ impl Crowd {
     /// Starts whoever may, and makes room for who comes next.
     fn pump(self: &Arc<Self>, kind: Kind) {
         let rooms = &self.rooms;
-        let crowded = self.turns.crowded();
+        let (crowded, shared) = (self.turns.crowded(), self.spaces().len() > 1);
         loop {
             let verdict = {
                 let mut line = lock(rooms.line(kind));
                 let taken = if kind == Kind::Load {
-                    Taken { crowded, ..Taken::default() }
+                    Taken { crowded, shared, ..Taken::default() }
                 } else {
                     Taken {
                         bytes: rooms.taken_bytes.load(Ordering::Acquire),
                         leaving_bytes: rooms.leaving_bytes.load(Ordering::Acquire),
                         tight: rooms.tight.load(Ordering::Relaxed),
                         crowded,
+                        shared,
                     }
                 };
                 let verdict = line.next(kind, taken);
@@ -368,7 +371,8 @@ impl Crowd {
                     Verdict::Admit(ticket, ask) => line.grants.remove(&ticket).map(|(space, grant)| {
                         rooms.taken_bytes.fetch_add(ask.bytes, Ordering::AcqRel);
                         space.taken_bytes.fetch_add(ask.bytes, Ordering::AcqRel);
-                        let starting = ask.slow.then(|| Starting { crowd: Arc::clone(self), kind });
+                        let starting =
+                            ask.slow.then(|| Starting { crowd: Arc::clone(self), kind, space: ask.space });
                         (grant, Permit { crowd: Arc::clone(self), space, bytes: ask.bytes, starting })
                     }),
                     _ => None,

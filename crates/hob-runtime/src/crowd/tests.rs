@@ -227,6 +227,22 @@ async fn few_start_at_a_time_and_loads_are_another_line() {
     assert!(three.as_mut().now_or_never().is_some());
 }
 
+/// A space whose starts never end keeps no other from starting, also when it was first.
+#[tokio::test]
+async fn a_space_of_several_leaves_a_start_to_the_others() {
+    let crowd = crowd(1, u64::MAX);
+    let (stuck, other) = (member_of(&crowd, "stuck", "a", MIB), member_of(&crowd, "other", "a", MIB));
+    let _one = stuck.admit(Kind::Start).await;
+    let mut two = Box::pin(stuck.admit(Kind::Start));
+    assert!(two.as_mut().now_or_never().is_none());
+    assert!(other.admit(Kind::Start).now_or_never().is_some());
+    // Alone again, it has them all.
+    drop(other);
+    crowd.forget(&SpaceName::new("other").unwrap());
+    drop(stuck.admit(Kind::Call).now_or_never());
+    assert!(two.as_mut().now_or_never().is_some());
+}
+
 #[tokio::test]
 async fn what_is_reckoned_follows_what_instances_have() {
     let crowd = crowd(1, 100 * MIB);

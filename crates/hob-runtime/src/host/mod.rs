@@ -125,6 +125,9 @@ pub trait Host: Send + Sync {
     /// When the space's working folder cannot be used.
     fn beside(&self, environment: &Arc<Environment>) -> Result<Arc<dyn Host>>;
 
+    /// The space is gone: what was kept for it alone ends, with whatever still runs in it.
+    fn leave(&self) {}
+
     /// How good a prepared function's code is; `None` where nothing is compiled. Looks at a file at most.
     fn stage(&self, _code: &FunctionCode) -> Option<Stage> {
         None

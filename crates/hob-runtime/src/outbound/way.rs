@@ -21,6 +21,7 @@ use hob_core::limit::{
 };
 use hob_core::name::AppName;
 use hob_core::port::BoxFuture;
+use rustix::io::Errno;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
@@ -197,5 +198,41 @@ fn is_here(address: IpAddr) -> bool {
         socket.connect((address, 9))?;
         socket.local_addr()
     });
-    from.is_ok_and(|from| from.ip() == address)
+    judged(&from.map(|from| from.ip()), address)
+}
+
+/// What a look tells of an address. Where nothing could be seen, such as without a free descriptor, it is taken for one of this
+/// machine's; that there is no way to it at all is an answer.
+fn judged(from: &io::Result<IpAddr>, address: IpAddr) -> bool {
+    let nowhere = [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL, Errno::NETUNREACH, Errno::HOSTUNREACH];
+    match from {
+        Ok(from) => *from == address,
+        Err(error) => Errno::from_io_error(error).is_none_or(|errno| !nowhere.contains(&errno)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Errno, IpAddr, io, is_here, judged};
+
+    #[test]
+    fn an_address_that_cannot_be_looked_at_is_taken_for_this_machines() {
+        let [own, other]: [IpAddr; 2] = ["10.0.0.1", "10.0.0.2"].map(|text| text.parse().unwrap());
+        let failed = |errno: Errno| Err(io::Error::from(errno));
+        for (from, here) in [
+            (Ok(own), true),
+            (Ok(other), false),
+            (failed(Errno::MFILE), true),
+            (failed(Errno::NFILE), true),
+            (failed(Errno::NOBUFS), true),
+            (Err(io::Error::other("no number")), true),
+            // A machine without IPv6, or without a way out.
+            (failed(Errno::AFNOSUPPORT), false),
+            (failed(Errno::NETUNREACH), false),
+        ] {
+            assert_eq!(judged(&from, own), here, "{from:?}");
+        }
+        assert!(is_here("127.0.0.1".parse().unwrap()));
+        assert!(!is_here("203.0.113.7".parse().unwrap()));
+    }
 }

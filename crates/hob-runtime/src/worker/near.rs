@@ -1,12 +1,13 @@
 //! The node's side of workers: starts them, watches them, starts the next one.
 //!
-//! **How.** A [`Fleet`] has a [`Worker`] for each space, and that has a [`Link`] to the process that runs now. Whoever
-//! has something to run asks for the link: if the process has ended, another one is there a moment later. One process
-//! that belongs to nobody yet is kept ready, so that this moment is short. A task for each process carries the control
-//! connection, and ends the process when it breaks the rules, is silent, or is not wanted any more.
+//! **How.** Each opened space has a [`Fleet`] of its own with its [`Worker`], and that has a [`Link`] to the process that
+//! runs now. Whoever has something to run asks for the link: if the process has ended, another one is there a moment
+//! later. One process that belongs to nobody yet is kept ready by the node's [`Yard`], so that this moment is short. A task
+//! for each process carries the control connection, and ends the process when it breaks the rules, is silent, or is not
+//! wanted any more.
 //!
-//! **Invariants.** A process that was given to a space serves no other one. Whatever it does, its death is a fault
-//! of the calls that it had, and nothing else.
+//! **Invariants.** A process that was given to a space serves no other one, not even the next of that name: a fleet ends
+//! with its space ([`Fleet::leave`]). Whatever it does, its death is a fault of the calls that it had, and nothing else.
 
 mod life;
 mod link;
@@ -14,6 +15,7 @@ mod watch;
 
 pub(crate) use link::{Link, Meter, Use};
 
+use super::lane::Lost;
 use super::wire::Hello;
 use crate::environment::Supervision;
 use arc_swap::ArcSwapOption;
@@ -25,7 +27,7 @@ use hob_core::port::Spawn;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 /// What every worker is started with.
@@ -44,40 +46,62 @@ pub(crate) struct Outfit {
     pub(crate) spawn: Arc<dyn Spawn>,
 }
 
-/// The workers of one node.
-pub(crate) struct Fleet {
+/// What the workers of all spaces of one node share: how they are started, and one that belongs to nobody yet.
+struct Yard {
     outfit: Outfit,
-    workers: Mutex<HashMap<SpaceName, Arc<Worker>>>,
     spare: Mutex<Option<Arc<Link>>>,
     /// A spare one is being started.
     preparing: AtomicBool,
     started: AtomicU64,
     functions: AtomicU64,
+    own: Weak<Yard>,
+}
+
+/// The workers of one opened space: one, as a rule, by the name under which it is asked for.
+pub(crate) struct Fleet {
+    yard: Arc<Yard>,
+    workers: Mutex<HashMap<SpaceName, Arc<Worker>>>,
+    /// The space is gone.
+    left: AtomicBool,
     own: Weak<Fleet>,
 }
 
 impl Fleet {
     /// Nobody works yet.
     pub(crate) fn new(outfit: Outfit) -> Arc<Self> {
-        Arc::new_cyclic(|own| Self {
+        let yard = Arc::new_cyclic(|own| Yard {
             outfit,
-            workers: Mutex::default(),
             spare: Mutex::default(),
             preparing: AtomicBool::new(false),
             started: AtomicU64::new(0),
             functions: AtomicU64::new(0),
+            own: Weak::clone(own),
+        });
+        Self::of_yard(&yard)
+    }
+
+    /// That of another space of the same node.
+    pub(crate) fn beside(&self) -> Arc<Self> {
+        Self::of_yard(&self.yard)
+    }
+
+    fn of_yard(yard: &Arc<Yard>) -> Arc<Self> {
+        Arc::new_cyclic(|own| Self {
+            yard: Arc::clone(yard),
+            workers: Mutex::default(),
+            left: AtomicBool::new(false),
             own: Weak::clone(own),
         })
     }
 
     /// A number for a function that no other has.
     pub(crate) fn next_function(&self) -> u64 {
-        self.functions.fetch_add(1, Ordering::Relaxed)
+        self.yard.functions.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The worker of a space.
     pub(crate) fn of(&self, space: &SpaceName) -> Arc<Worker> {
-        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut workers = self.workers();
         let worker = workers.entry(space.clone()).or_insert_with(|| {
             Arc::new(Worker {
                 space: space.clone(),
@@ -89,6 +113,22 @@ impl Fleet {
         Arc::clone(worker)
     }
 
+    /// The space is gone: its processes are ended with whatever still runs in them, and no other one is started.
+    pub(crate) fn leave(&self) {
+        self.left.store(true, Ordering::SeqCst);
+        self.workers().values().for_each(|worker| worker.end());
+    }
+
+    fn has_left(&self) -> bool {
+        self.left.load(Ordering::SeqCst)
+    }
+
+    fn workers(&self) -> MutexGuard<'_, HashMap<SpaceName, Arc<Worker>>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Yard {
     /// A process that belongs to nobody yet: the spare one, or one that is started now.
     async fn process(&self) -> Result<Arc<Link>> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -110,17 +150,17 @@ impl Fleet {
         if there || self.preparing.swap(true, Ordering::AcqRel) {
             return;
         }
-        let fleet = Weak::clone(&self.own);
+        let yard = Weak::clone(&self.own);
         let work = async move {
-            let Some(fleet) = fleet.upgrade() else { return };
-            match fleet.start().await {
+            let Some(yard) = yard.upgrade() else { return };
+            match yard.start().await {
                 Ok(link) => {
-                    *fleet.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(link);
+                    *yard.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(link);
                 }
                 // Whoever needs one will be told why.
                 Err(fault) => tracing::warn!(%fault, "no spare worker process"),
             }
-            fleet.preparing.store(false, Ordering::Release);
+            yard.preparing.store(false, Ordering::Release);
         };
         self.outfit.spawn.spawn("worker spare", Box::pin(work));
     }
@@ -144,7 +184,7 @@ impl Worker {
     /// The link to the process that runs; starts one if none does.
     ///
     /// # Errors
-    /// `HOB-0513` when it cannot be started, or ends again and again.
+    /// `HOB-0513` when it cannot be started, or ends again and again; `HOB-0509` when the space is gone.
     pub(crate) async fn link(&self) -> Result<Arc<Link>> {
         if let Some(link) = self.usable() {
             return Ok(link);
@@ -168,15 +208,29 @@ impl Worker {
                 .hint("the node's log says why each has ended")
                 .retry_after(1));
         }
-        let fleet = self.fleet.upgrade().ok_or_else(|| Fault::new(Code::Stopping, "the node stops"))?;
-        let link = fleet.process().await?;
+        let gone = || Fault::new(Code::Stopping, "the space is not there any more");
+        let fleet = self.fleet.upgrade().filter(|fleet| !fleet.has_left()).ok_or_else(gone)?;
+        let link = fleet.yard.process().await?;
         starts.push_back(Instant::now());
         link.give_to(&self.space);
         if let Some(before) = self.current.swap(Some(Arc::clone(&link))) {
             before.retire();
         }
-        fleet.prepare();
+        // The space may have gone in between, and then nobody has seen this process.
+        if fleet.has_left() {
+            self.end();
+            return Err(gone());
+        }
+        fleet.yard.prepare();
         Ok(link)
+    }
+
+    /// Ends the process that runs, if one does.
+    fn end(&self) {
+        if let Some(link) = self.current.swap(None) {
+            // As if its lanes had been lost.
+            drop(link.fault(&Lost::Gone));
+        }
     }
 
     /// The process that runs, unless it has to be exchanged.

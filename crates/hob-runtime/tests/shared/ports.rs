@@ -14,7 +14,7 @@ impl Spawn for Spawner {
 
 /// Keeps log records.
 #[derive(Default)]
-pub(crate) struct Logs(Mutex<Vec<LogRecord>>);
+pub(crate) struct Logs(pub(crate) Mutex<Vec<LogRecord>>);
 
 impl LogSink for Logs {
     fn record(&self, record: LogRecord) {

@@ -167,6 +167,31 @@ async fn a_worker_that_is_killed_fails_its_calls_and_the_next_finds_another() {
     assert!(beside.call_in(&*next, get()).await.is_ok());
 }
 
+/// Neither what runs in it nor what it keeps in memory outlives a space: the next one of its name has another worker.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_worker_of_a_removed_space_is_ended_and_serves_no_other() {
+    let mut bench = Bench::walled();
+    let next = bench.host.beside(&bench.environment).unwrap();
+    let endless = function(&bench, "shop", &endless()).await;
+    let kept = function(&bench, "shop", &std::fs::read(guest_path("hello03.wat")).unwrap()).await;
+    let instance = kept.instance().await.unwrap();
+    let worker = pid(&endless).await;
+    let mut calls = JoinSet::new();
+    let caller = Arc::clone(&endless);
+    calls.spawn(async move { caller.call(get()).await });
+    bench.eventually(|| endless.code.cpu.us() > 0).await;
+    bench.host.leave();
+    assert_eq!(calls.join_next().await.unwrap().unwrap(), Err("HOB-0512".to_owned()));
+    assert_eq!(instance.ended().await.map(|fault| fault.code().text()), Some("HOB-0512"));
+    // What is left of it gets no process any more, whether it was loaded before or not.
+    assert!(kept.call(get()).await.is_err());
+    assert!(bench.ready(&hello(), &Settings { app: "shop", ..Settings::default() }).await.is_err());
+    bench.host = next;
+    let of_next = function(&bench, "shop", &hello()).await;
+    answers(&of_next).await;
+    assert_ne!(pid(&of_next).await, worker);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_breaks_the_rules_is_ended() {
     let bench = Bench::walled();

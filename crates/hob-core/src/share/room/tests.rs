@@ -17,7 +17,7 @@ fn check(story: &[(&str, &str)]) {
             "ask" => drop(room.enter(ask(false))),
             "start" => drop(room.enter(ask(true))),
             "end" => taken.bytes -= number(0),
-            "started" => room.started(),
+            "started" => room.started(0),
             "leaves" => taken.leaving_bytes += number(0),
             "gone" => (taken.bytes, taken.leaving_bytes) = (taken.bytes - number(0), 0),
             "gives" => room.leave(number(0)),
@@ -111,6 +111,43 @@ fn slow_starts_are_few_and_hold_up_nobody_else() {
     ]);
 }
 
+/// What starts when these apps ask for slow starts, each of the space that is its number by ten.
+fn starts(room: &mut Room, taken: Taken, apps: &[u32]) -> Vec<u32> {
+    for app in apps {
+        room.enter(Ask { app: *app, space: app / 10, bytes: 1, slow: true });
+    }
+    let next = || match room.next(taken, |_| Quota::Fits) {
+        Verdict::Admit(_, ask) => Some(ask.app),
+        _ => None,
+    };
+    std::iter::from_fn(next).collect()
+}
+
+#[test]
+fn one_space_never_has_all_starts_of_a_node_with_several() {
+    let (alone, shared) = (Taken::default(), Taken { shared: true, ..Taken::default() });
+    let crowded = Taken { crowded: true, ..shared };
+    // A space alone takes what there is.
+    assert_eq!(starts(&mut Room::new(100, 4), alone, &[11; 6]), [11; 4]);
+    let mut room = Room::new(100, 4);
+    // One that is first leaves one, though nobody else has asked yet.
+    assert_eq!(starts(&mut room, shared, &[11, 12, 11, 11, 11, 11]), [11, 12, 11]);
+    assert_eq!(starts(&mut room, shared, &[21, 22]), [21], "all are taken");
+    room.started(1);
+    assert_eq!(starts(&mut room, shared, &[]), [22], "it is the turn of the other");
+    room.started(2);
+    assert_eq!(starts(&mut room, shared, &[]), [11]);
+    // Starts that never end crowd the processors as well.
+    let mut room = Room::new(100, 4);
+    assert_eq!(starts(&mut room, crowded, &[11; 4]), [11]);
+    assert_eq!(starts(&mut room, crowded, &[21; 2]), [21]);
+    assert_eq!(starts(&mut room, crowded, &[31, 41, 51]), [31, 41], "each has its first, while there is any");
+    let mut room = Room::new(100, 1);
+    assert_eq!(starts(&mut room, shared, &[11, 21]), [11], "of one start there is no share");
+    room.started(1);
+    assert_eq!(starts(&mut room, shared, &[]), [21]);
+}
+
 #[test]
 fn a_full_space_waits_for_its_own_and_holds_up_nobody_else() {
     let (mut room, taken) = (Room::new(100, 2), Taken::default());
@@ -152,7 +189,7 @@ fn everybody_starts_at_last() {
     for seed in 0..200 {
         let (mut room, mut random) = (Room::new(1000, 3), Random(seed));
         let (mut running, mut asked, mut admitted) = (Vec::<Ask>::new(), 0, 0);
-        let mut starting = Vec::new();
+        let (mut starting, shared) = (Vec::new(), seed % 2 == 0);
         while asked < 300 || room.waiting() > 0 {
             let bytes = running.iter().map(|ask| ask.bytes).sum();
             if asked < 300 && random.once_in(2) {
@@ -165,18 +202,20 @@ fn everybody_starts_at_last() {
                     slow: random.once_in(2),
                 });
             } else if let Verdict::Admit(_, ask) =
-                room.next(Taken { bytes, ..Taken::default() }, |ask| within(&running, ask, 700))
+                room.next(Taken { bytes, shared, ..Taken::default() }, |ask| within(&running, ask, 700))
             {
                 admitted += 1;
                 running.push(ask);
-                starting.extend(ask.slow.then_some(()));
-            } else if starting.pop().is_some() {
-                room.started();
+                starting.extend(ask.slow.then_some(ask.space));
+            } else if let Some(space) = starting.pop() {
+                room.started(space);
             } else if !running.is_empty() {
                 running.swap_remove(random.place(running.len()));
             }
             let bytes: u64 = running.iter().map(|ask| ask.bytes).sum();
             assert!(bytes <= 1000 && room.starting() <= 3, "seed {seed}");
+            let of = |space: u32| starting.iter().filter(|of| **of == space).count();
+            assert!(!shared || (of(0) <= 2 && of(1) <= 2), "seed {seed}");
             assert!([0, 1].iter().all(|space| of_space(&running, *space) <= 700), "seed {seed}");
         }
         assert_eq!(admitted, 300, "seed {seed}");

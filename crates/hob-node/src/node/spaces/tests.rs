@@ -1,12 +1,13 @@
 //! Tests of what ends with a space, and of what goes on when one is not served.
 
-use super::{Handle, key};
+use super::{Handle, Record, count, key};
 use crate::caller::{CONTROL, Caller};
 use crate::control::Keeper;
 use crate::node::Node;
 use crate::node::tests::{ask, settings};
 use crate::secrets::Secrets;
 use crate::sync::lock;
+use hob_bus::EngineSettings;
 use hob_core::access::{Scope, Scopes};
 use hob_core::fault::Result;
 use hob_core::name::{AppName, SecretName, SpaceName};
@@ -110,4 +111,19 @@ async fn a_space_that_is_not_served_keeps_no_other_from_another_key_and_loses_no
     drop((keeper, all));
     node.stop().await;
     Node::start(settings).await.unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn stored_spaces_are_counted_before_one_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = hob_bus::open("memory", &EngineSettings::new(folder.path())).unwrap().state;
+    for (name, removing, expected) in
+        [("default", false, 0), ("gone", true, 0), ("one", false, 1), ("two", false, 2)]
+    {
+        let record = Record { created_ms: None, quotas: Quotas::unlimited(), removing };
+        let value = Some(serde_json::to_vec(&record).unwrap());
+        let write = Write { key: key(&SpaceName::new(name).unwrap()), expect: Expect::Absent, value };
+        state.commit(vec![write]).await.unwrap();
+        assert_eq!(count(&*state).await.unwrap(), expected, "{name}");
+    }
 }

@@ -104,7 +104,8 @@ pub(super) fn runnable(
     match machine {
         Machine::Component(component) => {
             fits(component.resources_required(), code, file)?;
-            let pre: InstancePre<State> = match shared.components.instantiate_pre(component) {
+            let linker = if script::is(code) { &shared.scripts } else { &shared.components };
+            let pre: InstancePre<State> = match linker.instantiate_pre(component) {
                 Ok(pre) => pre,
                 Err(error) => match spin::linker(shared, component, code)? {
                     Some(linker) => linker.instantiate_pre(component).map_err(missing)?,

@@ -24,6 +24,7 @@ mod confine;
 pub(crate) mod pack;
 
 pub use child::compile_child;
+pub use confine::compilers_have_own_files;
 
 use super::engine::{self, Grade};
 use super::inspect;
@@ -107,6 +108,11 @@ impl Compiler {
         make_folder(&dir)?;
         let fingerprint = engine::fingerprint(engine);
         sweep(&dir, &fingerprint, "cwasm");
+        if !command.is_empty() && !compilers_have_own_files() {
+            tracing::warn!(
+                "compilers of WASM may read and write what the node's user may: the kernel has no landlock"
+            );
+        }
         Ok(Self { dir, command: command.to_vec(), fingerprint, turns: Mutex::default() })
     }
 
@@ -230,12 +236,12 @@ impl Compiler {
 
     /// Decides how a file is compiled for somebody who waits.
     async fn way(&self, source: &Source<'_>) -> Result<Way> {
-        let path = source.path.to_owned();
+        let (path, name) = (source.path.to_owned(), source.name.to_owned());
         let (packs, fingerprint) = (source.packs.to_owned(), self.fingerprint.clone());
         let look = tokio::task::spawn_blocking(move || {
             // What cannot be read is the compiler's to explain.
-            let code =
-                std::fs::read(path).ok().and_then(|bytes| inspect::code(&bytes).ok()).unwrap_or_default();
+            let bytes = inspect::file(&path, &name).ok();
+            let code = bytes.and_then(|bytes| inspect::code(&bytes).ok()).unwrap_or_default();
             let covered = pack::covers(&packs, &code, &fingerprint);
             (code, covered)
         });

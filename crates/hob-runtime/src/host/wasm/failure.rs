@@ -8,7 +8,7 @@ use crate::environment::Environment;
 use crate::invocation::Context;
 use hob_core::code::Code;
 use hob_core::fault::Fault;
-use hob_core::limit::LOG_LINE_BYTES_MAX;
+use hob_core::limit::{LOG_LINE_BYTES_MAX, WASM_START_TIMEOUT};
 use hob_core::log_line::Level;
 use hob_core::unit::{show_bytes, show_duration};
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
@@ -37,6 +37,15 @@ pub(super) fn fault(code: &FunctionCode, error: &wasmtime::Error, refused: bool)
     fault.detail(trap_text(error))
 }
 
+/// The fault of a guest beside which the node itself failed.
+pub(super) fn panicked(code: &FunctionCode) -> Fault {
+    Fault::new(
+        Code::Crashed,
+        format!("an instance of function `{}` ended in the middle of its work", code.name),
+    )
+    .hint("the node's log says why: this is a mistake of Hob, please report it")
+}
+
 /// The fault of a guest that needed more memory than it may have.
 pub(super) fn memory(code: &FunctionCode) -> Fault {
     Fault::new(
@@ -53,6 +62,19 @@ pub(super) fn timeout(code: &FunctionCode) -> Fault {
         format!("function `{}` did not answer within {}", code.name, show_duration(code.spec.timeout())),
     )
     .hint("raise `timeout` in the function's section of the manifest")
+}
+
+/// The fault of an instance that was not made in time.
+pub(super) fn late_start(code: &FunctionCode) -> Fault {
+    if code.spec.timeout() <= WASM_START_TIMEOUT {
+        return timeout(code);
+    }
+    let time = show_duration(WASM_START_TIMEOUT);
+    Fault::new(
+        Code::StartTimeout,
+        format!("an instance of function `{}` was not made within {time}", code.name),
+    )
+    .hint("do what takes long in the calls, not in the start functions of its modules")
 }
 
 /// The fault of an answer that is none.

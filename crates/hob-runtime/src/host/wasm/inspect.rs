@@ -3,11 +3,24 @@
 //! **How.** Only the outermost import and export sections are read; nested modules and components
 //! are skipped. Text (`.wat`) is turned into binary first.
 //!
+//! **Invariants.** A file is read only if it is not too large for what it is: text least of all, since it becomes
+//! many times as much in memory.
+//!
 //! **Not here:** whether the code is valid; the compiler checks that.
 
 use super::spin::{Kind, is_draft, is_handler_03};
+use hob_core::code::Code as FaultCode;
 use hob_core::digest::Digest;
+use hob_core::fault::Fault;
+use hob_core::limit::{WASM_BINARY_BYTES_MAX, WASM_TEXT_BYTES_MAX};
+use hob_core::unit::show_bytes;
+use std::borrow::Cow;
+use std::io::Read as _;
+use std::path::Path;
 use wasmparser::{Parser, Payload};
+
+/// How a binary begins.
+const MAGIC: &[u8] = b"\0asm";
 
 /// Whether a file is a component or a plain (core) module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,11 +131,55 @@ impl Outside {
 
 /// Whether a file that begins like this, or has this name, is WASM.
 pub(super) fn looks_like_wasm(head: &[u8], name: &str) -> bool {
-    head.starts_with(b"\0asm") || has_extension(name, "wat")
+    head.starts_with(MAGIC) || has_extension(name, "wat")
 }
 
 fn has_extension(name: &str, wanted: &str) -> bool {
     std::path::Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
+}
+
+/// Reads a WASM file, binary or text.
+///
+/// # Errors
+/// `HOB-0108` for a file that cannot be read, `HOB-0304` for one that is too large, which is not read.
+pub(super) fn file(path: &Path, name: &str) -> Result<Vec<u8>, Fault> {
+    let unreadable = |error: std::io::Error| {
+        Fault::new(FaultCode::FileMissing, format!("cannot read `{name}`")).detail(error)
+    };
+    let mut file = std::fs::File::open(path).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    let mut bytes = Vec::new();
+    (&mut file).take(MAGIC.len() as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+    check_size(&bytes, size).map_err(|(fault, hint)| {
+        Fault::new(FaultCode::CompileLimit, format!("`{name}` has {fault}")).hint(hint)
+    })?;
+    // What has grown meanwhile is cut, and then no valid file.
+    let rest = size.saturating_sub(bytes.len() as u64);
+    file.take(rest).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}
+
+/// Whether a file that begins like this may be so large; else what it has and what to do.
+fn check_size(head: &[u8], size: u64) -> Result<(), (String, &'static str)> {
+    let binary = head.starts_with(MAGIC);
+    let (what, limit, hint) = match binary {
+        true => ("of WASM", WASM_BINARY_BYTES_MAX, "strip debug information: `wasm-tools strip`"),
+        false => (
+            "of WASM text",
+            WASM_TEXT_BYTES_MAX,
+            "deploy it in binary form: `wat2wasm FILE` or `wasm-tools parse FILE -o FILE.wasm`",
+        ),
+    };
+    if size <= limit {
+        return Ok(());
+    }
+    Err((format!("{} ({size} bytes) {what}, the limit is {}", show_bytes(size), show_bytes(limit)), hint))
+}
+
+/// The binary form of a file.
+fn binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
+    check_size(bytes, bytes.len() as u64).map_err(|(fault, _)| format!("it has {fault}"))?;
+    wat::parse_bytes(bytes).map_err(|error| error.to_string())
 }
 
 /// Reads the outside of a file, binary or text.
@@ -130,8 +187,7 @@ fn has_extension(name: &str, wanted: &str) -> bool {
 /// # Errors
 /// A sentence that says where the file stops being WASM.
 pub(super) fn outside(bytes: &[u8]) -> Result<Outside, String> {
-    let binary = wat::parse_bytes(bytes).map_err(|error| error.to_string())?;
-    read(&binary).map_err(|error| error.to_string())
+    read(&binary(bytes)?).map_err(|error| error.to_string())
 }
 
 fn read(bytes: &[u8]) -> Result<Outside, wasmparser::BinaryReaderError> {
@@ -185,7 +241,7 @@ pub(super) struct Code {
 /// # Errors
 /// A sentence that says where the file stops being WASM.
 pub(super) fn code(bytes: &[u8]) -> Result<Code, String> {
-    let binary = wat::parse_bytes(bytes).map_err(|error| error.to_string())?;
+    let binary = binary(bytes)?;
     let mut code = Code::default();
     for payload in Parser::new(0).parse_all(&binary) {
         if let Payload::CodeSectionStart { count, range, .. } = payload.map_err(|error| error.to_string())? {
@@ -207,7 +263,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, Form, Kind, code, outside};
+    use super::{Entry, Form, Kind, MAGIC, WASM_BINARY_BYTES_MAX, WASM_TEXT_BYTES_MAX, code, file, outside};
 
     fn check(text: &str, form: Form, entries: &[Entry]) {
         let found = outside(text.as_bytes()).unwrap();
@@ -245,5 +301,35 @@ mod tests {
         let nested = "(component (component (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i))))";
         check(nested, Form::Component, &[]);
         assert!(outside(b"\0asm\x01\0\0\0\x07").is_err(), "a cut file is an error");
+    }
+
+    #[test]
+    fn what_is_too_large_for_what_it_is_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f.wasm");
+        // A hole takes no space, and reading it would take a while.
+        let write = |head: &[u8], size: u64| {
+            std::fs::write(&path, head).unwrap();
+            std::fs::File::options().write(true).open(&path).unwrap().set_len(size).unwrap();
+            file(&path, "f.wasm").map(|bytes| bytes.len() as u64).map_err(|fault| fault.to_string())
+        };
+        for (head, size, refused) in [
+            (b"(mod".as_slice(), WASM_TEXT_BYTES_MAX, None),
+            (b"(mod", WASM_TEXT_BYTES_MAX + 1, Some("of WASM text, the limit is 1 MiB")),
+            (b"(mod", 1 << 40, Some("of WASM text, the limit is 1 MiB")),
+            (MAGIC, WASM_TEXT_BYTES_MAX + 1, None),
+            (MAGIC, WASM_BINARY_BYTES_MAX + 1, Some("of WASM, the limit is 256 MiB")),
+        ] {
+            match (write(head, size), refused) {
+                (Ok(read), None) => assert_eq!(read, size),
+                (Err(fault), Some(says)) => {
+                    assert!(fault.contains("HOB-0304") && fault.contains(says), "{size}: {fault}");
+                }
+                (found, expected) => panic!("{size}: {found:?} instead of {expected:?}"),
+            }
+        }
+        let text = vec![b' '; WASM_TEXT_BYTES_MAX as usize + 1];
+        assert!(outside(&text).unwrap_err().contains("the limit is 1 MiB"));
+        assert!(code(&text).unwrap_err().contains("the limit is 1 MiB"));
     }
 }

@@ -3,8 +3,8 @@
 //! **Why.** What an interpreter is slow at (UTF-8, digests, URLs) the node does in native code, and what a handler
 //! wants of its surroundings (its own source, its environment, log lines with a level) has no place in WASI.
 //!
-//! **How.** `javascript/wit/world.wit` says what each function means. All are linked for every component, and refuse
-//! work where no program is: only instances of contract `javascript` have one ([`Running`]). Requests go the same
+//! **How.** `javascript/wit/world.wit` says what each function means. All are linked for functions of contract `javascript`
+//! alone, and refuse work where no program is ([`Running`]). Requests go the same
 //! way as those of `wasi:http/client`, so the egress list and calls by name hold.
 
 use super::calls::Calls;
@@ -15,7 +15,8 @@ use crate::code::FunctionCode;
 use crate::javascript::coding::Coder;
 use crate::javascript::{KIND, Program, digests, url};
 use hob_core::limit::{
-    JAVASCRIPT_CODERS_MAX, WASM_FIELDS_BYTES_MAX, WASM_HANDLES_MAX, WASM_RANDOM_BYTES_MAX,
+    JAVASCRIPT_CODERS_MAX, JAVASCRIPT_FIELDS_MAX, WASM_FIELDS_BYTES_MAX, WASM_HANDLES_MAX,
+    WASM_RANDOM_BYTES_MAX,
 };
 use hob_core::log_line::Level;
 use hob_core::port::{LogSink, Stream};
@@ -253,17 +254,23 @@ fn flat<'a>(headers: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>) ->
 
 /// The reverse of [`flat`]; the error is a sentence.
 fn headers(flat: &[String]) -> Result<HeaderMap, String> {
-    let mut headers = HeaderMap::with_capacity(flat.len() / 2);
-    let bytes: usize = flat.iter().map(String::len).sum();
+    let (count, bytes) = (flat.len() / 2, flat.iter().map(String::len).sum::<usize>());
+    if count > JAVASCRIPT_FIELDS_MAX {
+        return Err(format!("there are {count} headers, the limit is {JAVASCRIPT_FIELDS_MAX}"));
+    }
     if bytes > WASM_FIELDS_BYTES_MAX {
         return Err(format!("the headers have {bytes} bytes, the limit is {WASM_FIELDS_BYTES_MAX}"));
     }
+    // What is above its own limit panics, unless it is asked to try.
+    let full = |_| "there are too many headers".to_owned();
+    let mut headers = HeaderMap::try_with_capacity(count).map_err(full)?;
     for pair in flat.chunks_exact(2) {
         let name = HeaderName::from_bytes(pair[0].as_bytes())
             .map_err(|_| format!("`{}` is no name of a header", pair[0]))?;
         let bytes: Option<Vec<u8>> = pair[1].chars().map(|unit| u8::try_from(u32::from(unit)).ok()).collect();
         let value = bytes.and_then(|bytes| HeaderValue::from_bytes(&bytes).ok());
-        headers.append(name, value.ok_or_else(|| format!("the header `{}` has no valid value", pair[0]))?);
+        let value = value.ok_or_else(|| format!("the header `{}` has no valid value", pair[0]))?;
+        headers.try_append(name, value).map_err(full)?;
     }
     Ok(headers)
 }

@@ -88,6 +88,28 @@ impl Status {
     }
 }
 
+/// Ends an instance with a fault when it is dropped: also where its task panics, since the pool would give calls for ever to
+/// one of which nobody says that it has ended.
+struct Ending {
+    status: Arc<Status>,
+    fault: Option<Fault>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.status.end(self.fault.take());
+    }
+}
+
+/// Says when it is dropped that the store is gone.
+struct Gone(Arc<Status>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.gone.send_replace(true);
+    }
+}
+
 /// A call that runs: held by the guest's task until it has answered, even if its caller has gone, and
 /// by the answer's body.
 struct Ticket {
@@ -130,7 +152,10 @@ impl Kept {
     /// Makes the instance and starts its task.
     pub(super) async fn open(unit: Arc<WasmUnit>, pre: ServicePre<State>, instance: u64) -> Result<Self> {
         let calls = Calls::many();
-        let place = unit.place().await?;
+        // Others wait to start, so a function's own time is not all that counts.
+        let until = tokio::time::Instant::now() + limit::WASM_START_TIMEOUT.min(unit.code.spec.timeout());
+        let late = |_| failure::late_start(&unit.code);
+        let place = tokio::time::timeout_at(until, unit.place()).await.map_err(late)??;
         let mut wasi = unit.wasi(instance, &calls);
         let mut store = unit.component_store(&mut wasi, (calls.clone(), instance), place);
         store.data_mut().javascript = unit.running(instance, &calls);
@@ -142,14 +167,14 @@ impl Kept {
             (begun, store)
         };
         let begin = metered(unit.member.turn(), total, begin, tell);
-        let begun = tokio::time::timeout(unit.code.spec.timeout(), begin).await;
+        let begun = tokio::time::timeout_at(until, begin).await;
         let (service, store) = match begun {
             Ok((Ok(service), store)) => (service, store),
             Ok((Err(error), store)) => {
                 unit.log_failure(instance, None, &error);
                 return Err(failure::fault(&unit.code, &error, store.data().refused()));
             }
-            Err(_) => return Err(failure::timeout(&unit.code)),
+            Err(_) => return Err(failure::late_start(&unit.code)),
         };
         let status = Arc::new(Status {
             laps: Arc::new(Laps::new(calls.clone(), unit.code.cpu.clone())),
@@ -267,6 +292,8 @@ async fn live(
     status: Arc<Status>,
     (unit, instance): (Arc<WasmUnit>, u64),
 ) {
+    // Of all that is here it goes last.
+    let _gone = Gone(Arc::clone(&status));
     let events = {
         let (status, unit) = (Arc::clone(&status), Arc::clone(&unit));
         async move {
@@ -279,13 +306,14 @@ async fn live(
         }
     };
     let mut events = Box::pin(status.laps.run(unit.member.turn(), events));
+    let mut ending = Ending { status: Arc::clone(&status), fault: Some(failure::panicked(&unit.code)) };
     let served = tokio::select! {
         biased;
         served = &mut events => Some(served),
         () = status.kill.notified() => None,
         () = overdue(&status, unit.code.spec.timeout()) => None,
     };
-    let fault = match &served {
+    ending.fault = match &served {
         Some((Ok(()), _)) => None,
         Some((Err(error), (store, _))) => {
             unit.log_failure(instance, status.calls.only().as_deref(), error);
@@ -293,10 +321,9 @@ async fn live(
         }
         None => Some(failure::timeout(&unit.code)),
     };
-    status.end(fault);
+    drop(ending);
     // The store, wherever it is. Bodies that it breaks off see the fault.
     drop((events, served));
-    status.gone.send_replace(true);
 }
 
 /// Runs in the store's event loop: starts calls as they come.

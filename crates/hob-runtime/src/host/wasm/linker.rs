@@ -26,6 +26,12 @@ pub(super) fn components(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+/// For the JavaScript runtime: what [`components`] has, and what is for nobody else.
+pub(super) fn scripts(components: &Linker<State>) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::clone(components);
     javascript::add_to_linker(&mut linker)?;
     Ok(linker)
 }

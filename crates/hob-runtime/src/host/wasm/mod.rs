@@ -38,7 +38,7 @@ mod spin;
 mod store;
 mod walled;
 
-pub use compile::compile_child;
+pub use compile::{compile_child, compilers_have_own_files};
 pub use far::{Captured, worker_child};
 pub(super) use script::detect_script;
 
@@ -96,7 +96,7 @@ fn detect(candidate: &Candidate<'_>) -> Option<Detected> {
         return None;
     }
     // What cannot be read or called is taken as well: `prepare` then says what is wrong with it.
-    let bytes = std::fs::read(candidate.file).unwrap_or_default();
+    let bytes = inspect::file(candidate.file, candidate.name).unwrap_or_default();
     let outside = inspect::outside(&bytes).ok();
     let entry = outside.as_ref().and_then(|outside| outside.entries().first().copied());
     let spin = outside.as_ref().is_some_and(spin::is_made_for);
@@ -121,9 +121,11 @@ struct Shared {
     engine: Engine,
     /// Compiled code.
     made: Made,
-    /// The workers; none in a worker itself.
+    /// The space's workers; none in a worker itself.
     fleet: Option<Arc<Fleet>>,
     components: Arc<wasmtime::component::Linker<State>>,
+    /// For the JavaScript runtime.
+    scripts: Arc<wasmtime::component::Linker<State>>,
     modules: Arc<wasmtime::Linker<ModuleState>>,
     ticker: Arc<Ticker>,
     /// Machine code that is mapped now.
@@ -205,7 +207,7 @@ impl Host for Wasm {
         self.shared.made.compiler().map_or(0, |compiler| compiler.retain(needed))
     }
 
-    /// Shares engine, compiler, linkers and the keeper of workers, which hold nothing of anybody; maps machine code for itself.
+    /// Shares engine, compiler and linkers, which hold nothing of anybody; maps machine code and has workers for itself.
     fn beside(&self, environment: &Arc<Environment>) -> Result<Arc<dyn Host>> {
         let of = &self.shared;
         let compiler = of.made.compiler().ok_or_else(|| Fault::internal("a worker has one space"))?;
@@ -214,14 +216,21 @@ impl Host for Wasm {
             environment: Arc::clone(environment),
             engine: of.engine.clone(),
             made: Made::Here(Arc::clone(compiler)),
-            fleet: of.fleet.clone(),
+            fleet: of.fleet.as_ref().map(|fleet| fleet.beside()),
             components: Arc::clone(&of.components),
+            scripts: Arc::clone(&of.scripts),
             modules: Arc::clone(&of.modules),
             ticker: Arc::clone(&of.ticker),
             codes: Codes::new(),
             line: Line::default(),
         };
         Ok(Arc::new(Self { shared: Arc::new(shared) }))
+    }
+
+    fn leave(&self) {
+        if let Some(fleet) = &self.shared.fleet {
+            fleet.leave();
+        }
     }
 
     fn stage(&self, code: &FunctionCode) -> Option<Stage> {
@@ -251,10 +260,12 @@ impl Shared {
         (fleet, codes): (Option<Arc<Fleet>>, Codes),
     ) -> Result<Self> {
         let broken = |error: wasmtime::Error| Fault::internal(format!("{error:#}"));
+        let components = linker::components(&engine).map_err(broken)?;
         Ok(Self {
             made,
             fleet,
-            components: Arc::new(linker::components(&engine).map_err(broken)?),
+            scripts: Arc::new(linker::scripts(&components).map_err(broken)?),
+            components: Arc::new(components),
             modules: Arc::new(linker::modules(&engine).map_err(broken)?),
             ticker: Ticker::start(&engine, &environment.crowd)?,
             codes,
@@ -300,9 +311,9 @@ impl File {
 
     /// Checks what can be checked without compiling, which may take long.
     async fn look(&self, code: &FunctionCode) -> Result<()> {
-        let bytes = read(&self.path, &self.name).await?;
-        let work = tokio::task::spawn_blocking(move || inspect::outside(&bytes));
-        let outside = work.await.map_err(Fault::internal)?.map_err(|why| {
+        let (path, name) = (self.path.clone(), self.name.clone());
+        let read = move || inspect::file(&path, &name).map(|bytes| inspect::outside(&bytes));
+        let outside = tokio::task::spawn_blocking(read).await.map_err(Fault::internal)??.map_err(|why| {
             Fault::new(
                 Code::ComponentInvalid,
                 format!("`{}` is not a WASM component or module: {why}", self.name),

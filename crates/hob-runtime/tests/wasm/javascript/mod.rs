@@ -408,3 +408,59 @@ async fn typescript_loses_its_types() {
         assert_eq!((fault.code().text(), fault.place()), ("HOB-0340", Some("worker.ts:2")), "{fault}");
     }
 }
+
+/// More fields than a map of them can hold are refused before there is a map. A text has `content-type` besides.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_headers_are_refused() {
+    for bench in Bench::both() {
+        let source = "export default {
+            async fetch(request) {
+                const count = Number(new URL(request.url).pathname.slice(1));
+                const all = Array.from({ length: count }, (_, at) => [`a${at}`, 'b']);
+                try { return new Response('made', { headers: all }); } catch (error) { return new Response(`${error}`); }
+            }
+        }";
+        let function = worker(&bench, source).await.unwrap();
+        let instance = function.instance().await.unwrap();
+        for (count, expected) in
+            [(24_577, Err("HOB-0342")), (512, Err("HOB-0342")), (511, Ok((200, "made".to_owned())))]
+        {
+            let answer = function.call_in(&*instance, request("GET", &format!("/{count}"), empty())).await;
+            assert_eq!(answer, expected.map_err(str::to_owned), "{count}: {}", bench.logs.text());
+        }
+    }
+}
+
+/// Where the node itself fails in the middle of a guest's work, the instance has ended and says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_whose_task_panics_has_ended() {
+    let bench = Bench::open();
+    let function =
+        worker(&bench, "export default { fetch() { console.log('a'); return new Response('b'); } }").await;
+    let function = function.unwrap();
+    let instance = function.instance().await.unwrap();
+    let logs = Arc::clone(&bench.logs);
+    // From here on whoever writes a line panics.
+    let broken = move || {
+        let _held = logs.0.lock().unwrap();
+        panic!("a test");
+    };
+    assert!(std::thread::spawn(broken).join().is_err());
+    let answer = function.call_in(&*instance, get()).await;
+    let ended = tokio::time::timeout(Duration::from_secs(10), instance.ended()).await;
+    bench.logs.0.clear_poison();
+    assert_eq!(answer, Err("HOB-0502".to_owned()), "{}", bench.logs.text());
+    assert_eq!(ended.unwrap().map(|fault| fault.code()), Some(Code::Crashed));
+}
+
+/// What the runtime imports is there for it, and for no other component.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_components_do_not_get_what_the_runtime_imports() {
+    let bench = Bench::open();
+    let component = "(component
+        (import \"hob:javascript/host@1.0.0\" (instance (export \"wake\" (func (param \"id\" u32)))))
+        (instance $i) (export \"wasi:http/handler@0.3.0\" (instance $i)))";
+    let fault = bench.ready(component.as_bytes(), &Settings::default()).await.err().unwrap();
+    assert_eq!(fault.code(), Code::ImportMissing, "{fault}");
+    assert!(fault.message().contains("`hob:javascript/host@1.0.0`"), "{fault}");
+}
