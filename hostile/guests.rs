@@ -12,6 +12,11 @@ const _: () = assert!(HOSTILE.len() >= 12);
 const LOOPERS: usize = 8;
 /// What they may take.
 const LIMIT: Duration = Duration::from_secs(1);
+/// How late a loop may end: `reference/reliability.md` asks for 50 ms on a quiet machine; elsewhere the client's own part
+/// and other work come to it, and one that is not ended at its deadline ends much later or never.
+const LATE: Duration = Duration::from_secs(2);
+/// The same on a quiet machine, as a client sees it who waits for eight at once.
+const LATE_STRICT: Duration = Duration::from_millis(250);
 /// How much more memory the node may have when they are gone, MiB.
 const LEFT_MIB: u64 = 64;
 
@@ -34,7 +39,8 @@ pub(crate) fn loops(arena: &Arena) -> Outcome {
     let ended = ends.iter().filter(|(ended, _)| *ended).count();
     let latest = ends.iter().map(|(_, late)| *late).max().unwrap_or_default();
     let figures = format!("{ended}/{LOOPERS} ended at 1 s + at most {latest:.0?}; {beside}");
-    judge(ended == LOOPERS && beside.errors == 0, figures)
+    let late = if arena.strict { LATE_STRICT } else { LATE };
+    judge(ended == LOOPERS && latest <= late && beside.errors == 0, figures)
 }
 
 /// T2: each greedy guest is one failed call.

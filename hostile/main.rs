@@ -18,6 +18,7 @@ mod api;
 #[path = "../crates/hob-node/src/archive/hostile/archives.rs"]
 mod archives;
 mod arena;
+mod artifacts;
 #[path = "../crates/hob-runtime/tests/shared/hostile.rs"]
 mod attack;
 mod canary;
@@ -85,7 +86,7 @@ static THREATS: &[Threat] = &[
     Threat { id: "T27", name: "tenants in one process", prove: tenants::apart },
     Threat { id: "T28", name: "flood of log lines", prove: words::flood },
     Threat { id: "T29", name: "forged web hooks", prove: events::hooks },
-    Threat { id: "T30", name: "altered artifacts", prove: api::turned },
+    Threat { id: "T30", name: "altered artifacts", prove: artifacts::turned },
     Threat { id: "T31", name: "old TLS", prove: api::tls },
     Threat { id: "T32", name: "denial of wallet", prove: events::wallet },
 ];
