@@ -1,7 +1,7 @@
 //! Threats by WASM guests.
 
 use crate::arena::{Arena, Outcome, guest, judge};
-use crate::attack::HOSTILE;
+use crate::attack::{HOSTILE, KINDS, LONG, deep_types, missing_kinds};
 use crate::stage::eventually;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -47,11 +47,11 @@ pub(crate) fn loops(arena: &Arena) -> Outcome {
 pub(crate) fn exhaust(arena: &Arena) -> Outcome {
     let mut manifest = String::new();
     let mut files = Vec::new();
-    for (number, (_, handler, _)) in HOSTILE.iter().enumerate() {
+    for (number, (_, _, handler, _)) in HOSTILE.iter().enumerate() {
         let file = format!("h{number}.wasm");
         write!(
             manifest,
-            "[functions.h{number}]\nrun = \"{file}\"\nhost = \"wasm\"\ncontract = \"wasi-http\"\nroute = \"/{number}\"\nmemory = \"8 MiB\"\ntimeout = \"500ms\"\n"
+            "[functions.h{number}]\nrun = \"{file}\"\nhost = \"wasm\"\ncontract = \"wasi-http\"\nroute = \"/{number}\"\nmemory = \"8 MiB\"\ntimeout = \"500ms\"\nenv = {{ LONG = \"{LONG}\" }}\n"
         )
         .unwrap();
         files.push((file, guest(handler)));
@@ -61,21 +61,32 @@ pub(crate) fn exhaust(arena: &Arena) -> Outcome {
     let before = arena.memory();
     let attack = || {
         let mut wrong = Vec::new();
-        for (number, (what, _, expected)) in HOSTILE.iter().enumerate() {
+        for (number, (_, what, _, expected)) in HOSTILE.iter().enumerate() {
             let answer = arena.stage.request(&format!("GET /{number}"), "greedy.localhost", &[], "");
             // One that traps while its body streams has its answer cut off: the last chunk never comes.
-            let cut = what.contains("streams") && answer.status == 200 && !answer.body.ends_with("0\r\n\r\n");
+            let cut =
+                what.ends_with("body streams") && answer.status == 200 && !answer.body.ends_with("0\r\n\r\n");
             if !cut && !answer.body.contains(expected) && answer.status.to_string() != *expected {
                 wrong.push(format!("{what}: {} {}", answer.status, answer.body));
             }
         }
         wrong
     };
-    let (wrong, beside) = arena.beside(attack);
+    let (mut wrong, beside) = arena.beside(attack);
+    wrong.extend(missing_kinds().into_iter().map(|kind| format!("no guest for {kind}")));
+    let manifest = "[functions.deep]\nrun = \"deep.wasm\"\nhost = \"wasm\"\ncontract = \"wasi-http\"\nroute = \"/deep\"\n";
+    arena.stage.write("deep", manifest, &[("deep.wasm", &deep_types(&guest("")))]);
+    let (code, _, said) = arena.stage.hob(&["deploy", "deep"]);
+    if code == 0 || !said.contains("HOB-0303") {
+        wrong.push(format!("deep types were taken: {code} {said}"));
+    }
     eventually("memory comes back", || (arena.memory() <= before + LEFT_MIB).then_some(()));
     let after = arena.memory();
-    let held = HOSTILE.len() - wrong.len();
-    let figures =
-        format!("{held}/{} contained, node {before} → {after} MiB; {beside} {wrong:?}", HOSTILE.len());
+    let all = HOSTILE.len() + 1;
+    let held = all - wrong.len();
+    let figures = format!(
+        "{held}/{all} of {} kinds contained, node {before} → {after} MiB; {beside} {wrong:?}",
+        KINDS.len()
+    );
     judge(wrong.is_empty() && beside.errors == 0, figures.trim_end_matches(" []").to_owned())
 }
