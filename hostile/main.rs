@@ -5,9 +5,11 @@
 //!
 //! **How.** Each row of [`THREATS`] has a node of its own with a quiet app as its neighbour, and runs alone, so that the
 //! neighbour's figures are its own. A row fails when the attack got what it must not get, when a neighbour's call failed,
-//! or when the node ended. Latencies of neighbours are printed and not judged, since machines are shared; on a quiet one
+//! or when the node ended. The neighbour's calls come at a fixed rate, and none of them may wait for long; their p99 is printed
+//! and not judged, since machines are shared; on a quiet one
 //! `HOSTILE_STRICT=1 cargo test --release -p hob --test hostile` demands that a neighbour's p99 beside an attack is at
-//! most twice that without. An argument that is no option chooses rows: `cargo test -p hob --test hostile -- T1 T24`.
+//! most twice that without. A row is skipped only where `hob doctor` says that the machine lacks the wall, or where this user
+//! may not attack so: both are named. An argument that is no option chooses rows: `cargo test -p hob --test hostile -- T1 T24`.
 //!
 //! **Not here:** the same for each part by itself, such as the tables of the runtime's own tests.
 
