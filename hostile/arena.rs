@@ -1,20 +1,35 @@
 //! Where threats are brought about: a node, and a quiet app whose calls are watched meanwhile.
+//!
+//! **How.** The neighbour's calls come at a fixed rate by several connections, and each is measured from the moment at
+//! which it was due: a node that stands still for a second is seen by all the calls of that second, and not by the
+//! one that waits. What counts as beside an attack was due before its end.
 
 use crate::stage::Stage;
+use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::panic::resume_unwind;
 use std::process::{Command, Output};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-/// Calls of the neighbour before an attack, and at least during one.
-const CALLS: usize = 100;
-/// The same where its latencies are judged.
-const CALLS_STRICT: usize = 2000;
-/// What they may be then, as a multiple of what they are without an attack.
+/// Calls of the neighbour per second: few enough that one connection in four is always free, also in a debug build
+/// beside an attack on a machine with other work.
+const RATE: u32 = 100;
+/// Connections by which they come in turn.
+const LANES: u32 = 4;
+/// Calls without an attack that are the measure.
+const CALLS: u32 = 100;
+/// The same where its latencies are judged; then an attack that is over sooner is brought about again until there are
+/// as many beside it.
+const CALLS_STRICT: u32 = 1000;
+/// What a neighbour's p99 may be then, as a multiple of what it is without an attack.
 const RATIO_MAX: f64 = 2.0;
+/// The longest that any call of the neighbour may take: far above what other work on the machine does to a debug build,
+/// far below what one call may wait for.
+const WORST_MAX: Duration = Duration::from_secs(5);
+/// The same on a quiet machine.
+const WORST_MAX_STRICT: Duration = Duration::from_secs(1);
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -43,16 +58,17 @@ pub(crate) struct Arena {
     pub(crate) stage: Stage,
     /// The port of its control API.
     pub(crate) control: String,
-    /// The neighbour's latencies beside attacks so far, as multiples of those without.
-    ratios: Mutex<Vec<f64>>,
-    /// Whether they are judged.
-    strict: bool,
+    /// How the neighbour fared beside attacks so far: its p99 as a multiple of that without, and its longest call.
+    fared: Mutex<Vec<(f64, Duration)>>,
+    /// Whether the machine is quiet, so that all of it is judged.
+    pub(crate) strict: bool,
 }
 
 /// How the neighbour fared beside an attack.
 pub(crate) struct Beside {
     idle: Duration,
     during: Duration,
+    worst: Duration,
     calls: usize,
     pub(crate) errors: usize,
 }
@@ -65,9 +81,12 @@ impl Beside {
 
 impl std::fmt::Display for Beside {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ratio = self.ratio();
-        let (calls, errors) = (self.calls, self.errors);
-        write!(f, "neighbour {calls} calls, {errors} errors, p99 {:.1?} ({ratio:.1}× idle)", self.during)
+        let (ratio, idle) = (self.ratio(), self.idle);
+        let (calls, errors, during, worst) = (self.calls, self.errors, self.during, self.worst);
+        write!(
+            f,
+            "neighbour {calls} calls, {errors} errors, p99 {during:.1?} ({ratio:.1}× {idle:.1?} idle), longest {worst:.1?}"
+        )
     }
 }
 
@@ -89,7 +108,7 @@ impl Arena {
         );
         stage.seen("quiet", "GET /", 200);
         let strict = std::env::var_os("HOSTILE_STRICT").is_some_and(|value| value == "1");
-        Self { stage, control, ratios: Mutex::default(), strict }
+        Self { stage, control, fared: Mutex::default(), strict }
     }
 
     /// The port of the gateway.
@@ -110,44 +129,98 @@ impl Arena {
         if let Ok(Some(status)) = self.stage.node.as_mut().unwrap().try_wait() {
             return Some(format!("the node ended: {status}"));
         }
-        let (_, errors) = self.sample(20, &AtomicBool::new(true));
+        let (_, errors) = self.sample(20, &OnceLock::new());
         (errors > 0).then(|| format!("{errors} of 20 calls of the neighbour failed afterwards"))
     }
 
-    /// What was held, unless latencies are judged and the neighbour's were too long.
+    /// What was held, unless the neighbour waited too long.
     pub(crate) fn fair(&self, figures: String) -> Outcome {
-        let worst = self.ratios.lock().unwrap().iter().copied().fold(0.0, f64::max);
-        judge(!self.strict || worst <= RATIO_MAX, figures)
+        let fared = self.fared.lock().unwrap();
+        let ratio = fared.iter().map(|(ratio, _)| *ratio).fold(0.0, f64::max);
+        let worst = fared.iter().map(|(_, worst)| *worst).max().unwrap_or_default();
+        let most = if self.strict { WORST_MAX_STRICT } else { WORST_MAX };
+        let slower = if self.strict && ratio > RATIO_MAX { ", the neighbour was slowed down" } else { "" };
+        let stood = if worst > most {
+            format!(", a call of the neighbour waited for more than {most:?}")
+        } else {
+            String::new()
+        };
+        judge(slower.is_empty() && stood.is_empty(), format!("{figures}{slower}{stood}"))
     }
 
-    /// Watches the neighbour's calls while an attack lasts.
-    pub(crate) fn beside<T: Send>(&self, attack: impl FnOnce() -> T + Send) -> (T, Beside) {
+    /// Skipped where `hob doctor` says that the machine lacks all of these, each of which would have held the threat;
+    /// else a defence is broken.
+    pub(crate) fn lacking(&self, walls: &[&str], figures: &str) -> Outcome {
+        let said: Value = serde_json::from_str(&self.stage.ok(&["doctor", "-o", "json"])).unwrap();
+        let findings = said.as_array().unwrap();
+        let finding =
+            |wall: &&str| findings.iter().find(|one| one["name"] == **wall).expect("a line of `hob doctor`");
+        let there: Vec<&str> = walls.iter().copied().filter(|wall| finding(wall)["found"] == true).collect();
+        if !there.is_empty() {
+            return Outcome::Broken(format!("{figures}; although `hob doctor` has {}", there.join(" and ")));
+        }
+        let why: Vec<String> =
+            walls.iter().map(|wall| format!("no {wall} ({})", finding(wall)["seen"])).collect();
+        Outcome::Skipped(format!("`hob doctor` has {}; {figures}", why.join(" and ")))
+    }
+
+    /// Watches the neighbour's calls while an attack lasts. What is said is what its first time said.
+    pub(crate) fn beside<T: Send>(&self, mut attack: impl FnMut() -> T + Send) -> (T, Beside) {
         let least = if self.strict { CALLS_STRICT } else { CALLS };
-        let (mut before, _) = self.sample(least, &AtomicBool::new(true));
-        let over = AtomicBool::new(false);
+        let (mut before, _) = self.sample(least, &OnceLock::new());
+        let over = OnceLock::new();
         let (result, (mut during, errors)) = std::thread::scope(|scope| {
             let attack = scope.spawn(|| {
                 // Also when it panics.
                 let _ended = Ended(&over);
-                attack()
+                let (began, result) = (Instant::now(), attack());
+                while self.strict && began.elapsed() < Duration::from_secs(1) * CALLS_STRICT / RATE {
+                    attack();
+                }
+                result
             });
-            let seen = self.sample(least, &over);
+            let seen = self.sample(u32::MAX, &over);
             (attack.join().unwrap_or_else(|panic| resume_unwind(panic)), seen)
         });
-        let calls = during.len() + errors;
-        let beside = Beside { idle: p99(&mut before), during: p99(&mut during), calls, errors };
-        self.ratios.lock().unwrap().push(beside.ratio());
+        let (calls, worst) = (during.len() + errors, during.iter().max().copied().unwrap_or_default());
+        let beside = Beside { idle: p99(&mut before), during: p99(&mut during), worst, calls, errors };
+        self.fared.lock().unwrap().push((beside.ratio(), worst));
         (result, beside)
     }
 
-    /// Latencies of at least so many calls of the neighbour, and until it is over; and how many failed.
-    fn sample(&self, least: usize, over: &AtomicBool) -> (Vec<Duration>, usize) {
+    /// Latencies of so many calls of the neighbour, or of those that are due before it is over; and how many failed.
+    fn sample(&self, most: u32, over: &OnceLock<Instant>) -> (Vec<Duration>, usize) {
+        let start = Instant::now();
+        let (mut times, mut errors) = (Vec::new(), 0);
+        std::thread::scope(|scope| {
+            let lane = |first| move || self.lane(start, (first..most).step_by(LANES as usize), over);
+            let lanes: Vec<_> = (0..LANES).map(|first| scope.spawn(lane(first))).collect();
+            for lane in lanes {
+                let (own, failed) = lane.join().unwrap();
+                times.extend(own);
+                errors += failed;
+            }
+        });
+        (times, errors)
+    }
+
+    /// The calls of one connection, each at its time or as soon after it as the one before has ended.
+    fn lane(
+        &self,
+        start: Instant,
+        numbers: impl Iterator<Item = u32>,
+        over: &OnceLock<Instant>,
+    ) -> (Vec<Duration>, usize) {
         let (mut times, mut errors) = (Vec::new(), 0);
         let mut connection = None;
-        while times.len() + errors < least || !over.load(Ordering::Relaxed) {
-            let began = Instant::now();
+        for number in numbers {
+            let due = start + Duration::from_secs(1) * number / RATE;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if over.get().is_some_and(|over| due >= *over) {
+                break;
+            }
             match self.ask(&mut connection) {
-                Some(()) => times.push(began.elapsed()),
+                Some(()) => times.push(due.elapsed()),
                 None => {
                     connection = None;
                     errors += 1;
@@ -204,12 +277,13 @@ impl Arena {
     }
 }
 
-/// Says that an attack is over, however it ends.
-struct Ended<'a>(&'a AtomicBool);
+/// Says when an attack is over, however it ends.
+struct Ended<'a>(&'a OnceLock<Instant>);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        // It is the only one that says it.
+        let _ = self.0.set(Instant::now());
     }
 }
 

@@ -3,14 +3,17 @@
 Each call is made by the worker's own first thread, with the registers that it would have put there itself; its strings
 lie below its stack. So the answer is the kernel's to that process: the filter, its namespaces, its user. Denied is
 `EPERM` or `ENOSYS` and nothing else; a call that failed for a wrong argument was looked at. Afterwards the thread goes on
-where it was. For x86-64, and for who may trace the node's processes (root).
+where it was. For x86-64, and for who may trace the node's processes (root): elsewhere it says what is missing, after it
+has looked at what the kernel says of the workers. Whoever may trace and cannot has found something, and fails.
 """
-import ctypes, errno, os, platform, signal, struct, sys
+import ctypes, errno, os, platform, signal, struct, sys, time
 
 NODE = int(sys.argv[2])
 SEIZE, INTERRUPT, GETREGS, SETREGS, STEP, DETACH = 0x4206, 0x4207, 12, 13, 9, 17
 # Of user_regs_struct (sys/user.h).
 R10, R9, R8, RAX, RDX, RSI, RDI, ORIGINAL, RIP, RSP, WORDS = 7, 8, 9, 10, 12, 13, 14, 15, 16, 19, 27
+# The right to trace others (linux/capability.h), and how often a thread is looked for at a system call.
+CAP_SYS_PTRACE, LOOKS = 19, 200
 ARGUMENTS = RDI, RSI, RDX, R10, R8, R9
 HERE, NOWHERE = -100, 0
 
@@ -119,14 +122,19 @@ class Captured:
 
     def __init__(self, pid):
         self.pid = pid
-        ptrace(SEIZE, pid)
-        ptrace(INTERRUPT, pid)
-        os.waitpid(pid, 0x40000000)
         self.memory = open(f"/proc/{pid}/mem", "r+b", buffering=0)
-        self.before = self.registers()
-        self.memory.seek(self.before[RIP] - 2)
-        if self.memory.read(2) != b"\x0f\x05":
-            raise Refused("its thread is not at a system call")
+        for _ in range(LOOKS):
+            ptrace(SEIZE, pid)
+            ptrace(INTERRUPT, pid)
+            os.waitpid(pid, 0x40000000)
+            self.before = self.registers()
+            self.memory.seek(self.before[RIP] - 2)
+            if self.memory.read(2) == b"\x0f\x05":
+                return
+            # It computes: it will wait for something soon.
+            ptrace(DETACH, pid)
+            time.sleep(0.05)
+        raise Refused("its thread is never at a system call")
 
     def registers(self):
         space = (ctypes.c_uint64 * WORDS)()
@@ -170,28 +178,48 @@ def workers():
                 yield int(name)
 
 
-def walls(pid):
-    """What the kernel says of the process, as far as it is not as it should be."""
-    status = dict(line.rstrip("\n").split(":", 1) for line in open(f"/proc/{pid}/status"))
+def status(pid):
+    return {name: value.strip() for name, value in (line.rstrip("\n").split(":", 1) for line in open(f"/proc/{pid}/status"))}
+
+
+def marks(pid):
+    """What anybody may read of the process, as far as it is not as it should be."""
     want = {"NoNewPrivs": "1", "Seccomp": "2", "CapPrm": "0" * 16, "CapEff": "0" * 16, "CapBnd": "0" * 16}
-    wrong = [name for name, value in want.items() if status[name].strip() != value]
-    wrong += ["files in its root"] if os.listdir(f"/proc/{pid}/root") else []
+    have = status(pid)
+    return [f"{name} of a worker is {have[name]}" for name, value in want.items() if have[name] != value]
+
+
+def walls(pid):
+    """The same of what those who may trace it can read."""
+    wrong = ["files in its root"] if os.listdir(f"/proc/{pid}/root") else []
     for kind in ("mnt", "net", "ipc", "uts"):
         if os.readlink(f"/proc/{pid}/ns/{kind}") == os.readlink(f"/proc/{NODE}/ns/{kind}"):
             wrong.append(f"the node's namespace {kind}")
     return wrong
 
 
-def main():
+def lacking():
+    """Why nobody here can be a captor, if it is not for what the workers are."""
     if platform.machine() != "x86_64":
-        return print("skip: registers are those of x86-64")
-    denied, tried, seized, others = 0, 0, 0, []
-    for pid in list(workers()):
+        return "registers are those of x86-64, this machine is " + platform.machine()
+    if not int(status("self")["CapEff"], 16) >> CAP_SYS_PTRACE & 1:
+        return "this user has not CAP_SYS_PTRACE, so it cannot trace a worker of the node"
+    return None
+
+
+def main():
+    all_of_them = list(workers())
+    others = [wrong for pid in all_of_them for wrong in marks(pid)]
+    if (why := lacking()) and all_of_them and not others:
+        return print("skip: " + why)
+    denied, tried, seized = 0, 0, 0
+    for pid in all_of_them:
         try:
             others += walls(pid)
             captured = Captured(pid)
         except (OSError, Refused) as refused:
-            return print(f"skip: no right to trace a worker of the node ({refused})")
+            others.append(f"a worker is not to be captured: {refused}")
+            continue
         seized += 1
         for name, number, arguments in ATTEMPTS:
             done = captured.call(number, arguments)

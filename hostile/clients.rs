@@ -1,10 +1,11 @@
 //! Threats by clients of the gateway.
 
 use crate::arena::{Arena, Outcome, guest, judge};
+use serde_json::Value;
 
 /// Opens connections from many addresses of the loopback network, says what `KIND` says, and holds them.
 const CONNECTIONS: &str = r#"
-import resource, socket, sys, time
+import json, resource, socket, sys, time
 port, kind, count, seconds = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, count + 100), hard))
@@ -17,6 +18,8 @@ said = {
 kinds = list(said) if kind == "all" else [kind]
 held = []
 opened = 0
+# What this user may open, where that is less.
+count = min(count, hard - 100)
 for i in range(count):
     try:
         s = socket.create_connection(("127.0.0.1", port), 5, ("127.0.%d.%d" % (1 + i // 100 % 250, 1 + i % 100), 0))
@@ -28,40 +31,61 @@ for i in range(count):
         s.send(said[kinds[i % len(kinds)]])
     except OSError:
         pass
-    held.append(s)
+    held.append((kinds[i % len(kinds)], s))
 end = time.time() + seconds
 while time.time() < end:
-    for s in held:
+    for _, s in held:
         try:
             if kind != "idle":
                 s.send(b"x")
         except OSError:
             pass
     time.sleep(0.2)
-closed = 0
-for s in held:
+closed = dict.fromkeys(kinds, 0)
+for what, s in held:
     try:
         while True:
             if s.recv(65536) == b"":
-                closed += 1
+                closed[what] += 1
                 break
     except BlockingIOError:
         pass
     except OSError:
-        closed += 1
-print(opened, closed)
+        closed[what] += 1
+print(json.dumps({"asked": count, "opened": opened, "closed": closed}))
 "#;
+
+/// Connections without which it was no attack.
+const OPENED_MIN: u64 = 900;
+
+/// How many connections were opened, how many of each kind the node has closed, and both in words.
+fn connections(said: &str) -> (u64, Vec<u64>, String) {
+    let told: Value = serde_json::from_str(said).unwrap();
+    let (asked, opened) = (told["asked"].as_u64().unwrap(), told["opened"].as_u64().unwrap());
+    let closed = told["closed"].as_object().unwrap();
+    let words: Vec<String> = closed.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    let text = format!("opened {opened}/{asked}, closed by the node: {}", words.join(", "));
+    // Where many cannot even connect, nothing is said of those who could.
+    let opened = if 10 * opened >= 9 * asked { opened } else { 0 };
+    (opened, closed.values().filter_map(Value::as_u64).collect(), text)
+}
 
 /// T9: idle connections keep nobody out.
 pub(crate) fn idle(arena: &Arena) -> Outcome {
     let (said, beside) = arena.beside(|| arena.python(CONNECTIONS, &["idle", "10000", "2"]));
-    judge(beside.errors == 0, format!("idle connections opened, closed by the node: {said}; {beside}"))
+    let (opened, closed, said) = connections(&said);
+    // Who comes when there is no room is closed at once: a node that closed everybody would be asked for nothing here.
+    let right = opened >= OPENED_MIN && 2 * closed.iter().sum::<u64>() <= opened && beside.errors == 0;
+    judge(right, format!("idle connections {said}; {beside}"))
 }
 
 /// T13: slow heads, bodies and readers.
 pub(crate) fn slow(arena: &Arena) -> Outcome {
     let (said, beside) = arena.beside(|| arena.python(CONNECTIONS, &["all", "1000", "12"]));
-    judge(beside.errors == 0, format!("slow connections opened, closed by the node: {said}; {beside}"))
+    let (opened, closed, said) = connections(&said);
+    // Of each of the four kinds nine of ten at least.
+    let right = opened >= OPENED_MIN && closed.iter().all(|of_kind| 40 * of_kind >= 9 * opened);
+    judge(right && beside.errors == 0, format!("slow connections {said}; {beside}"))
 }
 
 /// Sends without end until the node has enough.
@@ -163,17 +187,26 @@ while time.time() < end:
 print(sent, closed)
 "#;
 
+/// How long each flood lasts, seconds.
+const FLOOD_S: &str = "5";
+/// The same on a quiet machine, as `reference/reliability.md` asks: three minutes together.
+const FLOOD_STRICT_S: &str = "30";
+
 /// T17: six floods of HTTP/2.
 pub(crate) fn floods(arena: &Arena) -> Outcome {
     let before = arena.memory();
     let kinds = ["reset", "continuation", "data", "settings", "ping", "hpack"];
-    let attack =
-        || kinds.map(|kind| format!("{kind} {}", arena.python(FLOODS, &[kind, "2"]).replacen(' ', "/", 1)));
-    let (said, beside) = arena.beside(attack);
+    let seconds = if arena.strict { FLOOD_STRICT_S } else { FLOOD_S };
+    let (said, beside) = arena.beside(|| kinds.map(|kind| arena.python(FLOODS, &[kind, seconds])));
     let grown = arena.memory().saturating_sub(before);
-    let figures =
-        format!("batches sent/connections closed: {}; node +{grown} MiB; {beside}", said.join(", "));
-    judge(beside.errors == 0 && grown <= 64, figures)
+    // Whoever sends a flood loses his connection, again and again.
+    let ended = said.iter().all(|said| said.split(' ').nth(1).is_some_and(|closed| closed != "0"));
+    let said = kinds.iter().zip(&said).map(|(kind, said)| format!("{kind} {}", said.replacen(' ', "/", 1)));
+    let figures = format!(
+        "batches sent/connections closed in {seconds} s each: {}; node +{grown} MiB; {beside}",
+        said.collect::<Vec<_>>().join(", ")
+    );
+    judge(ended && beside.errors == 0 && grown <= 64, figures)
 }
 
 /// Calls from many connections at once for a while.

@@ -1,7 +1,7 @@
 //! Threats by WASM guests.
 
 use crate::arena::{Arena, Outcome, guest, judge};
-use crate::attack::HOSTILE;
+use crate::attack::{HOSTILE, KINDS, LONG, deep_types, missing_kinds};
 use crate::stage::eventually;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -12,6 +12,11 @@ const _: () = assert!(HOSTILE.len() >= 12);
 const LOOPERS: usize = 8;
 /// What they may take.
 const LIMIT: Duration = Duration::from_secs(1);
+/// How late a loop may end: `reference/reliability.md` asks for 50 ms on a quiet machine; elsewhere the client's own part
+/// and other work come to it, and one that is not ended at its deadline ends much later or never.
+const LATE: Duration = Duration::from_secs(2);
+/// The same on a quiet machine, as a client sees it who waits for eight at once.
+const LATE_STRICT: Duration = Duration::from_millis(250);
 /// How much more memory the node may have when they are gone, MiB.
 const LEFT_MIB: u64 = 64;
 
@@ -34,18 +39,19 @@ pub(crate) fn loops(arena: &Arena) -> Outcome {
     let ended = ends.iter().filter(|(ended, _)| *ended).count();
     let latest = ends.iter().map(|(_, late)| *late).max().unwrap_or_default();
     let figures = format!("{ended}/{LOOPERS} ended at 1 s + at most {latest:.0?}; {beside}");
-    judge(ended == LOOPERS && beside.errors == 0, figures)
+    let late = if arena.strict { LATE_STRICT } else { LATE };
+    judge(ended == LOOPERS && latest <= late && beside.errors == 0, figures)
 }
 
 /// T2: each greedy guest is one failed call.
 pub(crate) fn exhaust(arena: &Arena) -> Outcome {
     let mut manifest = String::new();
     let mut files = Vec::new();
-    for (number, (_, handler, _)) in HOSTILE.iter().enumerate() {
+    for (number, (_, _, handler, _)) in HOSTILE.iter().enumerate() {
         let file = format!("h{number}.wasm");
         write!(
             manifest,
-            "[functions.h{number}]\nrun = \"{file}\"\nhost = \"wasm\"\ncontract = \"wasi-http\"\nroute = \"/{number}\"\nmemory = \"8 MiB\"\ntimeout = \"500ms\"\n"
+            "[functions.h{number}]\nrun = \"{file}\"\nhost = \"wasm\"\ncontract = \"wasi-http\"\nroute = \"/{number}\"\nmemory = \"8 MiB\"\ntimeout = \"500ms\"\nenv = {{ LONG = \"{LONG}\" }}\n"
         )
         .unwrap();
         files.push((file, guest(handler)));
@@ -55,21 +61,32 @@ pub(crate) fn exhaust(arena: &Arena) -> Outcome {
     let before = arena.memory();
     let attack = || {
         let mut wrong = Vec::new();
-        for (number, (what, _, expected)) in HOSTILE.iter().enumerate() {
+        for (number, (_, what, _, expected)) in HOSTILE.iter().enumerate() {
             let answer = arena.stage.request(&format!("GET /{number}"), "greedy.localhost", &[], "");
             // One that traps while its body streams has its answer cut off: the last chunk never comes.
-            let cut = what.contains("streams") && answer.status == 200 && !answer.body.ends_with("0\r\n\r\n");
+            let cut =
+                what.ends_with("body streams") && answer.status == 200 && !answer.body.ends_with("0\r\n\r\n");
             if !cut && !answer.body.contains(expected) && answer.status.to_string() != *expected {
                 wrong.push(format!("{what}: {} {}", answer.status, answer.body));
             }
         }
         wrong
     };
-    let (wrong, beside) = arena.beside(attack);
+    let (mut wrong, beside) = arena.beside(attack);
+    wrong.extend(missing_kinds().into_iter().map(|kind| format!("no guest for {kind}")));
+    let manifest = "[functions.deep]\nrun = \"deep.wasm\"\nhost = \"wasm\"\ncontract = \"wasi-http\"\nroute = \"/deep\"\n";
+    arena.stage.write("deep", manifest, &[("deep.wasm", &deep_types(&guest("")))]);
+    let (code, _, said) = arena.stage.hob(&["deploy", "deep"]);
+    if code == 0 || !said.contains("HOB-0303") {
+        wrong.push(format!("deep types were taken: {code} {said}"));
+    }
     eventually("memory comes back", || (arena.memory() <= before + LEFT_MIB).then_some(()));
     let after = arena.memory();
-    let held = HOSTILE.len() - wrong.len();
-    let figures =
-        format!("{held}/{} contained, node {before} → {after} MiB; {beside} {wrong:?}", HOSTILE.len());
+    let all = HOSTILE.len() + 1;
+    let held = all - wrong.len();
+    let figures = format!(
+        "{held}/{all} of {} kinds contained, node {before} → {after} MiB; {beside} {wrong:?}",
+        KINDS.len()
+    );
     judge(wrong.is_empty() && beside.errors == 0, figures.trim_end_matches(" []").to_owned())
 }

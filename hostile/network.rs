@@ -1,6 +1,7 @@
 //! Threats by addresses and by bytes: what leads inside, and what two programs read in two ways.
 
 use crate::arena::{Arena, Outcome, judge};
+use serde_json::Value;
 
 /// Addresses that lead inside, with `$` for the port of a trap.
 const FORMS: &str = include_str!("../crates/hob-node/tests/all/ssrf/forms.txt");
@@ -16,9 +17,9 @@ const GUEST: &str = "export default {
     for (const url of await request.json()) {
       try {
         const answer = await fetch(url, { redirect: 'manual' });
-        told.push(`${answer.status} ${await answer.text()}`);
+        told.push([`reached ${answer.status} ${await answer.text()}`]);
       } catch (error) {
-        told.push(`refused ${error}`);
+        told.push([`${error} ${error.cause ?? ''}`]);
       }
     }
     return Response.json(told);
@@ -26,27 +27,42 @@ const GUEST: &str = "export default {
 }
 ";
 
-/// Asks each address through what the environment offers, and by a connection of its own.
-const CHILD: &str = r#"
-import http.server, json, os, re, socket, urllib.request
+/// Asks each address of the proxy in both ways, since a library would not send most of them, and connects to it itself.
+const CHILD: &str = r##"
+import base64, errno, http.server, json, os, re, socket, urllib.parse
+proxy = urllib.parse.urlsplit(os.environ["http_proxy"])
+secret = base64.b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
+def ask(request):
+    with socket.create_connection((proxy.hostname, proxy.port), timeout=60) as stream:
+        stream.sendall(f"{request} HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Basic {secret}\r\nConnection: close\r\n\r\n".encode())
+        got = b""
+        while b"\r\n\r\n" not in got and (more := stream.recv(65536)):
+            got += more
+    head = got.decode("latin-1").split("\r\n")
+    code = [line[11:] for line in head if line.lower().startswith("hob-error: ")]
+    return f"{head[0]} {code}"
+def connect(place):
+    host, port = place.rsplit(":", 1) if re.search(r":\d+$", place) else (place, "80")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), 5) as s:
+            s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            said = s.recv(100)
+        return f"reached {said}" if said else "closed"
+    except socket.gaierror:
+        return "no such name"
+    except TimeoutError:
+        return "silence"
+    except OSError as error:
+        return errno.errorcode.get(error.errno, str(error))
 class Ask(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.answer([])
     def do_POST(self):
         told = []
         for url in json.loads(self.rfile.read(int(self.headers["content-length"]))):
-            try:
-                told.append(str(urllib.request.urlopen(url, timeout=20).read(100)))
-            except Exception as error:
-                told.append("refused " + str(error))
-            try:
-                plain = url.split("://")[1].split("/")[0].rsplit("@")[-1]
-                host, port = plain.rsplit(":", 1) if re.search(r":\d+$", plain) else (plain, "80")
-                with socket.create_connection((host.strip("[]"), int(port)), 2) as s:
-                    s.sendall(b"GET / HTTP/1.0\r\n\r\n")
-                    told.append(str(s.recv(100)))
-            except Exception as error:
-                told.append("refused " + str(error))
+            place = url.split("://")[1].split("/")[0].split("#")[0].rsplit("@")[-1]
+            whole = place if re.search(r":\d+$", place) else place + ":443"
+            told.append([ask("GET " + url), ask("CONNECT " + whole), connect(place)])
         self.answer(told)
     def answer(self, told):
         body = json.dumps(told).encode()
@@ -55,13 +71,20 @@ class Ask(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Ask).serve_forever()
-"#;
+"##;
 
-/// Sets a trap on loopback, has each function ask each address, and says what was denied and how often the trap was reached.
+/// Sets a trap at every address of the machine, has each function ask each address, and says what came of it and how often
+/// the trap was reached.
+///
+/// A denial is one in words: the node's own code, or what the node says of something that is no address; of a connection,
+/// that the machine of the walls has no way there. What nobody answers is none.
 const ASK: &str = r#"
-import http.client, json, socket, sys, threading
-port, forms = int(sys.argv[1]), sys.argv[2].split()
-trap = socket.create_server(("127.0.0.1", 0))
+import http.client, json, re, socket, sys, threading
+port, forms, own = int(sys.argv[1]), sys.argv[2].split(), sys.argv[3].split()
+try:
+    trap = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+except OSError:
+    trap = socket.create_server(("0.0.0.0", 0))
 came = []
 def serve():
     while True:
@@ -74,19 +97,36 @@ def serve():
             pass
         s.close()
 threading.Thread(target=serve, daemon=True).start()
-urls = [form.replace("$", str(trap.getsockname()[1])) for form in forms]
-out = []
-for path in "/guest", "/child":
+here = str(trap.getsockname()[1])
+with socket.create_connection(("127.0.0.1", here), 10) as s:
+    s.sendall(b"x")
+    if b"reached" not in s.recv(100):
+        sys.exit("the trap is none")
+came.clear()
+urls = [form.replace("$", here) for form in forms]
+urls += [f"http://{host}:{socket_of_its_own}/" for socket_of_its_own in own for host in ("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]")]
+# By a fetch, by the proxy in two ways, by a connection.
+DENIED = {"/guest": [r"HTTP request denied"],
+          "/child": [r" 403 .*'HOB-0507'| 400 .*'HOB-0406'"] * 2 + [r"^(ECONNREFUSED|ECONNRESET|ENETUNREACH|EHOSTUNREACH|EINVAL|closed|no such name)"]}
+# What is no address to a `fetch`.
+ODD = {"%25": r"Invalid URL", "@127": r"the URL holds credentials"}
+out, wrong = [], []
+for path, ways in DENIED.items():
     told = []
     # A few at a time: each may take as long as it takes to give up.
     for at in range(0, len(urls), 10):
         c = http.client.HTTPConnection("127.0.0.1", port, timeout=100)
         c.request("POST", path, json.dumps(urls[at:at + 10]), {"host": "ssrf.localhost"})
-        r = c.getresponse()
-        told += json.loads(r.read())
-    denied = sum("reached" not in one and "200" not in one[:4] for one in told)
-    out.append("%s %d/%d" % (path[1:], denied, len(told)))
-print(", ".join(out) + ", trap reached %d times" % len(came))
+        told += json.loads(c.getresponse().read())
+    asked = denied = 0
+    for url, of_url in zip(urls, told, strict=True):
+        for number, (way, said) in enumerate(zip(ways, of_url, strict=True)):
+            asked += 1
+            odd = [words for part, words in ODD.items() if part in url and path == "/guest"]
+            denied += (right := any(re.search(words, said) for words in [way, *odd]))
+            wrong += [] if right else [f"{path[1:]} {('', '', 'itself ')[number]}{url}: {said}"]
+    out.append("%s %d/%d" % (path[1:], denied, asked))
+print(json.dumps({"said": ", ".join(out), "urls": len(urls), "came": len(came), "wrong": wrong}))
 "#;
 
 /// T10: no form of an address leads inside.
@@ -94,13 +134,23 @@ pub(crate) fn ssrf(arena: &Arena) -> Outcome {
     let manifest = "[functions.guest]\nrun = \"guest.js\"\nroute = \"/guest\"\ntimeout = \"90s\"\n
 [functions.child]\nrun = [\"python3\", \"child.py\"]\ncontract = \"http\"\nroute = \"/child\"\ntimeout = \"90s\"\n";
     arena.stage.deploy("ssrf", manifest, &[("guest.js", GUEST), ("child.py", CHILD)]);
-    let (said, beside) = arena.beside(|| arena.python(ASK, &[FORMS]));
-    let forms = FORMS.split_whitespace().count();
-    let right = said == format!("guest {forms}/{forms}, child {0}/{0}, trap reached 0 times", 2 * forms);
-    if !right && arena.stage.ok(&["doctor"]).contains("child processes: no walls") {
-        return Outcome::Skipped(format!("without walls a child connects as it likes: {said}"));
+    let own = format!("{} {}", arena.port(), arena.control);
+    let (said, beside) = arena.beside(|| arena.python(ASK, &[FORMS, &own]));
+    let told: Value = serde_json::from_str(&said).unwrap();
+    let (wrong, came) = (told["wrong"].as_array().unwrap(), told["came"].as_u64().unwrap());
+    let figures = format!(
+        "{} addresses denied in words: {}; trap reached {came} times; {beside}{}",
+        told["urls"],
+        told["said"].as_str().unwrap(),
+        wrong.iter().take(4).map(|what| format!(" [{what}]")).collect::<String>()
+    );
+    // Without walls a child connects as it likes; what it asks the proxy for, and a guest, have other walls.
+    let connected = |what: &Value| what.as_str().is_some_and(|text| text.starts_with("child itself "));
+    if !wrong.is_empty() && wrong.iter().all(connected) {
+        return arena.lacking(&["walls"], &figures);
     }
-    judge(right && forms >= FORMS_MIN && beside.errors == 0, format!("denied by {said}; {beside}"))
+    let right = wrong.is_empty() && came == 0 && FORMS.split_whitespace().count() >= FORMS_MIN;
+    judge(right && beside.errors == 0, figures)
 }
 
 /// Sends each payload with a request behind it, and looks at what the function saw.

@@ -5,6 +5,15 @@ use crate::native::HOSTILE;
 use crate::stage::eventually;
 use crate::unchunk::unchunk;
 use std::fmt::Write as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Whether a process with this in its command line runs anywhere on the machine.
+fn runs(part: &str) -> bool {
+    let list = Command::new("ps").args(["-eo", "args"]).output().unwrap();
+    assert!(list.status.success(), "`ps` says what runs");
+    String::from_utf8_lossy(&list.stdout).contains(part)
+}
 
 /// Forks until it is refused or has a thousand, which is harmless without a wall; says how many it had.
 const BOMB: &str = "import os, sys, time
@@ -23,7 +32,11 @@ print('Content-Type: text/plain\\r\\n\\r\\n%d' % n, flush=True)
 /// Hostile programs that there have to be.
 const _: () = assert!(HOSTILE.len() >= 20);
 /// Tasks that a function may have, with some room for those that it has anyway.
-const TASKS_MAX: u64 = 600;
+const TASKS_MAX: u64 = 128;
+/// When all of a fork bomb has to be gone after its call, with room for a machine that is at work.
+const GONE_MAX: Duration = Duration::from_secs(10);
+/// The daemon among [`HOSTILE`], which stays unless somebody ends it.
+const DAEMON: &str = "sleep 7353";
 
 /// T6: a fork bomb ends at a limit, and goes with its call.
 pub(crate) fn forks(arena: &Arena) -> Outcome {
@@ -35,19 +48,16 @@ pub(crate) fn forks(arena: &Arena) -> Outcome {
         let figures = format!("ended: {}; {beside}", answer.body.lines().next().unwrap_or_default());
         return judge(answer.body.contains("HOB-0505") && beside.errors == 0, figures);
     };
-    if forks == 1000 {
-        return Outcome::Skipped(
-            "no limit of tasks on this machine: `hob doctor` says which walls there are".into(),
-        );
+    if forks > TASKS_MAX {
+        // Walls bound them by user, control groups by group.
+        return arena.lacking(&["walls", "control groups"], &format!("{forks} forks; {beside}"));
     }
-    let gone = || {
-        let list = std::process::Command::new("ps").args(["-eo", "args"]).output().ok()?;
-        (!String::from_utf8_lossy(&list.stdout).contains("bomb.py")).then_some(())
-    };
-    eventually("its processes are gone", gone);
+    let began = Instant::now();
+    eventually("its processes are gone", || (!runs("bomb.py")).then_some(()));
+    let after = began.elapsed();
     judge(
-        forks <= TASKS_MAX && beside.errors == 0,
-        format!("stopped after {forks} forks, all gone; {beside}"),
+        after <= GONE_MAX && beside.errors == 0,
+        format!("stopped after {forks} forks, all gone after {after:.0?}; {beside}"),
     )
 }
 
@@ -72,6 +82,9 @@ pub(crate) fn hog(arena: &Arena) -> Outcome {
     let (ended, beside) = arena.beside(attack);
     judge(ended == 5 && beside.errors == 0, format!("{ended}/5 ended with HOB-0505; {beside}"))
 }
+
+/// What a function may write into a folder of its own, MiB, with some room.
+const FILL_MIB_MAX: u64 = 1024;
 
 /// Fills its temporary folder until it is refused or has 2 GiB.
 const FILL: &str = "import os
@@ -98,13 +111,11 @@ pub(crate) fn fill(arena: &Arena) -> Outcome {
     arena.stage.deploy("fill", manifest, &[("fill.py", FILL)]);
     let (answer, beside) = arena.beside(|| arena.stage.request("GET /", "fill.localhost", &[], ""));
     match answer.body.trim().parse::<u64>() {
-        Ok(2048) => Outcome::Skipped(
-            "no folder of its own on this machine: `hob doctor` says which walls there are".into(),
-        ),
+        Ok(mib) if mib > FILL_MIB_MAX => arena.lacking(&["walls"], &format!("{mib} MiB written; {beside}")),
         Ok(mib) => judge(beside.errors == 0, format!("stopped after {mib} MiB; {beside}")),
         // Written pages of a tmpfs count as memory of the function.
         Err(_) => judge(
-            answer.body.contains("HOB-0505"),
+            answer.body.contains("HOB-0505") && beside.errors == 0,
             format!("ended: {}; {beside}", answer.body.lines().next().unwrap_or_default()),
         ),
     }
@@ -147,6 +158,7 @@ pub(crate) fn contained(arena: &Arena) -> Outcome {
     arena.stage.deploy("natives", &manifest, &files);
     let (denied, beside) = arena.beside(|| {
         let mut denied = String::new();
+        wrong.clear();
         for (number, hostile) in HOSTILE.iter().enumerate() {
             let answer = arena.stage.request(&format!("GET /{number}"), "natives.localhost", &[], "");
             let first = answer.body.lines().next().unwrap_or_default();
@@ -163,14 +175,16 @@ pub(crate) fn contained(arena: &Arena) -> Outcome {
         }
         denied
     });
-    if wrong.len() > 3 && arena.stage.ok(&["doctor"]).contains("child processes: no walls") {
-        return Outcome::Skipped("no walls on this machine: `hob doctor` says which".into());
-    }
+    assert!(HOSTILE.iter().any(|hostile| hostile.file.1.contains(DAEMON)));
+    eventually("nothing is left of the daemon", || (!runs(DAEMON)).then_some(()));
     let held = HOSTILE.len() - wrong.len();
     let figures = format!(
-        "{held}/{} programs contained, forbidden actions {denied}; {beside} {wrong:?}",
+        "{held}/{} programs contained, nothing left, forbidden actions {denied}; {beside} {wrong:?}",
         HOSTILE.len()
     );
-    let right = wrong.is_empty() && denied == "60/60 denied" && beside.errors == 0;
-    judge(right, figures.trim_end_matches(" []").replace('\n', " "))
+    let figures = figures.trim_end_matches(" []").replace('\n', " ");
+    if beside.errors == 0 && (!wrong.is_empty() || denied != "60/60 denied") {
+        return arena.lacking(&["walls"], &figures);
+    }
+    judge(beside.errors == 0, figures)
 }

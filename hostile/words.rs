@@ -1,12 +1,21 @@
 //! Threats by what functions and events say: headers, lines.
 
-use crate::arena::{Arena, Outcome, judge};
+use crate::arena::{Arena, Outcome, guest, judge};
 use crate::stage::eventually;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
 
-/// Values that functions and senders try.
-const VALUES: usize = 400;
+/// Values that functions try whose answers are refused at once.
+const VALUES: u64 = 400;
+/// The same where each costs a process, or a connection that is closed.
+const VALUES_SLOW: u64 = 40;
+/// Asks them all, and reads what comes.
+const ASK: &str = include_str!("words.py");
+/// More lines than all of them log.
+const LINES_MAX: &str = "100000";
 
-const SAYS: &str = "export default {
+/// Whose values go through the shim of the JavaScript runtime.
+const JS: &str = "export default {
   async fetch(request) {
     const value = await request.text();
     if (request.headers.has('x-injected')) console.log('INJECTED');
@@ -16,29 +25,96 @@ const SAYS: &str = "export default {
 }
 ";
 
-/// Sends values with every control character to the function, and looks at what comes back.
-const SAY: &str = r#"
-import http.client, random, sys
-port, count = int(sys.argv[1]), int(sys.argv[2])
-pick = random.Random(7)
-bits = ["\r\n", "\n", "\r", "\0", "\x1b[2J", "x-injected: 1", " ", "\t", "\u2028", "\x85", "a", ":", "{\"a\":1}", "\x7f", "é"]
-extra = refused = 0
-c = http.client.HTTPConnection("127.0.0.1", port)
-for i in range(count):
-    value = "".join(pick.choice(bits) for _ in range(pick.randint(1, 8))) + "\r\nx-injected: 1"
-    c.request("POST", "/", value.encode(), {"host": "says.localhost"})
-    r = c.getresponse()
-    body = r.read()
-    extra += r.getheader("x-injected") is not None
-    refused += r.status >= 500
-print(extra, refused)
+/// A server that writes its answers byte by byte, as no library would.
+const RAW: &str = r#"
+import os, socket, threading
+listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+def serve(connection):
+    reader = connection.makefile("rb")
+    while reader.readline():
+        length = 0
+        while (line := reader.readline()) not in (b"\r\n", b""):
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        value = reader.read(length)
+        print("line " + value.decode(), flush=True)
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\nx-value: " + value + b"\r\n\r\nsaid")
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 "#;
 
-/// T12: nothing that is said becomes a header or a line of its own.
-pub(crate) fn inject(arena: &Arena) -> Outcome {
-    let manifest = "[functions.f]\nrun = \"says.js\"\nroute = \"/\"\n[[on]]\nname = \"said\"\ntopic = \"said\"\ncall = \"f\"\nretry = { attempts = 1 }\n";
-    arena.stage.deploy("says", manifest, &[("says.js", SAYS)]);
-    let said = arena.python(SAY, &[&VALUES.to_string()]);
+/// A program that is run for each call.
+const PRINTS: &str = "cat >value
+{ printf 'line '; cat value; echo; } >&2
+printf 'content-type: text/plain\\r\\nx-value: '
+cat value
+printf '\\r\\n\\r\\nsaid'
+";
+
+/// A custom runtime of AWS Lambda, whose answers are JSON: everywhere that a header may come from.
+const ANSWERS: &str = r#"
+import base64, http.client, json, os
+api, path = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"]), "/2018-06-01/runtime/invocation/"
+while True:
+    api.request("GET", path + "next")
+    got = api.getresponse()
+    event, id = json.loads(got.read()), got.headers["lambda-runtime-aws-request-id"]
+    value = event.get("body") or ""
+    value = base64.b64decode(value).decode() if event.get("isBase64Encoded") else value
+    print("line " + value, flush=True)
+    ways = {"headers": {"x-value": value}}, {"multiValueHeaders": {"x-value": [value]}}, {"cookies": ["a=" + value]}
+    way = ways[len(value) % 3]
+    api.request("POST", path + id + "/response", json.dumps({"statusCode": 200, "body": "said", **way}))
+    api.getresponse().read()
+"#;
+
+/// What guests of WASI put into a field themselves, past every shim.
+const BYTES: &[&str] = &[
+    "a\r\nx-injected: 1",
+    "a\nx-injected: 1",
+    "a\rx-injected: 1",
+    "a\0x-injected: 1",
+    "\u{1b}[2J",
+    "a\u{7f}",
+];
+
+/// A guest that answers with this value in a field.
+fn field(value: &str) -> String {
+    let mut handler = "(local $f i32) (local.set $f (call $fields))".to_owned();
+    for (at, byte) in value.bytes().enumerate() {
+        // Writing to a text never fails.
+        let _ = write!(handler, " (i32.store8 (i32.const {}) (i32.const {byte}))", 65536 + at);
+    }
+    let length = value.len();
+    let append = "(call $append (local.get $f) (i32.const 3072) (i32.const 6) (i32.const 65536)";
+    let _ = write!(handler, " {append} (i32.const {length}) (i32.const 64))");
+    guest(&format!("{handler} (call $answer (local.get $out) (local.get $f) (i32.const 200))"))
+}
+
+/// The app of all of them.
+fn says(arena: &Arena) {
+    let mut manifest = "[functions.js]\nrun = \"says.js\"\nroute = \"/js\"
+[functions.raw]\nrun = [\"python3\", \"raw.py\"]\ncontract = \"http\"\nroute = \"/raw\"
+[functions.stdio]\nrun = [\"sh\", \"prints.sh\"]\ncontract = \"stdio\"\nroute = \"/stdio\"
+[functions.lambda]\nrun = [\"python3\", \"answers.py\"]\ncontract = \"lambda\"\nroute = \"/lambda\"
+[[on]]\nname = \"said\"\ntopic = \"said\"\ncall = \"js\"\nretry = { attempts = 1 }\n"
+        .to_owned();
+    let mut guests = Vec::new();
+    for (number, value) in BYTES.iter().enumerate() {
+        let file = format!("w{number}.wasm");
+        let _ = write!(
+            manifest,
+            "[functions.w{number}]\nrun = \"{file}\"\nhost = \"wasm\"\ncontract = \"wasi-http\"\nroute = \"/w{number}\"\n"
+        );
+        guests.push((file, field(value)));
+    }
+    let mut files = vec![("says.js", JS), ("raw.py", RAW), ("prints.sh", PRINTS), ("answers.py", ANSWERS)];
+    files.extend(guests.iter().map(|(file, text)| (file.as_str(), text.as_str())));
+    arena.stage.deploy("says", &manifest, &files);
+}
+
+/// Publishes events whose attributes would be headers of their own, and waits until they are delivered; how many were taken.
+fn attributes(arena: &Arena) -> u64 {
     let mut accepted = 0;
     for evil in ["a\r\nx-injected: 1", "a\nx-injected: 1", "%0d%0ax-injected: 1", "é\u{2028}x-injected: 1"] {
         let set = format!("evil={evil}");
@@ -49,18 +125,74 @@ pub(crate) fn inject(arena: &Arena) -> Outcome {
         (number("/delivered")? + number("/dead")? >= accepted).then_some(())
     };
     eventually("the events are delivered", settled);
-    let logs = arena.stage.ok(&["logs", "says", "-o", "json"]);
-    let injected = logs.matches("\"INJECTED\"").count();
-    let escapes = logs.matches('\u{1b}').count();
-    let terminal = arena.stage.ok(&["logs", "says"]).matches('\u{1b}').count();
-    let right = said.starts_with("0 ") && injected == 0 && escapes + terminal == 0;
-    judge(
-        right,
-        format!(
-            "{VALUES} values and {accepted} attributes: extra headers and refused values {said}, injected into functions {injected}, escapes in logs {}",
-            escapes + terminal
-        ),
-    )
+    accepted
+}
+
+/// What a function has logged itself: in JavaScript by `console.log`, else as lines.
+fn logged(arena: &Arena, function: &str) -> Vec<String> {
+    let said = arena.stage.ok(&["logs", &format!("says/{function}"), "--tail", LINES_MAX, "-o", "json"]);
+    let records = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let own = |record: &Value| {
+        let text = record["text"].as_str().unwrap_or_default();
+        let of_lambda = ["START ", "END ", "REPORT "].iter().any(|word| text.starts_with(word));
+        let by_console = function != "js" || record["level"] == "info";
+        record["stream"] != "platform" && !of_lambda && by_console
+    };
+    records.filter(own).map(|record| record["text"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// T12: nothing that is said becomes a header or a line of its own.
+pub(crate) fn inject(arena: &Arena) -> Outcome {
+    says(arena);
+    let kinds = json!([
+        ["js", VALUES, true],
+        ["lambda", VALUES, true],
+        ["raw", VALUES_SLOW, false],
+        ["stdio", VALUES_SLOW, false]
+    ]);
+    let told: Value = serde_json::from_str(&arena.python(ASK, &[&kinds.to_string()])).unwrap();
+    let mut wrong = Vec::new();
+    for (number, value) in BYTES.iter().enumerate() {
+        let head =
+            arena.stage.request(&format!("GET /w{number}"), "says.localhost", &[], "").head.to_lowercase();
+        if !head.starts_with("http/1.1 200") || head.contains("x-injected") || head.contains("x-name") {
+            wrong.push(format!("a guest's {value:?}: {head:?}"));
+        }
+    }
+    let accepted = attributes(arena);
+    let (mut lines, mut escapes) = (0, 0);
+    for (kind, of_kind) in told.as_object().unwrap() {
+        wrong.extend(
+            of_kind["wrong"].as_array().unwrap().iter().filter_map(|what| Some(what.as_str()?.to_owned())),
+        );
+        let number = |name: &str| usize::try_from(of_kind[name].as_u64().unwrap()).unwrap();
+        // A call of `console.log` is a record whatever it says; a program's line is one, and so is an event's call.
+        let expected =
+            if kind == "js" { number("calls") + usize::try_from(accepted).unwrap() } else { number("lines") };
+        let records = eventually("all is logged", || {
+            Some(logged(arena, kind)).filter(|records| records.len() >= expected)
+        });
+        if records.len() != expected
+            || (kind == "js" && !records.iter().all(|text| text.starts_with("line ")))
+        {
+            wrong.push(format!("{kind}: {} records of {expected}", records.len()));
+        }
+        lines += records.len();
+    }
+    for format in ["json", "wide"] {
+        let said = arena.stage.ok(&["logs", "says", "--tail", LINES_MAX, "-o", format]);
+        escapes += said.matches(['\u{1b}', '\0', '\r']).count();
+        wrong.extend(said.contains("INJECTED").then(|| "an event's attribute became a header".to_owned()));
+    }
+    let statuses: Vec<String> =
+        told.as_object().unwrap().iter().map(|(kind, told)| format!("{kind} {}", told["statuses"])).collect();
+    let figures = format!(
+        "answers of functions by status: {}; {} guests, {accepted} attributes; {lines} records, none too many, escapes in logs {escapes}{}",
+        statuses.join(", "),
+        BYTES.len(),
+        wrong.iter().take(4).map(|what| format!(" [{what}]")).collect::<String>()
+    );
+    judge(wrong.is_empty() && escapes == 0, figures)
 }
 
 /// Lines that the flood has, of 100 bytes each.

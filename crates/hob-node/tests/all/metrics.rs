@@ -1,5 +1,6 @@
 //! What a whole node measures: metrics as Prometheus reads them, and usage that outlives the node.
 
+use crate::skip::tell;
 use crate::spaces::In;
 use crate::support::{App, PATIENCE, TestNode, settings};
 use hob_node::Node;
@@ -126,8 +127,10 @@ fn check(args: &[&str], text: &str) {
     let promtool = match promtool() {
         Ok(promtool) => promtool,
         Err(why) if std::env::var_os("CI").is_none_or(|ci| ci != "true") => {
-            eprintln!("skipped: `promtool {}` is not to be had here: {why}", args.join(" "));
-            return;
+            return tell(
+                "promtool",
+                format_args!("`{}` is not checked, it is not to be had here: {why}", args.join(" ")),
+            );
         }
         Err(why) => panic!("CI needs promtool: {why}"),
     };

@@ -381,7 +381,7 @@ impl App {
 pub(crate) fn has(program: &str, test: &str) -> bool {
     let found = std::process::Command::new(program).arg("--version").output().is_ok();
     if !found {
-        eprintln!("skipped: {test} needs `{program}`");
+        crate::skip::skip(test, format_args!("it needs `{program}`"));
     }
     found
 }

@@ -1,5 +1,6 @@
 //! Functions behind walls: every connection that they make leads to the node, and no further than their egress list.
 
+use crate::skip::tell;
 use crate::support::{App, has, node, python};
 use tokio::io::AsyncWriteExt as _;
 
@@ -43,7 +44,10 @@ const OTHER: &str = "def handle(request):\n    return 200, [(\"content-type\", \
 async fn connections_lead_where_the_egress_list_allows() {
     let folder = tempfile::tempdir().unwrap();
     if let Err(why) = hob_runtime::wall::examine(&folder.path().join("examined")) {
-        return println!("skipped: this machine gives no walls: {why}");
+        return tell(
+            "connections_lead_where_the_egress_list_allows",
+            format_args!("this machine gives no walls: {why}"),
+        );
     }
     if !has("python3", "connections_lead_where_the_egress_list_allows") {
         return;

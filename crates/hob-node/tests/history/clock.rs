@@ -9,6 +9,7 @@ use crate::child::How;
 use crate::load::Mix;
 use crate::random::Repeat;
 use crate::sink::{TICK, lines};
+use crate::skip::tell;
 use crate::support::has;
 use crate::world::{World, until};
 use std::path::Path;
@@ -34,8 +35,7 @@ fn set(clock: &Path, seconds: i64) {
 async fn jumps_of_the_clock_lose_nothing_and_fire_nothing_early() {
     let test = "jumps_of_the_clock_lose_nothing_and_fire_nothing_early";
     let Some(library) = LIBRARIES.iter().find(|path| Path::new(path).exists()) else {
-        eprintln!("skipped: {test} needs libfaketime");
-        return;
+        return tell(test, "it needs libfaketime");
     };
     if !has("python3", test) {
         return;

@@ -5,6 +5,7 @@ use crate::collect::{read, topic};
 use crate::load::{Mix, send};
 use crate::random::Repeat;
 use crate::sink::TOPIC;
+use crate::skip::tell;
 use crate::support::{PATIENCE, has};
 use crate::world::{REPEATED, World, until};
 use std::path::{Path, PathBuf};
@@ -50,8 +51,7 @@ async fn a_full_disk_refuses_events_and_mends_without_a_restart() {
     let _repeat = Repeat { test: "disk::a_full_disk_refuses_events_and_mends_without_a_restart" };
     let temporary = tempfile::tempdir().unwrap();
     let Some(disk) = SmallDisk::mount(&temporary.path().join("small"), 16 << 20) else {
-        eprintln!("skipped: {test} needs to mount a disk, which root may");
-        return;
+        return tell(test, "it needs to mount a disk, which root may");
     };
     let mut world = World::at(disk.0.clone(), temporary, How::default(), Mix::default()).await;
     world.publish(200).await;
@@ -117,7 +117,7 @@ impl Tracer {
             None => false,
         };
         if !works {
-            eprintln!("skipped: {test} needs `strace` that may attach");
+            tell(test, "it needs a `strace` that may attach");
         }
         tracer.filter(|_| works)
     }

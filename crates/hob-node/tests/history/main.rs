@@ -12,7 +12,7 @@
 //! 200 rounds of kills with at least 100,000 acknowledged events.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::print_stderr, reason = "skipped tests and progress are told")]
+#![expect(clippy::print_stderr, reason = "progress is told")]
 
 mod bites;
 mod check;
@@ -29,6 +29,8 @@ mod random;
 mod sink;
 mod world;
 
+#[path = "../../../hob-runtime/tests/shared/skip.rs"]
+mod skip;
 #[expect(dead_code, reason = "the other tests of whole nodes need more of it")]
 #[path = "../all/support.rs"]
 mod support;

@@ -20,9 +20,16 @@
   (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
     (type $instant-t u64)
     (export "instant" (type $instant (eq $instant-t)))
-    (export "now" (func (result $instant)))))
+    (type $duration-t u64)
+    (export "duration" (type $duration (eq $duration-t)))
+    (alias outer 1 $pollable (type $outer-pollable))
+    (export "pollable" (type $pollable (eq $outer-pollable)))
+    (export "now" (func (result $instant)))
+    (export "subscribe-duration" (func (param "when" $duration) (result (own $pollable))))))
   (import "wasi:random/random@0.2.0" (instance $random
     (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))
+  (import "wasi:cli/environment@0.2.0" (instance $environment
+    (export "get-environment" (func (result (list (tuple string string)))))))
   (import "wasi:cli/stderr@0.2.0" (instance $stderr
     (alias outer 1 $output-stream (type $outer-stream))
     (export "output-stream" (type $output-stream (eq $outer-stream)))
@@ -103,6 +110,8 @@
   (core func $block (canon lower (func $poll "[method]pollable.block")))
   (core func $put (canon lower (func $streams "[method]output-stream.blocking-write-and-flush") (memory $memory)))
   (core func $now (canon lower (func $clock "now")))
+  (core func $later (canon lower (func $clock "subscribe-duration")))
+  (core func $variables (canon lower (func $environment "get-environment") (memory $memory) (realloc $realloc)))
   (core func $random-bytes (canon lower (func $random "get-random-bytes") (memory $memory) (realloc $realloc)))
   (core func $get-stderr (canon lower (func $stderr "get-stderr")))
   (core func $new-fields (canon lower (func $types "[constructor]fields")))
@@ -128,6 +137,8 @@
     (import "host" "block" (func $block (param i32)))
     (import "host" "put" (func $put (param i32 i32 i32 i32)))
     (import "host" "now" (func $now (result i64)))
+    (import "host" "later" (func $later (param i64) (result i32)))
+    (import "host" "variables" (func $variables (param i32)))
     (import "host" "random-bytes" (func $random-bytes (param i64 i32)))
     (import "host" "get-stderr" (func $get-stderr (result i32)))
     (import "host" "fields" (func $fields (result i32)))
@@ -178,6 +189,7 @@
     (with "libc" (instance $libc))
     (with "host" (instance
       (export "block" (func $block)) (export "put" (func $put)) (export "now" (func $now))
+      (export "later" (func $later)) (export "variables" (func $variables))
       (export "random-bytes" (func $random-bytes)) (export "get-stderr" (func $get-stderr))
       (export "fields" (func $new-fields)) (export "append" (func $append)) (export "response" (func $response))
       (export "status" (func $status)) (export "body" (func $body)) (export "write" (func $write))

@@ -188,10 +188,15 @@ print("escaped", raised) if raised else print("contained")
         "programs that give privileges",
         "T4",
         r#"
-for program in su sudo mount umount passwd newgrp; do
-    file=$(command -v $program) && "$file" -c id </dev/null 2>/dev/null
-done
-test "$(id -u)" -ne 0 && echo contained
+said=$(for program in su sudo mount umount passwd newgrp; do
+    file=$(command -v $program) || continue
+    "$file" -c id </dev/null 2>&1
+    "$file" id </dev/null 2>&1
+done)
+case "$said $(id)" in
+*uid=0*) echo "escaped $said" ;;
+*) echo contained ;;
+esac
 "#,
     ),
     python(
@@ -346,12 +351,10 @@ except OSError:
 print("contained" if len(have) <= 8192 else f"escaped {len(have)}")
 "#,
     ),
-    Hostile {
-        expected: &["contained"],
-        ..shell(
-            "daemon that stays",
-            "T6",
-            "(setsid sleep 7353 >/dev/null 2>&1 </dev/null &)\nsleep 0.2\necho contained\n",
-        )
-    },
+    // What it says is only that it got so far: whoever runs it looks whether the daemon is gone.
+    shell(
+        "daemon that stays",
+        "T6",
+        "(setsid sleep 7353 >/dev/null 2>&1 </dev/null &)\nsleep 0.2\necho contained\n",
+    ),
 ];

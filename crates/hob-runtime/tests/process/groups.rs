@@ -1,15 +1,17 @@
 //! Programs in control groups: what the kernel holds where a watch would be late, and what it forgets nobody of.
 
 use crate::hostile::HOSTILE;
-use crate::support::{Bench, eventually, get, invocation, is_running, python, shown};
+use crate::skip::tell;
+use crate::support::{Bench, eventually, get, invocation, is_running, python, shown, this_test};
 use hob_core::code::Code;
 use hob_runtime::body::empty;
 
 /// Whether the kernel holds the memory of programs here; says that the test is skipped when not.
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn held() -> bool {
     let why = hob_runtime::cgroup::examine().err();
-    why.iter().for_each(|why| println!("skipped: no control group holds memory on this machine: {why}"));
+    why.iter().for_each(|why| {
+        tell(&this_test(), format_args!("no control group holds memory on this machine: {why}"))
+    });
     why.is_none()
 }
 

@@ -20,6 +20,8 @@ mod pool;
 mod ports;
 mod program;
 mod site;
+#[path = "../shared/skip.rs"]
+mod skip;
 mod support;
 mod used;
 mod wagi;

@@ -1,6 +1,7 @@
 //! A runtime without a node around it: functions of a few lines, and what they answer.
 
 use crate::ports::{Logs, Spawner};
+use crate::skip::{skip, tell};
 use hob_core::digest::Digest;
 use hob_core::fact::CallCause;
 use hob_core::fault::{Fault, Result};
@@ -71,10 +72,9 @@ impl Bench {
     }
 
     /// Whether programs run behind walls; says that the test is skipped when not.
-    #[expect(clippy::print_stdout, reason = "a skipped test says so")]
     pub(crate) fn has_walls(&self) -> bool {
         let why = hob_runtime::wall::examine(&self.folder.path().join("examined")).err();
-        why.iter().for_each(|why| println!("skipped: this machine gives no walls: {why}"));
+        why.iter().for_each(|why| tell(&this_test(), format_args!("this machine gives no walls: {why}")));
         why.is_none()
     }
 
@@ -172,12 +172,16 @@ impl Bench {
     }
 }
 
+/// The name of the test that runs; its thread has it.
+pub(crate) fn this_test() -> String {
+    std::thread::current().name().unwrap_or("a test").to_owned()
+}
+
 /// Whether `python3` is there; says that the test is skipped when not.
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 pub(crate) fn python() -> bool {
     let found = std::process::Command::new("python3").arg("--version").output().is_ok();
     if !found {
-        println!("skipped: this test needs `python3`, which this machine lacks");
+        skip(&this_test(), "this machine has no `python3`");
     }
     found
 }

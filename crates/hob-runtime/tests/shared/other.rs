@@ -3,6 +3,7 @@
 //! **How.** Root starts this program again. Before it becomes the other user it goes into control groups that are made for that user,
 //! as systemd's `Delegate=yes` makes them, where the machine lets it.
 
+use crate::skip::tell;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,10 +12,9 @@ use std::process::Command;
 const USER: u32 = 65_534;
 
 /// Runs the tests of these modules.
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 pub(crate) fn again(modules: &[&str]) {
     if !rustix::process::geteuid().is_root() {
-        return println!("skipped: these tests run as another user than root already");
+        return tell("another", "these tests run as another user than root already");
     }
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::chown(folder.path(), Some(USER), Some(USER)).unwrap();
@@ -49,8 +49,8 @@ pub(crate) fn again(modules: &[&str]) {
     };
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     text.lines()
-        .filter(|line| line.starts_with("skipped"))
-        .for_each(|line| println!("as another user: {line}"));
+        .filter_map(|line| line.strip_prefix("skipped "))
+        .for_each(|line| tell("as another user", line));
     assert!(output.status.success(), "{text}");
 }
 

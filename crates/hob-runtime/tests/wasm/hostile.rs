@@ -1,6 +1,6 @@
 //! Guests that do not behave: each is one failed call with the right code, and the host goes on.
 
-use crate::attack::{HOSTILE, code};
+use crate::attack::{HOSTILE, LONG, code, deep_types, missing_kinds};
 use crate::support::{Bench, Function, Settings, get, guest_path, guest02, handle};
 use futures_util::FutureExt;
 use std::time::{Duration, Instant};
@@ -20,13 +20,18 @@ async fn outcome(function: &Function) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_hostile_guest_is_one_failed_call() {
+    assert_eq!(missing_kinds(), [""; 0]);
     for bench in Bench::both() {
         let good = guest02(&handle("(call $answer (local.get $out) (call $fields) (i32.const 200))"));
         let good = bench.ready(&good, &Settings::default()).await.unwrap();
-        let settings =
-            Settings { timeout: Duration::from_millis(300), memory_bytes: 8 * MIB, ..Settings::default() };
+        let settings = Settings {
+            timeout: Duration::from_millis(300),
+            memory_bytes: 8 * MIB,
+            env: &[("LONG", LONG)],
+            ..Settings::default()
+        };
         let mut wrong = Vec::new();
-        for (what, handler, expected) in HOSTILE {
+        for (_, what, handler, expected) in HOSTILE {
             let function = bench
                 .ready(&hostile(handler), &settings)
                 .await
@@ -106,6 +111,7 @@ async fn what_cannot_run_is_refused_at_deploy() {
     let with_import = |import: &str| {
         format!("(component (import \"{import}\" (instance (export \"f\" (func)))) (instance $i) (export \"wasi:cli/run@0.2.0\" (instance $i)))").into_bytes()
     };
+    let deep = deep_types(&String::from_utf8(hostile("")).unwrap()).into_bytes();
     let cases: Vec<(&str, Vec<u8>, &str, &[&str])> = vec![
         ("wasi-http", b"hello".to_vec(), "HOB-0303", &[]),
         ("wasi-http", b"\0asm\x0d\0\x01\0\x07".to_vec(), "HOB-0303", &[]),
@@ -119,6 +125,7 @@ async fn what_cannot_run_is_refused_at_deploy() {
         ("stdio", with_import("wasi:http/types@0.2.0-rc-2024-01-16"), "HOB-0302", &["`wasi:http/types@0.2.12`"]),
         ("stdio", with_import("wasi:clocks/monotonic-clock@0.4.0"), "HOB-0302", &["0.4.0"]),
         ("stdio", b"(module (import \"env\" \"magic\" (func)) (func (export \"_start\")))".to_vec(), "HOB-0302", &["env::magic", "wasi_snapshot_preview1"]),
+        ("wasi-http", deep, "HOB-0303", &["nesting"]),
         ("stdio", b"(module (memory 1024) (func (export \"_start\")))".to_vec(), "HOB-0309", &["64 MiB", "32 MiB"]),
         ("stdio", b"(module (table 1000000 funcref) (func (export \"_start\")))".to_vec(), "HOB-0309", &["1000000"]),
     ];

@@ -18,6 +18,9 @@ mod other;
 #[path = "../shared/ports.rs"]
 mod ports;
 mod serve;
+#[expect(dead_code, reason = "tests of guests need no programs")]
+#[path = "../shared/skip.rs"]
+mod skip;
 mod spin;
 mod support;
 mod worker;

@@ -10,6 +10,7 @@
 //! **Not here:** what pages know (the control API's tests), each rule of the guard (its own tests).
 
 use super::examples::{examples, on_path};
+use super::skip::skip;
 use super::support::{INSTALLED, Node, PATIENCE, Serving, answer, eventually, finish, write};
 use super::webdriver::Browser;
 use serde_json::Value;
@@ -66,7 +67,7 @@ struct Stage {
 fn the_dashboard_in_a_browser() {
     let needed = ["chromium", "chromedriver", "python3"];
     if let Some(missing) = needed.into_iter().find(|program| !on_path(program)) {
-        println!("skipped the dashboard in a browser: this machine has no `{missing}`");
+        skip("the dashboard in a browser", format_args!("this machine has no `{missing}`"));
         return;
     }
     let stage = Stage::set();
@@ -614,13 +615,12 @@ fn kind(path: &str) -> String {
 }
 
 /// The script of axe-core; `None`, and said so, where it cannot be had.
-#[expect(clippy::print_stdout, reason = "what is left out of a test is said, as tests themselves may")]
 fn axe() -> Option<String> {
     let kept = Path::new(INSTALLED).join(AXE);
     let script = kept.join("node_modules/axe-core/axe.min.js");
     if !script.is_file() {
         if !on_path("npm") {
-            println!("pages are not judged by axe-core: this machine has no `npm`");
+            skip("axe-core", "this machine has no `npm`");
             return None;
         }
         install(&kept);
@@ -628,7 +628,7 @@ fn axe() -> Option<String> {
     match std::fs::read_to_string(&script) {
         Ok(text) => Some(text),
         Err(error) => {
-            println!("pages are not judged by axe-core: it cannot be installed here: {error}");
+            skip("axe-core", format_args!("it cannot be installed here: {error}"));
             None
         }
     }

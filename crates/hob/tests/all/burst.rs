@@ -1,5 +1,6 @@
 //! All of 3,000 callers who come at once to a function without an instance are answered.
 
+use super::skip::skip;
 use super::support::{Node, write};
 use std::process::Command;
 
@@ -58,7 +59,7 @@ scale = { max = 2, concurrency = 40, idle = "100ms" }
 #[test]
 fn three_thousand_callers_of_a_cold_function_are_all_answered() {
     if Command::new("python3").arg("--version").output().is_err() {
-        return println!("skipped: this test needs `python3`, which this machine lacks");
+        return skip("three_thousand_callers", "this machine has no `python3`");
     }
     let node = Node::start();
     let component = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/hello/rust/hello.wasm");

@@ -9,6 +9,7 @@
 //! **Not here:** the HTTP binding in every detail (`hob-core`), subscriptions (`hob-node`).
 
 use super::examples::on_path;
+use super::skip::skip;
 use super::support::{INSTALLED, Node, eventually, finish, write};
 use hob_core::event::{timestamp, timestamp_ms};
 use serde_json::Value;
@@ -143,12 +144,11 @@ pub(crate) fn installed(name: &str, command: impl Fn(&Path) -> Command) -> Resul
 }
 
 /// A node with the app of both functions, and where the packages are; `None` when they cannot be had.
-#[expect(clippy::print_stdout, reason = "a skipped test says so, as tests themselves may")]
 fn sdk_node(test: &str, triggers: &str) -> Option<(Node, [PathBuf; 2])> {
     let folders = match PACKAGES.as_ref() {
         Ok(folders) => folders.clone(),
         Err(why) => {
-            println!("skipped {test}: {why}");
+            skip(test, why);
             return None;
         }
     };

@@ -2,6 +2,7 @@
 //! once or given up, what is forged is refused, and what was given up comes right.
 
 use super::examples::{examples, on_path};
+use super::skip::skip;
 use super::support::{Node, Serving, eventually, finish};
 use serde_json::Value;
 use std::path::Path;
@@ -18,7 +19,7 @@ const DELETED: u64 = 2;
 #[test]
 fn the_desk_answers_every_recorded_webhook() {
     if let Some(missing) = ["python3", "npm"].into_iter().find(|program| !on_path(program)) {
-        println!("skipped the desk: this machine has no `{missing}`");
+        skip("the desk", format_args!("this machine has no `{missing}`"));
         return;
     }
     let node = Node::start();

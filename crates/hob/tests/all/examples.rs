@@ -7,6 +7,7 @@
 //!
 //! **Not here:** building the guests (`examples/build-guests`), `examples/desk` (`desk`).
 
+use super::skip::tell;
 use super::support::{PATIENCE, Serving, answer};
 use hob_core::digest::Digest;
 use std::collections::BTreeSet;
@@ -58,7 +59,7 @@ fn every_hello_answers_as_it_says() {
         let text = std::fs::read_to_string(dir.join("expect.txt")).unwrap();
         let needs = text.lines().filter_map(|line| line.strip_prefix("# needs: "));
         if let Some(missing) = needs.clone().find(|program| !on_path(program)) {
-            println!("skipped hello/{name}: this machine has no `{missing}`");
+            tell(&format!("hello/{name}"), format_args!("this machine has no `{missing}`"));
             continue;
         }
         // Builds write beside the sources: not into the repository.

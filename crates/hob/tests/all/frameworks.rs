@@ -7,6 +7,7 @@
 //! **Not here:** requests (`proof`).
 
 use super::clients::{JAVASCRIPT, Language, PYTHON, packages_of};
+use super::skip::skip;
 use super::support::{Node, eventually, write};
 
 const MAIN: &str = "node_modules/@google-cloud/functions-framework/build/src/main.js";
@@ -48,7 +49,7 @@ fn the_official_frameworks_get_events_unchanged() {
         let folder = match packages_of(language, &[packages]) {
             Ok(folder) => folder,
             Err(why) => {
-                println!("skipped the framework for {name}: {why}");
+                skip("the_official_frameworks", format_args!("the framework for {name}: {why}"));
                 continue;
             }
         };

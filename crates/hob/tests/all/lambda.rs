@@ -7,6 +7,7 @@
 use super::clients::{PYTHON, packages_of};
 use super::proof::client::{AWSLAMBDARIC, LAMBDA_MJS, ric, rust_guest};
 use super::proof::http::{Reply, ask};
+use super::skip::skip;
 use super::support::{Node, eventually, finish, write};
 use std::process::Command;
 
@@ -42,7 +43,7 @@ fn ends(node: &Node, app: &str) {
 fn functions_with_the_official_python_client_have_their_context_and_their_ends() {
     let packages = match packages_of(&PYTHON, &[AWSLAMBDARIC]) {
         Ok(packages) => packages,
-        Err(why) => return println!("skipped functions_with_the_official_python_client: {why}"),
+        Err(why) => return skip("functions_with_the_official_python_client", why),
     };
     let node = Node::with_packages(&[]);
     for (app, concurrency) in [("one", 1), ("several", 8)] {
@@ -73,7 +74,7 @@ fn rust_manifest(app: &str, handler: &str, more: &str) -> String {
 fn functions_with_the_official_crates_run_as_they_are() {
     let guest = match rust_guest() {
         Ok(guest) => guest,
-        Err(why) => return println!("skipped functions_with_the_official_crates: {why}"),
+        Err(why) => return skip("functions_with_the_official_crates", why),
     };
     let node = Node::with_packages(&[]);
     let deploy = |app: &str, manifest: &str| {
@@ -132,7 +133,7 @@ layers = ["layer.zip"]
 fn a_layer_brings_a_client_modules_and_an_extension_beside_one_inside() {
     let (packages, guest) = match (packages_of(&PYTHON, &[AWSLAMBDARIC]), rust_guest()) {
         (Ok(packages), Ok(guest)) => (packages, guest),
-        (Err(why), _) | (_, Err(why)) => return println!("skipped a_layer_brings_a_client: {why}"),
+        (Err(why), _) | (_, Err(why)) => return skip("a_layer_brings_a_client", why),
     };
     let node = Node::with_packages(&[]);
     let home = node.home.path();
@@ -172,7 +173,7 @@ fn a_layer_brings_a_client_modules_and_an_extension_beside_one_inside() {
 fn a_function_of_node_that_breaks_off_its_stream_says_why_in_trailers() {
     let prefix = match ric() {
         Ok(prefix) => prefix,
-        Err(why) => return println!("skipped a_function_of_node_that_breaks_off: {why}"),
+        Err(why) => return skip("a_function_of_node_that_breaks_off", why),
     };
     let template = format!(
         "Transform: AWS::Serverless-2016-10-31\nResources:\n  Guest:\n    Type: AWS::Serverless::Function\n    Properties:\n      Runtime: nodejs20.x\n      Handler: index.stream\n      Timeout: 30\n      Environment: {{Variables: {{NPM_CONFIG_PREFIX: {prefix:?}}}}}\n      Events:\n        Any: {{Type: HttpApi, Properties: {{Path: '/{{proxy+}}', Method: any}}}}\n"

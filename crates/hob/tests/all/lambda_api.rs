@@ -11,6 +11,7 @@
 use super::clients::{PYTHON, packages_of};
 use super::examples::on_path;
 use super::proof::client::{AWSLAMBDARIC, BOTO3, LAMBDA_MJS, front_door_client, ric};
+use super::skip::skip;
 use super::support::{Node, eventually, finish, write};
 use serde_json::Value;
 use std::path::Path;
@@ -73,7 +74,7 @@ fn dead_letters_are_as_lambda_sends_them(node: &Node, printed: &str) {
 fn boto3_deploys_and_calls_functions_unchanged() {
     let packages = match packages_of(&PYTHON, BOTO3) {
         Ok(packages) => packages,
-        Err(why) => return println!("skipped boto3: {why}"),
+        Err(why) => return skip("boto3", why),
     };
     let node = Node::with_packages(&["--lambda", "127.0.0.1:0"]);
     write(node.home.path(), FILES);
@@ -143,12 +144,12 @@ fn boto3_deploys_and_calls_functions_unchanged() {
 fn functions_of_managed_runtimes_are_made_and_called_over_tls() {
     let (packages, clients) = match (packages_of(&PYTHON, BOTO3), packages_of(&PYTHON, &[AWSLAMBDARIC])) {
         (Ok(packages), Ok(clients)) => (packages, clients),
-        (Err(why), _) | (_, Err(why)) => return println!("skipped functions_of_managed_runtimes: {why}"),
+        (Err(why), _) | (_, Err(why)) => return skip("functions_of_managed_runtimes", why),
     };
     let prefix = match ric() {
         Ok(prefix) if on_path("openssl") => prefix,
-        Ok(_) => return println!("skipped functions_of_managed_runtimes: this machine has no `openssl`"),
-        Err(why) => return println!("skipped functions_of_managed_runtimes: {why}"),
+        Ok(_) => return skip("functions_of_managed_runtimes", "this machine has no `openssl`"),
+        Err(why) => return skip("functions_of_managed_runtimes", why),
     };
     let home = tempfile::tempdir().unwrap();
     let mut certificate = Command::new("openssl");

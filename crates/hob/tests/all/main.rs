@@ -28,6 +28,8 @@ mod restart;
 mod schema;
 mod secret_given;
 mod secrets;
+#[path = "../../../hob-runtime/tests/shared/skip.rs"]
+mod skip;
 mod support;
 mod templates;
 mod triggers;

@@ -4,6 +4,7 @@
 //! the official messages have.
 
 use super::clients::{PYTHON, packages_of};
+use super::skip::skip;
 use super::support::{INSTALLED, Node, Serving, answer, eventually, write};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
@@ -114,12 +115,11 @@ fn the_sdk_of_a_function_and_a_collector_meet_in_one_trace() {
 }
 
 /// A node that exports to a receiver, with the instrumented function; `None` where the packages cannot be had.
-#[expect(clippy::print_stdout, reason = "a skipped test says so, as tests themselves may")]
 fn instrumented(test: &str) -> Option<(Node, Receiver)> {
     let packages = match packages_of(&PYTHON, PACKAGES) {
         Ok(packages) => packages,
         Err(why) => {
-            println!("skipped {test}: {why}");
+            skip(test, why);
             return None;
         }
     };

@@ -5,6 +5,7 @@
 //! this machine is skipped by name.
 
 use super::clients::{JAVASCRIPT, PYTHON, packages_of};
+use super::skip::skip;
 use super::support::{Node, eventually, write};
 
 const FIRST: &str = "first-5d1c/8+a2=f4";
@@ -220,7 +221,7 @@ fn kinds() -> (Vec<Kind>, Vec<String>) {
 #[test]
 fn every_kind_of_function_is_given_what_it_names_and_the_next_value_without_a_deploy() {
     let (kinds, skipped) = kinds();
-    skipped.iter().for_each(|what| println!("skipped {what}"));
+    skipped.iter().for_each(|what| skip("every_kind_of_function", what));
     let node = Node::with_packages(&["--dashboard", "none"]);
     let home = node.home.path();
     let mut manifest = "app = \"choir\"\n".to_owned();

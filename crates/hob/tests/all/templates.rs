@@ -1,5 +1,6 @@
 //! Every template of `hob new` is created, run, and answers, as far as the machine has its tool.
 
+use super::skip::tell;
 use super::support::{Serving, hob};
 use std::process::{Command, Stdio};
 
@@ -22,7 +23,7 @@ fn templates_work() {
     assert_eq!(listed.lines().collect::<Vec<_>>(), tested, "every template is tested");
     for (name, tool) in TOOLS {
         if !has(tool) {
-            eprintln!("skipped: template `{name}`, this machine lacks `{}`", tool[0]);
+            tell("templates_work", format_args!("template `{name}`, this machine lacks `{}`", tool[0]));
             continue;
         }
         let app = format!("my-{name}");
