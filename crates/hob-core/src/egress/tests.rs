@@ -81,6 +81,15 @@ fn without_a_list_only_public_addresses_are_reached() {
         [::ffff:0:127.0.0.1]   -                        refused
         [fe80::1%eth0]         -                        refused
         [5f00::1]              -                        refused
+        ",
+    );
+}
+
+#[test]
+fn an_address_in_other_words_is_no_name_and_a_name_is_what_it_leads_to() {
+    check(
+        None,
+        "
         [::1                   -                        refused
         2130706433             -                        refused
         0x7f000001             -                        refused

@@ -43,7 +43,8 @@ impl Bench {
         let Engine { state, log, facts, .. } = hob_bus::open("memory", &EngineSettings::new(folder)).unwrap();
         let tasks = Tasks::new();
         let crowd = Crowd::new(Shares::here(None), Arc::clone(&tasks) as _);
-        let (space, storage) = (SpaceName::new("team").unwrap(), Storage::new(&log, &facts, folder));
+        let (space, storage) =
+            (SpaceName::new("team").unwrap(), Storage::new(&log, &facts, folder, folder.join("packs")));
         let allowance = Allowance::new(space, None, Quotas::unlimited(), storage, crowd);
         let telemetry = Telemetry::start(facts, true, Arc::default(), &tasks);
         Self { bus: Bus::new(log, state, telemetry, allowance), tasks }

@@ -328,7 +328,7 @@ mod tests {
                 (found, expected) => panic!("{size}: {found:?} instead of {expected:?}"),
             }
         }
-        let text = vec![b' '; WASM_TEXT_BYTES_MAX as usize + 1];
+        let text = b" ".repeat(usize::try_from(WASM_TEXT_BYTES_MAX).unwrap() + 1);
         assert!(outside(&text).unwrap_err().contains("the limit is 1 MiB"));
         assert!(code(&text).unwrap_err().contains("the limit is 1 MiB"));
     }

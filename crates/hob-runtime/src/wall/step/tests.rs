@@ -101,7 +101,8 @@ fn what_the_kernel_says_of_connections_is_read() {
 
 #[test]
 fn a_connection_without_a_process_is_found_however_its_table_comes() {
-    const HEAD: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+    const HEAD: &str =
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
     let row = |inode: &str| {
         format!(
             "   0: 0100007F:1F90 00000000:0000 04 00000000:00000000 00:00000000 00000000     0        0 {inode} 1 0 20\n"
