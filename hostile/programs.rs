@@ -137,6 +137,16 @@ pub(crate) fn images(arena: &Arena) -> Outcome {
     )
 }
 
+/// What came of the call of a hostile program: a fault's code, or status and answer.
+fn outcome(arena: &Arena, number: usize) -> String {
+    let answer = arena.stage.request(&format!("GET /{number}"), "natives.localhost", &[], "");
+    let first = answer.body.lines().next().unwrap_or_default();
+    let code = first.split(':').next().filter(|code| code.starts_with("HOB-"));
+    let chunked = answer.header("transfer-encoding").is_some();
+    let text = if chunked { unchunk(&answer.body) } else { answer.body.clone() };
+    code.map_or_else(|| format!("{} {text}", answer.status), str::to_owned)
+}
+
 /// T4: each hostile program gets nowhere.
 pub(crate) fn contained(arena: &Arena) -> Outcome {
     let (mut manifest, mut wrong) = (String::new(), Vec::new());
@@ -156,17 +166,20 @@ pub(crate) fn contained(arena: &Arena) -> Outcome {
     }
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
     arena.stage.deploy("natives", &manifest, &files);
+    let probe =
+        HOSTILE.iter().position(|hostile| hostile.name == "privileges").expect("a program that only looks");
+    let found = outcome(arena, probe);
+    if !HOSTILE[probe].contained(&found) {
+        // Without walls the others would do to this machine what they try.
+        return arena
+            .lacking(&["walls"], &format!("a program has {found:?}, so the others are not let loose"));
+    }
     let (denied, beside) = arena.beside(|| {
         let mut denied = String::new();
         wrong.clear();
         for (number, hostile) in HOSTILE.iter().enumerate() {
-            let answer = arena.stage.request(&format!("GET /{number}"), "natives.localhost", &[], "");
-            let first = answer.body.lines().next().unwrap_or_default();
-            let code = first.split(':').next().filter(|code| code.starts_with("HOB-"));
-            let chunked = answer.header("transfer-encoding").is_some();
-            let text = if chunked { unchunk(&answer.body) } else { answer.body.clone() };
-            let outcome = code.map_or_else(|| format!("{} {text}", answer.status), str::to_owned);
-            if let Some(line) = text.lines().find(|line| line.ends_with("/60 denied")) {
+            let outcome = outcome(arena, number);
+            if let Some(line) = outcome.lines().find(|line| line.ends_with("/60 denied")) {
                 denied = line.to_owned();
             }
             if !hostile.contained(&outcome) {
