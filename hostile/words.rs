@@ -128,6 +128,9 @@ fn attributes(arena: &Arena) -> u64 {
     accepted
 }
 
+/// What goes before what a script prints behind the end of a line: it passes for nothing that the function says by itself.
+const GOES_ON: &str = "\u{21b3} ";
+
 /// What a function has logged itself: in JavaScript by `console.log`, else as lines.
 fn logged(arena: &Arena, function: &str) -> Vec<String> {
     let said = arena.stage.ok(&["logs", &format!("says/{function}"), "--tail", LINES_MAX, "-o", "json"]);
@@ -135,7 +138,7 @@ fn logged(arena: &Arena, function: &str) -> Vec<String> {
     let own = |record: &Value| {
         let text = record["text"].as_str().unwrap_or_default();
         let of_lambda = ["START ", "END ", "REPORT "].iter().any(|word| text.starts_with(word));
-        let by_console = function != "js" || record["level"] == "info";
+        let by_console = function != "js" || (record["level"] == "info" && !text.starts_with(GOES_ON));
         record["stream"] != "platform" && !of_lambda && by_console
     };
     records.filter(own).map(|record| record["text"].as_str().unwrap_or_default().to_owned()).collect()
@@ -166,7 +169,7 @@ pub(crate) fn inject(arena: &Arena) -> Outcome {
             of_kind["wrong"].as_array().unwrap().iter().filter_map(|what| Some(what.as_str()?.to_owned())),
         );
         let number = |name: &str| usize::try_from(of_kind[name].as_u64().unwrap()).unwrap();
-        // A call of `console.log` is a record whatever it says; a program's line is one, and so is an event's call.
+        // A call of `console.log` is a record whatever it says, and what goes on; a program's line is one, and so is an event's call.
         let expected =
             if kind == "js" { number("calls") + usize::try_from(accepted).unwrap() } else { number("lines") };
         let records = eventually("all is logged", || {
