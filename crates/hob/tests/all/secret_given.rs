@@ -87,34 +87,18 @@ fn with(text: &str, before: &[(&str, &str)]) -> Vec<u8> {
     wat::parse_str(&text).unwrap()
 }
 
-fn import(version: &str) -> String {
-    format!(
-        "(import \"wasi:cli/environment@{version}\" (instance $environment (export \"get-environment\" (func (result (list (tuple string string)))))))\n"
-    )
-}
+const ENVIRONMENT: &str = "(import \"wasi:cli/environment@0.3.0\" (instance $environment (export \"get-environment\" (func (result (list (tuple string string)))))))\n";
 
 /// A WASI 0.2 component that answers with the values of its variables.
 fn component_02() -> Vec<u8> {
-    let lower = "(core func $env (canon lower (func $environment \"get-environment\") (memory $memory) (realloc $realloc)))\n";
     let handle = r#"
     (func (export "handle") (param $request i32) (param $out i32)
       (local $stream i32)
       (local.set $stream (call $begin (local.get $out) (call $fields) (i32.const 200)))
       (call $each (local.get $stream))
       (call $end (local.get $stream)))"#;
-    with(
-        TEXT_02,
-        &[
-            ("(import \"wasi:cli/stderr@0.2.0\"", &import("0.2.0")),
-            ("(core func $get-stderr", lower),
-            (
-                "(import \"host\" \"get-stderr\"",
-                "(import \"host\" \"environment\" (func $environment (param i32)))\n",
-            ),
-            ("(export \"get-stderr\" (func $get-stderr))", "(export \"environment\" (func $env)) "),
-            ("    ;;GUEST", &format!("{EACH}{handle}\n")),
-        ],
-    )
+    let each = EACH.replace("$environment", "$variables");
+    with(TEXT_02, &[("    ;;GUEST", &format!("{each}{handle}\n"))])
 }
 
 /// A WASI 0.3 component that prints the values of its variables.
@@ -138,7 +122,7 @@ fn component_03() -> Vec<u8> {
         TEXT_03,
         &[
             // Before the other lowered functions, whose numbers do not change: they have names.
-            ("(import \"wasi:cli/stderr@0.2.0\"", &import("0.3.0")),
+            ("(import \"wasi:cli/stderr@0.2.0\"", ENVIRONMENT),
             ("(core func $get-stderr", lower),
             (
                 "(import \"host\" \"get-stderr\"",
