@@ -6,7 +6,7 @@
 //! **How.** One automaton (Aho-Corasick) finds all values at once, as they are and in the forms in which they are usually
 //! written: base64, percent-encoded, hexadecimal, in JSON, and the lines of one that has several. It looks for the
 //! beginning of each form only, so that its size has a bound; what follows is compared. In facts and stories it looks at
-//! each text as it is ([`super::walk`]), never at what they are written as: what is found there would hang on how a quote is
+//! each text as it is (`walk`), never at what they are written as: what is found there would hang on how a quote is
 //! written. That is cheaper, too: nothing is written for the many that hold no value.
 //!
 //! **Not here:** a function that wants to tell its secret: it can always write it in a form that nobody looks for.
