@@ -134,9 +134,9 @@ fn one_space_never_has_all_starts_of_a_node_with_several() {
     assert_eq!(starts(&mut room, shared, &[11, 12, 11, 11, 11, 11]), [11, 12, 11]);
     assert_eq!(starts(&mut room, shared, &[21, 22]), [21], "all are taken");
     room.started(1);
+    assert_eq!(starts(&mut room, shared, &[]), [11], "it waited before the other was served");
+    room.started(1);
     assert_eq!(starts(&mut room, shared, &[]), [22], "it is the turn of the other");
-    room.started(2);
-    assert_eq!(starts(&mut room, shared, &[]), [11]);
     // Starts that never end crowd the processors as well.
     let mut room = Room::new(100, 4);
     assert_eq!(starts(&mut room, crowded, &[11; 4]), [11]);
