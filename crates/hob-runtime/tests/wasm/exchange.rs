@@ -11,7 +11,8 @@ fn large(data: &str) -> Vec<u8> {
     let answer = "(call $answer (local.get $out) (call $fields) (i32.const 200))";
     let body = "i32.const 2000000000 drop ".repeat(500);
     let ballast: String = (0..300).map(|_| format!("(func {body})\n")).collect();
-    guest02(&format!("{}\n(data (i32.const 60000) \"{data}\")\n{ballast}", handle(answer)))
+    let text = guest02(&format!("{}\n(data (i32.const 60000) \"{data}\")\n{ballast}", handle(answer)));
+    wat::parse_bytes(&text).unwrap().into_owned()
 }
 
 /// A language runtime in a component of WASI 0.3, whose instance is kept.
