@@ -19,7 +19,7 @@ use hob_core::limit::{
 };
 use hob_core::share::door::Client;
 use hob_core::unit::{show_bytes, show_duration};
-use hob_runtime::body::Body;
+use hob_runtime::body::{self, Body};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use std::collections::HashMap;
@@ -88,7 +88,9 @@ impl Room {
     ) -> Result<(Bytes, Held<'_>)> {
         if body.size_hint().lower() > most as u64 {
             if client.is_none() {
-                discard(&mut body, most).await;
+                // Neither functions nor commands look at an answer before they have sent all, and a connection that is closed
+                // meanwhile loses it.
+                body::skip(&mut body, 2 * most).await;
             }
             return Err(too_large(most));
         }
@@ -168,17 +170,6 @@ impl Drop for Held<'_> {
         if clients.get(&client).is_some_and(|left| Arc::strong_count(left) == 1) {
             clients.remove(&client);
         }
-    }
-}
-
-/// Reads what a function or a command sends although it is too much, to twice that: neither looks at an answer before it has sent all,
-/// and a connection that is closed meanwhile loses the answer. Nothing of it is kept.
-async fn discard(body: &mut Body, most: usize) {
-    let mut left = 2 * most;
-    while let Some(Ok(frame)) = body.frame().await {
-        let bytes = frame.data_ref().map_or(0, Bytes::len);
-        let Some(rest) = left.checked_sub(bytes) else { return };
-        left = rest;
     }
 }
 

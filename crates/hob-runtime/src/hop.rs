@@ -1,4 +1,4 @@
-//! Headers that belong to one connection, not to the message (RFC 9110, 7.6.1).
+//! Headers that belong to one connection, not to the message (RFC 9110, 7.6.1), and names that pass for others.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
@@ -54,6 +54,12 @@ fn is_hop(name: &HeaderName) -> bool {
 pub fn options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let texts = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     texts.flat_map(|text| text.split(',')).map(str::trim)
+}
+
+/// The name that CGI, WSGI and their kind cannot tell from this one, which has `_` where that has `-`: they make `_` of `-`
+/// (RFC 3875, 4.1.18). `None` for a name without `_`.
+pub fn twin(name: &HeaderName) -> Option<String> {
+    name.as_str().contains('_').then(|| name.as_str().replace('_', "-"))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //!
 //! **Not here:** how much it may be ([`super::Allowance`]).
 
+use super::LAYERS;
 use crate::sync::lock;
 use hob_core::fault::{Fault, Result};
 use hob_core::port::{Facts, Log};
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// Folders of a space's data folder that are measured whole: what was uploaded, and archives of layers.
-const WHOLE: &[&str] = &["artifacts", "aws-layers"];
+const WHOLE: &[&str] = &["artifacts", LAYERS];
 /// Packages, in its data folder.
 const PACKAGES: &str = "packages";
 /// Packages that are being made, in the folder of packages.

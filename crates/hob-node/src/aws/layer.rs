@@ -161,7 +161,6 @@ fn publish(lambda: Arc<Lambda>, ask: Ask) -> Handled {
         lambda.unpack(archive.clone()).await?;
         let (mut layer, stored) = lambda.layer(&name).await?;
         let number = layer.publish(&name, version.clone())?;
-        lambda.control.bus.allowance().keep(archive.len() as u64).await?;
         // First the archive is there, then it has a name.
         let file = lambda.archive_of(&version.file);
         if !tokio::fs::try_exists(&file).await.map_err(Fault::internal)? {

@@ -41,15 +41,7 @@ pub(super) async fn drain(request: &mut Request<Incoming>) {
     if request.headers().contains_key(EXPECT) {
         return;
     }
-    let mut left = DRAINED_BYTES_MAX;
-    let body = request.body_mut();
-    let reading = async {
-        while let Some(Ok(frame)) = body.frame().await {
-            let bytes = frame.data_ref().map_or(0, Bytes::len);
-            let Some(rest) = left.checked_sub(bytes) else { return };
-            left = rest;
-        }
-    };
+    let reading = body::skip(request.body_mut(), DRAINED_BYTES_MAX);
     // What does not come in time is cut off, as it would be anyway.
     let _ = timeout(LINGER, reading).await;
 }

@@ -43,10 +43,7 @@ pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// Takes out what only Hob may say.
 pub(crate) fn strip_own(headers: &mut HeaderMap) {
-    // Rare, so nothing is collected unless there is one.
-    while let Some(name) = headers.keys().find(|name| name.as_str().starts_with(OWN)).cloned() {
-        headers.remove(name);
-    }
+    strip(headers, |name, _| name.as_str().starts_with(OWN));
 }
 
 /// The trace that a request brings, if it is valid and unambiguous.
@@ -81,18 +78,22 @@ pub(super) fn inward(headers: &mut HeaderMap, peer: &Peer) {
     strip_twins(headers);
 }
 
-/// Takes out names that CGI, WSGI and their kind cannot tell from another that is there or that is Hob's to say: they make `_` of
-/// `-` (RFC 3875, 4.1.18), so that `X_Forwarded_For` would be read for what the node says.
+/// Takes out names that pass for another that is there or that is Hob's to say: `X_Forwarded_For` would be read for what the node
+/// says.
 fn strip_twins(headers: &mut HeaderMap) {
-    // Rare, so nothing is collected unless there is one.
-    while let Some(twin) = headers.keys().find(|name| is_twin(name.as_str(), headers)).cloned() {
-        headers.remove(twin);
-    }
+    strip(headers, |name, headers| {
+        let told = |other: &String| {
+            other.starts_with(OWN) || other == TRACEPARENT.as_str() || headers.contains_key(other)
+        };
+        hop::twin(name).as_ref().is_some_and(told)
+    });
 }
 
-fn is_twin(name: &str, headers: &HeaderMap) -> bool {
-    let told = |other: &str| other.starts_with(OWN) || other == TRACEPARENT || headers.contains_key(other);
-    name.contains('_') && told(&name.replace('_', "-"))
+/// Takes out the headers whose names are wrong. Rare, so nothing is collected unless there is one.
+fn strip(headers: &mut HeaderMap, wrong: impl Fn(&HeaderName, &HeaderMap) -> bool) {
+    while let Some(name) = headers.keys().find(|name| wrong(name, headers)).cloned() {
+        headers.remove(name);
+    }
 }
 
 /// Adds what every call carries, wherever it comes from.

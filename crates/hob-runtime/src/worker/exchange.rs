@@ -399,29 +399,31 @@ impl<A: Asker> Exchange<A> {
     }
 }
 
+/// One who asks, for tests.
+#[cfg(test)]
+pub(crate) struct Caller;
+
+#[cfg(test)]
+impl Asker for Caller {
+    fn beside(&mut self, _: Frame) -> Result<(), Broken> {
+        Ok(())
+    }
+    fn finished(&mut self, _: Lane) {}
+    fn linger(self, _: Rest<Self>) {}
+    fn lost(&mut self, why: &Lost) -> Fault {
+        Fault::internal(format!("{why:?}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Asker, Exchange, HERE_FRAMES_MAX, Kind, Lane, Lost, Rest};
+    use super::{Caller, Exchange, HERE_FRAMES_MAX, Kind, Lane};
     use crate::body::{Body, empty};
-    use crate::worker::wire::{Broken, Frame, Hint, Put, put_answer};
+    use crate::worker::wire::{Hint, Put, put_answer};
     use bytes::Bytes;
-    use hob_core::fault::{Fault, Result as Outcome};
+    use hob_core::fault::Result as Outcome;
     use http_body_util::BodyExt as _;
     use std::os::unix::net::UnixStream;
-
-    /// Who asks.
-    struct Caller;
-
-    impl Asker for Caller {
-        fn beside(&mut self, _: Frame) -> Result<(), Broken> {
-            Ok(())
-        }
-        fn finished(&mut self, _: Lane) {}
-        fn linger(self, _: Rest<Self>) {}
-        fn lost(&mut self, why: &Lost) -> Fault {
-            Fault::internal(format!("{why:?}"))
-        }
-    }
 
     /// What comes of an answer that is made of this.
     async fn answered(write: impl FnOnce(&mut Lane)) -> Outcome<Vec<u8>> {

@@ -1,5 +1,6 @@
 //! The environment of a run: CGI (RFC 3875, 4.1), WAGI's additions, and the classic watchdog's.
 
+use crate::hop;
 use crate::invocation::Context;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, PROXY_AUTHORIZATION,
@@ -50,7 +51,11 @@ pub(super) fn variables(head: &Parts, context: &Context) -> Vec<(String, String)
         ("Http_Content_Length", length),
     ];
     let mut variables = BTreeMap::new();
-    for name in head.headers.keys().filter(|name| passed_on(name) && !is_twin(name, head)) {
+    for name in head.headers.keys().filter(|name| passed_on(name)) {
+        // It would be the variable of the other one.
+        if hop::twin(name).is_some_and(|other| head.headers.contains_key(other)) {
+            continue;
+        }
         let values: Vec<&str> =
             head.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
         let underscored = name.as_str().replace('-', "_");
@@ -67,12 +72,6 @@ pub(super) fn variables(head: &Parts, context: &Context) -> Vec<(String, String)
 /// Credentials stay with the gateway (RFC 3875, 4.1.18), what belongs to the connection with it.
 fn passed_on(name: &HeaderName) -> bool {
     *name != AUTHORIZATION && *name != PROXY_AUTHORIZATION && *name != CONNECTION
-}
-
-/// Whether a name would be the variable of another header, which has `-` where this one has `_`.
-fn is_twin(name: &HeaderName, head: &Parts) -> bool {
-    let name = name.as_str();
-    name.contains('_') && head.headers.contains_key(name.replace('_', "-"))
 }
 
 fn capitalised(underscored: &str) -> String {

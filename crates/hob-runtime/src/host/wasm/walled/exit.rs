@@ -109,26 +109,12 @@ impl Answerer for Silent {
 mod tests {
     use super::carry;
     use crate::body::{Body, full};
-    use crate::worker::exchange::{Asker, Exchange, Rest};
-    use crate::worker::lane::{Lane, Lost};
-    use crate::worker::wire::{Broken, Frame, Kind};
+    use crate::worker::exchange::{Caller, Exchange};
+    use crate::worker::lane::Lane;
+    use crate::worker::wire::Kind;
     use hob_core::fault::Fault;
     use http_body_util::{BodyExt as _, StreamBody};
     use std::os::unix::net::UnixStream;
-
-    /// Who sends.
-    struct Sender;
-
-    impl Asker for Sender {
-        fn beside(&mut self, _: Frame) -> Result<(), Broken> {
-            Ok(())
-        }
-        fn finished(&mut self, _: Lane) {}
-        fn linger(self, _: Rest<Self>) {}
-        fn lost(&mut self, why: &Lost) -> Fault {
-            Fault::internal(format!("{why:?}"))
-        }
-    }
 
     /// The first request's end comes after the answer: its sender wrote into a closed socket and was told that its call
     /// was over.
@@ -146,7 +132,7 @@ mod tests {
             arriving.recv().await.map(|part| (part, arriving))
         });
         let request = http::Request::post("http://a/").body(Body::new(StreamBody::new(stream))).unwrap();
-        let mut asked = Box::pin(Exchange::ask(far, Kind::Call, |_| {}, request, Sender));
+        let mut asked = Box::pin(Exchange::ask(far, Kind::Call, |_| {}, request, Caller));
         let answered = tokio::sync::Notify::new();
         let mut carried = Box::pin(carry(near, async |_| {
             answered.notify_one();

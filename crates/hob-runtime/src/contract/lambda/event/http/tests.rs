@@ -2,12 +2,10 @@
 
 use super::{Called, v1, v2};
 use crate::contract::lambda::tests::code;
-use crate::invocation::{Context, Origin, Timing, Trail};
-use hob_core::fact::CallCause;
+use crate::invocation::Context;
 use hob_core::id::InvocationId;
 use hob_core::trace::TraceContext;
 use serde_json::{Value, json};
-use std::time::Instant;
 
 /// The event of a request; `route` matched it.
 fn of(form: fn(&Called<'_>) -> Vec<u8>, request: http::Request<&[u8]>, route: Option<&str>) -> Value {
@@ -18,15 +16,9 @@ fn of(form: fn(&Called<'_>) -> Vec<u8>, request: http::Request<&[u8]>, route: Op
         app: code.app.clone(),
         revision: code.revision,
         function: code.name.clone(),
-        deadline: Instant::now(),
-        depth: 0,
-        hops: 0,
-        secure: false,
         peer: Some(([10, 0, 0, 7], 5000).into()),
         route: route.map(str::to_owned),
-        origin: Origin::now(CallCause::Request),
-        timing: Timing::default(),
-        trail: Trail::default(),
+        ..Context::of_test()
     };
     let (head, body) = request.into_parts();
     let called = Called {
