@@ -216,14 +216,17 @@ async fn who_hangs_up_is_named_all_the_same() {
     for number in 0..1100 {
         assert_eq!(ask(at, Some(&token), "GET", &format!("/v1/apps/n{number}"), "").await.status, 404);
     }
-    let mut stream = TcpStream::connect(at).await.unwrap();
     let request =
         format!("DELETE /v1/apps/prize HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    drop(stream);
     let until = Instant::now() + Duration::from_secs(60);
+    // Who hangs up before the node knows what he wants has asked for nothing, and asks again.
+    let mut again = Instant::now();
     while ask(at, Some(TOKEN), "GET", "/v1/apps/prize", "").await.status == 200 {
         assert!(Instant::now() < until, "it is not removed");
+        if Instant::now() >= again {
+            TcpStream::connect(at).await.unwrap().write_all(request.as_bytes()).await.unwrap();
+            again = Instant::now() + Duration::from_secs(5);
+        }
     }
     loop {
         let lines = ask(at, Some(TOKEN), "GET", "/v1/audit?operation=apps.remove", "").await.body;

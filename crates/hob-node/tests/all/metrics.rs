@@ -2,7 +2,7 @@
 
 use crate::skip::tell;
 use crate::spaces::In;
-use crate::support::{App, PATIENCE, TestNode, settings};
+use crate::support::{App, Got, PATIENCE, TestNode, settings};
 use hob_node::Node;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -48,15 +48,26 @@ fn value(text: &str, series: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
+/// The metrics, once they have these values or will not: what a delivery counts may come a moment after what it did.
+async fn settled(node: &TestNode, expected: &[(String, f64)]) -> Got {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let got = node.control("GET", "/v1/metrics", "").await;
+        let all = expected.iter().all(|(series, expected)| value(&got.body, series) == Some(*expected));
+        if all || Instant::now() > until {
+            return got;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prometheus_reads_what_the_node_counts() {
     let node = crate::support::node(|_| ()).await;
     use_it(&node).await;
-    let got = node.control("GET", "/v1/metrics", "").await;
-    assert_eq!((got.status, got.header("content-type")), (200, "text/plain; version=0.0.4; charset=utf-8"));
     let of =
         |function: &str, more: &str| format!("{{app=\"desk\",function=\"{function}\",revision=\"1\"{more}}}");
-    for (series, expected) in [
+    let expected = [
         (format!("hob_calls_total{}", of("hello", ",cause=\"request\",outcome=\"ok\"")), 4.0),
         (format!("hob_calls_total{}", of("hello", ",cause=\"event\",outcome=\"ok\"")), 2.0),
         (format!("hob_calls_total{}", of("bad", ",cause=\"request\",outcome=\"code\"")), 1.0),
@@ -77,7 +88,10 @@ async fn prometheus_reads_what_the_node_counts() {
         ("hob_subscription_dead_total{app=\"desk\",subscription=\"lost\",topic=\"doomed\"}".to_owned(), 1.0),
         ("hob_dead_letters{topic=\"doomed.dead\"}".to_owned(), 1.0),
         ("hob_facts_dropped_total".to_owned(), 0.0),
-    ] {
+    ];
+    let got = settled(&node, &expected).await;
+    assert_eq!((got.status, got.header("content-type")), (200, "text/plain; version=0.0.4; charset=utf-8"));
+    for (series, expected) in expected {
         assert_eq!(value(&got.body, &series), Some(expected), "{series}\n{}", got.body);
     }
     for above_zero in [
